@@ -1,0 +1,1 @@
+"""Builds the parts, opens the top nursery; reload and shutdown."""

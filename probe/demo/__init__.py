@@ -1,0 +1,1 @@
+"""Both incidents replayed by real agents against the lab."""

@@ -1,0 +1,1 @@
+"""Static lists, file_sd and http_sd to targets."""

@@ -1,0 +1,1 @@
+"""Providers to edges: fixed addresses, host names, DNS per server and client subnet."""

@@ -1,0 +1,1 @@
+"""A small world with faults, for the demo and the tests only."""

@@ -1,0 +1,1 @@
+"""Plain values that every other part speaks in; imports nothing else of the project."""

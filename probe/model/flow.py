@@ -1,0 +1,350 @@
+"""API checks: flows of steps, what they expect and capture, and how they authenticate.
+
+Texts marked *template* may hold ``{name}`` placeholders, filled from the check's ``vars``, the
+target (``{target}``, ``{labels.NAME}``), the persona, and captures of earlier steps.
+``{{`` and ``}}`` are literal braces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from probe.model.secret import SecretRef
+from probe.model.tls import ClientCertificate, Trust
+
+
+def _no_items() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a step sends.
+
+    Attributes:
+        url: template; absolute.
+        headers: values are templates.
+        query: appended to the URL; values are templates.
+        json: a JSON document whose string leaves are templates.
+        form: fields of an ``application/x-www-form-urlencoded`` body; values are templates.
+        body: raw body, template. At most one of json, form, body is not None.
+        follow_redirects: how many; 0 is off. Never across origins with credentials.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=_no_items)
+    query: Mapping[str, str] = field(default_factory=_no_items)
+    json: Any = None
+    form: Mapping[str, str] | None = None
+    body: str | None = None
+    follow_redirects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderExpectation:
+    """A response header that must be there, and match when a pattern is given."""
+
+    name: str
+    matches: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What the answer must be. Everything that is written must hold.
+
+    Attributes:
+        status: codes (``200``) and classes (``2xx``) as written; empty means ``2xx``.
+        json: JMESPath conditions; each must give true (not null, false or empty).
+        contains: texts that the body must contain; templates.
+        matches: regular expressions that must be found in the body.
+        not_matches: regular expressions that must not.
+        max_size: bytes of the decoded body.
+        slower_than: seconds; a slower answer is *degraded*, not failed.
+    """
+
+    status: tuple[str, ...] = ()
+    headers: tuple[HeaderExpectation, ...] = ()
+    json: tuple[str, ...] = ()
+    contains: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    not_matches: tuple[str, ...] = ()
+    max_size: int | None = None
+    slower_than: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A value taken from the answer for later steps.
+
+    Attributes:
+        source: ``json`` (JMESPath), ``header`` (name), ``cookie`` (name), ``regex`` (first group).
+        secret: the value is redacted wherever evidence is kept.
+    """
+
+    name: str
+    source: Literal["json", "header", "cookie", "regex"]
+    expression: str
+    secret: bool = False
+
+
+# ---------------------------------------------------------------- authentication
+
+
+@dataclass(frozen=True, slots=True)
+class BearerAuth:
+    """A header with a token: from a secret, or from a capture of a login step.
+
+    Attributes:
+        scheme: the word before it (``Bearer``, ``token``, ``FlyV1``); empty for none.
+        header: usually ``Authorization``.
+        token: a secret reference, or None to use ``capture``.
+    """
+
+    token: SecretRef | None = None
+    capture: str | None = None
+    scheme: str = "Bearer"
+    header: str = "Authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """RFC 7617."""
+
+    username: str | SecretRef
+    password: SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class DigestAuth:
+    """RFC 7616."""
+
+    username: str | SecretRef
+    password: SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderAuth:
+    """API keys in headers of their own."""
+
+    headers: Mapping[str, SecretRef]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLogin:
+    """A templated JSON POST that gives a token.
+
+    Attributes:
+        url: template.
+        json: document whose string leaves are templates or ``SecretRef`` values.
+        token: JMESPath of the token in the answer.
+        success: JMESPath condition that must hold besides a 2xx status.
+        refused: JMESPath condition that says our credentials are wrong (inconclusive).
+        expires_at: JMESPath of an absolute expiry (epoch seconds).
+        expires_in: JMESPath of a relative expiry (seconds).
+        headers: extra request headers; templates.
+    """
+
+    url: str
+    json: Any
+    token: str
+    success: str | None = None
+    refused: str | None = None
+    expires_at: str | None = None
+    expires_in: str | None = None
+    headers: Mapping[str, str] = field(default_factory=_no_items)
+    scheme: str = "Bearer"
+    header: str = "Authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class JwtKey:
+    """A private key that signs assertions (RFC 7523).
+
+    Attributes:
+        algorithm: ``RS256``, ``PS256``, ``ES256``, …
+        certificate: its certificate, for ``x5t#S256``; None leaves the header out.
+    """
+
+    key: SecretRef
+    algorithm: str = "RS256"
+    key_id: str | None = None
+    certificate: SecretRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth2:
+    """OAuth 2 without a person (RFC 6749, RFC 7523, RFC 8705).
+
+    Attributes:
+        grant: which one.
+        client_auth: how the client shows who it is at the token endpoint.
+        claims: extra claims of a ``jwt_bearer`` assertion (``iss``, ``sub``, ``aud`` …).
+    """
+
+    grant: Literal["client_credentials", "refresh_token", "jwt_bearer"]
+    token_url: str
+    client_id: str | SecretRef | None = None
+    client_secret: SecretRef | None = None
+    client_auth: Literal["basic", "body", "private_key_jwt", "mtls", "none"] = "basic"
+    refresh_token: SecretRef | None = None
+    jwt_key: JwtKey | None = None
+    claims: Mapping[str, str] = field(default_factory=_no_items)
+    scope: str | None = None
+    audience: str | None = None
+    extra: Mapping[str, str] = field(default_factory=_no_items)
+    scheme: str = "Bearer"
+    header: str = "Authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class SigV4:
+    """AWS Signature Version 4, per request."""
+
+    access_key: SecretRef
+    secret_key: SecretRef
+    service: str
+    region: str
+    session_token: SecretRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CookieAuth:
+    """A login that answers ``Set-Cookie``; the named cookie is sent with later calls.
+
+    Attributes:
+        form: fields of the login, templates or secrets; or ``json``.
+        max_age: seconds to keep the cookie when it names no expiry itself.
+    """
+
+    url: str
+    cookie: str
+    form: Mapping[str, str | SecretRef] | None = None
+    json: Any = None
+    max_age: float = 3600.0
+
+
+Auth = BearerAuth | BasicAuth | DigestAuth | HeaderAuth | JsonLogin | OAuth2 | SigV4 | CookieAuth
+
+
+# ---------------------------------------------------------------- steps and checks
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a flow.
+
+    Attributes:
+        layer: which layer this call proves (``edge``, ``control``, ``login``, ``token``,
+            ``authorization``, ``backend``, or a name of the check's own).
+        auth: name of an entry of the check's ``auth``; None sends no credentials.
+        deny: the call must be refused (a 4xx); a success means authorization fails open.
+        cleanup: runs always, last.
+        backend: what serves this call (host or service); the diagnosis tells one backend's
+            failure from all backends' failure by it. Defaults to the URL's host.
+        attempts: fresh-connection attempts per run, for failures of only some parts.
+    """
+
+    name: str
+    layer: str
+    request: Request
+    expect: Expect = field(default_factory=Expect)
+    captures: tuple[Capture, ...] = ()
+    auth: str | None = None
+    timeout: float | None = None
+    deny: bool = False
+    cleanup: bool = False
+    backend: str | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A real program run as a step: argument list, no shell.
+
+    Attributes:
+        arguments: program and arguments; templates.
+        environment: the whole environment of the program; values may be secrets.
+        exit_codes: codes that pass.
+    """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
+    exit_codes: tuple[int, ...] = (0,)
+    contains: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    json: tuple[str, ...] = ()
+    output_cap: int = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStep:
+    """A step that runs a program instead of a call."""
+
+    name: str
+    layer: str
+    command: Command
+    timeout: float | None = None
+    cleanup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """One identity that runs the flow.
+
+    Attributes:
+        auth: replaces entries of the check's ``auth`` by name; ``None`` as a value removes
+            the credentials (anonymous).
+        vars: replaces entries of the check's ``vars``.
+        expect_denied: names of steps that must be refused for this persona.
+    """
+
+    name: str
+    auth: Mapping[str, Auth | None] = field(default_factory=_no_items)
+    vars: Mapping[str, str] = field(default_factory=_no_items)
+    expect_denied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCheck:
+    """One ``kind: api`` (or ``kind: command``) entry.
+
+    Attributes:
+        targets: name of a target list, or None for a flow that runs once.
+        providers: names; empty means live DNS through the system's resolver.
+        timeout: for one step.
+        flow_timeout: for the whole run.
+        headers: sent with every request; templates.
+        evidence_headers: response headers to keep as evidence.
+        instance_headers: response headers that tell one server-side part from another.
+        layers: names in order, outermost first.
+        login_interval: seconds between logins of their own clock.
+        max_body: cap on a response's body, decoded, in bytes.
+        trust: as for TLS checks; always verified.
+    """
+
+    name: str
+    steps: tuple[Step | CommandStep, ...]
+    targets: str | None = None
+    providers: tuple[str, ...] = ()
+    interval: float = 30.0
+    timeout: float = 10.0
+    flow_timeout: float = 25.0
+    vars: Mapping[str, str] = field(default_factory=_no_items)
+    headers: Mapping[str, str] = field(default_factory=_no_items)
+    user_agent: str | None = None
+    auth: Mapping[str, Auth] = field(default_factory=_no_items)
+    personas: tuple[Persona, ...] = ()
+    layers: tuple[str, ...] = ("edge", "control", "login", "token", "authorization", "backend")
+    evidence_headers: tuple[str, ...] = ()
+    instance_headers: tuple[str, ...] = ()
+    run_id_header: str | None = None
+    login_interval: float = 300.0
+    max_body: int = 1024 * 1024
+    http2: bool = True
+    trust: Trust = field(default_factory=Trust)
+    client_certificate: ClientCertificate | None = None
+    labels: Mapping[str, str] = field(default_factory=_no_items)

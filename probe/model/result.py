@@ -1,0 +1,250 @@
+"""Results of probes: one record for success and failure, facts kept when the verdict is bad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from probe.model.failure import Failure
+from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """All that was expected held.
+
+    Attributes:
+        warnings: findings that a person should know and that fail nothing
+            (expires soon, wrong order, too slow).
+    """
+
+    warnings: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The target, or what serves it, is at fault.
+
+    Attributes:
+        failure: the finding to name first; its phase and reason become labels.
+        others: every further finding.
+    """
+
+    failure: Failure
+    others: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inconclusive:
+    """The fault is ours; nothing may be concluded about the target."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step that did not run because a value it needs is missing.
+
+    Attributes:
+        missing: the name of the value.
+    """
+
+    missing: str
+
+
+Outcome = Passed | Failed | Inconclusive
+StepOutcome = Passed | Failed | Inconclusive | Skipped
+
+
+def outcome_of(failures: tuple[Failure, ...], warnings: tuple[Failure, ...] = ()) -> Outcome:
+    """The outcome for findings in order of importance: ours beat the target's."""
+    for failure in failures:
+        if failure.ours:
+            return Inconclusive(failure)
+    if failures:
+        return Failed(failures[0], failures[1:] + warnings)
+    return Passed(warnings)
+
+
+class Clock(StrEnum):
+    """Where the ends of the phases were read."""
+
+    KERNEL = "kernel"  # SO_TIMESTAMPNS on receive
+    APPLICATION = "application"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds per phase; None for a phase that did not happen. Never zero for absent.
+
+    Attributes:
+        auth: obtaining a token, its own phase so that it stretches no other.
+        lag: the greatest event-loop lag seen around the attempt, in seconds; above the
+            agent's bound the timings are not trustworthy.
+        clock: what the ends of the phases were read from.
+    """
+
+    resolve: float | None = None
+    connect: float | None = None
+    starttls: float | None = None
+    tls: float | None = None
+    auth: float | None = None
+    send: float | None = None
+    wait: float | None = None
+    receive: float | None = None
+    total: float = 0.0
+    lag: float = 0.0
+    clock: Clock = Clock.APPLICATION
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What one presented certificate says. Shared between results: built once per certificate.
+
+    Attributes:
+        not_before: seconds since the epoch.
+        not_after: seconds since the epoch.
+        subject: RFC 4514 string.
+        issuer: RFC 4514 string.
+        serial: lower-case hex.
+        dns_names: subject alternative names of type DNS.
+        ip_names: subject alternative names of type IP.
+        key: ``ec-p256``, ``rsa-2048``, ``ed25519``, …
+        key_type: ``ecdsa``, ``rsa``, ``ed25519``, ``other``: what consensus groups by.
+        issuer_url: the AIA caIssuers URL, if any.
+    """
+
+    fingerprint_sha256: str
+    spki_sha256: str
+    subject: str
+    issuer: str
+    serial: str
+    not_before: float
+    not_after: float
+    dns_names: tuple[str, ...]
+    ip_names: tuple[str, ...]
+    key: str
+    key_type: str
+    issuer_url: str | None = None
+    self_signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Facts of a completed handshake, whatever the verdict on the chain.
+
+    Attributes:
+        version: ``TLS 1.3`` as blackbox_exporter writes it.
+        cipher: IANA/OpenSSL name.
+        group: key exchange group, e.g. ``X25519MLKEM768``; None when unknown.
+        alpn: protocol chosen, None when none.
+        chain: presented certificates in the order sent; leaf first. Empty only if unparsable.
+        verified_not_after: the least NotAfter on the verified path with the greatest such
+            value; None when no path verifies. Seconds since the epoch.
+        ocsp: ``good``, ``revoked``, ``unknown`` or None when nothing was stapled.
+    """
+
+    version: str
+    cipher: str
+    chain: tuple[CertificateFacts, ...]
+    group: str | None = None
+    alpn: str | None = None
+    verified_not_after: float | None = None
+    ocsp: str | None = None
+
+    @property
+    def leaf(self) -> CertificateFacts | None:
+        """The server's own certificate."""
+        return self.chain[0] if self.chain else None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsResult:
+    """One attempt of a TLS check against one edge.
+
+    Attributes:
+        at: wall time of the start, seconds since the epoch.
+        handshake: facts, present whenever a handshake completed.
+        command: paste-ready reproduction, only composed for failures.
+        browser: what a browser shows its user for this failure (``ERR_SSL_…``), or empty.
+    """
+
+    key: EdgeKey
+    edge: Edge
+    at: float
+    outcome: Outcome
+    timings: Timings
+    handshake: Handshake | None = None
+    command: str = ""
+    browser: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveResult:
+    """What a provider's DNS said for one target; its own signal beside the edges' results."""
+
+    key: ProviderKey
+    at: float
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a person needs to see of a step, secrets redacted.
+
+    Attributes:
+        request: method and URL.
+        status: HTTP status code, or exit code for a command; None without a response.
+        headers: response headers that the configuration lists.
+        body: first bytes of the response's body as text.
+        command: paste-ready ``curl``, secrets as shell variables.
+        trace_id: W3C trace id that the request carried (32 hex digits).
+    """
+
+    request: str = ""
+    status: int | None = None
+    headers: Mapping[str, str] = field(default=_EMPTY, hash=False)
+    body: str = ""
+    command: str = ""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step of one run of a flow, or one of its further attempts.
+
+    Attributes:
+        attempts: requests made for this step in this run (two after a refreshed token).
+        edge: address that answered; None when none was reached.
+        handshake: facts of the connection the step opened; None when it reused one.
+    """
+
+    step: str
+    layer: str
+    outcome: StepOutcome
+    timings: Timings = field(default_factory=Timings)
+    attempts: int = 0
+    edge: Edge | None = None
+    handshake: Handshake | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowResult:
+    """One run of a flow: its steps in order, with skipped ones standing in their place."""
+
+    key: FlowKey
+    at: float
+    outcome: Outcome
+    steps: tuple[StepResult, ...]
+    seconds: float = 0.0
+    lag: float = 0.0
+    run_id: str = ""
+    token_expires_at: float | None = None
+
+
+Result = TlsResult | FlowResult | ResolveResult

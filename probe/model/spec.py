@@ -1,0 +1,226 @@
+"""What the configuration means, resolved: plain values that the agent and the probers run on.
+
+All durations are seconds, all sizes bytes. The YAML shape lives in ``config``; by the time a
+value stands here, names are resolved, defaults applied and contradictions refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from probe.model.flow import ApiCheck
+from probe.model.secret import SecretRef
+from probe.model.target import Target
+from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
+
+# ---------------------------------------------------------------- providers
+
+
+@dataclass(frozen=True, slots=True)
+class NameServer:
+    """A DNS server to ask, instead of the system's."""
+
+    ip: str
+    port: int = 53
+
+
+@dataclass(frozen=True, slots=True)
+class DnsOptions:
+    """How a provider asks DNS.
+
+    Attributes:
+        servers: asked in order; empty means the system's resolver configuration.
+        hosts_file: whether ``/etc/hosts`` answers first.
+        client_subnets: region name to prefix (RFC 7871); the union of the answers is probed.
+        timeout: for one question, all servers and retries together.
+        ttl_floor: an answer is never asked for again sooner than this.
+        ttl_cap: nor later than this.
+        keep: how long an edge that DNS no longer names is still probed.
+        families: address families to ask for.
+    """
+
+    servers: tuple[NameServer, ...] = ()
+    hosts_file: bool = True
+    client_subnets: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    timeout: float = 5.0
+    ttl_floor: float = 15.0
+    ttl_cap: float = 300.0
+    keep: float = 600.0
+    families: tuple[Literal[4, 6], ...] = (4, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A named way to reach a target.
+
+    Exactly one way to find edges: ``addresses`` fixed, ``hostname`` resolved instead of the
+    target's name, or neither: the target's own name is resolved (what customers get now).
+
+    Attributes:
+        addresses: ``(ip, port or None)``.
+        port: overrides the check's port for every edge of this provider.
+        own_names: patterns of names that belong to the provider itself
+            (``*.cdn-b.example``): a mismatch with such names is its default certificate.
+    """
+
+    name: str
+    hostname: str | None = None
+    addresses: tuple[tuple[str, int | None], ...] = ()
+    dns: DnsOptions = field(default_factory=DnsOptions)
+    port: int | None = None
+    own_names: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- targets
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Prometheus ``file_sd`` files; a glob in the last part of the path is allowed."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """Prometheus ``http_sd``: a URL that answers the same list as JSON."""
+
+    url: str
+    authorization: SecretRef | None = None
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetList:
+    """A named list of targets, re-read while running.
+
+    Attributes:
+        static: targets written in the configuration itself.
+        refresh: seconds between looks at the sources.
+    """
+
+    name: str
+    static: tuple[Target, ...] = ()
+    files: tuple[FileSource, ...] = ()
+    http: tuple[HttpSource, ...] = ()
+    refresh: float = 10.0
+
+
+# ---------------------------------------------------------------- TLS checks
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How a first failure is confirmed, and recovery likewise.
+
+    Attributes:
+        attempts: quick further attempts on the same edge after a change.
+        spacing: seconds between them.
+        sample_interval: while an edge is suspect or flapping it is sampled this often.
+        sample_for: seconds that faster sampling lasts after the last failure.
+        sample_budget: most extra attempts a second for the whole check.
+        window: number of latest attempts that flapping is judged on.
+    """
+
+    attempts: int = 3
+    spacing: float = 1.0
+    sample_interval: float = 5.0
+    sample_for: float = 120.0
+    sample_budget: float = 20.0
+    window: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusRule:
+    """When differing certificates across edges are worth an alarm.
+
+    Attributes:
+        grace: seconds that a rolling renewal may take.
+        across_providers: compare all providers of the check with each other.
+    """
+
+    grace: float = 6 * 3600.0
+    across_providers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsCheck:
+    """One ``kind: tls`` entry.
+
+    Attributes:
+        targets: name of the target list.
+        providers: names, in the order written.
+        interval: seconds between scheduled attempts on one edge.
+        timeout: for a whole attempt; each phase fits inside it.
+        port: for targets and providers that name none.
+        sni: sent instead of the target's name; the judgement uses it too.
+        edge_series: which edges get their own series.
+    """
+
+    name: str
+    targets: str
+    providers: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 10.0
+    port: int = 443
+    sni: str | None = None
+    starttls: Starttls | None = None
+    profiles: tuple[ClientProfile, ...] = (ClientProfile(),)
+    expect: ChainExpectations = field(default_factory=ChainExpectations)
+    trust: Trust = field(default_factory=Trust)
+    confirm: Confirmation = field(default_factory=Confirmation)
+    consensus: ConsensusRule = field(default_factory=ConsensusRule)
+    edge_series: Literal["all", "failing", "none"] = "all"
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+# ---------------------------------------------------------------- the whole
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Address of the agent's HTTP server; port 0 lets the OS choose."""
+
+    host: str = "127.0.0.1"
+    port: int = 9469
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep an ill world from making the agent ill.
+
+    Attributes:
+        concurrency: most attempts in flight, per check.
+        lag_bound: event-loop lag in seconds above which timings are not trustworthy.
+    """
+
+    concurrency: int = 500
+    lag_bound: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A whole configuration, ready to run.
+
+    Attributes:
+        region: None means ``auto`` was written and nothing named one.
+        digest: SHA-256 of the configuration file's bytes, for the config-hash metric.
+        source: path of the file.
+        state_dir: where rotated refresh tokens are kept; None keeps them in memory.
+    """
+
+    region: str | None
+    listen: Listen
+    providers: Mapping[str, Provider]
+    targets: Mapping[str, TargetList]
+    checks: tuple[TlsCheck | ApiCheck, ...]
+    limits: Limits = field(default_factory=Limits)
+    digest: str = ""
+    source: str = ""
+    state_dir: str | None = None
+
+
+Check = TlsCheck | ApiCheck

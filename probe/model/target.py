@@ -1,0 +1,114 @@
+"""Targets, providers' edges, and the keys under which results are filed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from probe.model.failure import Failure
+
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a customer uses: a domain (its SNI).
+
+    Attributes:
+        name: host name in A-label form, lower case, no trailing dot; or an IP address.
+            For a flow without a target list, the check's own name.
+        port: port written with the target, or None for the provider's or the check's.
+        labels: labels of the list it came from, kept for info series, never on hot series.
+    """
+
+    name: str
+    port: int | None = None
+    labels: Mapping[str, str] = field(default=_NO_LABELS, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One address of one provider for one target.
+
+    Attributes:
+        ip: IPv4 or IPv6 address in canonical text form.
+        port: TCP port.
+        seen_from: names of the client regions for which DNS named this edge (RFC 7871);
+            empty when no client subnet was asked for.
+        cnames: the chain of canonical names that led here, as evidence.
+        stale: DNS no longer names it; kept for the configured time.
+    """
+
+    ip: str
+    port: int
+    seen_from: tuple[str, ...] = field(default=(), compare=False)
+    cnames: tuple[str, ...] = field(default=(), compare=False)
+    stale: bool = field(default=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """``192.0.2.1:443`` or ``[2001:db8::1]:443``: the ``edge`` label."""
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+    @property
+    def version(self) -> int:
+        """IP version: 4 or 6."""
+        return 6 if ":" in self.ip else 4
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProviderKey:
+    """One target as seen through one provider, in one check."""
+
+    check: str
+    target: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EdgeKey:
+    """One edge under one client profile: what a TLS result is filed under."""
+
+    check: str
+    target: str
+    provider: str
+    edge: str
+    client: str
+
+    @property
+    def through(self) -> ProviderKey:
+        """The same without edge and client."""
+        return ProviderKey(self.check, self.target, self.provider)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FlowKey:
+    """One flow of one persona for one target through one provider."""
+
+    check: str
+    target: str
+    provider: str
+    persona: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What asking a provider for a target's edges gave.
+
+    Attributes:
+        edges: every address, in a stable order, without duplicates. Fixed addresses
+            are a resolution that cannot fail.
+        failure: DNS's own signal; edges known from before may still stand in ``edges``.
+        ttl: seconds until asking again is worthwhile, floor and cap applied.
+        seconds: time the question took; None when nothing was asked.
+        skipped_ipv6: addresses left out because this host has no IPv6 route.
+        notes: evidence in words, e.g. a server that ignored the client subnet.
+    """
+
+    edges: tuple[Edge, ...]
+    failure: Failure | None = None
+    ttl: float | None = None
+    seconds: float | None = None
+    skipped_ipv6: int = 0
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,75 @@
+"""How a TLS attempt looks to the server, what verifies its chain, and what is expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from probe.model.secret import SecretRef
+
+Starttls = Literal["smtp", "imap", "pop3", "ldap", "postgres"]
+ProfileName = Literal["default", "tls13", "tls12-ecdsa", "tls12-rsa"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which roots verify a chain.
+
+    Attributes:
+        kind: ``mozilla`` (the list of certifi), ``system`` (this host's), ``file``.
+        file: PEM bundle, only for ``file``.
+    """
+
+    kind: Literal["mozilla", "system", "file"] = "mozilla"
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Certificate chain and key for servers that ask for one (PEM)."""
+
+    certificate: SecretRef
+    key: SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProfile:
+    """How an attempt looks to the server; equal profiles share one TLS context.
+
+    Attributes:
+        name: the ``client`` label: a built-in profile's name, or the check's own.
+        kind: which built-in it starts from.
+        alpn: protocols offered, in order; empty offers none.
+        min_version: ``TLSv1.2`` or ``TLSv1.3``; None leaves the profile's own.
+        ciphers: OpenSSL cipher string for TLS 1.2; None leaves the profile's own.
+    """
+
+    name: str = "default"
+    kind: ProfileName = "default"
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
+    min_version: Literal["TLSv1.2", "TLSv1.3"] | None = None
+    ciphers: str | None = None
+    client_certificate: ClientCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainExpectations:
+    """What the presented chain must be beyond valid.
+
+    Attributes:
+        days_left: warn when the verified path ends sooner than this many days.
+        issuers: at least one must be contained in the leaf's issuer; empty accepts any.
+        fingerprints: SHA-256 of leaf certificates, lower-case hex; empty accepts any.
+        spki: SHA-256 of the leaf's public key, lower-case hex; empty accepts any.
+        not_before: the leaf must not be older than this (seconds since the epoch).
+        alpn: protocol that must be chosen; None accepts any.
+        ocsp: ``if_must_staple`` demands a stapled answer where the certificate does.
+    """
+
+    days_left: float = 14.0
+    issuers: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    spki: tuple[str, ...] = ()
+    not_before: float | None = None
+    alpn: str | None = None
+    ocsp: Literal["ignore", "if_must_staple", "require"] = "if_must_staple"

@@ -1,0 +1,1 @@
+"""What runs when (pure), and the runner that sleeps and calls."""

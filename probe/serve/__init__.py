@@ -1,0 +1,1 @@
+"""Result store, metrics, HTTP server, status page."""

@@ -1,0 +1,1 @@
+"""Pure logic over results: confirmation, consensus, diagnosis, vantage."""
