@@ -26,7 +26,7 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the phase failed. Closed: what fits nothing is ``UNKNOWN``, which counts as our defect."""
+    """Why it failed. Closed: what fits nothing is ``UNKNOWN``, which counts as our defect."""
 
     # -- any phase that waits for the network
     TIMEOUT = "timeout"
