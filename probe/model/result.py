@@ -207,7 +207,7 @@ class Evidence:
 
     request: str = ""
     status: int | None = None
-    headers: Mapping[str, str] = field(default=_EMPTY, hash=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY, hash=False)
     body: str = ""
     command: str = ""
     trace_id: str = ""

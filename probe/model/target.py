@@ -24,7 +24,7 @@ class Target:
 
     name: str
     port: int | None = None
-    labels: Mapping[str, str] = field(default=_NO_LABELS, hash=False)
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

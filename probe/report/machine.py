@@ -1,0 +1,81 @@
+"""Rows for pipelines: JSON and JUnit XML. Pure: text in, text out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from probe.report.rows import Row, Verdict
+
+# XML 1.0 has no way to write most control characters, not even escaped (section 2.2).
+_NOT_XML = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF], "�")
+
+
+def to_json(rows: Sequence[Row], *, region: str) -> str:
+    """One document: ``{region, summary, results}``; empty fields are left out."""
+    counts = {verdict.value: 0 for verdict in Verdict}
+    for row in rows:
+        counts[row.verdict] += 1
+    document = {"region": region, "summary": counts, "results": [_plain(row) for row in rows]}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    values = {name: value for name, value in asdict(row).items() if value not in ("", None, ())}
+    if row.expires is not None:
+        values["expires"] = datetime.fromtimestamp(row.expires, UTC).isoformat()
+    return values
+
+
+def to_junit(rows: Sequence[Row], *, region: str) -> str:
+    """JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
+    root = ET.Element("testsuites", name=f"probe {region}")
+    suites: dict[str, ET.Element] = {}
+    for row in rows:
+        name = f"{row.check}/{row.provider}" if row.provider else row.check
+        suite = suites.get(name)
+        if suite is None:
+            suite = suites[name] = ET.SubElement(root, "testsuite", name=_text(name))
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=_text(name),
+            name=_text(" ".join(part for part in (row.target, row.edge, row.what) if part)),
+            time=f"{row.seconds or 0.0:.3f}",
+        )
+        _add_verdict(case, row)
+    for name, suite in suites.items():
+        mine = [
+            row
+            for row in rows
+            if (f"{row.check}/{row.provider}" if row.provider else row.check) == name
+        ]
+        suite.set("tests", str(len(mine)))
+        suite.set("failures", str(sum(row.verdict is Verdict.FAIL for row in mine)))
+        suite.set("errors", str(sum(row.verdict is Verdict.INCONCLUSIVE for row in mine)))
+        suite.set("skipped", str(sum(row.verdict is Verdict.SKIPPED for row in mine)))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_verdict(case: ET.Element, row: Row) -> None:
+    message = _text(f"{row.phase}/{row.reason}: {row.detail}" if row.reason else "")
+    body = _text("\n".join([*([row.command] if row.command else []), *row.notes]))
+    match row.verdict:
+        case Verdict.FAIL:
+            ET.SubElement(case, "failure", message=message, type=row.reason).text = body
+        case Verdict.INCONCLUSIVE:
+            ET.SubElement(case, "error", message=message, type=row.reason).text = body
+        case Verdict.SKIPPED:
+            ET.SubElement(case, "skipped", message=body)
+        case Verdict.PASS:
+            if body:
+                ET.SubElement(case, "system-out").text = body
+
+
+def _text(value: str) -> str:
+    return value.translate(_NOT_XML).encode("utf-8", "replace").decode("utf-8")

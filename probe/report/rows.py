@@ -1,0 +1,173 @@
+"""Results flattened to rows: the one shape that table, JSON and JUnit are printed from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import assert_never
+
+from probe.model.failure import Failure
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Passed,
+    ResolveResult,
+    Result,
+    Skipped,
+    StepOutcome,
+    StepResult,
+    TlsResult,
+)
+
+
+class Verdict(StrEnum):
+    """How a row ended."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attempt against one edge, one question to DNS, or one step of a flow.
+
+    Attributes:
+        what: the client profile, ``dns``, or the step's name.
+        edge: ``ip:port``, empty when none was reached.
+        seconds: the whole attempt; None when it did not run.
+        certificate: SHA-256 of the leaf, empty without a handshake.
+        expires: NotAfter that counts, seconds since the epoch.
+        notes: warnings and further findings, in words.
+    """
+
+    check: str
+    target: str
+    provider: str
+    edge: str
+    what: str
+    verdict: Verdict
+    phase: str = ""
+    reason: str = ""
+    detail: str = ""
+    seconds: float | None = None
+    certificate: str = ""
+    key_type: str = ""
+    expires: float | None = None
+    command: str = ""
+    browser: str = ""
+    layer: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def rows_of(results: Iterable[Result]) -> list[Row]:
+    """Rows in a stable order: check, target, provider, edge, then profile or step order."""
+    rows = [row for result in results for row in _rows(result)]
+    return sorted(rows, key=lambda row: (row.check, row.target, row.provider, row.edge))
+
+
+def exit_code(rows: Iterable[Row]) -> int:
+    """0 all pass, 1 something fails, 3 nothing fails but something is inconclusive.
+
+    No rows at all is 3: nothing was learned.
+    """
+    verdicts = {row.verdict for row in rows}
+    if Verdict.FAIL in verdicts:
+        return 1
+    return 3 if Verdict.INCONCLUSIVE in verdicts or not verdicts else 0
+
+
+def _rows(result: Result) -> Iterator[Row]:
+    match result:
+        case TlsResult():
+            yield _tls_row(result)
+        case FlowResult():
+            yield from (_step_row(result, step) for step in result.steps)
+        case ResolveResult():
+            if result.resolution.failure is not None or not result.resolution.edges:
+                yield _dns_row(result)
+        case _:
+            assert_never(result)
+
+
+def _verdict(outcome: StepOutcome) -> tuple[Verdict, Failure | None, tuple[str, ...]]:
+    match outcome:
+        case Passed(warnings):
+            return Verdict.PASS, None, tuple(str(warning) for warning in warnings)
+        case Failed(failure, others):
+            return Verdict.FAIL, failure, tuple(str(other) for other in others)
+        case Inconclusive(failure):
+            return Verdict.INCONCLUSIVE, failure, ()
+        case Skipped(missing):
+            return Verdict.SKIPPED, None, (f"needs {missing}, which no step before it gave",)
+        case _:
+            assert_never(outcome)
+
+
+def _tls_row(result: TlsResult) -> Row:
+    verdict, failure, notes = _verdict(result.outcome)
+    leaf = result.handshake.leaf if result.handshake else None
+    verified = result.handshake.verified_not_after if result.handshake else None
+    return Row(
+        check=result.key.check,
+        target=result.key.target,
+        provider=result.key.provider,
+        edge=result.key.edge,
+        what=result.key.client,
+        verdict=verdict,
+        phase=failure.phase if failure else "",
+        reason=failure.reason if failure else "",
+        detail=failure.detail if failure else "",
+        seconds=result.timings.total,
+        certificate=leaf.fingerprint_sha256 if leaf else "",
+        key_type=leaf.key_type if leaf else "",
+        expires=verified if verified is not None else (leaf.not_after if leaf else None),
+        command=result.command,
+        browser=result.browser,
+        notes=notes,
+    )
+
+
+def _step_row(result: FlowResult, step: StepResult) -> Row:
+    verdict, failure, notes = _verdict(step.outcome)
+    ran = verdict is not Verdict.SKIPPED
+    return Row(
+        check=result.key.check,
+        target=result.key.target,
+        provider=result.key.provider,
+        edge=step.edge.label if step.edge else "",
+        what=f"{result.key.persona}:{step.step}" if result.key.persona else step.step,
+        verdict=verdict,
+        phase=failure.phase if failure else "",
+        reason=failure.reason if failure else "",
+        detail=failure.detail if failure else "",
+        seconds=step.timings.total if ran else None,
+        command=step.evidence.command,
+        layer=step.layer,
+        notes=notes,
+    )
+
+
+def _dns_row(result: ResolveResult) -> Row:
+    failure = result.resolution.failure
+    ours = failure is not None and failure.ours
+    # Only IPv6 addresses on a host without an IPv6 route: nothing can be said from here.
+    unseen = failure is None and result.resolution.skipped_ipv6 > 0
+    return Row(
+        check=result.key.check,
+        target=result.key.target,
+        provider=result.key.provider,
+        edge="",
+        what="dns",
+        verdict=Verdict.INCONCLUSIVE if ours or unseen else Verdict.FAIL,
+        phase=failure.phase if failure else "resolve",
+        reason=failure.reason if failure else "no_addresses",
+        detail=failure.detail
+        if failure
+        else f"{result.resolution.skipped_ipv6} IPv6 addresses skipped: no IPv6 route here",
+        seconds=result.resolution.seconds,
+        notes=result.resolution.notes,
+    )

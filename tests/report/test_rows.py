@@ -1,0 +1,175 @@
+"""Results become rows, rows become an exit code, JSON, JUnit and a matrix."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from xml.etree import ElementTree as ET
+
+from rich.console import Console
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import (
+    CertificateFacts,
+    Failed,
+    FlowResult,
+    Handshake,
+    Inconclusive,
+    Outcome,
+    Passed,
+    ResolveResult,
+    Skipped,
+    StepResult,
+    Timings,
+    TlsResult,
+)
+from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
+from probe.report import Verdict, exit_code, rows_of
+from probe.report.machine import to_json, to_junit
+from probe.report.table import matrix, table
+
+NAME_MISMATCH = Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH, "shows *.cdn-b.example")
+
+
+def leaf(fingerprint: str, key_type: str = "ecdsa") -> CertificateFacts:
+    return CertificateFacts(
+        fingerprint_sha256=fingerprint * 32,
+        spki_sha256="00" * 32,
+        subject="CN=shop.example",
+        issuer="CN=Issuer",
+        serial="01",
+        not_before=0.0,
+        not_after=1_900_000_000.0,
+        dns_names=("shop.example",),
+        ip_names=(),
+        key="ec-p256",
+        key_type=key_type,
+    )
+
+
+def tls(
+    ip: str,
+    outcome: Outcome,
+    fingerprint: str | None = "aa",
+    client: str = "default",
+    key_type: str = "ecdsa",
+) -> TlsResult:
+    edge = Edge(ip, 443)
+    handshake = (
+        Handshake("TLS 1.3", "TLS_AES_128_GCM_SHA256", (leaf(fingerprint, key_type),))
+        if fingerprint
+        else None
+    )
+    return TlsResult(
+        EdgeKey("stores", "shop.example", "cdn-b", edge.label, client),
+        edge,
+        at=1.0,
+        outcome=outcome,
+        timings=Timings(total=0.012),
+        handshake=handshake,
+        command="" if isinstance(outcome, Passed) else "openssl s_client …",
+    )
+
+
+def shown(renderable: object) -> str:
+    out = StringIO()
+    Console(file=out, width=200, color_system=None).print(renderable)
+    return out.getvalue()
+
+
+def test_exit_code_prefers_failures_over_inconclusive_over_pass() -> None:
+    passed = tls("192.0.2.1", Passed())
+    failed = tls("192.0.2.2", Failed(NAME_MISMATCH))
+    ours = tls("192.0.2.3", Inconclusive(Failure(Phase.CONNECT, Reason.NO_ROUTE)))
+    assert exit_code(rows_of([passed])) == 0
+    assert exit_code(rows_of([passed, ours])) == 3
+    assert exit_code(rows_of([passed, ours, failed])) == 1
+
+
+def test_nothing_probed_is_inconclusive() -> None:
+    assert exit_code([]) == 3
+
+
+def test_a_flow_gives_a_row_for_each_step_and_a_skipped_one_does_not_fail() -> None:
+    flow = FlowResult(
+        FlowKey("cli", "cli", "live", "developer"),
+        at=1.0,
+        outcome=Passed(),
+        steps=(
+            StepResult("login", "login", Passed(), attempts=1),
+            StepResult("apps", "backend", Skipped("token")),
+        ),
+    )
+    rows = rows_of([flow])
+    assert [(row.what, row.verdict) for row in rows] == [
+        ("developer:login", Verdict.PASS),
+        ("developer:apps", Verdict.SKIPPED),
+    ]
+    assert "needs token" in rows[1].notes[0]
+    assert exit_code(rows) == 0
+
+
+def test_dns_has_a_row_only_when_it_failed_or_gave_nothing() -> None:
+    key = ProviderKey("stores", "shop.example", "live")
+    good = ResolveResult(key, 1.0, Resolution((Edge("192.0.2.1", 443),)))
+    bad = ResolveResult(key, 1.0, Resolution((), Failure(Phase.RESOLVE, Reason.NXDOMAIN)))
+    only_v6 = ResolveResult(key, 1.0, Resolution((), skipped_ipv6=2))
+    assert rows_of([good]) == []
+    assert [(row.verdict, row.reason) for row in rows_of([bad])] == [(Verdict.FAIL, "nxdomain")]
+    assert [row.verdict for row in rows_of([only_v6])] == [Verdict.INCONCLUSIVE]
+
+
+def test_json_holds_summary_and_leaves_out_what_is_empty() -> None:
+    document = json.loads(to_json(rows_of([tls("192.0.2.1", Passed())]), region="eu-west"))
+    assert document["region"] == "eu-west"
+    assert document["summary"]["pass"] == 1
+    (result,) = document["results"]
+    assert result["expires"] == "2030-03-17T17:46:40+00:00"
+    assert "reason" not in result
+
+
+def test_junit_counts_by_suite_and_survives_characters_that_xml_cannot_hold() -> None:
+    nasty = Failure(Phase.TLS, Reason.PLAIN_TEXT, 'banner "\x00\x1b[31m<b>&\ud800"')
+    rows = rows_of([tls("192.0.2.1", Passed()), tls("192.0.2.2", Failed(nasty), None)])
+    suite = ET.fromstring(to_junit(rows, region="eu-west")).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert "<b>&" in failure.get("message", "")
+
+
+def test_the_matrix_is_silent_when_edges_agree() -> None:
+    assert matrix(rows_of([tls("192.0.2.1", Passed()), tls("192.0.2.2", Passed())])) is None
+
+
+def test_the_matrix_is_silent_about_rsa_beside_ecdsa() -> None:
+    pair = [
+        tls("192.0.2.1", Passed(), "aa", "tls12-ecdsa"),
+        tls("192.0.2.1", Passed(), "bb", "tls12-rsa", "rsa"),
+    ]
+    assert matrix(rows_of(pair)) is None
+
+
+def test_the_matrix_names_the_edges_of_each_certificate_and_those_without() -> None:
+    rows = rows_of(
+        [
+            tls("192.0.2.1", Passed(), "aa"),
+            tls("192.0.2.2", Passed(), "aa"),
+            tls("192.0.2.3", Passed(), "bb"),
+            tls("192.0.2.4", Failed(Failure(Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME)), None),
+        ]
+    )
+    text = shown(matrix(rows))
+    assert "A aaaaaaaaaaaa ecdsa until 2030-03-17  192.0.2.1:443, 192.0.2.2:443" in text
+    assert "B bbbbbbbbbbbb" in text
+    assert "none: alert_unrecognized_name" in text
+
+
+def test_the_table_shows_failures_with_command_and_counts_the_rest() -> None:
+    rows = rows_of([tls("192.0.2.1", Passed()), tls("192.0.2.2", Failed(NAME_MISMATCH))])
+    text = shown(table(rows, all_rows=False))
+    assert "192.0.2.1:443" not in text
+    assert "certificate/name_mismatch shows *.cdn-b.example" in text
+    assert "openssl s_client" in text
+    assert "1 pass, 1 FAIL" in text
