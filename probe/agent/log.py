@@ -1,0 +1,137 @@
+"""Structured log lines: one JSON object a line for machines, readable lines for a terminal.
+
+Every line is an event with fields. Nothing is formatted from untrusted text: field values are
+JSON strings, and in the readable form control characters are escaped, so that a server's banner
+cannot forge a line or move a cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+from probe.model.failure import Failure
+from probe.model.state import Transition
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
+
+_LOGGER = logging.getLogger("probe")
+
+
+def configure(stream: TextIO, style: Literal["json", "text"]) -> None:
+    """Send the agent's log to ``stream``; libraries speak from WARNING up only."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    _LOGGER.setLevel(logging.INFO)
+
+
+class EventLog:
+    """Writes events with the fields that every line of this agent carries."""
+
+    def __init__(self, **common: str) -> None:
+        self._common = common
+
+    def info(self, event: str, **fields: object) -> None:
+        """Something a person may want to know later."""
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something a person should look at."""
+        self._write(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """A defect or a fault of the agent itself."""
+        self._write(logging.ERROR, event, fields)
+
+    def transition(self, change: Transition) -> None:
+        """One line for a change of state, with evidence and how to reproduce it."""
+        good = change.after in ("passing", "healthy", "ok")
+        level = logging.INFO if good or change.after == "suspect" else logging.WARNING
+        self._write(level, "state", transition_fields(change))
+
+    def _write(self, level: int, event: str, fields: Mapping[str, object]) -> None:
+        if _LOGGER.isEnabledFor(level):
+            _LOGGER.log(level, event, extra={"fields": {**self._common, **fields}})
+
+
+def transition_fields(change: Transition) -> dict[str, object]:
+    """The fields of a change of state; empty ones are left out."""
+    fields: dict[str, object] = dict(_key_fields(change.key))
+    fields |= {"before": change.before, "after": change.after, "since": timestamp(change.since)}
+    fields |= failure_fields(change.failure)
+    if change.command:
+        fields["command"] = change.command
+    if change.note:
+        fields["note"] = change.note
+    return fields
+
+
+def failure_fields(failure: Failure | None) -> dict[str, object]:
+    """``phase``, ``reason`` and ``detail``; nothing for None."""
+    if failure is None:
+        return {}
+    fields: dict[str, object] = {"phase": failure.phase.value, "reason": failure.reason.value}
+    return fields | ({"detail": failure.detail} if failure.detail else {})
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _key_fields(key: EdgeKey | FlowKey | ProviderKey) -> dict[str, str]:
+    fields = {"check": key.check, "target": key.target, "provider": key.provider}
+    match key:
+        case EdgeKey():
+            fields |= {"edge": key.edge, "client": key.client}
+        case FlowKey():
+            fields |= {"persona": key.persona}
+        case ProviderKey():
+            pass
+    return {name: value for name, value in fields.items() if value}
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields = getattr(record, "fields", {})
+    return fields if isinstance(fields, Mapping) else {}
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "ts": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        if record.name != _LOGGER.name:
+            line["logger"] = record.name
+        line |= _fields(record)
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=True, default=str)
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        parts = [timestamp(record.created), record.levelname, record.getMessage()]
+        command = ""
+        for name, value in _fields(record).items():
+            if name == "command":
+                command = f"\n    {_printable(str(value))}"
+            elif name != "region":
+                text = _printable(str(value))
+                parts.append(f"{name}={json.dumps(text) if ' ' in text or not text else text}")
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return " ".join(parts) + command + trace
+
+
+def _printable(text: str) -> str:
+    """Text with control characters and line breaks shown as escapes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
