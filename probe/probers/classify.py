@@ -1,0 +1,171 @@
+"""From what a library or the kernel reports to a phase and a reason: one function per phase.
+
+Judged by errno, by OpenSSL's reason codes (pyOpenSSL hands them out by name, see `tls_reasons`)
+and by the first bytes received; never by free message text. `Reason.UNKNOWN` is what is left
+when all of them say nothing, and counts as a defect of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import Edge
+from probe.probers import tls_reasons
+from probe.probers.looks import looks_like, speaks_tls
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an attempt got.
+
+    Attributes:
+        phase: the phase it is in.
+        sent: bytes written in all phases.
+        received: bytes read in all phases.
+        head: the first bytes received in this phase.
+    """
+
+    phase: Phase
+    sent: int = 0
+    received: int = 0
+    head: bytes = b""
+
+    @property
+    def moment(self) -> str:
+        """When it happened, in words: tells an overloaded edge from a broken handshake."""
+        if self.phase not in (Phase.CONNECT, Phase.STARTTLS, Phase.TLS):
+            return f"after {self.received} bytes received"
+        if not self.sent and not self.received:
+            return "after connect, before anything was sent"
+        opening = "ClientHello" if self.phase is Phase.TLS else "our first bytes"
+        if not self.received:
+            return f"after {opening}, before any byte of an answer"
+        return f"mid-flight, after {self.received} bytes received"
+
+
+_LOCAL = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+)
+_NO_ROUTE = frozenset(
+    {
+        errno.ENETUNREACH,
+        errno.EHOSTUNREACH,
+        errno.EAFNOSUPPORT,
+        errno.ENETDOWN,
+        errno.EADDRNOTAVAIL,  # IPv6 switched off: there is no address to send from
+        errno.EACCES,  # a route of type prohibit
+        errno.EPERM,  # this host's own packet filter
+        errno.EINVAL,  # a route of type blackhole
+    }
+)
+_CONNECT = {
+    errno.ECONNREFUSED: Reason.REFUSED,
+    errno.ETIMEDOUT: Reason.TIMEOUT,
+    errno.ECONNRESET: Reason.RESET,
+    errno.ECONNABORTED: Reason.RESET,
+    errno.ENETUNREACH: Reason.UNREACHABLE,
+    errno.EHOSTUNREACH: Reason.UNREACHABLE,
+    errno.EHOSTDOWN: Reason.UNREACHABLE,
+    errno.ENONET: Reason.UNREACHABLE,
+    errno.ENOPROTOOPT: Reason.UNREACHABLE,  # ICMP protocol unreachable
+    errno.EPROTO: Reason.UNREACHABLE,
+    errno.EACCES: Reason.UNREACHABLE,  # ICMP administratively prohibited
+}
+
+
+def not_connected(error: OSError, edge: Edge, *, at_once: bool) -> Failure:
+    """Classify a failed connect.
+
+    Args:
+        error: what the system call or SO_ERROR said.
+        edge: where to.
+        at_once: the system call itself refused, before any packet left: the fault is this
+            host's (no route, no port, no descriptor). Afterwards the same errno comes from
+            the network.
+    """
+    code = error.errno or 0
+    detail = f"{edge.label}: {errno.errorcode.get(code, code)}"
+    if at_once and code in _NO_ROUTE and (edge.version == 6 or code not in _LOCAL):
+        return Failure(Phase.CONNECT, Reason.NO_ROUTE, f"{detail} from this host itself")
+    if code in _LOCAL:
+        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, detail)
+    return Failure(Phase.CONNECT, _CONNECT.get(code, Reason.UNKNOWN), detail)
+
+
+def connect_timed_out(edge: Edge, seconds: float) -> Failure:
+    """No SYN-ACK before the deadline."""
+    return Failure(Phase.CONNECT, Reason.TIMEOUT, f"{edge.label}: no answer in {seconds:.1f} s")
+
+
+_BROKEN = {
+    errno.ECONNRESET: Reason.RESET,
+    errno.EPIPE: Reason.RESET,  # writing after the peer's RST was already reported
+    errno.ECONNABORTED: Reason.RESET,
+    errno.ECONNREFUSED: Reason.RESET,
+    errno.ETIMEDOUT: Reason.TIMEOUT,  # the kernel gave up retransmitting
+    errno.ENETUNREACH: Reason.UNREACHABLE,
+    errno.EHOSTUNREACH: Reason.UNREACHABLE,
+    errno.ENETDOWN: Reason.NO_ROUTE,
+    errno.ENOBUFS: Reason.LOCAL_RESOURCE,
+    errno.ENOMEM: Reason.LOCAL_RESOURCE,
+}
+
+
+def broken(error: OSError, progress: Progress) -> Failure:
+    """Classify a read or write that failed on an established connection."""
+    code = error.errno or 0
+    reason = _BROKEN.get(code, Reason.UNKNOWN)
+    return _unless_plain(progress, reason, f"{errno.errorcode.get(code, code)} {progress.moment}")
+
+
+def closed(progress: Progress) -> Failure:
+    """The peer ended the stream where more was due."""
+    return _unless_plain(progress, Reason.CLOSED, f"closed {progress.moment}")
+
+
+def timed_out(progress: Progress, seconds: float) -> Failure:
+    """The deadline passed while waiting for the peer."""
+    return _unless_plain(progress, Reason.TIMEOUT, f"no end in {seconds:.1f} s; {progress.moment}")
+
+
+def too_large(progress: Progress) -> Failure:
+    """The peer sent more than any honest handshake needs."""
+    return _unless_plain(
+        progress, Reason.HANDSHAKE_TOO_LARGE, f"{progress.received} bytes and no end of it"
+    )
+
+
+def _unless_plain(progress: Progress, reason: Reason, detail: str) -> Failure:
+    """During TLS, bytes that are no TLS say more than how the connection ended."""
+    if progress.phase is Phase.TLS and progress.head and not speaks_tls(progress.head):
+        return _no_tls(progress.head)
+    return Failure(progress.phase, reason, detail)
+
+
+def _no_tls(head: bytes) -> Failure:
+    text = looks_like(head)
+    if text is None:
+        return Failure(Phase.TLS, Reason.NOT_TLS, f"starts with bytes {head[:16].hex(' ')}")
+    return Failure(Phase.TLS, Reason.PLAIN_TEXT, text)
+
+
+def handshake_failed(errors: Sequence[tuple[str, str, str]], progress: Progress) -> Failure:
+    """Classify a handshake that OpenSSL gave up.
+
+    Args:
+        errors: OpenSSL's error queue as pyOpenSSL raises it: library, function, reason.
+        progress: how far the attempt got; the first bytes decide whether it was TLS at all.
+    """
+    if progress.phase is Phase.TLS and progress.head and not speaks_tls(progress.head):
+        return _no_tls(progress.head)
+    phase, reason = tls_reasons.judge(errors, progress.head)
+    words = "; ".join(reason or library for library, _, reason in errors)
+    if reason is Reason.ALERT_OTHER:
+        number = tls_reasons.plain_alert(progress.head)
+        words = f"alert {number}" if number is not None else "an alert without a name"
+    if not words:
+        words = "OpenSSL gave no reason"
+    return Failure(phase, reason, f"{words}, {progress.moment}")

@@ -1,0 +1,192 @@
+"""One TCP connection of one attempt: connect, send, receive, all classified and timed.
+
+A plain non-blocking socket and trio's readiness calls: that is what trio's own socket does,
+without its per-call checkpoints, which cost as much as the system calls themselves.
+
+Resource handling: whoever calls `connect` owns the `Wire` and closes it; `connect` itself
+closes its socket when it fails or is cancelled. Error handling: everything the network can do
+is raised as `AttemptFailed`. Deadlines: absolute, on trio's clock; reading and writing obey the
+cancel scope they run in, and always wait for readiness first, so that a peer that never stops
+sending cannot starve the deadline.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from types import TracebackType
+
+import trio
+
+from probe.model.failure import Phase
+from probe.model.result import Clock
+from probe.model.target import Edge
+from probe.probers import classify, kernel_time
+from probe.probers.fault import AttemptFailed
+
+_HEAD = 512  # bytes kept from the start: enough to name a banner or a status line
+_READ = 65536
+
+
+class Wire:
+    """A connected TCP socket with what happened on it so far.
+
+    Attributes:
+        edge: where it is connected to.
+        phase: the phase that failures are filed under; whoever uses the wire sets it.
+        connect_seconds: from SYN to SYN-ACK.
+        sent: bytes written.
+        received: bytes read.
+        head: the first bytes read, as evidence.
+        arrived: when the last bytes read had arrived, on trio's clock.
+        lag: the greatest time between arrival and our noticing it; 0 where unknown.
+        clock: where ``arrived`` was read.
+    """
+
+    __slots__ = (
+        "_sock",
+        "arrived",
+        "clock",
+        "connect_seconds",
+        "edge",
+        "head",
+        "lag",
+        "phase",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, sock: socket.socket, edge: Edge, connect_seconds: float) -> None:
+        self._sock = sock
+        self.edge = edge
+        self.phase = Phase.CONNECT
+        self.connect_seconds = connect_seconds
+        self.sent = 0
+        self.received = 0
+        self.head = b""
+        self.arrived = 0.0
+        self.lag = 0.0
+        self.clock = Clock.APPLICATION
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write everything. Raises AttemptFailed."""
+        view = memoryview(data)
+        while view:
+            try:
+                count = self._sock.send(view)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._sock)
+                continue
+            except OSError as error:
+                raise AttemptFailed(classify.broken(error, self.progress())) from error
+            self.sent += count
+            view = view[count:]
+
+    async def receive_some(self, max_bytes: int = _READ) -> bytes:
+        """Wait for bytes and read them; empty at the peer's end of stream.
+
+        Raises AttemptFailed.
+        """
+        since = trio.current_time()
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                data, ancillary, _, _ = self._sock.recvmsg(max_bytes, kernel_time.ANCILLARY_SPACE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise AttemptFailed(classify.broken(error, self.progress())) from error
+            break
+        self._note(data, ancillary, since)
+        return data
+
+    def _note(self, data: bytes, ancillary: list[tuple[int, int, bytes]], since: float) -> None:
+        """Keep when and what arrived; ``since`` bounds what a kernel stamp may claim."""
+        now = trio.current_time()
+        self.arrived = now
+        age = kernel_time.age(ancillary)
+        if age is None or not -0.001 < age < now - since + 0.5:
+            self.clock = Clock.APPLICATION
+        else:
+            self.clock = Clock.KERNEL
+            self.arrived = now - max(age, 0.0)
+            self.lag = max(self.lag, age)
+        self.received += len(data)
+        if len(self.head) < _HEAD:
+            self.head = (self.head + data)[:_HEAD]
+
+    def progress(self) -> classify.Progress:
+        """How far the attempt got, for the classifier."""
+        return classify.Progress(self.phase, self.sent, self.received, self.head)
+
+    def close(self) -> None:
+        """Close at once; harmless when repeated."""
+        if self._sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
+
+    async def aclose(self) -> None:
+        """Close, with a checkpoint, as trio's streams do."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+async def connect(edge: Edge, *, deadline: float) -> Wire:
+    """Open a TCP connection to an edge.
+
+    Args:
+        edge: IPv4 or IPv6 address and port.
+        deadline: trio time after which the attempt is over.
+
+    Raises:
+        AttemptFailed: phase ``connect``; inconclusive when this host is to blame.
+    """
+    try:
+        sock = socket.socket(
+            socket.AF_INET6 if edge.version == 6 else socket.AF_INET, socket.SOCK_STREAM
+        )
+    except OSError as error:
+        raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+    try:
+        sock.setblocking(False)
+        # The handshake's second flight must not wait for a delayed acknowledgement.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kernel_time.enable(sock)
+        seconds = await _connected(sock, edge, deadline)
+    except BaseException:
+        sock.close()
+        raise
+    return Wire(sock, edge, seconds)
+
+
+async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> float:
+    """Connect the socket; the seconds it took."""
+    start = trio.current_time()
+    try:
+        code = sock.connect_ex((edge.ip, edge.port))
+    except OSError as error:  # an address that the family cannot hold
+        raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+    at_once = code not in (0, errno.EINPROGRESS)
+    if code == errno.EINPROGRESS:
+        with trio.CancelScope(deadline=deadline) as scope:
+            await trio.lowlevel.wait_writable(sock)
+        if scope.cancelled_caught:
+            raise AttemptFailed(classify.connect_timed_out(edge, trio.current_time() - start))
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        refusal = OSError(code, errno.errorcode.get(code, str(code)))
+        raise AttemptFailed(classify.not_connected(refusal, edge, at_once=at_once))
+    elapsed = trio.current_time() - start
+    round_trip = kernel_time.syn_round_trip(sock)
+    return elapsed if round_trip is None else min(round_trip, elapsed)
