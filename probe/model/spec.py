@@ -116,21 +116,29 @@ class TargetList:
 class Confirmation:
     """How a first failure is confirmed, and recovery likewise.
 
+    An edge fails when ``attempts`` further attempts fail too. It flaps when its score
+    reaches ``flapping_score``: each failure adds 1, each pass takes ``1 / forgive_after``
+    off, never below 0. The probabilities behind the defaults stand in ``state.confirmation``.
+
     Attributes:
-        attempts: quick further attempts on the same edge after a change.
-        spacing: seconds between them.
-        sample_interval: while an edge is suspect or flapping it is sampled this often.
+        attempts: quick further attempts on the same edge after a change; 0 confirms nothing.
+        spacing: seconds between their starts.
+        sample_interval: while an edge is under suspicion it is sampled this often.
         sample_for: seconds that faster sampling lasts after the last failure.
-        sample_budget: most extra attempts a second for the whole check.
-        window: number of latest attempts that flapping is judged on.
+        sample_budget: most extra attempts a second for the whole check, all kinds together.
+        flapping_score: failures, net of forgiven ones, from which an edge is flapping.
+        forgive_after: passes that outweigh one failure.
+        clear_after: passes in a row that end flapping.
     """
 
-    attempts: int = 3
+    attempts: int = 4
     spacing: float = 1.0
-    sample_interval: float = 5.0
+    sample_interval: float = 1.0
     sample_for: float = 120.0
-    sample_budget: float = 20.0
-    window: int = 20
+    sample_budget: float = 50.0
+    flapping_score: float = 5.5
+    forgive_after: int = 20
+    clear_after: int = 30
 
 
 @dataclass(frozen=True, slots=True)
