@@ -1,1 +1,5 @@
-"""Providers to edges: fixed addresses, host names, DNS per server and client subnet."""
+"""From a provider and a target to edges: fixed addresses or DNS, cached and remembered."""
+
+from probe.edges.finder import EdgeFinder, FinderStats
+
+__all__ = ["EdgeFinder", "FinderStats"]

@@ -1,0 +1,177 @@
+"""Asks DNS servers over UDP and TCP: thin I/O on trio, every verdict as a value.
+
+Sockets are our own rather than dnspython's trio backend, whose deadlines follow the wall clock,
+which leaves a socket open when a connect is cancelled, and which does not connect its UDP sockets,
+so that a resolver that is not running shows as a time-out instead of an ICMP error.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import socket
+from collections.abc import Sequence
+
+import trio
+
+from probe.edges.message import Reply, Truncated, UnaskableName, Unrelated, Unusable, build, read
+from probe.edges.question import Answer, NoAnswer, Outcome, Question, server_label
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.spec import NameServer
+
+_SLICES = (1.0, 1.5, 2.5)
+"""Shares of the time-out that the rounds over the servers get: one packet may be lost."""
+
+_LARGEST = 4096
+"""More than the payload we announce: a server that overdoes it a little is still read."""
+
+_NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETDOWN}
+_RESOURCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class _ServerLine:
+    """The way to one server for one question: a connected UDP socket, kept over retries.
+
+    The same message id and socket serve every retry, so that a slow answer to the first
+    packet still counts while the second is under way.
+    """
+
+    def __init__(self, server: NameServer, question: Question) -> None:
+        self.label = server_label(server)
+        self._server = server
+        self._question = question
+        self._family = socket.AF_INET6 if ":" in server.ip else socket.AF_INET
+        self._udp: trio.socket.SocketType | None = None
+        self._id = secrets.randbits(16)
+        self._edns = True
+
+    def close(self) -> None:
+        """Give the socket back; a late answer then finds nobody."""
+        if self._udp is not None:
+            self._udp.close()
+
+    async def ask(self) -> Reply:
+        """One packet out, and the first answer to our question back; may wait forever."""
+        reply = await self._over_udp()
+        if isinstance(reply, Unusable) and reply.without_edns and self._edns:
+            self._edns = False
+            reply = await self._over_udp()
+        if isinstance(reply, Truncated):
+            reply = await self._over_tcp()
+        return reply
+
+    async def _over_udp(self) -> Reply:
+        if self._udp is None:
+            self._udp = trio.socket.socket(self._family, socket.SOCK_DGRAM)
+            await self._udp.connect((self._server.ip, self._server.port))
+        await self._udp.send(build(self._question, self._id, edns=self._edns))
+        while True:
+            wire = await self._udp.recv(_LARGEST)
+            reply = read(wire, self._question, self._id, self.label)
+            if not isinstance(reply, Unrelated):
+                return reply
+
+    async def _over_tcp(self) -> Reply:
+        """RFC 7766: the same message behind a length of two bytes."""
+        with trio.socket.socket(self._family, socket.SOCK_STREAM) as sock:
+            await sock.connect((self._server.ip, self._server.port))
+            stream = trio.SocketStream(sock)
+            wire = build(self._question, self._id, edns=self._edns)
+            await stream.send_all(len(wire).to_bytes(2, "big") + wire)
+            size = int.from_bytes(await _exactly(stream, 2), "big")
+            reply = read(await _exactly(stream, size), self._question, self._id, self.label)
+        if isinstance(reply, (Truncated, Unrelated)):
+            return Unusable(Reason.MALFORMED, f"{self.label}: no answer to our question over TCP")
+        return reply
+
+
+class _Ended(Exception):
+    """The server closed a TCP connection before its message was whole."""
+
+
+async def _exactly(stream: trio.SocketStream, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        chunk = await stream.receive_some(size - len(data))
+        if not chunk:
+            raise _Ended
+        data += chunk
+    return bytes(data)
+
+
+async def ask(servers: Sequence[NameServer], question: Question, timeout: float) -> Outcome:
+    """Ask servers in order, silent ones again, until one says something about the name.
+
+    Args:
+        servers: tried in this order in every round.
+        question: what to ask.
+        timeout: seconds for everything together.
+
+    Returns:
+        the answer, or what went wrong at the last server that gave any sign of life.
+    """
+    try:
+        build(question, 0)
+    except UnaskableName as error:
+        return NoAnswer(Failure(Phase.RESOLVE, Reason.MALFORMED, str(error)))
+    lines = [_ServerLine(server, question) for server in servers]
+    try:
+        outcome = await _rounds(lines, trio.current_time(), timeout)
+    finally:
+        for line in lines:
+            line.close()
+    match outcome:
+        case Answer():
+            return outcome
+        case Unusable(reason, detail):
+            return NoAnswer(Failure(Phase.RESOLVE, reason, f"{question}: {detail}"))
+        case _:
+            labels = ", ".join(line.label for line in lines)
+            detail = f"{question}: no answer from {labels} in {timeout:g} s"
+            return NoAnswer(Failure(Phase.RESOLVE, Reason.TIMEOUT, detail))
+
+
+async def _rounds(
+    lines: Sequence[_ServerLine], start: float, timeout: float
+) -> Answer | Unusable | None:
+    """Rounds of tries; a server that gave a verdict, or cannot be reached, is not asked again."""
+    silent, verdict, share = list(lines), None, 0.0
+    for slice_ in _SLICES:
+        share += slice_ / sum(_SLICES)
+        for place, line in enumerate(tuple(silent)):
+            left = start + timeout * share - trio.current_time()
+            reply = await _try(line, left / (len(silent) - place) if place < len(silent) else left)
+            if isinstance(reply, Answer):
+                return reply
+            if reply is not None:
+                verdict = reply
+                silent.remove(line)
+    return verdict
+
+
+async def _try(line: _ServerLine, timeout: float) -> Answer | Unusable | None:
+    """One try at one server; None when it stayed silent."""
+    try:
+        with trio.move_on_after(timeout):
+            reply = await line.ask()
+            return reply if isinstance(reply, (Answer, Unusable)) else None
+    except _Ended:
+        return Unusable(Reason.CLOSED, f"{line.label} closed the connection")
+    except (OSError, trio.BrokenResourceError) as error:
+        return _from_os_error(error, line.label)
+    return None
+
+
+def _from_os_error(error: Exception, server: str) -> Unusable:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
+    name = errno.errorcode.get(number or 0, type(error).__name__)
+    if number in _NO_ROUTE:
+        return Unusable(Reason.NO_ROUTE, f"no route to {server} ({name})")
+    if number in _RESOURCE:
+        return Unusable(Reason.LOCAL_RESOURCE, f"asking {server}: {name}")
+    if number in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+        return Unusable(Reason.UNREACHABLE, f"nothing answers at {server} ({name})")
+    if number in (errno.ECONNRESET, errno.EPIPE):
+        return Unusable(Reason.RESET, f"{server} reset the connection ({name})")
+    return Unusable(Reason.UNKNOWN, f"{server}: {name}")

@@ -1,0 +1,116 @@
+"""What this host says about names and routes: resolv.conf, the hosts file, IPv6 routes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from probe.model.spec import NameServer
+
+T = TypeVar("T")
+
+HOSTS = Path("/etc/hosts")
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+class WatchedFile(Generic[T]):
+    """A small file, parsed again when it changed; looked at no more often than asked.
+
+    A file that cannot be read counts as empty: both files are optional by their manual pages.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[str], T], pause: float = 5.0) -> None:
+        """Remember where to look; nothing is read yet.
+
+        Args:
+            path: the file.
+            parse: text to value; must not raise.
+            pause: seconds during which the file is not looked at again.
+        """
+        self._path = path
+        self._parse = parse
+        self._pause = pause
+        self._next_look = float("-inf")
+        self._stamp: tuple[int, int, int] | None = None
+        self._value: T | None = None
+
+    def value(self, now: float) -> T:
+        """The parsed content as of the last look."""
+        if self._value is not None and now < self._next_look:
+            return self._value
+        self._next_look = now + self._pause
+        stamp = self._look()
+        if self._value is None or stamp != self._stamp:
+            self._stamp = stamp
+            self._value = self._parse(self._text())
+        return self._value
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _text(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
+    """Names of a hosts file (hosts(5)) with every address given for them, in order."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        fields = line.partition("#")[0].split()
+        if len(fields) < 2 or (ip := canonical_ip(fields[0])) is None:
+            continue
+        for name in fields[1:]:
+            addresses = found.setdefault(name.lower().rstrip("."), [])
+            if ip not in addresses:
+                addresses.append(ip)
+    return {name: tuple(addresses) for name, addresses in found.items()}
+
+
+def parse_resolv_conf(text: str) -> tuple[NameServer, ...]:
+    """Name servers of a resolver configuration (resolv.conf(5)); the local one when none.
+
+    Search domains and ``ndots`` are left aside on purpose: our names are absolute.
+    """
+    servers = []
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) >= 2 and fields[0] == "nameserver" and canonical_ip(fields[1]) is not None:
+            servers.append(NameServer(fields[1]))
+    return tuple(dict.fromkeys(servers)) or (NameServer("127.0.0.1"),)
+
+
+def canonical_ip(text: str) -> str | None:
+    """The canonical form of an address (a zone allowed), or None for anything else."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+def has_route(ip: str) -> bool:
+    """Whether this host has a route to an IPv6 address.
+
+    Connecting a UDP socket asks the kernel for a route and sends nothing, so loopback and
+    on-link addresses count on a host that has no default route.
+    """
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect((ip, 9))
+    except OSError as error:
+        if error.errno in _NO_ROUTE:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Tests of the edges, with a DNS server that they share."""

@@ -1,0 +1,156 @@
+"""The finder against a real DNS server on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dns.flags
+import dns.rcode
+import pytest
+
+from probe.edges import EdgeFinder
+from probe.model.failure import Phase, Reason
+from probe.model.spec import DnsOptions, Provider
+from probe.model.target import Edge, Resolution, Target
+
+from .dns_server import Asked, DnsServer, Reply, dns_server
+
+SHOP = Target("shop.example")
+
+
+def live(server: DnsServer, timeout: float = 0.3) -> Provider:
+    options = DnsOptions(servers=(server.address,), hosts_file=False, timeout=timeout)
+    return Provider("live", dns=options)
+
+
+def ips(found: Resolution) -> list[str]:
+    return [edge.ip for edge in found.edges]
+
+
+async def test_every_address_of_both_families_is_an_edge_in_a_stable_order() -> None:
+    def respond(asked: Asked) -> Reply:
+        return asked.addresses("192.0.2.20", "192.0.2.3", "2001:db8::1")
+
+    async with dns_server(respond) as server:
+        finder = EdgeFinder(route=lambda ip: True)
+        found = await finder.find(live(server), SHOP, 443)
+    assert [edge.label for edge in found.edges] == [
+        "192.0.2.3:443",
+        "192.0.2.20:443",
+        "[2001:db8::1]:443",
+    ]
+    assert found.failure is None
+    assert found.ttl == 60.0
+    assert found.seconds is not None
+
+
+async def test_a_hostname_provider_asks_for_its_own_name() -> None:
+    async with dns_server(lambda asked: asked.addresses("192.0.2.1")) as server:
+        provider = Provider("cdn-b", hostname="stores.cdn-b.example", dns=live(server).dns)
+        found = await EdgeFinder().find(provider, SHOP, 8443)
+    assert found.edges == (Edge("192.0.2.1", 8443),)
+    assert {name for _, name in server.questions} == {"stores.cdn-b.example"}
+
+
+async def test_fixed_addresses_need_no_dns_and_collapse_when_written_twice() -> None:
+    addresses = (("198.51.100.7", None), ("2001:DB8:0::7", 8443), ("2001:db8::7", 8443))
+    provider = Provider("cdn-c", addresses=addresses)
+    found = await EdgeFinder(route=lambda ip: True).find(provider, SHOP, 443)
+    assert [edge.label for edge in found.edges] == ["198.51.100.7:443", "[2001:db8::7]:8443"]
+    assert (found.failure, found.seconds, found.ttl) == (None, None, None)
+
+
+async def test_the_chain_of_canonical_names_is_evidence() -> None:
+    def respond(asked: Asked) -> Reply:
+        return asked.answer(
+            "shop.example 300 CNAME shop.cdn-a.example.",
+            "shop.cdn-a.example 20 CNAME edge.cdn-a.example.",
+            *(["edge.cdn-a.example 300 A 192.0.2.1"] if asked.kind == "A" else []),
+        )
+
+    async with dns_server(respond) as server:
+        found = await EdgeFinder().find(live(server), SHOP, 443)
+    assert found.edges[0].cnames == ("shop.cdn-a.example", "edge.cdn-a.example")
+    assert found.ttl == 20.0, "the least TTL of the chain"
+
+
+RCODES = [
+    (dns.rcode.NXDOMAIN, Reason.NXDOMAIN),
+    (dns.rcode.NOERROR, Reason.NO_ADDRESSES),
+    (dns.rcode.SERVFAIL, Reason.SERVFAIL),
+    (dns.rcode.REFUSED, Reason.REFUSED),
+    (dns.rcode.FORMERR, Reason.SERVFAIL),
+]
+
+
+@pytest.mark.parametrize(("rcode", "reason"), RCODES)
+async def test_each_answer_without_addresses_has_its_reason(
+    rcode: dns.rcode.Rcode, reason: Reason
+) -> None:
+    async with dns_server(lambda asked: asked.nothing(rcode)) as server:
+        found = await EdgeFinder().find(live(server), SHOP, 443)
+    assert found.edges == ()
+    assert found.failure is not None
+    assert (found.failure.phase, found.failure.reason) == (Phase.RESOLVE, reason)
+    assert "shop.example" in found.failure.detail
+
+
+async def test_silence_is_a_time_out_and_garbage_is_malformed() -> None:
+    def garbage(asked: Asked) -> Reply:
+        return asked.answer().to_wire()[:2] + b"\x81\x80\x00\x01\x00\x05" + b"\xff" * 30
+
+    for respond, reason in ((lambda asked: None, Reason.TIMEOUT), (garbage, Reason.MALFORMED)):
+        async with dns_server(respond) as server:
+            found = await EdgeFinder().find(live(server), SHOP, 443)
+        assert found.failure is not None
+        assert found.failure.reason is reason
+
+
+async def test_a_truncated_answer_is_asked_for_again_over_tcp() -> None:
+    many = [f"192.0.2.{n}" for n in range(1, 50)]
+
+    def respond(asked: Asked) -> Reply:
+        return asked.addresses(*many) if asked.transport == "tcp" else asked.answer(flags=TC)
+
+    async with dns_server(respond) as server:
+        found = await EdgeFinder().find(live(server), SHOP, 443)
+    assert ips(found) == many
+
+
+TC = dns.flags.TC
+
+
+async def test_an_unused_name_is_asked_once_and_then_known() -> None:
+    async with dns_server(lambda asked: asked.addresses("192.0.2.1")) as server:
+        finder = EdgeFinder()
+        first = await finder.find(live(server), SHOP, 443)
+        second = await finder.find(live(server), SHOP, 443)
+    assert sorted(server.questions) == [("A", "shop.example"), ("AAAA", "shop.example")]
+    assert second.edges == first.edges
+    assert second.seconds is None
+
+
+async def test_the_hosts_file_answers_first_where_the_provider_wants_it(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("192.0.2.99  Shop.example shop # pinned\n")
+    async with dns_server(lambda asked: asked.addresses("192.0.2.1")) as server:
+        finder = EdgeFinder(hosts_file=hosts)
+        without = live(server)
+        with_file = Provider("live", dns=DnsOptions(servers=(server.address,)))
+        assert ips(await finder.find(with_file, SHOP, 443)) == ["192.0.2.99"]
+        assert ips(await finder.find(without, SHOP, 443)) == ["192.0.2.1"]
+
+
+async def test_ipv6_edges_without_a_route_are_left_out_and_counted() -> None:
+    respond = lambda asked: asked.addresses("192.0.2.1", "2001:db8::1", "2001:db8::2")  # noqa: E731 - reads best in place
+    async with dns_server(respond) as server:
+        found = await EdgeFinder(route=lambda ip: False).find(live(server), SHOP, 443)
+    assert (ips(found), found.skipped_ipv6, found.failure) == (["192.0.2.1"], 2, None)
+
+
+async def test_a_name_with_ipv6_only_is_inconclusive_on_a_host_without() -> None:
+    async with dns_server(lambda asked: asked.addresses("2001:db8::1")) as server:
+        found = await EdgeFinder(route=lambda ip: False).find(live(server), SHOP, 443)
+    assert found.edges == ()
+    assert found.failure is not None
+    assert found.failure.ours
