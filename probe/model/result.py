@@ -203,6 +203,10 @@ class Evidence:
         body: first bytes of the response's body as text.
         command: paste-ready ``curl``, secrets as shell variables.
         trace_id: W3C trace id that the request carried (32 hex digits).
+        http_version: 1.1 or 2.0; None without a response.
+        content_length: bytes that the response announced, -1 when it announced none.
+        body_size: bytes of the decoded body that were read.
+        redirects: how many were followed.
     """
 
     request: str = ""
@@ -211,6 +215,10 @@ class Evidence:
     body: str = ""
     command: str = ""
     trace_id: str = ""
+    http_version: float | None = None
+    content_length: int | None = None
+    body_size: int | None = None
+    redirects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
