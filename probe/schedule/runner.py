@@ -1,0 +1,264 @@
+"""Sleeps until the plan says that something is due, and calls it.
+
+What it promises:
+
+- A check has its own lanes (``schedule.lanes``): neither a slow check nor the slow keys of
+  the same check delay anything else.
+- A key's runs never overlap, except confirmation runs that were asked for as ``beside``.
+- Each run is cancelled at its deadline. A call that even then does not end (it shields
+  itself) is reported, and its place is given to others; only its key stays blocked.
+- An exception from a call is a defect of ours: caught here, in one place, and reported.
+- Times of the plan are seconds since the epoch, read once; afterwards only trio's clock
+  counts, so that a step of the wall clock moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, TypeVar
+
+import trio
+
+from probe.schedule.jobs import Counts, Defect, DefectKind, Job, Start
+from probe.schedule.lanes import Lanes
+from probe.schedule.plan import Due, Plan
+from probe.schedule.runs import Entry, Group, Run
+
+K = TypeVar("K", bound=Hashable)
+
+_TURN = 32
+"""Most runs started between two turns of the event loop: a backlog must not make it lag."""
+
+_WATCH = 1.0
+"""Seconds between looks for runs that outlive their deadline, and the grace they get."""
+
+
+_IDLE = 60.0
+"""Longest sleep, in seconds, when nothing is planned; new jobs end it."""
+
+
+class Runner(Generic[K]):
+    """Runs jobs at their times until it is cancelled.
+
+    Args:
+        wall: seconds since the epoch; read once, to align the plan with absolute time.
+        limit: places in each of the two lanes of a check.
+        slow_after: seconds from which a run is slow.
+        salt: differs between agents (the region), so that they probe at different moments.
+        on_start: told of each start, with its lateness.
+        on_defect: told of each run that crashed, was cut off or is stuck.
+
+    All methods but the constructor need a running trio loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], float],
+        limit: int = 500,
+        slow_after: float = 1.0,
+        salt: str = "",
+        on_start: Callable[[Start[K]], None] = lambda _: None,
+        on_defect: Callable[[Defect[K]], None] = lambda _: None,
+    ) -> None:
+        self._wall = wall
+        self._limit = limit
+        self._slow_after = slow_after
+        self._on_start = on_start
+        self._on_defect = on_defect
+        self._plan: Plan[K] = Plan(salt=salt)
+        self._entries: dict[K, Entry[K]] = {}
+        self._groups: dict[str, Group[K]] = {}
+        self._running: dict[Run[K], None] = {}
+        self._offset: float | None = None
+        self._nursery: trio.Nursery | None = None
+        self._poke = trio.Event()
+        self._sleeping_until = -1.0
+        self._next_watch = 0.0
+
+    # ------------------------------------------------------------ jobs
+
+    def set_jobs(self, jobs: Mapping[K, Job[K]]) -> None:
+        """Make ``jobs`` all there is. Keys that stay keep their phase and their runs."""
+        for job in jobs.values():
+            self.put(job)
+        for key in [key for key in self._entries if key not in jobs]:
+            self.drop(key)  # last, so that a check whose keys all change keeps its counts
+
+    def put(self, job: Job[K]) -> None:
+        """Add a job, or replace the one of the same key from its next run on."""
+        now = self.now()
+        self._plan.put(job.key, job.interval, now)
+        entry = self._entries.get(job.key)
+        if entry is None:
+            group = self._group(job.group)
+            self._entries[job.key] = Entry(job, group)
+            group.jobs += 1
+        else:
+            if entry.job.group != job.group:
+                self._leave(entry.group, entry.job.group)
+                entry.group = self._group(job.group)
+                entry.group.jobs += 1
+            entry.job = job
+        self._wake()
+
+    def drop(self, key: K) -> None:
+        """Remove a job; a run in flight is cancelled.
+
+        Raises:
+            KeyError: there is no such job.
+        """
+        entry = self._entries.pop(key)
+        self._plan.remove(key)
+        for run in list(entry.runs):
+            if run.scope is None:
+                self._end(run)
+            else:
+                run.scope.cancel()
+        self._leave(entry.group, entry.job.group)
+
+    def request(self, key: K, *, after: float = 0.0, beside: bool = False) -> bool:
+        """Ask for one extra run in ``after`` seconds.
+
+        A plain extra run is dropped when the key is running at that time: the run under way
+        tells as much. With ``beside`` it starts all the same (quick confirmation of an edge
+        that hangs, where waiting for each time-out would take a minute).
+
+        Returns:
+            Whether it was planned: false for an unknown key, or when the plan holds enough
+            extra runs of this key.
+        """
+        planned = self._plan.request(key, self.now() + after, beside=beside)
+        if planned:
+            self._wake()
+        return planned
+
+    def counts(self) -> dict[str, Counts]:
+        """What happened per group since it appeared, and what is under way."""
+        for group in self._groups.values():
+            group.counts.in_flight = group.lanes.in_flight
+            group.counts.waiting = group.lanes.waiting
+        return {name: group.counts for name, group in self._groups.items()}
+
+    def now(self) -> float:
+        """The plan's time: seconds since the epoch by trio's clock."""
+        if self._offset is None:
+            self._offset = self._wall() - trio.current_time()
+        return trio.current_time() + self._offset
+
+    # ------------------------------------------------------------ running
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run jobs until cancelled; jobs may be changed meanwhile."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            while True:
+                now = self.now()
+                for due in self._plan.pop(now, _TURN):
+                    self._offer(due, now)
+                wake = self._turn(now)
+                self._poke = trio.Event()
+                self._sleeping_until = wake
+                with trio.move_on_at(wake - (self._offset or 0.0)):
+                    await self._poke.wait()
+                self._sleeping_until = -1.0
+
+    def _turn(self, now: float) -> float:
+        """Look after waiting and stuck runs; when to wake next."""
+        if self._running and self._next_watch <= now:
+            self._next_watch = now + _WATCH
+            self._watch(now)
+        due = self._plan.next_due()
+        wake = now + _IDLE if due is None else due
+        for group in self._groups.values():
+            if group.lanes.waiting:
+                self._admit(group, now)
+                change = group.lanes.next_change()
+                if change is not None and change < wake:
+                    wake = change
+        return min(wake, self._next_watch) if self._running else wake
+
+    def _wake(self) -> None:
+        """Let the sleeper look again if something is due before it would wake."""
+        due = self._plan.next_due()
+        if due is not None and due < self._sleeping_until:
+            self._sleeping_until = -1.0
+            self._poke.set()
+
+    def _offer(self, due: Due[K], now: float) -> None:
+        entry = self._entries[due.key]
+        counts = entry.group.counts
+        counts.missed += due.missed
+        if entry.runs and not due.beside:
+            entry.count_lost(due)
+            return
+        run = Run(entry, due)
+        entry.runs.append(run)
+        if entry.group.lanes.offer(run.place, now):
+            self._launch(run)
+
+    def _admit(self, group: Group[K], now: float) -> None:
+        for place in group.lanes.admit(now):
+            self._launch(place.item)
+
+    def _launch(self, run: Run[K]) -> None:
+        assert self._nursery is not None  # noqa: S101 - runs are offered by run() alone
+        run.job = run.entry.job
+        run.scope = trio.CancelScope()
+        run.deadline = self.now() + run.job.timeout
+        self._running[run] = None
+        self._nursery.start_soon(self._execute, run, run.scope)
+
+    async def _execute(self, run: Run[K], scope: trio.CancelScope) -> None:
+        if scope.cancel_called:  # dropped before it began
+            self._end(run)
+            return
+        job, counts = run.job, run.group.counts
+        began = trio.current_time()
+        counts.started += 1
+        late = began + (self._offset or 0.0) - run.due.at
+        self._on_start(Start(job, late, run.due.extra, run.place.slow))
+        scope.deadline = began + job.timeout
+        try:
+            with scope:
+                await job.call()
+        except* Exception as crash:
+            counts.crashed += 1
+            self._on_defect(Defect(job, DefectKind.CRASHED, crash))
+        # Not reached when the whole runner is cancelled: then nobody may start in its place.
+        run.entry.slow = trio.current_time() - began >= self._slow_after
+        if scope.cancelled_caught and self._entries.get(job.key) is run.entry:
+            run.group.counts.cut += 1
+            self._on_defect(Defect(run.job, DefectKind.CUT, None))
+        self._end(run)
+
+    def _end(self, run: Run[K]) -> None:
+        """Give back what a run holds, to those who wait."""
+        self._running.pop(run, None)
+        run.entry.runs.remove(run)
+        run.group.lanes.give_back(run.place)
+        if run.group.lanes.waiting:
+            self._admit(run.group, self.now())
+
+    def _watch(self, now: float) -> None:
+        """Report runs that outlive their deadline, and give their places to others."""
+        for run in self._running:
+            if not run.stuck and run.deadline + _WATCH < now:
+                run.stuck = True
+                run.group.counts.stuck += 1
+                run.group.lanes.give_back(run.place)
+                self._on_defect(Defect(run.job, DefectKind.STUCK, None))
+
+    # ------------------------------------------------------------ groups
+
+    def _group(self, name: str) -> Group[K]:
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = Group(Lanes(self._limit, self._slow_after))
+        return group
+
+    def _leave(self, group: Group[K], name: str) -> None:
+        group.jobs -= 1
+        if not group.jobs:
+            del self._groups[name]
