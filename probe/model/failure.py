@@ -135,6 +135,8 @@ class Reason(StrEnum):
     # -- auth
     LOGIN_FAILED = "login_failed"  # the token service failed: its outage
     TOKEN_MALFORMED = "token_malformed"  # noqa: S105 - a reason, not a password
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason; expired already when it was issued
+    RATE_LIMITED = "rate_limited"  # 429 (RFC 6585)
 
     # -- ours: never blamed on a target
     SECRET_MISSING = "secret_missing"  # noqa: S105 - a reason, not a password
