@@ -1,6 +1,10 @@
-"""Judgement of a presented certificate chain: pure, every finding, one small function each."""
+"""Judgement of a presented certificate chain: pure, every finding, one small function each.
 
-from probe.probers.chain.judge import Judge
+``Judge`` is what probers use; ``judge_chain`` is the same without memory.
+"""
+
+from probe.probers.chain.judge import Judge, judge_chain
+from probe.probers.chain.trust import Roots, TrustError, load_roots
 from probe.probers.chain.verdict import Finding, Verdict
 
-__all__ = ["Finding", "Judge", "Verdict"]
+__all__ = ["Finding", "Judge", "Roots", "TrustError", "Verdict", "judge_chain", "load_roots"]

@@ -2,18 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Sequence
 
+from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations, Trust
-from probe.probers.chain.verdict import Verdict
+from probe.probers.chain import expectations
+from probe.probers.chain.analysis import Analysis, analyse
+from probe.probers.chain.cache import Cache
+from probe.probers.chain.certificate import Certificate, Unparsable, read
+from probe.probers.chain.ocsp import StapleJudgement, judge_staple
+from probe.probers.chain.trust import Roots, TrustError, load_roots
+from probe.probers.chain.verdict import Finding, Verdict, in_order
+
+_MOST_KNOWN = 512
+
+_Digests = tuple[bytes, ...]
+_Key = tuple[_Digests, str, Trust, ChainExpectations, bytes, tuple[str, ...]]
+
+
+def judge_chain(
+    chain: Sequence[bytes],
+    name: str,
+    now: float,
+    *,
+    roots: Roots,
+    expect: ChainExpectations,
+    staple: bytes | None = None,
+    own_names: tuple[str, ...] = (),
+    known: Sequence[Certificate] = (),
+) -> Verdict:
+    """Judge a presented chain from nothing: pure, every finding, no memory.
+
+    Arguments are those of ``Judge.judge``, with the trust ``roots`` themselves, and ``known``,
+    intermediates that verified elsewhere.
+    """
+    analysis = analyse(chain, roots, now, known=known)
+    return _conclude(analysis, chain, name, now, expect, staple, own_names)
 
 
 class Judge:
     """Judges presented chains and remembers its verdicts as long as they hold.
 
-    Share one between all checks, profiles and flows; it keeps no clock and reads trust
-    roots on first use (or earlier, with ``prepare``).
+    Share one between all checks, profiles and flows. It keeps no clock; it reads trust roots
+    on first use, or earlier with ``prepare``. Intermediates of chains that verify are
+    remembered, so that an edge that lacks one is told from an edge whose root is unknown.
     """
+
+    def __init__(
+        self, load: Callable[[Trust], Roots] = load_roots, *, capacity: int = 20_000
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            load: reads trust roots; raises ``TrustError``.
+            capacity: verdicts to keep, once or twice this many.
+        """
+        self._load = load
+        self._roots: dict[Trust, Roots] = {}
+        self._verdicts: Cache[_Key, tuple[Verdict, int | None]] = Cache(capacity)
+        self._analyses: Cache[tuple[_Digests, Trust], tuple[Analysis, _Span, int]] = Cache(capacity)
+        self._issuers: Cache[bytes, Certificate | Unparsable] = Cache(256)
+        self._known: dict[bytes, Certificate] = {}
 
     def prepare(self, trust: Trust) -> None:
         """Read trust roots now, so that the first handshake need not wait for them.
@@ -21,7 +72,7 @@ class Judge:
         Raises:
             TrustError: they cannot be read.
         """
-        raise NotImplementedError
+        self._roots_of(trust)
 
     def judge(
         self,
@@ -49,4 +100,122 @@ class Judge:
             all findings. When the trust roots cannot be read, a verdict whose one failure
             is ``LOCAL_RESOURCE``: ours, so the attempt is inconclusive.
         """
-        raise NotImplementedError
+        digests = tuple(hashlib.sha256(der).digest() for der in chain)
+        answer = hashlib.sha256(staple).digest() if staple else b""
+        key = (digests, name, trust, expect, answer, own_names)
+        kept = self._verdicts.get(key)
+        if kept is not None:
+            verdict, knew = kept
+            if verdict.holds_at(now) and (knew is None or knew == len(self._known)):
+                return verdict
+        try:
+            analysis = self._analysis(chain, digests, trust, now)
+        except TrustError as error:
+            finding = Finding(Reason.LOCAL_RESOURCE, f"trust roots: {error}")
+            return Verdict(failures=(finding.failure,), valid_from=now, valid_until=now)
+        verdict = _conclude(analysis, chain, name, now, expect, staple, own_names)
+        self._verdicts.put(key, (verdict, None if analysis.trusted else len(self._known)))
+        return verdict
+
+    def _analysis(
+        self, chain: Sequence[bytes], digests: _Digests, trust: Trust, now: float
+    ) -> Analysis:
+        """What every name shares, remembered: thousands of names may share one chain."""
+        key = (digests, trust)
+        kept = self._analyses.get(key)
+        if kept is not None:
+            analysis, (start, end), knew = kept
+            if start <= now < end and (analysis.trusted or knew == len(self._known)):
+                return analysis
+        analysis = analyse(
+            chain,
+            self._roots_of(trust),
+            now,
+            known=tuple(self._known.values()),
+            read_issuer=self._read_issuer,
+        )
+        self._learn(analysis.taught)
+        self._analyses.put(key, (analysis, _span(analysis.boundaries, now), len(self._known)))
+        return analysis
+
+    def _roots_of(self, trust: Trust) -> Roots:
+        if trust not in self._roots:
+            self._roots[trust] = self._load(trust)
+        return self._roots[trust]
+
+    def _read_issuer(self, der: bytes) -> Certificate | Unparsable:
+        certificate = self._issuers.get(der)
+        if certificate is None:
+            certificate = read(der)
+            self._issuers.put(der, certificate)
+        return certificate
+
+    def _learn(self, intermediates: Iterable[Certificate]) -> None:
+        for certificate in intermediates:
+            if len(self._known) < _MOST_KNOWN:
+                self._known.setdefault(certificate.digest, certificate)
+
+
+_Span = tuple[float, float]
+
+
+def _conclude(
+    analysis: Analysis,
+    chain: Sequence[bytes],
+    name: str,
+    now: float,
+    expect: ChainExpectations,
+    staple: bytes | None,
+    own_names: tuple[str, ...],
+) -> Verdict:
+    """Add to an analysis what depends on the name, the expectations and the staple."""
+    findings = list(analysis.findings)
+    boundaries = list(analysis.boundaries)
+    stapled = StapleJudgement()
+    if analysis.facts:
+        leaf, ends = analysis.facts[0], analysis.verified_not_after
+        findings += expectations.wrong_name(leaf, name, own_names)
+        findings += expectations.unexpected_issuer(leaf, expect)
+        findings += expectations.unexpected_fingerprint(leaf, expect)
+        findings += expectations.older_than_expected(leaf, expect)
+        findings += expectations.expires_soon(ends, now, expect)
+        if ends is not None:
+            boundaries.append(expectations.soon_from(ends, expect))
+        stapled = _stapled(analysis, chain[0], staple, now, expect)
+        findings += stapled.findings
+        boundaries += stapled.boundaries
+    start, end = _span(boundaries, now)
+    return Verdict(
+        failures=in_order(findings, fatal=True),
+        warnings=in_order(findings, fatal=False),
+        chain=analysis.facts,
+        verified_not_after=analysis.verified_not_after,
+        ocsp=stapled.status,
+        valid_from=start,
+        valid_until=end,
+    )
+
+
+def _stapled(
+    analysis: Analysis,
+    der: bytes,
+    staple: bytes | None,
+    now: float,
+    expect: ChainExpectations,
+) -> StapleJudgement:
+    if not staple and not (analysis.must_staple or expect.ocsp == "require"):
+        return StapleJudgement()
+    leaf = read(der)
+    assert isinstance(leaf, Certificate)  # noqa: S101 - it has facts, so it was read before
+    return judge_staple(staple, leaf, analysis.issuer, now, expect.ocsp)
+
+
+def _span(boundaries: Iterable[float], now: float) -> _Span:
+    """The stretch around ``now`` in which no boundary lies."""
+    start, end = -math.inf, math.inf
+    for instant in boundaries:
+        if instant <= now:
+            start = max(start, instant)
+        else:
+            end = min(end, instant)
+    return start, end

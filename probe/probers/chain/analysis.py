@@ -1,0 +1,232 @@
+"""What can be said of a presented chain whatever name is asked for: paths, trust, order.
+
+The rule where verifiers differ (see ``opinions``): a chain is accepted when a path stands on
+which no finding of ours is fatal and when OpenSSL accepts the chain. Refused by OpenSSL alone
+is fatal, as curl, Python, Node, PHP and most API clients then fail. Refused by the stricter
+web PKI rules alone is a warning: browsers tolerate most of it, some clients do not. Refused
+by both is always fatal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from probe.model.failure import Reason
+from probe.model.result import CertificateFacts
+from probe.probers.chain import on_presented
+from probe.probers.chain.certificate import Certificate, Unparsable, read
+from probe.probers.chain.on_path import not_after, on_path
+from probe.probers.chain.on_presented import Presented
+from probe.probers.chain.opinions import Opinion, ask_openssl, ask_webpki
+from probe.probers.chain.paths import Path, Search, find_paths
+from probe.probers.chain.trust import Roots
+from probe.probers.chain.untrusted import why_untrusted
+from probe.probers.chain.verdict import Finding
+from probe.probers.chain.wording import clip
+
+READ_AT_MOST = 100
+"""Certificates of one chain that are looked at; far more than any client accepts."""
+
+# X509_V_ERR_PERMITTED_VIOLATION … X509_V_ERR_UNSUPPORTED_NAME_SYNTAX of x509_vfy.h
+_NAME_CONSTRAINT_CODES = range(47, 55)
+
+
+Reader = Callable[[bytes], Certificate | Unparsable]
+Verifier = Callable[[Certificate, Sequence[Certificate], Sequence[Certificate], float], Opinion]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The part of a verdict that every name, expectation and staple shares.
+
+    Attributes:
+        facts: of the presented certificates that can be parsed, the server's own first; empty
+            when that one cannot be parsed.
+        findings: all findings that do not depend on the name.
+        verified_not_after: as in ``Verdict``.
+        issuer: of the server's certificate, when it is known from the chain or the roots.
+        must_staple: the server's certificate demands a stapled answer (RFC 7633).
+        boundaries: instants at which a certificate's validity begins or is over.
+        trusted: whether some path ends in a trust root; if not, knowing more
+            intermediates may tell more.
+        taught: intermediates of verified paths.
+    """
+
+    facts: tuple[CertificateFacts, ...]
+    findings: tuple[Finding, ...]
+    verified_not_after: float | None = None
+    issuer: Certificate | None = None
+    must_staple: bool = False
+    boundaries: tuple[float, ...] = ()
+    trusted: bool = True
+    taught: tuple[Certificate, ...] = ()
+
+
+def analyse(
+    chain: Sequence[bytes],
+    roots: Roots,
+    now: float,
+    *,
+    known: Sequence[Certificate] = (),
+    read_issuer: Reader = read,
+) -> Analysis:
+    """Judge everything about a presented chain that does not depend on a name.
+
+    Args:
+        chain: DER, as sent.
+        roots: trust anchors.
+        now: wall time, seconds since the epoch.
+        known: intermediates that verified elsewhere.
+        read_issuer: reads certificates other than the first; may remember them.
+    """
+    presented = Presented(
+        chain,
+        tuple((read_issuer if at else read)(der) for at, der in enumerate(chain[:READ_AT_MOST])),
+    )
+    findings = [*on_presented.unparsable(presented), *on_presented.chain_too_long(presented)]
+    if not presented.read or isinstance(presented.read[0], Unparsable):
+        return Analysis((), tuple(findings))
+    case = _Case(presented, roots, now, known)
+    verified = case.verified()
+    findings += case.about_trust(verified)
+    findings += on_presented.wrong_order(presented, case.search.ancestors)
+    findings += on_presented.superfluous(presented, case.search.ancestors, verified, now)
+    return Analysis(
+        facts=tuple(c.facts for c in presented.certificates),
+        findings=tuple(findings),
+        verified_not_after=max(map(not_after, verified), default=None),
+        issuer=case.issuer(verified),
+        must_staple=case.leaf.must_staple,
+        boundaries=tuple(_boundaries(case.everything)),
+        trusted=bool(case.paths),
+        taught=tuple(dict.fromkeys(c for path in verified for c in path[1:-1])),
+    )
+
+
+def _boundaries(certificates: Iterable[Certificate]) -> Iterator[float]:
+    for certificate in certificates:
+        yield certificate.facts.not_before
+        yield certificate.facts.not_after + 1  # its last second still counts
+
+
+class _Case:
+    """One chain before the judge: what was sent, what is trusted, and both opinions."""
+
+    def __init__(
+        self, presented: Presented, roots: Roots, now: float, known: Sequence[Certificate]
+    ) -> None:
+        self.presented = presented
+        self.leaf, *self.others = presented.certificates
+        self.roots = roots
+        self.now = now
+        self.known = known
+        self.anchors = roots.concerning(presented.certificates)
+        self.everything = (*presented.certificates, *self.anchors)
+        self.search: Search = find_paths(self.leaf, self.others, self.anchors)
+        self.openssl = ask_openssl(self.leaf, self.others, self.anchors, now)
+        self.webpki = ask_webpki(self.leaf, self.others, self.anchors, now)
+        self.paths = self._paths()
+
+    def verified(self) -> list[Path]:
+        """The paths that hold: nothing fatal of ours, and one verifier at least agrees."""
+        if not (self.openssl.accepts or self.webpki.accepts):
+            return []
+        return [
+            path for path in self.paths if not _fatal(on_path(path, self.now)) and self._holds(path)
+        ]
+
+    def issuer(self, verified: Sequence[Path]) -> Certificate | None:
+        """Who issued the leaf, from the best path there is."""
+        for path in (*verified, *self.paths, self.search.partial):
+            if len(path) > 1:
+                return path[1]
+        return self.leaf if self.leaf.facts.self_signed else None
+
+    def about_trust(self, verified: Sequence[Path]) -> list[Finding]:
+        """Findings about the best path, or about why there is none."""
+        if verified:
+            best = max(verified, key=not_after)
+            return [*on_path(best, self.now), *self._dissent()]
+        if not self.paths:
+            partial = self.search.partial
+            return [*on_path(partial, self.now, anchored=False), *self._why_untrusted()]
+        best = min(self.paths, key=lambda path: len(_fatal(on_path(path, self.now))))
+        found = list(on_path(best, self.now))
+        return [*found, *self._refused(best, explained=bool(_fatal(found)))]
+
+    def _paths(self) -> list[Path]:
+        """Ours, and the ones that only a verifier found (names equal in its eyes alone)."""
+        paths = {tuple(c.digest for c in path): path for path in self.search.complete}
+        by_digest = {c.digest: c for c in self.everything}
+        for opinion in (self.openssl, self.webpki):
+            if opinion.path is not None and all(d in by_digest for d in opinion.path):
+                paths.setdefault(opinion.path, tuple(by_digest[d] for d in opinion.path))
+        return list(paths.values())
+
+    def _holds(self, path: Path) -> bool:
+        if len(self.paths) == 1:
+            return True
+        return (
+            _asked(ask_openssl, path, self.now).accepts
+            or _asked(ask_webpki, path, self.now).accepts
+        )
+
+    def _dissent(self) -> Iterator[Finding]:
+        """A path holds, and still one of the verifiers refuses the chain as sent."""
+        if not self.openssl.accepts:
+            yield Finding(
+                Reason.CHAIN_INVALID,
+                "clients that use OpenSSL refuse the chain as sent: "
+                f"{self.openssl.why} (at depth {self.openssl.depth})",
+            )
+        # Without a subjectAltName the strict rules refuse too; the name's finding says it.
+        if not self.webpki.accepts and self.leaf.named:
+            yield Finding(
+                Reason.CHAIN_INVALID,
+                f"strict web PKI rules refuse the chain: {clip(self.webpki.why)}",
+                fatal=False,
+            )
+
+    def _refused(self, path: Path, *, explained: bool) -> Iterator[Finding]:
+        """Why a complete path does not hold, beyond what our own findings say.
+
+        Dates are ours to report: OpenSSL is asked at an instant when all of the path is valid,
+        so that it tells what would still be wrong then.
+        """
+        begins = max(c.facts.not_before for c in path)
+        at = self.now if begins <= self.now <= not_after(path) else begins
+        if at > not_after(path):
+            return  # no such instant; the dates' own findings stand
+        opinion = _asked(ask_openssl, path, at)
+        if opinion.code in _NAME_CONSTRAINT_CODES:
+            yield Finding(
+                Reason.NAME_CONSTRAINTS,
+                f"an issuing authority may not issue for these names: {opinion.why}",
+            )
+        elif not explained:
+            yield Finding(Reason.CHAIN_INVALID, self._both(opinion, _asked(ask_webpki, path, at)))
+
+    def _both(self, openssl: Opinion, webpki: Opinion) -> str:
+        first = openssl if not openssl.accepts else self.openssl
+        second = webpki if not webpki.accepts else self.webpki
+        return f"{first.why or 'refused'} (at depth {first.depth}); {clip(second.why)}"
+
+    def _why_untrusted(self) -> Iterator[Finding]:
+        anchors = self.roots.concerning([*self.presented.certificates, *self.known])
+        return why_untrusted(
+            self.search.partial,
+            self.presented.certificates,
+            anchors,
+            self.known,
+            self.roots.organizations,
+        )
+
+
+def _asked(ask: Verifier, path: Path, at: float) -> Opinion:
+    """A verifier's opinion of one path alone."""
+    return ask(path[0], path[1:-1], path[-1:], at)
+
+
+def _fatal(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.fatal]

@@ -1,0 +1,62 @@
+"""Whether a certificate is for the name that was asked for (RFC 9525, formerly RFC 6125)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from probe.model.result import CertificateFacts
+
+_LEAST_LABELS_UNDER_WILDCARD = 2  # as OpenSSL, curl and browsers: never *.com
+
+
+def covers(facts: CertificateFacts, name: str) -> bool:
+    """Whether the subjectAltName covers ``name``, a DNS name in A-labels or an IP address.
+
+    The common name is ignored (RFC 9525 section 2), and so are IP addresses written as DNS
+    names: an address matches only an iPAddress entry (section 6.5).
+    """
+    address = _address(name)
+    if address is not None:
+        return any(_address(ip) == address for ip in facts.ip_names)
+    wanted = _labels(name)
+    return any(_matches(pattern, wanted) for pattern in facts.dns_names)
+
+
+def belongs_to(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a presented name is one of a provider's own.
+
+    ``*.cdn-b.example`` covers every name below ``cdn-b.example``, at any depth and also when
+    it is itself a wildcard, and ``cdn-b.example`` itself; a pattern without a star only itself.
+    """
+    own = name.lower().rstrip(".")
+    for written in patterns:
+        pattern = written.lower().rstrip(".")
+        domain = pattern.removeprefix("*.")
+        if own == domain or (pattern != domain and own.endswith(f".{domain}")):
+            return True
+    return False
+
+
+def _matches(pattern: str, wanted: list[str]) -> bool:
+    """One dNSName entry against the labels asked for (RFC 9525 section 6.3).
+
+    A wildcard is a whole left-most label and stands for exactly one label.
+    """
+    labels = pattern.lower().split(".")
+    if labels[0] != "*":
+        return labels == wanted
+    if len(labels) <= _LEAST_LABELS_UNDER_WILDCARD:
+        return False
+    return bool(wanted[0]) and labels[1:] == wanted[1:]
+
+
+def _labels(name: str) -> list[str]:
+    return name.lower().removesuffix(".").split(".")
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return None

@@ -1,0 +1,234 @@
+"""The stapled OCSP answer (RFC 6066 section 8, RFC 6960), against the certificate it is for."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from probe.model.failure import Reason
+from probe.probers.chain import der as asn1
+from probe.probers.chain.certificate import UNREADABLE, Certificate, read, signed_by
+from probe.probers.chain.verdict import Finding
+from probe.probers.chain.wording import instant
+
+Demand = Literal["ignore", "if_must_staple", "require"]
+
+SKEW = 300.0
+"""Seconds by which thisUpdate may lie ahead: responders' clocks differ a little from ours."""
+
+_OCSP_SIGNING = ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string
+_STATUS = {
+    ocsp.OCSPCertStatus.GOOD: "good",
+    ocsp.OCSPCertStatus.REVOKED: "revoked",
+    ocsp.OCSPCertStatus.UNKNOWN: "unknown",
+}
+_MOST_ANSWERS = 64
+_DER = serialization.Encoding.DER
+
+
+@dataclass(frozen=True, slots=True)
+class StapleJudgement:
+    """What the stapled answer amounts to.
+
+    Attributes:
+        status: ``good``, ``revoked`` or ``unknown`` when it speaks of this certificate.
+        boundaries: instants at which this judgement may change.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    status: str | None = None
+    boundaries: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A response, read: the single answer about the leaf (None: about others only)."""
+
+    response: ocsp.OCSPResponse
+    status: str | None
+    this_update: float
+    next_update: float
+    revoked_at: float | None
+    signers: tuple[Certificate, ...]
+
+
+class _Unusable(Exception):
+    """The response is malformed, or the responder answered with an error."""
+
+
+def judge_staple(
+    staple: bytes | None,
+    leaf: Certificate,
+    issuer: Certificate | None,
+    now: float,
+    demand: Demand,
+) -> StapleJudgement:
+    """Judge a stapled answer. Never raises, whatever the bytes are.
+
+    Findings break the handshake of clients that insist on a staple, so they are fatal when
+    the certificate must be stapled (RFC 7633) or the check requires it; most other clients
+    ignore a bad staple, so they warn. A valid answer "revoked" is always fatal.
+
+    Args:
+        staple: DER; None or empty when nothing was stapled.
+        leaf: the server's certificate.
+        issuer: its issuer; None when unknown, and then the signature is not looked at.
+        now: wall time, seconds since the epoch.
+        demand: ``ignore`` reports the status and finds nothing.
+    """
+    insists = demand == "require" or (demand == "if_must_staple" and leaf.must_staple)
+    if not staple:
+        missing = Finding(Reason.OCSP_MISSING, _why_due(leaf)) if insists else None
+        return StapleJudgement((missing,) if missing else ())
+    try:
+        answer = _read(staple, leaf, issuer)
+    except _Unusable as error:
+        findings: Sequence[Finding] = [Finding(Reason.OCSP_INVALID, str(error), fatal=insists)]
+        return StapleJudgement(tuple(findings) if demand != "ignore" else ())
+    findings = list(_findings(answer, issuer, now, insists))
+    return StapleJudgement(
+        findings=tuple(findings) if demand != "ignore" else (),
+        status=answer.status,
+        boundaries=_boundaries(answer),
+    )
+
+
+def _why_due(leaf: Certificate) -> str:
+    if leaf.must_staple:
+        return "the certificate demands a stapled OCSP answer (must-staple) and none was sent"
+    return "a stapled OCSP answer is expected and none was sent"
+
+
+def _findings(
+    answer: _Answer, issuer: Certificate | None, now: float, insists: bool
+) -> Iterator[Finding]:
+    if answer.status is None:
+        yield Finding(
+            Reason.OCSP_MISMATCH, "the stapled answer is for another certificate", fatal=insists
+        )
+        return
+    if issuer is not None and not _signed(answer, issuer, now):
+        yield Finding(
+            Reason.OCSP_INVALID,
+            "the stapled answer is signed neither by the issuer nor by a responder it appointed",
+            fatal=insists,
+        )
+        return
+    if answer.this_update > now + SKEW:
+        yield Finding(
+            Reason.OCSP_INVALID,
+            f"the stapled answer begins at {instant(answer.this_update)}",
+            fatal=insists,
+        )
+    if math.floor(now) > answer.next_update:
+        yield Finding(
+            Reason.OCSP_EXPIRED,
+            f"the stapled answer ended at {instant(answer.next_update)}",
+            fatal=insists,
+        )
+    if answer.status == "revoked":
+        when = f" at {instant(answer.revoked_at)}" if answer.revoked_at is not None else ""
+        yield Finding(Reason.OCSP_REVOKED, f"the issuer revoked the certificate{when}")
+    elif answer.status == "unknown":
+        yield Finding(
+            Reason.OCSP_INVALID, "the responder does not know the certificate", fatal=insists
+        )
+
+
+def _boundaries(answer: _Answer) -> tuple[float, ...]:
+    dates = [answer.this_update - SKEW, answer.next_update + 1]
+    for signer in answer.signers:
+        dates += [signer.facts.not_before, signer.facts.not_after + 1]
+    return tuple(date for date in dates if math.isfinite(date))
+
+
+def _read(staple: bytes, leaf: Certificate, issuer: Certificate | None) -> _Answer:
+    try:
+        response = ocsp.load_der_ocsp_response(staple)
+        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            status = response.response_status.name.lower()
+            raise _Unusable(f"the responder answered {status}")
+        signers = tuple(
+            signer
+            for signer in (read(c.public_bytes(_DER)) for c in response.certificates)
+            if isinstance(signer, Certificate)
+        )
+        for _, single in zip(range(_MOST_ANSWERS), response.responses, strict=False):
+            if _concerns(single, leaf, issuer):
+                return _Answer(
+                    response=response,
+                    status=_STATUS[single.certificate_status],
+                    this_update=single.this_update_utc.timestamp(),
+                    next_update=single.next_update_utc.timestamp()
+                    if single.next_update_utc
+                    else math.inf,
+                    revoked_at=single.revocation_time_utc.timestamp()
+                    if single.revocation_time_utc
+                    else None,
+                    signers=signers,
+                )
+        return _Answer(response, None, -math.inf, math.inf, None, signers)
+    except UNREADABLE as error:
+        raise _Unusable(f"the stapled answer cannot be read: {error}"[:200]) from error
+
+
+def _concerns(
+    single: ocsp.OCSPSingleResponse, leaf: Certificate, issuer: Certificate | None
+) -> bool:
+    """Whether a single answer's CertID names the leaf (RFC 6960 section 4.1.1)."""
+    if single.serial_number != leaf.parsed.serial_number:
+        return False
+    algorithm = single.hash_algorithm.name
+    name = leaf.parsed.issuer.public_bytes()
+    if single.issuer_name_hash != hashlib.new(algorithm, name).digest():
+        return False
+    if issuer is None:
+        return True
+    key = asn1.subject_public_key(issuer.parsed.tbs_certificate_bytes)
+    return single.issuer_key_hash == hashlib.new(algorithm, key).digest()
+
+
+def _signed(answer: _Answer, issuer: Certificate, now: float) -> bool:
+    """By the issuer itself, or by a responder it appointed (RFC 6960 section 4.2.2.2)."""
+    if _verifies(answer.response, issuer):
+        return True
+    return any(
+        signer.purposes is not None
+        and _OCSP_SIGNING in signer.purposes
+        and signer.facts.not_before <= math.floor(now) <= signer.facts.not_after
+        and signed_by(signer, issuer)
+        and _verifies(answer.response, signer)
+        for signer in answer.signers
+    )
+
+
+def _verifies(response: ocsp.OCSPResponse, signer: Certificate) -> bool:
+    try:
+        _verify(signer.parsed.public_key(), response)
+    except (InvalidSignature, *UNREADABLE):
+        return False
+    return True
+
+
+def _verify(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse) -> None:
+    signature, signed = response.signature, response.tbs_response_bytes
+    algorithm = response.signature_hash_algorithm
+    match key:
+        case rsa.RSAPublicKey() if algorithm is not None:
+            key.verify(signature, signed, padding.PKCS1v15(), algorithm)
+        case ec.EllipticCurvePublicKey() if algorithm is not None:
+            key.verify(signature, signed, ec.ECDSA(algorithm))
+        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            key.verify(signature, signed)
+        case _:
+            raise TypeError("a key that cannot sign OCSP answers")
