@@ -11,6 +11,7 @@ import errno
 import secrets
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 
 import trio
 
@@ -26,6 +27,7 @@ _LARGEST = 4096
 """More than the payload we announce: a server that overdoes it a little is still read."""
 
 _NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETDOWN}
+_NO_SIGN_OF_LIFE = {Reason.NO_ROUTE, Reason.LOCAL_RESOURCE, Reason.UNREACHABLE}
 _RESOURCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -115,20 +117,24 @@ async def ask(servers: Sequence[NameServer], question: Question, timeout: float)
     except UnaskableName as error:
         return NoAnswer(Failure(Phase.RESOLVE, Reason.MALFORMED, str(error)))
     lines = [_ServerLine(server, question) for server in servers]
+    begin = trio.current_time()
     try:
-        outcome = await _rounds(lines, trio.current_time(), timeout)
+        reply = await _rounds(lines, begin, timeout)
     finally:
         for line in lines:
             line.close()
-    match outcome:
+    seconds = trio.current_time() - begin
+    match reply:
         case Answer():
-            return outcome
+            return replace(reply, seconds=seconds)
         case Unusable(reason, detail):
-            return NoAnswer(Failure(Phase.RESOLVE, reason, f"{question}: {detail}"))
+            failure = Failure(Phase.RESOLVE, reason, f"{question}: {detail}")
+            return NoAnswer(failure, alive=reason not in _NO_SIGN_OF_LIFE, seconds=seconds)
         case _:
             labels = ", ".join(line.label for line in lines)
             detail = f"{question}: no answer from {labels} in {timeout:g} s"
-            return NoAnswer(Failure(Phase.RESOLVE, Reason.TIMEOUT, detail))
+            failure = Failure(Phase.RESOLVE, Reason.TIMEOUT, detail)
+            return NoAnswer(failure, seconds=seconds)
 
 
 async def _rounds(

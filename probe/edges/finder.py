@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from ipaddress import ip_network
 from pathlib import Path
 
 import trio
 
 from probe.edges import dns
-from probe.edges.asker import Ask, Asker, Servers
-from probe.edges.memory import EdgeMemory, KnownEdge, lifetime
-from probe.edges.question import Answer, Family, NoAnswer, Outcome, Question, Subnet
+from probe.edges.asker import Ask, Asker, Pace, Servers
+from probe.edges.inquiry import Inquiry
+from probe.edges.memory import EdgeMemory, KnownEdge
+from probe.edges.question import Answer, Family
 from probe.edges.system import (
     HOSTS,
     RESOLV_CONF,
@@ -29,15 +28,10 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import DnsOptions, Provider
 from probe.model.target import Edge, Resolution, Target
 
-CONCURRENCY = 32
-"""Most questions under way at one list of servers, of however many thousand names."""
-
 MOST_EDGES = 64
 """Addresses kept per name, family and client region: more is a fault or an attack."""
 
-_LONGEST_CHAIN = 8
-"""CNAMEs followed by asking again, beyond those that one message follows."""
-
+_SOONEST = 1.0
 _FORGET_AFTER = 3600.0
 _ROUTE_HOLDS = 30.0
 
@@ -51,12 +45,19 @@ class FinderStats:
         from_cache: questions that what is known answered.
         shared: questions that joined the same one under way.
         subnet_ignored: answers per server that ignored the client subnet (RFC 7871).
+        under_way: questions out now.
+        waiting: questions that wait for their turn now.
+        silent: servers that left several questions in a row unanswered; most questions for
+            them are answered with that failure at once, until one gets through.
     """
 
     questions: Mapping[str, int]
     from_cache: int
     shared: int
     subnet_ignored: Mapping[str, int]
+    under_way: int
+    waiting: int
+    silent: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ class EdgeFinder:
         route: Callable[[str], bool] = has_route,
         hosts_file: Path = HOSTS,
         resolv_conf: Path = RESOLV_CONF,
-        concurrency: int = CONCURRENCY,
+        pace: Pace | None = None,
     ) -> None:
         """Ready; nothing is read or asked yet.
 
@@ -84,15 +85,16 @@ class EdgeFinder:
             route: whether this host has a route to an IPv6 address.
             hosts_file: answers first for providers that want it.
             resolv_conf: names the servers of providers that name none.
-            concurrency: most questions under way at one list of servers.
+            pace: how fast questions go to one list of servers.
         """
-        self._asker = Asker(ask, concurrency)
+        self._asker = Asker(ask, pace or Pace())
         self._route = route
         self._routes: dict[str, tuple[bool, float]] = {}
         self._hosts = WatchedFile(hosts_file, parse_hosts)
         self._system_servers = WatchedFile(resolv_conf, parse_resolv_conf)
         self._known: dict[tuple[object, ...], _Known] = {}
         self._next_sweep = float("-inf")
+        self._from_cache = 0
         self._subnet_ignored: Counter[str] = Counter()
 
     async def find(self, provider: Provider, target: Target, port: int) -> Resolution:
@@ -108,7 +110,7 @@ class EdgeFinder:
         """
         port = target.port or provider.port or port
         if provider.addresses:
-            fixed = (Edge(_canonical(ip), own or port) for ip, own in provider.addresses)
+            fixed = (Edge(canonical_ip(ip) or ip, own or port) for ip, own in provider.addresses)
             return self._reachable(Resolution(tuple(dict.fromkeys(fixed))))
         return await self.resolve(provider.hostname or target.name, port, provider.dns)
 
@@ -123,127 +125,59 @@ class EdgeFinder:
         options = options or DnsOptions()
         if literal := canonical_ip(host.strip("[]")):
             return self._reachable(Resolution((Edge(literal, port),)))
-        host = host.lower().rstrip(".")
-        now = trio.current_time()
-        self._sweep(now)
-        # On behalf of clients elsewhere this host's own file has no say.
-        if options.hosts_file and not options.client_subnets:
-            here = self._hosts.value(now).get(host, ())
-            edges = tuple(Edge(ip, port) for ip in here if _family(ip) in options.families)
-            if edges:
-                note = "from this host's hosts file"
-                found = Resolution(edges, ttl=options.ttl_floor, notes=(note,))
-                return self._reachable(found)
-        return self._reachable(await self._from_dns(host, port, options))
+        name = host.lower().removesuffix(".")
+        found = self._from_hosts_file(name, port, options)
+        return self._reachable(found or await self._from_dns(name, port, options))
 
     def stats(self) -> FinderStats:
-        """Counters so far."""
-        asker = self._asker
+        """Counters since the start, and what is the matter now."""
+        under_way, waiting = self._asker.under_way()
         return FinderStats(
-            dict(asker.asked), asker.cached, asker.shared, dict(self._subnet_ignored)
+            questions=dict(self._asker.asked),
+            from_cache=self._from_cache,
+            shared=self._asker.shared,
+            subnet_ignored=dict(self._subnet_ignored),
+            under_way=under_way,
+            waiting=waiting,
+            silent=self._asker.silent(),
         )
 
-    # ------------------------------------------------------------ DNS
+    def _from_hosts_file(self, name: str, port: int, options: DnsOptions) -> Resolution | None:
+        """What this host's own file says; it has no say on behalf of clients elsewhere."""
+        if not options.hosts_file or options.client_subnets:
+            return None
+        known = self._hosts.value(trio.current_time()).get(name, ())
+        edges = tuple(Edge(ip, port) for ip in known if _family(ip) in options.families)
+        if not edges:
+            return None
+        return Resolution(edges, ttl=options.ttl_floor, notes=("from this host's hosts file",))
 
     async def _from_dns(self, name: str, port: int, options: DnsOptions) -> Resolution:
-        begin = trio.current_time()
-        servers = options.servers or self._system_servers.value(begin)
-        heard = await self._hear_all(servers, name, options)
+        self._sweep(trio.current_time())
+        servers = options.servers or self._system_servers.value(trio.current_time())
+        inquiry = Inquiry(self._asker, servers, not options.servers, options)
+        heard = await inquiry.about(name)
+        self._count(heard)
         now = trio.current_time()
         memory = self._memory(servers, name, options, now)
         left_out = _learn(memory, heard, now)
-        asked = [one for one in heard if one.asked]
-        self._subnet_ignored.update(
-            one.outcome.server
-            for one in asked
-            if one.subnet_ignored and isinstance(one.outcome, Answer)
-        )
         notes = notes_of(heard)
         if left_out:
             notes = (*notes, f"{left_out} addresses beyond the first {MOST_EDGES} left out")
         return Resolution(
             edges=tuple(_edge(known, port) for known in memory.edges(now)),
             failure=failure_of(heard),
-            ttl=min(one.left for one in heard),
-            seconds=now - begin if asked else None,
+            ttl=max(inquiry.left(heard), _SOONEST),
+            seconds=max((one.seconds for one in heard if one.seconds is not None), default=None),
             notes=notes,
         )
 
-    async def _hear_all(self, servers: Servers, name: str, options: DnsOptions) -> list[Heard]:
-        """Ask for every family at once; what is known costs no task."""
-        subnets = options.client_subnets
-        regions = [(region, parse_subnet(text)) for region, text in subnets.items()]
-        questions = {
-            family: [(region, Question(name, family, subnet)) for region, subnet in regions]
-            or [("", Question(name, family))]
-            for family in options.families
-        }
-        heard: dict[Family, list[Heard]] = {family: [] for family in options.families}
-
-        async def hear_family(family: Family) -> None:
-            heard[family] = await self._hear_regions(servers, questions[family], options)
-
-        if len(options.families) == 1:
-            await hear_family(options.families[0])
-        else:
-            async with trio.open_nursery() as nursery:
-                for family in options.families:
-                    nursery.start_soon(hear_family, family)
-        return [one for family in options.families for one in heard[family]]
-
-    async def _hear_regions(
-        self, servers: Servers, questions: Sequence[tuple[str, Question]], options: DnsOptions
-    ) -> list[Heard]:
-        """One region after the other, since an answer's scope may cover the next one too.
-
-        Once nobody answered, the rest is asked at once, so that a dead server costs no more
-        than twice the time-out however many regions there are.
-        """
-        heard = []
-        rest = list(questions)
-        while rest:
-            region, question = rest.pop(0)
-            heard.append(await self._hear(servers, region, question, options))
-            if isinstance(heard[-1].outcome, NoAnswer):
-                break
-        results: dict[str, Heard] = {}
-
-        async def hear_one(region: str, question: Question) -> None:
-            results[region] = await self._hear(servers, region, question, options)
-
-        if rest:
-            async with trio.open_nursery() as nursery:
-                for region, question in rest:
-                    nursery.start_soon(hear_one, region, question)
-        return heard + [results[region] for region, _ in rest]
-
-    async def _hear(
-        self, servers: Servers, region: str, question: Question, options: DnsOptions
-    ) -> Heard:
-        """The outcome of a question, CNAMEs followed that the servers left to us."""
-        outcome, left, asked = await self._one(servers, question, options)
-        for _ in range(_LONGEST_CHAIN):
-            if not isinstance(outcome, Answer) or outcome.partial is None:
-                break
-            further = Question(outcome.partial, question.family, question.subnet)
-            hop, hop_left, hop_asked = await self._one(servers, further, options)
-            outcome = _joined(outcome, hop)
-            left, asked = min(left, hop_left), asked or hop_asked
-        if isinstance(outcome, Answer) and outcome.partial is not None:
-            detail = f"{question}: the CNAME chain does not end: {' -> '.join(outcome.cnames)}"
-            outcome = NoAnswer(Failure(Phase.RESOLVE, Reason.MALFORMED, detail))
-        return Heard(region, question, outcome, left, asked)
-
-    async def _one(
-        self, servers: Servers, question: Question, options: DnsOptions
-    ) -> tuple[Outcome, float, bool]:
-        known = self._asker.known(servers, question, options, trio.current_time())
-        if known is not None:
-            return *known, False
-        outcome = await self._asker.ask(servers, question, options.timeout)
-        return outcome, lifetime(outcome, options.ttl_floor, options.ttl_cap), True
-
-    # ------------------------------------------------------------ memory and routes
+    def _count(self, heard: Iterable[Heard]) -> None:
+        for one in heard:
+            if one.seconds is None:
+                self._from_cache += 1
+            elif one.subnet_ignored and isinstance(one.outcome, Answer):
+                self._subnet_ignored[one.outcome.server] += 1
 
     def _memory(self, servers: Servers, name: str, options: DnsOptions, now: float) -> EdgeMemory:
         key = (name, servers, *sorted(options.client_subnets.items()), options.keep)
@@ -287,27 +221,19 @@ class EdgeFinder:
 
 
 def _learn(memory: EdgeMemory, heard: Iterable[Heard], now: float) -> int:
-    """Tell the memory who named what; a server that ignored the subnet speaks for no region."""
-    left_out = 0
+    """Tell the memory who named what; a server that ignored the subnet speaks for no region.
+
+    Returns:
+        how many addresses were too many.
+    """
     named: dict[tuple[str, Family], Answer] = {}
     for one in heard:
         if isinstance(one.outcome, Answer):
             region = "" if one.subnet_ignored else one.region
-            named[(region, one.question.family)] = one.outcome
-    for source, answer in named.items():
-        left_out += memory.answered(source, answer.addresses, answer.cnames, now)
-    return left_out
-
-
-def _joined(first: Answer, hop: Outcome) -> Outcome:
-    if isinstance(hop, NoAnswer):
-        return hop
-    scopes = [scope for scope in (first.scope, hop.scope) if scope is not None]
-    return replace(
-        hop,
-        cnames=(*first.cnames, *hop.cnames),
-        ttl=min(first.ttl, hop.ttl),
-        scope=max(scopes) if scopes else None,
+            named[region, one.question.family] = one.outcome
+    return sum(
+        memory.answered(source, answer.addresses, answer.cnames, now)
+        for source, answer in named.items()
     )
 
 
@@ -315,21 +241,5 @@ def _edge(known: KnownEdge, port: int) -> Edge:
     return Edge(known.ip, port, known.seen_from, known.cnames, known.stale)
 
 
-def _canonical(ip: str) -> str:
-    return canonical_ip(ip) or ip
-
-
 def _family(ip: str) -> Family:
     return 6 if ":" in ip else 4
-
-
-@lru_cache(maxsize=1024)
-def parse_subnet(text: str) -> Subnet:
-    """A prefix as written; bits beyond its length are dropped.
-
-    Raises:
-        ValueError: not a prefix (the configuration refuses such).
-    """
-    network = ip_network(text, strict=False)
-    family: Family = 4 if network.version == 4 else 6
-    return Subnet(family, int(network.network_address), network.prefixlen)

@@ -82,6 +82,8 @@ def build(question: Question, message_id: int, *, edns: bool = True) -> bytes:
 
 
 def _wire_name(name: str) -> bytes:
+    if name == ".":
+        return b"\0"
     try:
         labels = [label.encode("ascii") for label in name.rstrip(".").split(".")]
     except UnicodeEncodeError:

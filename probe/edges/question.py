@@ -74,6 +74,7 @@ class Answer:
             sent no client-subnet option back.
         server: who answered, as ``ip:port``.
         partial: the chain ends at this name and the message does not say where it leads.
+        seconds: from the first packet to the answer, time in our own queue not included.
     """
 
     addresses: tuple[str, ...]
@@ -83,16 +84,27 @@ class Answer:
     scope: int | None = None
     server: str = ""
     partial: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """No server said whether there are addresses; what was known before still holds."""
+    """No server said whether there are addresses; what was known before still holds.
+
+    Attributes:
+        alive: a server gave a sign of life, even if only to refuse.
+        seconds: from the first packet to giving up.
+    """
 
     failure: Failure
+    alive: bool = False
+    seconds: float = 0.0
 
 
 Outcome = Answer | NoAnswer
+
+ROOT = Question(".", 4)
+"""Every resolver that works says something to this one, if only that it refuses."""
 
 
 def server_label(server: NameServer) -> str:

@@ -11,19 +11,23 @@ from probe.model.failure import Failure, Phase, Reason
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The outcome of one question.
+    """What was heard about a name for one family and client region.
 
     Attributes:
         region: clients it was asked for; empty for ourselves.
-        left: seconds for which it holds.
-        asked: a server was asked now; otherwise it was known already.
+        hops: the question, then those for canonical names that its answer left open.
+        seconds: that the servers took; None when everything was known already.
     """
 
     region: str
-    question: Question
+    hops: tuple[Question, ...]
     outcome: Outcome
-    left: float
-    asked: bool
+    seconds: float | None
+
+    @property
+    def question(self) -> Question:
+        """The question for the name itself."""
+        return self.hops[0]
 
     @property
     def subnet_ignored(self) -> bool:
