@@ -1,0 +1,177 @@
+"""pydantic's errors in our words: what was found, what to write instead.
+
+No value of the file is repeated, except the words of closed lists: any other might be a
+secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Bag
+from typing import Any
+
+from probe.config.document.nodes import Mapping, Node, Scalar, Sequence
+from probe.config.problem import instead, unknown
+from probe.config.shape.base import OURS, Shape
+from probe.model.names import quoted
+
+
+def explain(
+    kind: str, key: str, context: Bag[str, Any], node: Node, shape: type[Shape] | None
+) -> str:
+    """The message for one error.
+
+    Args:
+        kind: pydantic's type of the error.
+        key: the last part of the error's path.
+        context: what pydantic adds: bounds, expected words.
+        node: the value found there, or what stands in its place.
+        shape: the shape that the mapping around ``key`` was read as.
+    """
+    if kind == OURS:
+        return str(context["message"])
+    if kind in _EXPECTED:
+        return _wrong_type(_EXPECTED[kind], node)
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(key, shape)
+        case "missing" | "union_tag_not_found":
+            return _missing(key, kind, context, shape)
+        case "literal_error" | "union_tag_invalid":
+            return _no_such_word(context, node)
+        case _ if kind in _BOUNDS:
+            words, name = _BOUNDS[kind]
+            return words.format(context.get(name, ""))
+        case _:
+            return "this value does not fit here; see the JSON Schema of the configuration"
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "dict_type": "a mapping of key: value",
+    "model_type": "a mapping of key: value",
+    "model_attributes_type": "a mapping of key: value",
+}
+
+_BOUNDS = {
+    "greater_than_equal": ("must be at least {}", "ge"),
+    "greater_than": ("must be more than {}", "gt"),
+    "less_than_equal": ("must be at most {}", "le"),
+    "less_than": ("must be less than {}", "lt"),
+    "too_short": ("must have at least {} entry", "min_length"),
+    "too_long": ("must have at most {} entries", "max_length"),
+    "string_too_short": ("must not be empty", "min_length"),
+    "string_too_long": ("must have at most {} characters", "max_length"),
+}
+
+_ALIASES = {
+    "assert": "expect",
+    "assertions": "expect",
+    "expectations": "expect",
+    "domains": "targets",
+    "hosts": "targets",
+    "every": "interval",
+    "frequency": "interval",
+    "period": "interval",
+    "type": "kind",
+    "uri": "url",
+    "address": "addresses",
+    "ips": "addresses",
+    "ip": "addresses",
+    "cname": "hostname",
+    "certificate_authority": "trust",
+    "ca_file": "trust",
+    "save": "capture",
+    "extract": "capture",
+    "variables": "vars",
+}
+"""Keys that others use for the same thing; too far from ours for spelling to find them."""
+
+
+def found(node: Node) -> str:
+    """What a value is, without repeating it."""
+    match node:
+        case Mapping():
+            return "a mapping"
+        case Sequence():
+            return "a list"
+        case Scalar(value=None):
+            return "nothing"
+        case Scalar(value=bool() as value):
+            return str(value).lower()
+        case Scalar(value=int() | float()):
+            return "a number"
+        case _:
+            return "text"
+
+
+def _wrong_type(expected: str, node: Node) -> str:
+    message = f"expected {expected}, found {found(node)}"
+    if not isinstance(node, Scalar):
+        return message
+    value = node.value
+    if expected == "text" and isinstance(value, (bool, int, float)):
+        return f"{message}; put it in quotes to make it text"
+    if expected == "true or false" and isinstance(value, str):
+        word = value.lower()
+        if word in ("yes", "on", "y", "1", "true"):
+            return f"{message}; write true"
+        if word in ("no", "off", "n", "0", "false"):
+            return f"{message}; write false"
+    number = expected in ("a whole number", "a number")
+    if number and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return f"{message}; write it without quotes"
+    if expected == "a list" and isinstance(value, str):
+        return f"{message}; put it in brackets, as in [a, b]"
+    return message
+
+
+def _unknown_key(key: str, shape: type[Shape] | None) -> str:
+    known = (
+        [] if shape is None else [field.alias or name for name, field in shape.model_fields.items()]
+    )
+    alias = _ALIASES.get(key.casefold())
+    if alias in known:
+        return f"unknown key {quoted(key)}; did you mean {quoted(alias)}?"
+    return unknown("key", key, known)
+
+
+def _missing(key: str, kind: str, context: Bag[str, Any], shape: type[Shape] | None) -> str:
+    if kind == "union_tag_not_found":
+        key = str(context.get("discriminator", "kind")).strip("'")
+        words = "; write one of: " + ", ".join(_words(context.get("expected_tags", "")))
+        return f"{quoted(key)} is missing" + (words if context.get("expected_tags") else "")
+    example = ""
+    if shape is not None and (field := shape.model_fields.get(key)) is not None:
+        examples = field.examples or []
+        example = f"; write for example {key}: {_flow(examples[0])}" if examples else ""
+    return f"{quoted(key)} is missing{example}"
+
+
+def _no_such_word(context: Bag[str, Any], node: Node) -> str:
+    words = _words(context.get("expected_tags") or context.get("expected", ""))
+    tag = context.get("tag")
+    if tag is None and not isinstance(node, Scalar):
+        return f"expected one of {', '.join(words)}; found {found(node)}"
+    value = str(tag) if tag is not None else node.text if isinstance(node, Scalar) else ""
+    return f"{quoted(value)} means nothing here; {instead(value, words)}"
+
+
+def _words(expected: str) -> list[str]:
+    """The words of pydantic's list: ``'a', 'b' or 4``."""
+    return [
+        word.strip().strip("'") for word in re.split(r",| or ", expected) if word.strip().strip("'")
+    ]
+
+
+def _flow(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_flow(v)}" for k, v in value.items()) + "}"
+    return str(value)

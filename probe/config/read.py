@@ -1,0 +1,124 @@
+"""Nodes to shapes: every wrong value becomes a problem, and what is right is still read.
+
+pydantic reports all that is wrong with the file's shape, but gives nothing back then. So the
+wrong parts are taken out of the tree (each has its problem) and the rest is read again, until
+it reads: the names, times and templates of the right parts are then checked as well, and one
+run reports everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from typing import Any
+
+from pydantic import ValidationError
+
+from probe.config.document.nodes import (
+    Mapping,
+    Node,
+    Place,
+    Scalar,
+    Sequence,
+    child,
+    key_place,
+    to_data,
+)
+from probe.config.explain import explain
+from probe.config.problem import Problem
+from probe.config.shape.base import ReadAs
+from probe.config.shape.file import FileShape
+
+_MOST_ROUNDS = 30
+
+
+def read(root: Mapping, file: str) -> tuple[FileShape | None, list[Problem]]:
+    """The file's shape with the wrong parts left out of it (and out of the tree), and why.
+
+    None when nothing of it can be read.
+    """
+    problems: list[Problem] = []
+    for key in [key for key in root.entries if key.startswith("x-")]:
+        del root.entries[key]  # a place for anchors, as in other tools' files
+    for round_ in range(_MOST_ROUNDS):
+        read_as = ReadAs()
+        try:
+            return FileShape.model_validate(to_data(root), context=read_as), problems
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_input=False)
+        trails = [_Trail(root, found["loc"], read_as) for found in errors]
+        if round_ == 0:  # later rounds find only what taking out has left behind
+            problems = [
+                trail.problem(file, found["type"], found.get("ctx", {}))
+                for trail, found in zip(trails, errors, strict=True)
+            ]
+        taken = [trail.take_out(found["type"]) for trail, found in zip(trails, errors, strict=True)]
+        if not any(taken):
+            break
+    return None, problems
+
+
+class _Trail:
+    """The way from the root to where an error is.
+
+    pydantic's locations name keys and indexes, and between them the tags of unions, which
+    stand nowhere in the tree; and behind a short form, keys that nobody wrote.
+    """
+
+    def __init__(self, root: Node, location: Many[str | int], read_as: ReadAs) -> None:
+        self._steps: list[tuple[Node, str | int]] = []
+        self._node = root
+        self._last = ""
+        self._about_key = bool(location) and location[-1] == "[key]"
+        self._shapes = read_as.shapes
+        tagged: Node | None = None
+        for part in location:
+            if part == "[key]":
+                continue
+            self._last = str(part)
+            if tagged is not self._node and self._is_tag(part):
+                tagged = self._node
+            elif (below := child(self._node, part)) is not None:
+                self._steps.append((self._node, part))
+                self._node = below
+
+    def _is_tag(self, part: str | int) -> bool:
+        """Whether a part names the member of a union: ``<call>``, or the value of ``kind``."""
+        if not isinstance(self._node, Mapping) or self._node not in self._shapes:
+            return False
+        kind = child(self._node, "kind")
+        return str(part).startswith("<") or (isinstance(kind, Scalar) and kind.value == part)
+
+    def problem(self, file: str, kind: str, context: dict[str, Any]) -> Problem:
+        """The error as a problem with its place."""
+        place = self._place(kind)
+        holder = self._node if kind == "missing" or not self._steps else self._steps[-1][0]
+        shape = self._shapes.get(holder) if isinstance(holder, Mapping) else None
+        message = explain(kind, self._last, context, self._value(kind), shape)
+        return Problem(file, place.line, place.column, message)
+
+    def _value(self, kind: str) -> Node:
+        if kind == "union_tag_invalid":
+            return child(self._node, "kind") or self._node
+        return self._node
+
+    def _place(self, kind: str) -> Place:
+        if kind == "extra_forbidden" or self._about_key:
+            holder, key = self._steps[-1]
+            return key_place(holder, str(key))
+        return self._value(kind).place
+
+    def take_out(self, kind: str) -> bool:
+        """Take the wrong value out of the tree; False when that has been done already."""
+        if not self._steps:
+            return False
+        holder, part = self._steps[-1]
+        match holder:
+            case Mapping() if str(part) in holder.entries:
+                holder.dropped[str(part)] = holder.entries.pop(str(part))
+                return True
+            case Sequence() if self._node in holder.items:
+                holder.items.remove(self._node)
+                holder.dropped.append(self._node)
+                return True
+            case _:
+                return False

@@ -1,0 +1,1 @@
+"""Shapes to specs: names looked up, defaults applied, contradictions found."""

@@ -1,0 +1,80 @@
+"""The whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Bag
+from types import MappingProxyType
+
+from probe.config.document.nodes import Mapping, at, keys, lost
+from probe.config.resolve.common import Common
+from probe.config.resolve.site import Site
+from probe.config.resolve.tls import tls_check
+from probe.config.resolve.world import provider, target_list
+from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
+from probe.model.spec import Check, Limits, Listen, Provider, Spec
+
+LIVE = "live"
+"""Provider of checks that name none; one of that name in the file takes its place."""
+
+
+def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, digest: str) -> Spec:
+    """The spec; it is only good when ``site`` has no problems afterwards."""
+    providers = {
+        name: provider(site, name, entry, at(root, "providers", name))
+        for name, entry in shape.providers.items()
+    }
+    targets = {
+        name: target_list(site, name, entry, at(root, "targets", name))
+        for name, entry in shape.targets.items()
+    }
+    common = Common(
+        site=site,
+        defaults=shape.defaults or DefaultsShape(),
+        defaults_node=at(root, "defaults"),
+        providers=_names(root, "providers"),
+        lists=_names(root, "targets"),
+        targets=targets,
+    )
+    checks = _checks(common, shape, root)
+    if any(LIVE in check.providers for check in checks):
+        providers.setdefault(LIVE, Provider(LIVE))
+    return Spec(
+        region=region,
+        listen=Listen(*shape.listen) if shape.listen else Listen(),
+        providers=MappingProxyType(providers),
+        targets=MappingProxyType(targets),
+        checks=checks,
+        limits=_limits(shape.limits),
+        digest=digest,
+        source=site.file,
+        state_dir=None if shape.state_dir is None else site.absolute(shape.state_dir),
+    )
+
+
+def _names(root: Mapping, section: str) -> frozenset[str] | None:
+    """All names written in a section, good or not; None when the section cannot be read."""
+    if lost(root, section):
+        return None
+    entry = root.entries.get(section)
+    return frozenset(keys(entry.value if entry else None))
+
+
+def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...]:
+    node = at(root, "checks")
+    if not shape.checks and not lost(root, "checks") and not getattr(node, "dropped", ()):
+        common.site.problem(node, "there is nothing to probe; write at least one entry of checks:")
+    checks: dict[str, Check] = {}
+    for index, entry in enumerate(shape.checks):
+        where = at(node, index)
+        if entry.name in checks:
+            common.site.problem(
+                at(where, "name"), f"two checks are named {entry.name}; names must differ"
+            )
+        check = tls_check(common, entry, where)
+        checks.setdefault(entry.name, check)
+    return tuple(checks.values())
+
+
+def _limits(shape: LimitsShape | None) -> Limits:
+    written: Bag[str, float] = shape.model_dump(exclude_none=True) if shape else {}
+    return Limits(**written)  # type: ignore[arg-type]  # keys and types are those of the shape

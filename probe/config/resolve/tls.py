@@ -1,0 +1,118 @@
+"""TLS settings and TLS checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from probe.config.document.nodes import Node, at, key_place
+from probe.config.problem import instead
+from probe.config.resolve.common import Common, client_certificate, times, trust
+from probe.config.resolve.site import Site
+from probe.config.shape.base import Shape
+from probe.config.shape.file import TlsCheckShape
+from probe.config.shape.tls import ChainShape, ProfileShape
+from probe.model.names import quoted
+from probe.model.spec import Confirmation, ConsensusRule, TlsCheck
+from probe.model.tls import ChainExpectations, ClientProfile
+
+
+def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:
+    """One ``kind: tls`` entry."""
+    site, defaults = common.site, common.defaults
+    interval, timeout = times(common, shape, node)
+    if shape.profiles is not None:
+        profiles = _profiles(site, shape.profiles, at(node, "profiles"))
+    elif defaults.profiles is not None:
+        profiles = _profiles(Site(site.file), defaults.profiles, common.defaults_node)
+    else:
+        profiles = (ClientProfile(),)
+    expect = _expect(shape.expect)
+    _check_alpn(site, expect, profiles, at(node, "expect", "alpn"))
+    return TlsCheck(
+        name=shape.name,
+        targets=common.targets_of(shape.name, shape.targets, at(node, "targets")),
+        providers=common.providers_of(shape.providers, at(node, "providers")) or ("live",),
+        interval=interval,
+        timeout=timeout,
+        port=443 if shape.port is None else shape.port,
+        sni=shape.sni,
+        starttls=shape.starttls,
+        profiles=profiles,
+        expect=expect,
+        trust=trust(site, shape.trust or defaults.trust, at(node, "trust")),
+        confirm=_merged(Confirmation(), defaults.confirm, shape.confirm),
+        consensus=_merged(ConsensusRule(), defaults.consensus, shape.consensus),
+        edge_series=shape.edge_series or defaults.edge_series or "all",
+        labels=MappingProxyType(dict(shape.labels)),
+    )
+
+
+def _merged(base: Any, *shapes: Shape | None) -> Any:
+    """The base with what is written in the shapes, later ones first."""
+    for shape in shapes:
+        if shape is not None:
+            base = replace(base, **shape.model_dump(exclude_none=True))
+    return base
+
+
+def _profiles(site: Site, shapes: list[ProfileShape], node: Node) -> tuple[ClientProfile, ...]:
+    profiles: dict[str, ClientProfile] = {}
+    for index, shape in enumerate(shapes):
+        where = at(node, index)
+        profile = _profile(site, shape, where)
+        if profile.name in profiles:
+            site.problem(
+                at(where, "name"),
+                f"two profiles are named {quoted(profile.name)}; give one a name: of its own",
+            )
+        profiles.setdefault(profile.name, profile)
+    return tuple(profiles.values())
+
+
+def _profile(site: Site, shape: ProfileShape, node: Node) -> ClientProfile:
+    if shape.kind.startswith("tls12") and shape.min_version == "TLSv1.3":
+        site.problem(
+            at(node, "min_version"),
+            f"the profile {shape.kind} speaks TLS 1.2 only; leave min_version out, "
+            "or write kind: tls13",
+        )
+    if shape.kind == "tls13" and shape.ciphers is not None:
+        site.problem(
+            key_place(node, "ciphers"),
+            "ciphers are chosen for TLS 1.2 only, and the profile tls13 does not speak it; "
+            "leave them out",
+        )
+    profile = ClientProfile(
+        name=shape.name or shape.kind,
+        kind=shape.kind,
+        min_version=shape.min_version,
+        ciphers=shape.ciphers,
+        client_certificate=client_certificate(site, shape.client_certificate),
+    )
+    return profile if shape.alpn is None else replace(profile, alpn=tuple(shape.alpn))
+
+
+def _expect(shape: ChainShape | None) -> ChainExpectations:
+    if shape is None:
+        return ChainExpectations()
+    written = shape.model_dump(exclude_none=True)
+    for key in ("issuers", "fingerprints", "spki"):
+        if key in written:
+            written[key] = tuple(written[key])
+    return ChainExpectations(**written)
+
+
+def _check_alpn(
+    site: Site, expect: ChainExpectations, profiles: tuple[ClientProfile, ...], node: Node
+) -> None:
+    if expect.alpn is None:
+        return
+    for profile in profiles:
+        if expect.alpn not in profile.alpn:
+            site.problem(
+                node,
+                f"the profile {quoted(profile.name)} does not offer {quoted(expect.alpn)}, so no "
+                f"server can choose it; {instead(expect.alpn, profile.alpn)}",
+            )

@@ -1,0 +1,122 @@
+"""Providers and target lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from probe.config.document.nodes import Node, at, key_place, lost
+from probe.config.resolve.site import Site
+from probe.config.resolve.targets import Seen, static_targets, target_files
+from probe.config.shape.world import (
+    DnsShape,
+    HttpSourceShape,
+    ProviderShape,
+    TargetListShape,
+)
+from probe.config.units import format_duration
+from probe.model.spec import DnsOptions, FileSource, HttpSource, NameServer, Provider, TargetList
+
+_WAYS = ("addresses", "hostname", "dns")
+
+
+def provider(site: Site, name: str, shape: ProviderShape, node: Node) -> Provider:
+    """One entry of ``providers``."""
+    ways = [key for key in _WAYS[:2] if getattr(shape, key) is not None]
+    if len(ways) == 2 or (ways == ["addresses"] and shape.dns is not None):
+        second = "hostname" if len(ways) == 2 else "dns"
+        site.problem(
+            key_place(node, second),
+            f"addresses are fixed and need no {second}; write one of the two",
+        )
+    if not (ways or shape.dns or any(lost(node, key) for key in _WAYS)):
+        site.problem(
+            node,
+            "this provider does not say how edges are found; "
+            "write dns: {}, or hostname:, or addresses:",
+        )
+    addresses = tuple(shape.addresses or ())
+    _refuse_repeated(site, addresses, at(node, "addresses"))
+    return Provider(
+        name=name,
+        hostname=shape.hostname,
+        addresses=addresses,
+        dns=_dns(site, shape.dns or DnsShape(), at(node, "dns")),
+        port=shape.port,
+        own_names=tuple(shape.own_names),
+    )
+
+
+def _refuse_repeated(site: Site, values: tuple[object, ...], node: Node) -> None:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            first = at(node, values.index(value)).place.line
+            site.problem(at(node, index), f"this stands already on line {first}; remove one")
+
+
+def _dns(site: Site, shape: DnsShape, node: Node) -> DnsOptions:
+    written = shape.model_dump(exclude_none=True, exclude={"servers", "client_subnets", "families"})
+    options = replace(
+        DnsOptions(),
+        servers=tuple(NameServer(ip, port) for ip, port in shape.servers),
+        client_subnets=MappingProxyType(dict(shape.client_subnets)),
+        **written,
+    )
+    if shape.families is not None:
+        options = replace(options, families=tuple(dict.fromkeys(shape.families)))
+    if options.ttl_floor > options.ttl_cap:
+        key = "ttl_floor" if shape.ttl_floor is not None else "ttl_cap"
+        site.problem(
+            at(node, key),
+            f"ttl_floor ({format_duration(options.ttl_floor)}) is longer than ttl_cap "
+            f"({format_duration(options.ttl_cap)}); write a floor up to the cap",
+        )
+    return options
+
+
+def target_list(site: Site, name: str, shape: TargetListShape, node: Node) -> TargetList:
+    """One entry of ``targets``, its files read once to see that they are good."""
+    if not (shape.static or shape.files or shape.http or _some_lost(node)):
+        site.problem(
+            node, "this list has no source of targets; write static:, files: or http: entries"
+        )
+    seen: Seen = {}
+    static = static_targets(site, shape.static, at(node, "static"), seen)
+    target_files(site, shape.files, at(node, "files"), seen)
+    options = {} if shape.refresh is None else {"refresh": shape.refresh}
+    return TargetList(
+        name=name,
+        static=static,
+        files=tuple(FileSource(site.absolute(path)) for path in shape.files),
+        http=tuple(
+            _http_source(site, source, at(node, "http", index))
+            for index, source in enumerate(shape.http)
+        ),
+        **options,
+    )
+
+
+def _some_lost(node: Node) -> bool:
+    """Whether a source was written and is wrong."""
+    sources = ("static", "files", "http")
+    return any(lost(node, key) or getattr(at(node, key), "dropped", ()) for key in sources)
+
+
+def _http_source(site: Site, shape: HttpSourceShape, node: Node) -> HttpSource:
+    url = shape.url
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    where = at(node, "url")
+    if not good:
+        site.problem(where, "this is no URL; write for example https://inventory.example/targets")
+    elif "@" in parts.netloc:
+        site.problem(where, "a URL must hold no user or password; use authorization: instead")
+    elif shape.authorization is not None and parts.scheme != "https":
+        site.problem(where, "a secret goes to https:// URLs only; write https://")
+    options = {} if shape.timeout is None else {"timeout": shape.timeout}
+    secret = None if shape.authorization is None else site.secret(shape.authorization)
+    return HttpSource(url=url, authorization=secret, **options)

@@ -1,0 +1,175 @@
+"""The configuration file as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from probe.config.shape.base import (
+    STRING_SCHEMA,
+    Duration,
+    Name,
+    OneOrMany,
+    Shape,
+    between,
+    from_text,
+    wrong,
+)
+from probe.config.shape.tls import (
+    ChainShape,
+    ConfirmShape,
+    ConsensusShape,
+    EdgeSeries,
+    Host,
+    Port,
+    ProfileField,
+    TrustField,
+)
+from probe.config.shape.world import CheckTargetsField, Labels, ProviderShape, TargetListField
+from probe.model.names import NameProblem, parse_address, quoted
+from probe.model.tls import Starttls
+
+Interval = Annotated[Duration, between("1s", "1d")]
+Timeout = Annotated[Duration, between("50ms", "10m")]
+
+
+def _listen(value: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or (":" in host and not host.startswith("[")):
+        raise wrong(f"{quoted(value)} has no port; write for example 127.0.0.1:9469")
+    if not host:
+        raise wrong(f"write 127.0.0.1{value} for this host only, 0.0.0.0{value} for every network")
+    if int(port[:6]) > 65535:
+        raise wrong("the port must be between 0 and 65535; 0 lets the system choose")
+    if host == "localhost":
+        return host, int(port)
+    try:
+        ip, _ = parse_address(host)
+    except NameProblem:
+        raise wrong(f"{quoted(host)} is no address; write for example 127.0.0.1:{port}") from None
+    return ip, int(port)
+
+
+Listening = Annotated[tuple[str, int], from_text(_listen), STRING_SCHEMA]
+
+
+class DefaultsShape(Shape):
+    """What checks use where they say nothing themselves."""
+
+    interval: Interval | None = Field(default=None, description="Time between attempts (30s).")
+    timeout: Timeout | None = Field(default=None, description="For one attempt or step (10s).")
+    flow_timeout: Timeout | None = Field(
+        default=None, description="For a whole run of a flow (25s)."
+    )
+    profiles: Annotated[list[ProfileField], OneOrMany(), Field(min_length=1)] | None = Field(
+        default=None, description="Client profiles of TLS checks ([default])."
+    )
+    trust: TrustField | None = Field(
+        default=None, description="Which roots verify chains (mozilla)."
+    )
+    confirm: ConfirmShape | None = Field(
+        default=None, description="How failures of TLS checks are confirmed."
+    )
+    consensus: ConsensusShape | None = Field(
+        default=None, description="When differing certificates are worth an alarm."
+    )
+    edge_series: EdgeSeries | None = Field(
+        default=None, description="Which edges get their own metric series (all)."
+    )
+
+
+class LimitsShape(Shape):
+    """Bounds that keep an ill world from making the agent ill."""
+
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Most attempts in flight, per check (500)."
+    )
+    lag_bound: Annotated[Duration, between("1ms", "10s")] | None = Field(
+        default=None, description="Event-loop lag above which timings are not trusted (20ms)."
+    )
+
+
+class CheckShape(Shape):
+    """What all kinds of checks have."""
+
+    name: Name = Field(description="Its name on metrics; unique.", examples=["stores"])
+    interval: Interval | None = Field(
+        default=None, description="Time between scheduled attempts (30s)."
+    )
+    timeout: Timeout | None = Field(
+        default=None, description="For one attempt, or one step of a flow (10s)."
+    )
+    labels: Labels = Field(default={}, description="Labels of the check, kept on info series.")
+
+
+class TlsCheckShape(CheckShape):
+    """Handshake with every edge of every provider of every target, and judge the chain."""
+
+    kind: Literal["tls"] = Field(description="tls: handshakes with every edge.")
+    targets: CheckTargetsField = Field(
+        description="Name of a list under targets, or the targets themselves.",
+        examples=["stores"],
+    )
+    providers: Annotated[list[Name], OneOrMany(), Field(min_length=1)] | None = Field(
+        default=None,
+        description="Names under providers; left out: what DNS gives customers now (live).",
+    )
+    port: Port | None = Field(
+        default=None, description="For targets and providers that name none (443)."
+    )
+    sni: Host | None = Field(
+        default=None, description="Name sent and judged instead of the target's."
+    )
+    starttls: Starttls | None = Field(default=None, description="Protocol spoken before TLS.")
+    profiles: Annotated[list[ProfileField], OneOrMany(), Field(min_length=1)] | None = Field(
+        default=None,
+        description="How attempts look to the server: default, tls13, tls12-ecdsa, tls12-rsa, "
+        "or mappings.",
+        examples=[["tls13", "tls12-ecdsa"]],
+    )
+    expect: ChainShape | None = Field(
+        default=None, description="What the chain must be beyond valid."
+    )
+    trust: TrustField | None = Field(
+        default=None, description="Which roots verify the chain: mozilla, system or {file: …}."
+    )
+    confirm: ConfirmShape | None = Field(
+        default=None, description="How a first failure is confirmed."
+    )
+    consensus: ConsensusShape | None = Field(
+        default=None, description="When differing certificates are worth an alarm."
+    )
+    edge_series: EdgeSeries | None = Field(
+        default=None, description="Which edges get their own metric series."
+    )
+
+
+class FileShape(Shape):
+    """The configuration of a regional probe."""
+
+    region: Name | None = Field(
+        default=None,
+        description="Where this agent runs; --region and PROBE_REGION go before it. "
+        "auto finds it out.",
+        examples=["auto", "sa-east"],
+    )
+    listen: Listening | None = Field(
+        default=None,
+        description="Address of the metrics and the status page (127.0.0.1:9469).",
+        examples=["127.0.0.1:9469"],
+    )
+    state_dir: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Directory where rotated refresh tokens are kept."
+    )
+    limits: LimitsShape | None = Field(default=None, description="Bounds on the agent itself.")
+    defaults: DefaultsShape | None = Field(
+        default=None, description="What checks use where they say nothing themselves."
+    )
+    providers: dict[Name, ProviderShape] = Field(
+        default={}, description="Named ways to reach a target."
+    )
+    targets: dict[Name, TargetListField] = Field(default={}, description="Named lists of targets.")
+    checks: list[TlsCheckShape] = Field(
+        default=[], description="What to probe, how often, what is expected."
+    )

@@ -1,0 +1,197 @@
+"""TLS settings: how an attempt looks, which roots count, what the chain must be."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from probe.config.shape.base import (
+    Duration,
+    Name,
+    OneOrMany,
+    Reference,
+    Shape,
+    Short,
+    between,
+    text,
+    wrong,
+)
+from probe.model.names import parse_host
+from probe.model.tls import ProfileName
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Host = Annotated[str, text(parse_host)]
+
+
+def _fingerprint(value: str) -> str:
+    digits = re.sub(r"[:\s]", "", value).lower()
+    if not re.fullmatch(r"[0-9a-f]*", digits):
+        raise wrong("a SHA-256 fingerprint has hexadecimal digits only (and colons, if you like)")
+    if len(digits) == 40:
+        raise wrong("this is a SHA-1 fingerprint; write the SHA-256 one, 64 hexadecimal digits")
+    if len(digits) != 64:
+        raise wrong(f"a SHA-256 fingerprint has 64 hexadecimal digits; this has {len(digits)}")
+    return digits
+
+
+def _moment(value: object) -> float:
+    """Seconds since the epoch of a date or an RFC 3339 time."""
+    hint = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
+    if not isinstance(value, str):
+        raise wrong(hint)
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            day = date.fromisoformat(value)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise wrong(hint) from None
+    if moment.tzinfo is None:
+        raise wrong(f"the time has no zone; write {value}Z for UTC")
+    return moment.timestamp()
+
+
+def _days(value: object) -> float:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)d", value)):
+        return float(match[1])
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 3650:
+        return float(value)
+    raise wrong("write a number of days, such as 14")
+
+
+Fingerprint = Annotated[str, text(_fingerprint)]
+Moment = Annotated[float, PlainValidator(_moment), WithJsonSchema({"type": "string"})]
+Days = Annotated[
+    float,
+    PlainValidator(_days),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "^[0-9.]+d$"}]}
+    ),
+]
+
+
+class TrustShape(Shape):
+    """Which roots verify a chain."""
+
+    roots: Literal["mozilla", "system"] | None = Field(
+        default=None, description="Mozilla's list (the default) or this host's store."
+    )
+    file: str | None = Field(
+        default=None,
+        description="PEM file of roots, relative to this file.",
+        examples=["roots.pem"],
+    )
+
+
+TrustField = Annotated[TrustShape, Short({str: "roots"})]
+
+
+class ClientCertificateShape(Shape):
+    """Certificate chain and key (PEM) for servers that ask for one."""
+
+    certificate: Reference = Field(
+        description="Where the certificate chain is: file:, env: or credential:.",
+        examples=["file:client.pem"],
+    )
+    key: Reference = Field(
+        description="Where its private key is: file:, env: or credential:.",
+        examples=["file:client.key"],
+    )
+
+
+class ProfileShape(Shape):
+    """How an attempt looks to the server."""
+
+    kind: ProfileName = Field(
+        default="default", description="The built-in profile that it starts from."
+    )
+    name: Name | None = Field(
+        default=None, description="Its name on metrics (label client); the kind when left out."
+    )
+    alpn: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = Field(
+        default=None, description="Application protocols offered, in order; [] offers none."
+    )
+    min_version: Literal["TLSv1.2", "TLSv1.3"] | None = Field(
+        default=None, description="The least TLS version offered."
+    )
+    ciphers: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
+    )
+    client_certificate: ClientCertificateShape | None = Field(
+        default=None, description="Certificate shown to servers that ask for one (mTLS)."
+    )
+
+
+ProfileField = Annotated[ProfileShape, Short({str: "kind"})]
+
+
+class ChainShape(Shape):
+    """What the presented chain must be beyond valid."""
+
+    days_left: Days | None = Field(
+        default=None, description="Warn when the verified path ends in fewer days than this (14)."
+    )
+    issuers: Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany()] | None = Field(
+        default=None, description="Texts of which one must be in the leaf's issuer."
+    )
+    fingerprints: Annotated[list[Fingerprint], OneOrMany()] | None = Field(
+        default=None,
+        description="SHA-256 of the leaf certificates that are right; hex, colons allowed.",
+    )
+    spki: Annotated[list[Fingerprint], OneOrMany()] | None = Field(
+        default=None, description="SHA-256 of the leaf's public key (SubjectPublicKeyInfo); hex."
+    )
+    not_before: Moment | None = Field(
+        default=None, description="The leaf must not be older than this date or RFC 3339 time."
+    )
+    alpn: str | None = Field(default=None, description="Application protocol that must be chosen.")
+    ocsp: Literal["ignore", "if_must_staple", "require"] | None = Field(
+        default=None, description="Whether a stapled OCSP answer is demanded."
+    )
+
+
+class ConfirmShape(Shape):
+    """How a first failure is confirmed, and recovery likewise."""
+
+    attempts: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        default=None, description="Quick further attempts on the same edge after a change (4)."
+    )
+    spacing: Annotated[Duration, between("0", "1m")] | None = Field(
+        default=None, description="Time between their starts (1s)."
+    )
+    sample_interval: Annotated[Duration, between("100ms", "1h")] | None = Field(
+        default=None, description="How often an edge under suspicion is sampled (1s)."
+    )
+    sample_for: Annotated[Duration, between("0", "1d")] | None = Field(
+        default=None, description="How long faster sampling lasts after the last failure (2m)."
+    )
+    sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
+        default=None, description="Most extra attempts a second for the whole check (50)."
+    )
+    flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Failures, net of forgiven ones, from which an edge is flapping (5.5).",
+    )
+    forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="Passes that outweigh one failure (20)."
+    )
+    clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="Passes in a row that end flapping (30)."
+    )
+
+
+class ConsensusShape(Shape):
+    """When differing certificates across edges are worth an alarm."""
+
+    grace: Annotated[Duration, between("0", "90d")] | None = Field(
+        default=None, description="How long a rolling renewal may take (6h)."
+    )
+    across_providers: bool | None = Field(
+        default=None, description="Compare all providers of the check with each other (false)."
+    )
+
+
+EdgeSeries = Literal["all", "failing", "none"]

@@ -1,0 +1,189 @@
+"""Where targets come from and which ways lead to them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from probe.config.shape.base import (
+    STRING_SCHEMA,
+    Duration,
+    Name,
+    OneOrMany,
+    Reference,
+    Shape,
+    Short,
+    Text,
+    between,
+    from_text,
+    text,
+    wrong,
+)
+from probe.config.shape.tls import Host, Port
+from probe.model.names import parse_address, parse_name_pattern, quoted
+
+
+def _server(value: str) -> tuple[str, int]:
+    ip, port = parse_address(value)
+    return ip, 53 if port is None else port
+
+
+def _subnet(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        pass
+    try:
+        meant = str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise wrong(
+            f"{quoted(value)} is not an address prefix; write for example 198.51.100.0/24"
+        ) from None
+    raise wrong(f"{quoted(value)} has bits set behind the prefix; write {meant}")
+
+
+def _prefix(value: str) -> str:
+    if "/" not in value:
+        # RFC 7871 section 11.1: no more than 24 or 56 bits, for the sake of privacy.
+        bits = 56 if ":" in value else 24
+        try:
+            meant = str(ipaddress.ip_network(f"{value}/{bits}", strict=False))
+        except ValueError:
+            meant = "for example 198.51.100.0/24"
+        raise wrong(f"{quoted(value)} has no prefix length; write {meant}")
+    return _subnet(value)
+
+
+Server = Annotated[tuple[str, int], from_text(_server), STRING_SCHEMA]
+Address = Annotated[tuple[str, int | None], from_text(parse_address), STRING_SCHEMA]
+LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def _label_name(value: str) -> str:
+    if not LABEL.match(value):
+        raise wrong(f"{quoted(value)} cannot be a label; use letters, digits and underscores")
+    if value.startswith("__"):
+        raise wrong(f"{quoted(value)}: names that start with __ are Prometheus's own")
+    return value
+
+
+LabelName = Annotated[str, text(_label_name)]
+Labels = dict[LabelName, Text]
+
+
+class DnsShape(Shape):
+    """How DNS is asked."""
+
+    servers: Annotated[list[Server], OneOrMany()] = Field(
+        default=[],
+        description="Addresses of the DNS servers to ask, with port if it is not 53; "
+        "left out: those of this host.",
+        examples=[["192.0.2.53", "[2001:db8::53]:5353"]],
+    )
+    client_subnets: dict[Name, Annotated[str, text(_prefix)]] = Field(
+        default={},
+        description="Ask on behalf of clients elsewhere (RFC 7871): region name to prefix.",
+        examples=[{"sa-east": "198.51.100.0/24"}],
+    )
+    hosts_file: bool | None = Field(
+        default=None, description="Whether /etc/hosts answers first (true)."
+    )
+    timeout: Annotated[Duration, between("50ms", "1m")] | None = Field(
+        default=None, description="For one question, all servers and retries together (5s)."
+    )
+    ttl_floor: Annotated[Duration, between("0", "1d")] | None = Field(
+        default=None, description="An answer is never asked for again sooner than this (15s)."
+    )
+    ttl_cap: Annotated[Duration, between("1s", "7d")] | None = Field(
+        default=None, description="Nor later than this (5m)."
+    )
+    keep: Annotated[Duration, between("0", "30d")] | None = Field(
+        default=None, description="How long an edge that DNS no longer names is still probed (10m)."
+    )
+    families: Annotated[list[Literal[4, 6]], OneOrMany(), Field(min_length=1)] | None = Field(
+        default=None, description="IP versions to ask for ([4, 6])."
+    )
+
+
+class ProviderShape(Shape):
+    """A named way to reach a target: one of dns, hostname and addresses."""
+
+    dns: DnsShape | None = Field(
+        default=None, description="Resolve the target's own name; {} asks as this host does."
+    )
+    hostname: Host | None = Field(
+        default=None,
+        description="Resolve this name instead of the target's, such as a CDN's.",
+        examples=["stores.cdn-b.example"],
+    )
+    addresses: Annotated[list[Address], OneOrMany(), Field(min_length=1)] | None = Field(
+        default=None,
+        description="Fixed addresses, with a port if the edge has its own.",
+        examples=[["198.51.100.7", "[2001:db8::7]:8443"]],
+    )
+    port: Port | None = Field(
+        default=None, description="Port of every edge that names none itself."
+    )
+    own_names: Annotated[list[Annotated[str, text(parse_name_pattern)]], OneOrMany()] = Field(
+        default=[],
+        description="Names on the provider's own certificates: a mismatch with one of them is "
+        "its default certificate.",
+        examples=[["*.cdn-b.example"]],
+    )
+
+
+class HttpSourceShape(Shape):
+    """A URL that answers target groups as JSON (Prometheus http_sd)."""
+
+    url: str = Field(description="The URL to ask.", examples=["https://inventory.example/targets"])
+    authorization: Reference | None = Field(
+        default=None, description="Secret sent as bearer token; only to https:// URLs."
+    )
+    timeout: Annotated[Duration, between("100ms", "5m")] | None = Field(
+        default=None, description="For one request (10s)."
+    )
+
+
+class GroupShape(Shape):
+    """Targets that share labels, as in Prometheus's static_configs."""
+
+    targets: Annotated[list[str], OneOrMany()] = Field(
+        description="Names or addresses, with a port if it is not the check's.",
+        examples=[["shop.example", "www.shop.example:8443"]],
+    )
+    labels: Labels = Field(default={}, description="Labels of all of them, kept on info series.")
+
+
+class TargetListShape(Shape):
+    """A named list of targets from one or more sources, re-read while running."""
+
+    static: Annotated[list[Annotated[GroupShape, Short({str: "targets"})]], OneOrMany()] = Field(
+        default=[], description="Targets written here: names, or groups with labels."
+    )
+    files: Annotated[list[str], OneOrMany()] = Field(
+        default=[],
+        description="Files of target groups (Prometheus file_sd), relative to this file; "
+        "a glob is allowed in the last part.",
+        examples=[["targets/stores.yaml"]],
+    )
+    http: Annotated[list[Annotated[HttpSourceShape, Short({str: "url"})]], OneOrMany()] = Field(
+        default=[], description="URLs that answer target groups (Prometheus http_sd)."
+    )
+    refresh: Annotated[Duration, between("1s", "1d")] | None = Field(
+        default=None, description="How often the sources are looked at again (10s)."
+    )
+
+
+TargetListField = Annotated[TargetListShape, Short({list: "static"})]
+
+
+class CheckTargetsShape(TargetListShape):
+    """What a check probes: a list under targets by name, or a list of its own."""
+
+    named: Name | None = Field(default=None, description="Name of a list under targets.")
+
+
+CheckTargetsField = Annotated[CheckTargetsShape, Short({str: "named", list: "static"})]

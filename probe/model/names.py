@@ -1,0 +1,180 @@
+"""Names of targets as people write them, brought to the one form that the rest compares.
+
+Pure text work, shared by the configuration and by discovery. Host names come out as A-labels
+(RFC 5890, mapped as UTS #46 says), lower case, without a trailing dot; addresses in canonical
+text form (RFC 5952 for IPv6).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+from probe.model.target import Target
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_NUMERIC = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
+_MOST = 253  # characters of a name in text form without the trailing dot (RFC 1035 section 2.3.4)
+
+
+class NameProblem(ValueError):
+    """A text that names nothing that can be probed; the message says what to write instead."""
+
+
+def parse_host(text: str) -> str:
+    """The normal form of a host name or IP address, without a port.
+
+    Raises:
+        NameProblem: the text is no name and no address.
+    """
+    _refuse_what_is_no_name(text)
+    address = _ip(text.removeprefix("[").removesuffix("]") if text.startswith("[") else text)
+    if address is not None:
+        return address
+    if ":" in text:
+        name = text.partition(":")[0]
+        raise NameProblem(f"no port or colon is expected here; write {quoted(name)[1:-1]}")
+    return _host_name(text)
+
+
+def parse_target(text: str, labels: Mapping[str, str] | None = None) -> Target:
+    """A target from ``name``, ``name:port``, an IP address, or ``[v6]:port``.
+
+    Raises:
+        NameProblem: the text is no target.
+    """
+    _refuse_what_is_no_name(text)
+    host, port = _split_port(text)
+    name = _ip(host) or _host_name(host)
+    return Target(name, port, labels) if labels else Target(name, port)
+
+
+def parse_address(text: str) -> tuple[str, int | None]:
+    """An IP address with an optional port: ``198.51.100.7:8443``, ``[2001:db8::7]:443``.
+
+    Raises:
+        NameProblem: the text is no address.
+    """
+    host, port = _split_port(text.strip())
+    address = _ip(host)
+    if address is None:
+        raise NameProblem(
+            f"{quoted(text)} is not an IP address; write for example 198.51.100.7, "
+            "198.51.100.7:8443, 2001:db8::7 or [2001:db8::7]:8443"
+        )
+    return address, port
+
+
+def parse_name_pattern(text: str) -> str:
+    """A host name, or ``*.`` and a host name: the shape of certificates' names (RFC 6125).
+
+    Raises:
+        NameProblem: the text is neither.
+    """
+    if text.startswith("*."):
+        return f"*.{parse_host(text[2:])}"
+    return parse_host(text)
+
+
+def is_ip(name: str) -> bool:
+    """Whether a normalised target name is an address rather than a host name."""
+    return _ip(name) is not None
+
+
+def quoted(text: str, most: int = 60) -> str:
+    """The text as a message may show it: quoted, on one line, not endless."""
+    shown = text if len(text) <= most else text[: most - 1] + "…"
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown) + '"'
+
+
+def _refuse_what_is_no_name(text: str) -> None:
+    if not text.strip():
+        raise NameProblem("the name is empty; write a name such as shop.example")
+    scheme = _SCHEME.match(text)
+    if scheme or "/" in text:
+        # A URL may hold a password before an @: such a text is never repeated.
+        host = re.split(r"[/?#]", text[scheme.end() if scheme else 0 :], maxsplit=1)[0]
+        instead = host.rpartition("@")[2].strip() or "the name alone, for example shop.example"
+        shown = "" if "@" in text else f", not {quoted(text)[1:-1]}"
+        raise NameProblem(f"write {quoted(instead)[1:-1]}{shown}")
+    if "@" in text:
+        raise NameProblem("there is an @ in the name; write the name alone, such as shop.example")
+    if any(c.isspace() for c in text):
+        raise NameProblem(f"{quoted(text)} has a space in it; write one name an entry")
+    if "*" in text:
+        one = quoted(f"www{text[1:]}")[1:-1] if text.startswith("*.") else "shop.example"
+        raise NameProblem(
+            f"{quoted(text)} is a pattern, and only names can be probed; write one, such as {one}"
+        )
+
+
+def _split_port(text: str) -> tuple[str, int | None]:
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")) or ":" not in host:
+            raise NameProblem(
+                f"{quoted(text)} is not an IPv6 address with a port; write [2001:db8::7]:443"
+            )
+        return host, _port(rest[1:], text) if rest else None
+    if text.count(":") != 1:  # none, or an IPv6 address without brackets
+        return text, None
+    host, _, port = text.partition(":")
+    return host, _port(port, text)
+
+
+def _port(digits: str, text: str) -> int:
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5):
+        raise NameProblem(f"the port of {quoted(text)} is not a number; write for example :443")
+    if not 1 <= int(digits) <= 65535:
+        raise NameProblem(f"the port of {quoted(text)} must be between 1 and 65535")
+    return int(digits)
+
+
+def _ip(text: str) -> str | None:
+    if "%" in text:  # a zone index is local to one host (RFC 4007): no target has one
+        return None
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def _host_name(text: str) -> str:
+    name = text.removesuffix(".").lower()
+    if len(name) > _MOST:
+        raise NameProblem(f"{quoted(text)} is longer than the {_MOST} characters of a DNS name")
+    if not name.isascii():
+        name = _a_labels(name)
+        if (address := _ip(name)) is not None:  # full-width digits map to an address
+            return address
+    labels = name.split(".")
+    if "" in labels:
+        raise NameProblem(f"{quoted(text)} has an empty part between two dots")
+    for label in labels:
+        if len(label) > 63:
+            raise NameProblem(f"a part of {quoted(text)} is longer than the 63 characters of DNS")
+        if not _LABEL.match(label):
+            raise NameProblem(
+                f"{quoted(text)} is not a host name; only letters, digits, hyphens and dots "
+                "can stand in one"
+            )
+    if _NUMERIC.match(labels[-1]):
+        raise NameProblem(f"{quoted(text)} is neither a host name nor an IP address")
+    return name
+
+
+def _a_labels(name: str) -> str:
+    import idna  # its tables cost a megabyte: only for names that need them  # noqa: PLC0415
+
+    try:
+        encoded = idna.encode(name, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise NameProblem(
+            f"{quoted(name)} is not a valid internationalised name (IDNA 2008); "
+            "write it in its A-label form, xn--…"
+        ) from error
+    if len(encoded) > _MOST:
+        raise NameProblem(f"{quoted(name)} is longer than the {_MOST} characters of a DNS name")
+    return encoded
