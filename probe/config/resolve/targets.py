@@ -90,13 +90,15 @@ def _paths(site: Site, written: str, where: Node) -> Iterator[Path]:
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        site.problem(where, f"the folder {quoted(str(folder))} cannot be read: {error.strerror}")
+        site.problem(
+            where, f"the folder {quoted(str(folder), 400)} cannot be read: {error.strerror}"
+        )
         return
     yield from (folder / name for name in names if fnmatch.fnmatchcase(name, last))
 
 
 def _missing_file(path: Path, written: str) -> str:
-    message = f"there is no file {quoted(str(path))}"
+    message = f"there is no file {quoted(str(path), 400)}"
     try:
         beside = [entry.name for entry in path.parent.iterdir()]
     except OSError:
@@ -104,7 +106,7 @@ def _missing_file(path: Path, written: str) -> str:
     near = nearest(path.name, beside)
     if near is None:
         return f"{message}; paths are relative to the configuration file"
-    return f"{message}; did you mean {quoted(str(Path(written).with_name(near)))}?"
+    return f"{message}; did you mean {quoted(str(Path(written).with_name(near)), 400)}?"
 
 
 def read_targets(site: Site, path: Path, seen: Seen) -> list[Target]:
