@@ -62,9 +62,15 @@ _SHOWN = 12
 _COMPARED = 200  # words compared: names are few, and difflib is quadratic in their length
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant, or None."""
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known word that was probably meant, or None.
+
+    Args:
+        name: as written.
+        known: the words that there are.
+        likeness: how like it must be, from 0 to 1.
+    """
     by_folded = {word.casefold().replace("-", "_"): word for word in list(known)[:_COMPARED]}
     folded = name.casefold().replace("-", "_")[:100]
-    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=likeness)
     return by_folded[near[0]] if near else None

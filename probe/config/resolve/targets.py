@@ -103,7 +103,7 @@ def _missing_file(path: Path, written: str) -> str:
         beside = [entry.name for entry in path.parent.iterdir()]
     except OSError:
         return f"{message}, nor its folder; paths are relative to the configuration file"
-    near = nearest(path.name, beside)
+    near = nearest(path.name, beside, likeness=0.8)
     if near is None:
         return f"{message}; paths are relative to the configuration file"
     return f"{message}; did you mean {quoted(str(Path(written).with_name(near)), 400)}?"
