@@ -1,0 +1,167 @@
+"""Counts per provider, kept as things change, so that nothing walks 10,000 edges to count.
+
+Pure: it is told of every edge, flow and name resolution that appears, changes or goes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.serve.definitions import BY_NAME
+from probe.serve.family import Family, Sample
+from probe.serve.records import Tally, Why
+
+_EDGES = BY_NAME["probe_provider_edges"]
+_EDGES_FAILING = BY_NAME["probe_provider_edges_failing"]
+_TARGETS = BY_NAME["probe_provider_targets"]
+_TARGETS_FAILING = BY_NAME["probe_provider_targets_failing"]
+_RATIO = BY_NAME["probe_provider_targets_failing_ratio"]
+_BY_REASON = BY_NAME["probe_provider_targets_failing_by_reason"]
+_SINCE = BY_NAME["probe_provider_failing_since_timestamp_seconds"]
+_ATTEMPTS = BY_NAME["probe_provider_attempts_total"]
+_FAILED = BY_NAME["probe_provider_failed_attempts_total"]
+_FAILURES = BY_NAME["probe_provider_failures_total"]
+
+Key = EdgeKey | FlowKey | ProviderKey
+"""What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
+
+UNEXPLAINED: Why = (Phase.EXPECT, Reason.UNKNOWN)
+
+
+class Through(NamedTuple):
+    """A provider as one check uses it."""
+
+    check: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is failing now, confirmed.
+
+    Attributes:
+        edge: address, empty for a flow or a name resolution.
+        since: wall time.
+    """
+
+    target: str
+    edge: str
+    why: Why
+    since: float
+
+
+@dataclass(slots=True)
+class ProviderCensus:
+    """What one provider of one check holds, and what of it fails."""
+
+    edges: Counter[str] = field(default_factory=Counter)
+    targets: Counter[str] = field(default_factory=Counter)
+    troubles: dict[Key, Trouble] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is probed through it any more."""
+        return not self.targets
+
+    def edges_failing(self) -> set[str]:
+        """Distinct addresses that fail for any target."""
+        return {trouble.edge for trouble in self.troubles.values() if trouble.edge}
+
+    def targets_failing(self) -> set[str]:
+        """Targets that anything fails for."""
+        return {trouble.target for trouble in self.troubles.values()}
+
+    def since(self) -> float | None:
+        """When the earliest of the present failures began."""
+        return min((trouble.since for trouble in self.troubles.values()), default=None)
+
+
+class Census:
+    """Every provider of every check."""
+
+    def __init__(self) -> None:
+        self.providers: dict[Through, ProviderCensus] = {}
+
+    def of(self, key: Key) -> ProviderCensus:
+        """The census of the key's provider, made when it is new."""
+        return self.providers.setdefault(Through(key.check, key.provider), ProviderCensus())
+
+    def add(self, key: Key) -> None:
+        """Something is probed from now on."""
+        provider = self.of(key)
+        provider.targets[key.target] += 1
+        if isinstance(key, EdgeKey):
+            provider.edges[key.edge] += 1
+
+    def remove(self, key: Key) -> None:
+        """It is not probed any more."""
+        through = Through(key.check, key.provider)
+        provider = self.providers[through]
+        provider.troubles.pop(key, None)
+        _less(provider.targets, key.target)
+        if isinstance(key, EdgeKey):
+            _less(provider.edges, key.edge)
+        if provider.empty:
+            del self.providers[through]
+
+    def judge(self, key: Key, failing: bool, since: float, failure: Failure | None) -> None:
+        """What is believed of it now.
+
+        Args:
+            key: an edge, flow or resolution that was added.
+            failing: failing or flapping, confirmed.
+            since: wall time of the first failure.
+            failure: the latest one; without it the reason known before stays.
+        """
+        troubles = self.of(key).troubles
+        if not failing:
+            troubles.pop(key, None)
+            return
+        known = troubles.get(key)
+        if failure is not None:
+            why = (failure.phase, failure.reason)
+        else:
+            why = known.why if known else UNEXPLAINED
+        if known is None or known.why != why or known.since != since:
+            edge = key.edge if isinstance(key, EdgeKey) else ""
+            troubles[key] = Trouble(key.target, edge, why, since)
+
+
+def _less(counter: Counter[str], name: str) -> None:
+    counter[name] -= 1
+    if counter[name] <= 0:
+        del counter[name]
+
+
+def provider_samples(census: ProviderCensus) -> list[Sample]:
+    """The series of one provider."""
+    tally, failing = census.tally, len(census.targets_failing())
+    samples: list[Sample] = [
+        (_TARGETS, float(len(census.targets)), ()),
+        (_TARGETS_FAILING, float(failing), ()),
+        (_RATIO, failing / len(census.targets) if census.targets else 0.0, ()),
+        (_ATTEMPTS, float(tally.attempts), ()),
+        (_FAILED, float(tally.failed), ()),
+    ]
+    if census.edges:
+        samples.append((_EDGES, float(len(census.edges)), ()))
+        samples.append((_EDGES_FAILING, float(len(census.edges_failing())), ()))
+    since = census.since()
+    if since is not None:
+        samples.append((_SINCE, since, ()))
+    affected: dict[Why, set[str]] = {}
+    for trouble in census.troubles.values():
+        affected.setdefault(trouble.why, set()).add(trouble.target)
+    samples += [_by_why(_BY_REASON, why, len(names)) for why, names in affected.items()]
+    samples += [_by_why(_FAILURES, why, n) for why, n in (tally.failures or {}).items()]
+    return samples
+
+
+def _by_why(family: Family, why: Why, value: int) -> Sample:
+    phase, reason = why
+    return (family, float(value), (("phase", phase.value), ("reason", reason.value)))

@@ -1,0 +1,166 @@
+"""The store's book of flows: runs, steps, personas, and the server-side parts that answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from probe.model.flow import ApiCheck
+from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
+from probe.model.spec import Check
+from probe.model.state import Diagnosis, EdgeStatus
+from probe.model.target import FlowKey, ProviderKey
+from probe.serve.census import Census
+from probe.serve.definitions import BY_NAME
+from probe.serve.instruments import Instruments
+from probe.serve.latency import observe_flow
+from probe.serve.records import (
+    CONFIRMED,
+    TROUBLED,
+    FlowRecord,
+    InstanceKey,
+    StepKey,
+    StepRecord,
+    TargetRecord,
+)
+from probe.serve.samples import flow_samples, step_samples
+from probe.serve.tables import Tables
+
+_DIVERGE = BY_NAME["probe_flow_personas_diverge"]
+_INSTANCE_ATTEMPTS = BY_NAME["probe_step_instance_attempts_total"]
+_INSTANCE_FAILED = BY_NAME["probe_step_instance_failed_attempts_total"]
+
+INSTANCES = 32
+"""Distinct values kept per step and header: a header may hold anything."""
+
+OTHER = "other"
+
+
+class FlowBook:
+    """Takes in runs of flows and renders their series."""
+
+    def __init__(self, tables: Tables, census: Census, instruments: Instruments) -> None:
+        self._tables = tables
+        self._census = census
+        self._instruments = instruments
+        self._headers: dict[str, tuple[str, ...]] = {}
+        self._instances: dict[InstanceKey, tuple[int, int]] = {}
+
+    def configure(self, before: Mapping[str, Check], after: Mapping[str, Check]) -> None:
+        """Follow a new configuration; counters of parts whose check is gone go too."""
+        self._headers = {
+            name: check.instance_headers
+            for name, check in after.items()
+            if isinstance(check, ApiCheck)
+        }
+        gone = {
+            (name, step)
+            for name, check in before.items()
+            for step in _steps(check) - _steps(after.get(name))
+        }
+        for key in [k for k in self._instances if (k.check, k.step) in gone]:
+            del self._instances[key]
+            self._tables.instance.drop(key)
+
+    def record(
+        self,
+        target: TargetRecord,
+        result: FlowResult,
+        diagnosis: Diagnosis,
+        status: EdgeStatus,
+        since: float,
+        lag_bound: float,
+    ) -> None:
+        """Take in one run."""
+        key = result.key
+        record = target.flows.get(key)
+        if record is None:
+            record = target.flows[key] = FlowRecord(key, result, diagnosis, status, since)
+            self._census.add(key)
+        record.last, record.diagnosis = result, diagnosis
+        record.status, record.since = status, since
+        failure = None
+        if isinstance(result.outcome, Failed):
+            record.evidence, failure = result, result.outcome.failure
+        elif status not in TROUBLED:
+            record.evidence = None
+        record.tally.add(result.outcome)
+        self._census.of(key).tally.add(result.outcome)
+        self._census.judge(key, status in CONFIRMED, since, failure)
+        if result.lag <= lag_bound:
+            observe_flow(self._instruments, result)
+        self._tables.flow.set(key, flow_samples(record, lag_bound))
+        self._steps(record, lag_bound)
+        self._personas(target, ProviderKey(key.check, key.target, key.provider))
+
+    def forget(self, target: TargetRecord, key: FlowKey) -> None:
+        """Remove one flow and its steps."""
+        record = target.flows.pop(key, None)
+        if record is None:
+            return
+        self._census.remove(key)
+        self._tables.flow.drop(key)
+        for step in record.steps:
+            self._tables.step.drop(step)
+        self._personas(target, ProviderKey(key.check, key.target, key.provider))
+
+    def _steps(self, record: FlowRecord, lag_bound: float) -> None:
+        latest: dict[StepKey, list[StepResult]] = {key: [] for key in record.steps}
+        for result in record.last.steps:
+            latest.setdefault(StepKey(record.key, result.step, result.layer), []).append(result)
+        for key, results in latest.items():
+            step = record.steps.setdefault(key, StepRecord(key))
+            step.latest = tuple(results)
+            for result in results:
+                if not isinstance(result.outcome, Skipped):
+                    step.tally.add(result.outcome, result.attempts)
+                    self._instance(record.key.check, result)
+            self._tables.step.set(key, step_samples(step, lag_bound))
+
+    def _instance(self, check: str, result: StepResult) -> None:
+        """Count by what answered, so that failures of only some parts show which."""
+        if isinstance(result.outcome, Inconclusive):
+            return
+        parts = [("address", result.edge.label)] if result.edge else []
+        sent = {name.lower(): value for name, value in result.evidence.headers.items()}
+        for header in self._headers.get(check, ()):
+            if header.lower() in sent:
+                parts.append((header.lower(), sent[header.lower()]))
+        failed = int(isinstance(result.outcome, Failed))
+        for header, instance in parts:
+            key = self._bounded(InstanceKey(check, result.step, header, instance))
+            attempts, failures = self._instances.get(key, (0, 0))
+            attempts, failures = attempts + 1, failures + failed
+            self._instances[key] = (attempts, failures)
+            self._tables.instance.set(
+                key,
+                (
+                    (_INSTANCE_ATTEMPTS, float(attempts), ()),
+                    (_INSTANCE_FAILED, float(failures), ()),
+                ),
+            )
+
+    def _bounded(self, key: InstanceKey) -> InstanceKey:
+        if key in self._instances:
+            return key
+        alike = sum(1 for known in self._instances if known[:3] == key[:3])
+        return key if alike < INSTANCES else key._replace(instance=OTHER)
+
+    def _personas(self, target: TargetRecord, through: ProviderKey) -> None:
+        outcomes = [
+            flow.last.outcome
+            for key, flow in target.flows.items()
+            if key.provider == through.provider
+        ]
+        if len(outcomes) < 2:
+            self._tables.personas.drop(through)
+            return
+        failed = any(isinstance(outcome, Failed) for outcome in outcomes)
+        passed = any(isinstance(outcome, Passed) for outcome in outcomes)
+        self._tables.personas.set(through, ((_DIVERGE, float(failed and passed), ()),))
+
+
+def _steps(check: Check | None) -> set[str]:
+    steps: Iterable[str] = ()
+    if isinstance(check, ApiCheck):
+        steps = (step.name for step in check.steps)
+    return set(steps)

@@ -1,0 +1,151 @@
+"""The HTTP server: an ASGI application on Hypercorn's trio worker, on one address.
+
+Hypercorn's own ``serve`` is not used, only its handler of connections: it shields every write
+from cancellation, so one client that asks for the metrics and stops reading would keep the agent
+from ending. Here the accept loop is ours (a few lines with trio), it knows every connection, and
+closes what is left after a short grace.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+
+from probe.model.spec import Listen
+
+GRACE = 0.5
+"""Seconds that answers under way have left when the server is told to stop."""
+
+CONNECTIONS = 256
+"""Connections at once; a scraper needs one, a browser six."""
+
+_IDLE = 120.0  # longer than scrape intervals, so that a scraper keeps its connection
+_log = logging.getLogger("probe.serve")
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says which and why."""
+
+
+async def serve(
+    app: ASGIFramework,
+    listen: Listen,
+    *,
+    stop: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until stopped or cancelled.
+
+    Reports ``http://host:port`` with the port really bound. When ``stop`` returns, no new
+    connection is accepted and answers under way get ``GRACE`` seconds; cancellation cuts them off.
+
+    Raises:
+        ListenError: the address is in use, unknown, or not allowed.
+    """
+    listeners = await _listeners(listen)
+    address = _url(listeners[0].socket.getsockname())
+    server = _Server(app)
+    async with trio.open_nursery() as connections:
+        accept = partial(trio.serve_listeners, handler_nursery=connections)
+        try:
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(accept, server.handle, listeners)
+                task_status.started(address)
+                await stop()
+                accepting.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                await server.finish()
+            connections.cancel_scope.cancel()
+
+
+async def _listeners(listen: Listen) -> list[trio.SocketListener]:
+    try:
+        found = await trio.socket.getaddrinfo(
+            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        sock = trio.socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ListenError(_problem(listen, error)) from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        await sock.bind(address)
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise ListenError(_problem(listen, error)) from error
+    return [trio.SocketListener(sock)]
+
+
+def _problem(listen: Listen, error: OSError) -> str:
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"cannot listen on {host}:{listen.port}: {error.strerror or error}"
+
+
+def _url(name: tuple[str, int]) -> str:
+    host, port = name[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server:
+    """Handles connections, and knows those that are open."""
+
+    def __init__(self, app: ASGIFramework) -> None:
+        self._app = ASGIWrapper(app)
+        self._config = _config()
+        self._context = WorkerContext(None)
+        self._open: set[trio.SocketStream] = set()
+        self._empty = trio.Event()
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection to its end."""
+        if len(self._open) >= CONNECTIONS:
+            await trio.aclose_forcefully(stream)
+            return
+        self._open.add(stream)
+        state = ConnectionState(LifespanState({}))
+        try:
+            await TCPServer(
+                self._app,
+                self._config,
+                self._context,
+                state,
+                stream,  # type: ignore[arg-type]  # it takes plain streams too, its hint says TLS
+            )
+        except Exception:
+            # One connection's trouble, whatever it is, must not end the agent.
+            _log.exception("connection failed")
+        finally:
+            self._open.discard(stream)
+            if not self._open:
+                self._empty.set()
+
+    async def finish(self) -> None:
+        """Let answers under way end, idle connections go, and close what is left."""
+        await self._context.terminated.set()
+        if self._open:
+            self._empty = trio.Event()
+            with trio.move_on_after(GRACE):
+                await self._empty.wait()
+        for stream in list(self._open):
+            await trio.aclose_forcefully(stream)
+
+
+def _config() -> Config:
+    config = Config()
+    config.errorlog = _log
+    config.accesslog = None
+    config.include_server_header = False
+    config.keep_alive_timeout = _IDLE
+    config.keep_alive_max_requests = 1_000_000
+    return config

@@ -1,0 +1,177 @@
+"""What is known now of each edge, name resolution, flow and step: the store's working memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Outcome,
+    ResolveResult,
+    StepResult,
+    TlsResult,
+)
+from probe.model.state import Diagnosis, EdgeStatus
+from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
+
+TROUBLED = frozenset({EdgeStatus.SUSPECT, EdgeStatus.FAILING, EdgeStatus.FLAPPING})
+"""States that a person wants to see."""
+
+CONFIRMED = frozenset({EdgeStatus.FAILING, EdgeStatus.FLAPPING})
+"""States that count as failing: suspicion alone accuses nobody."""
+
+Why = tuple[Phase, Reason]
+
+
+class TargetKey(NamedTuple):
+    """One target of one check, over all its providers."""
+
+    check: str
+    target: str
+
+
+class StepKey(NamedTuple):
+    """One step of one flow."""
+
+    flow: FlowKey
+    step: str
+    layer: str
+
+
+class CertificatesKey(NamedTuple):
+    """Leaves of one key type, compared over the edges of one provider, or of all (empty)."""
+
+    check: str
+    target: str
+    provider: str
+    key_type: str
+
+
+class InstanceKey(NamedTuple):
+    """A server-side part that answered: an address, or the value of a response header."""
+
+    check: str
+    step: str
+    header: str
+    instance: str
+
+
+def counted(counts: dict[Why, int] | None, failure: Failure) -> dict[Why, int]:
+    """The counts with one more of this failure's phase and reason."""
+    counts = {} if counts is None else counts
+    why = (failure.phase, failure.reason)
+    counts[why] = counts.get(why, 0) + 1
+    return counts
+
+
+@dataclass(slots=True)
+class Tally:
+    """Attempts that survive every reload: they only ever grow."""
+
+    attempts: int = 0
+    failed: int = 0
+    failures: dict[Why, int] | None = None
+    inconclusive: dict[Why, int] | None = None
+
+    def add(self, outcome: Outcome, attempts: int = 1) -> None:
+        """Count one result, which may have taken several attempts."""
+        self.attempts += attempts
+        if isinstance(outcome, Failed):
+            self.failed += 1
+            self.failures = counted(self.failures, outcome.failure)
+        elif isinstance(outcome, Inconclusive):
+            self.inconclusive = counted(self.inconclusive, outcome.failure)
+
+
+@dataclass(slots=True)
+class EdgeRecord:
+    """One edge under one client profile.
+
+    Attributes:
+        last: the latest attempt, whatever its outcome.
+        evidence: the latest failed attempt, while the state is not passing.
+        minority: fewer edges present this leaf than another one.
+    """
+
+    key: EdgeKey
+    last: TlsResult
+    status: EdgeStatus
+    since: float
+    tally: Tally = field(default_factory=Tally)
+    evidence: TlsResult | None = None
+    minority: bool = False
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """One step: counters over all runs, and what the latest run saw of it."""
+
+    key: StepKey
+    tally: Tally = field(default_factory=Tally)
+    latest: tuple[StepResult, ...] = ()
+
+
+@dataclass(slots=True)
+class FlowRecord:
+    """One flow of one persona.
+
+    Attributes:
+        evidence: the latest failed run, while the state is not passing.
+    """
+
+    key: FlowKey
+    last: FlowResult
+    diagnosis: Diagnosis
+    status: EdgeStatus
+    since: float
+    tally: Tally = field(default_factory=Tally)
+    steps: dict[StepKey, StepRecord] = field(default_factory=dict)
+    evidence: FlowResult | None = None
+
+
+@dataclass(slots=True)
+class ResolveRecord:
+    """Name resolution of one target through one provider."""
+
+    key: ProviderKey
+    at: float
+    resolution: Resolution
+    attempts: int = 0
+    failures: Counter[Reason] | None = None
+    failing_since: float | None = None
+
+    def take(self, result: ResolveResult) -> None:
+        """Note the latest answer; fixed addresses ask nobody, so they count no attempt."""
+        self.at, self.resolution = result.at, result.resolution
+        failure = result.resolution.failure
+        if failure is not None or result.resolution.seconds is not None:
+            self.attempts += 1
+        if failure is None:
+            self.failing_since = None
+            return
+        if self.failing_since is None:
+            self.failing_since = result.at
+        if self.failures is None:
+            self.failures = Counter()
+        self.failures[failure.reason] += 1
+
+
+@dataclass(slots=True)
+class TargetRecord:
+    """Everything of one target in one check."""
+
+    key: TargetKey
+    labels: tuple[tuple[str, str], ...] = ()
+    edges: dict[EdgeKey, EdgeRecord] = field(default_factory=dict)
+    resolutions: dict[ProviderKey, ResolveRecord] = field(default_factory=dict)
+    flows: dict[FlowKey, FlowRecord] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is probed for it any more."""
+        return not (self.edges or self.resolutions or self.flows)

@@ -1,0 +1,288 @@
+"""The store: every result ends here; metrics and the status page are read from here.
+
+The agent tells it of results with the state that follows from them, and of what it probes no
+more. Series of what is gone vanish; counters of what stays survive every reload. All of it runs
+on the event loop, in memory, without I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from probe.model.failure import Failure, Reason
+from probe.model.result import Failed, FlowResult, Inconclusive, Outcome, ResolveResult, TlsResult
+from probe.model.spec import Check, Spec, TlsCheck
+from probe.model.state import Diagnosis, EdgeStatus, Transition
+from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
+from probe.serve.agent_metrics import AgentMetrics
+from probe.serve.census import Census, provider_samples
+from probe.serve.flows import FlowBook
+from probe.serve.info import check_samples, target_info_samples
+from probe.serve.instruments import Instruments
+from probe.serve.journal import Journal
+from probe.serve.latency import observe_edge
+from probe.serve.records import (
+    CONFIRMED,
+    TROUBLED,
+    CertificatesKey,
+    EdgeRecord,
+    ResolveRecord,
+    TargetKey,
+    TargetRecord,
+)
+from probe.serve.samples import edge_samples, resolve_samples
+from probe.serve.split import CertificateSplit, split_samples
+from probe.serve.tables import Tables
+from probe.serve.target_samples import target_samples
+
+Key = EdgeKey | FlowKey | ProviderKey
+
+
+class Store:
+    """What is known now.
+
+    Args:
+        region: where the agent runs; a label of every series.
+        started_at: wall time, seconds since the epoch.
+        plain: let prometheus-client render the series at each scrape (slow; the reference).
+
+    Attributes:
+        agent: where the agent reports on itself.
+        targets: everything that is probed, by check and target.
+        checks: the running checks by name.
+        journal: the recent changes of state.
+        splits: certificates across edges, as last reported.
+    """
+
+    def __init__(self, region: str, *, started_at: float, plain: bool = False) -> None:
+        self.region = region
+        self.started_at = started_at
+        self.instruments = Instruments(region)
+        self.agent = AgentMetrics(self.instruments)
+        self.tables = Tables(region, plain=plain)
+        self.targets: dict[TargetKey, TargetRecord] = {}
+        self.checks: dict[str, Check] = {}
+        self.census = Census()
+        self.journal = Journal()
+        self.splits: dict[CertificatesKey, CertificateSplit] = {}
+        self.lag_bound = float("inf")
+        self._flows = FlowBook(self.tables, self.census, self.instruments)
+        self._listed: dict[str, dict[str, Target]] = {}
+
+    # ------------------------------------------------------------ what is probed
+
+    def configure(self, spec: Spec) -> None:
+        """Follow a new configuration: checks that it lacks go with all their series."""
+        before = self.checks
+        self.checks = {check.name: check for check in spec.checks}
+        self.lag_bound = spec.limits.lag_bound
+        for name in before.keys() - self.checks.keys():
+            self._listed.pop(name, None)
+            self.tables.check_info.drop(name)
+        for record in list(self.targets.values()):
+            if record.key.check not in self.checks:
+                self._forget_target(record)
+        self.instruments.forget("check", self.checks)
+        self._flows.configure(before, self.checks)
+        for check in spec.checks:
+            self.tables.check_info.set(check.name, check_samples(check))
+            self.agent.begin(check.name)
+            if before.get(check.name) != check:
+                self._render_check(check.name)
+
+    def set_targets(self, check: str, targets: Iterable[Target]) -> None:
+        """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
+        listed = self._listed[check] = {target.name: target for target in targets}
+        for record in [r for r in self.targets.values() if r.key.check == check]:
+            if record.key.target not in listed:
+                self._forget_target(record)
+        for name, target in listed.items():
+            samples = target_info_samples(target.labels)
+            if samples:
+                self.tables.target_info.set(TargetKey(check, name), samples)
+            else:
+                self.tables.target_info.drop(TargetKey(check, name))
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Remove edges, flows, or (by a provider's key) all of a target through a provider."""
+        for key in keys:
+            record = self.targets.get(TargetKey(key.check, key.target))
+            if record is None:
+                continue
+            match key:
+                case EdgeKey():
+                    self._forget_edge(record, key)
+                case FlowKey():
+                    self._flows.forget(record, key)
+                case ProviderKey():
+                    self._forget_provider(record, key)
+                case _:
+                    assert_never(key)
+            self._render_target(record)
+
+    # ------------------------------------------------------------ results
+
+    def record_edge(self, result: TlsResult, status: EdgeStatus, since: float) -> None:
+        """Take in one attempt on an edge, and the state that follows from it.
+
+        Args:
+            result: the attempt.
+            status: what is believed of the edge now.
+            since: wall time at which that state began.
+        """
+        key = result.key
+        target = self._target(key.check, key.target)
+        if target is None:
+            return
+        record = target.edges.get(key)
+        if record is None:
+            record = target.edges[key] = EdgeRecord(key, result, status, since)
+            self.census.add(key)
+        record.last, record.status, record.since = result, status, since
+        if isinstance(result.outcome, Failed):
+            record.evidence = result
+        elif status not in TROUBLED:
+            record.evidence = None
+        record.tally.add(result.outcome)
+        provider = self.census.of(key)
+        provider.tally.add(result.outcome)
+        self.census.judge(key, status in CONFIRMED, since, _failure(result.outcome))
+        self._count(key.check, result.outcome)
+        if result.timings.lag <= self.lag_bound:
+            observe_edge(self.instruments, result)
+        else:
+            self.agent.untrusted_timings(key.check)
+        self._render_edge(record)
+        self._render_target(target)
+
+    def record_flow(
+        self, result: FlowResult, diagnosis: Diagnosis, status: EdgeStatus, since: float
+    ) -> None:
+        """Take in one run of a flow, its diagnosis, and the state that follows from it."""
+        target = self._target(result.key.check, result.key.target)
+        if target is None:
+            return
+        if result.lag > self.lag_bound:
+            self.agent.untrusted_timings(result.key.check)
+        self._flows.record(target, result, diagnosis, status, since, self.lag_bound)
+        self._count(result.key.check, result.outcome)
+        self._render_target(target)
+
+    def record_resolution(self, result: ResolveResult) -> None:
+        """Take in what a provider's DNS said for one target."""
+        key = result.key
+        target = self._target(key.check, key.target)
+        if target is None:
+            return
+        record = target.resolutions.get(key)
+        if record is None:
+            record = ResolveRecord(key, result.at, result.resolution)
+            target.resolutions[key] = record
+            self.census.add(key)
+        record.take(result)
+        failure = result.resolution.failure
+        lost = failure is not None and not failure.ours and not result.resolution.edges
+        self.census.judge(key, lost, record.failing_since or result.at, failure)
+        if failure is not None:
+            self._count(key.check, Inconclusive(failure) if failure.ours else Failed(failure))
+        self.tables.resolve.set(key, resolve_samples(record))
+        self._render_target(target)
+
+    def record_split(self, split: CertificateSplit) -> None:
+        """Take in how the leaves of one target and key type compare across edges."""
+        target = self.targets.get(TargetKey(split.key.check, split.key.target))
+        if target is None:
+            return
+        before = self.splits.get(split.key)
+        self.splits[split.key] = split
+        self.tables.certificates.set(split.key, split_samples(split))
+        changed = set(split.minority) ^ set(before.minority if before else ())
+        for edge in changed & target.edges.keys():
+            target.edges[edge].minority = edge in split.minority
+            self._render_edge(target.edges[edge])
+
+    def note(self, transition: Transition) -> None:
+        """Keep a change of state for the page."""
+        self.journal.add(transition)
+
+    # ------------------------------------------------------------ reading
+
+    def refresh(self) -> Iterator[None]:
+        """Bring the series of providers up to date, one at a time."""
+        for through, census in list(self.census.providers.items()):
+            self.tables.provider.set(through, provider_samples(census))
+            yield
+        for through in [t for t in self.tables.provider if t not in self.census.providers]:
+            self.tables.provider.drop(through)
+
+    # ------------------------------------------------------------ inside
+
+    def _target(self, check: str, name: str) -> TargetRecord | None:
+        """The record, made when new; None for a target that was removed meanwhile."""
+        listed = self._listed.get(check)
+        if (listed is not None and name not in listed) or (
+            self.checks and check not in self.checks
+        ):
+            return None
+        key = TargetKey(check, name)
+        record = self.targets.get(key)
+        if record is None:
+            record = self.targets[key] = TargetRecord(key)
+        return record
+
+    def _count(self, check: str, outcome: Outcome) -> None:
+        match outcome:
+            case Inconclusive(failure):
+                self.agent.inconclusive(check, failure)
+            case Failed(failure) if failure.reason is Reason.UNKNOWN:
+                self.agent.unknown_reason(check)
+
+    def _render_check(self, name: str) -> None:
+        for record in self.targets.values():
+            if record.key.check == name:
+                for edge in record.edges.values():
+                    self._render_edge(edge)
+
+    def _render_edge(self, record: EdgeRecord) -> None:
+        check = self.checks.get(record.key.check)
+        series = check.edge_series if isinstance(check, TlsCheck) else "all"
+        if series == "all" or (series == "failing" and record.status in TROUBLED):
+            self.tables.edge.set(record.key, edge_samples(record, self.lag_bound))
+        else:
+            self.tables.edge.drop(record.key)
+
+    def _render_target(self, record: TargetRecord) -> None:
+        if record.empty:
+            self.targets.pop(record.key, None)
+            self.tables.target.drop(record.key)
+        else:
+            self.tables.target.set(record.key, target_samples(record, self.lag_bound))
+
+    def _forget_target(self, record: TargetRecord) -> None:
+        for edge in list(record.edges):
+            self._forget_edge(record, edge)
+        for flow in list(record.flows):
+            self._flows.forget(record, flow)
+        for through in list(record.resolutions):
+            self._forget_provider(record, through)
+        self.tables.target_info.drop(record.key)
+        self._render_target(record)
+
+    def _forget_edge(self, record: TargetRecord, key: EdgeKey) -> None:
+        if record.edges.pop(key, None) is not None:
+            self.census.remove(key)
+        self.tables.edge.drop(key)
+
+    def _forget_provider(self, record: TargetRecord, key: ProviderKey) -> None:
+        for edge in [edge for edge in record.edges if edge.through == key]:
+            self._forget_edge(record, edge)
+        for flow in [flow for flow in record.flows if flow.provider == key.provider]:
+            self._flows.forget(record, flow)
+        if record.resolutions.pop(key, None) is not None:
+            self.census.remove(key)
+        self.tables.resolve.drop(key)
+
+
+def _failure(outcome: Outcome) -> Failure | None:
+    return outcome.failure if isinstance(outcome, Failed) else None
