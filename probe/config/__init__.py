@@ -2,5 +2,6 @@
 
 from probe.config.loading import load, load_targets
 from probe.config.problem import ConfigError, Problem
+from probe.config.secrets import SecretReader
 
-__all__ = ["ConfigError", "Problem", "load", "load_targets"]
+__all__ = ["ConfigError", "Problem", "SecretReader", "load", "load_targets"]

@@ -1,0 +1,117 @@
+"""References to secrets, turned into the secrets: read when needed, again when changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from probe.model.secret import Secret, SecretError, SecretRef
+
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts a service's credentials (systemd.exec(5), LoadCredential=)."""
+
+_MOST_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What changes when a file is written, or replaced by renaming or a swapped link."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Version:
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class SecretReader:
+    """Reads secrets; keeps those from files until the file changes.
+
+    Reading blocks for as long as the file system does: secrets are small files or variables.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._kept: dict[str, tuple[_Version, Secret]] = {}
+
+    def read(self, reference: SecretRef) -> Secret:
+        """The secret that a reference leads to, without line ends behind it.
+
+        Raises:
+            SecretError: missing, unreadable, empty or no text; names the reference only.
+        """
+        match reference.kind:
+            case "env":
+                return _secret(reference, self._environ.get(reference.name))
+            case "file":
+                return self._file(reference, reference.name)
+            case "credential":
+                folder = self._environ.get(CREDENTIALS_DIRECTORY)
+                if not folder:
+                    raise _error(reference, f"the service has no {CREDENTIALS_DIRECTORY}")
+                return self._file(reference, os.path.join(folder, reference.name))  # noqa: PTH118 - a name, checked
+
+    def _file(self, reference: SecretRef, path: str) -> Secret:
+        try:
+            version = _Version.of(os.stat(path))  # noqa: PTH116 - one call, no object
+            kept = self._kept.get(path)
+            if kept is not None and kept[0] == version:
+                return kept[1]
+            version, data = _read(path)
+        except FileNotFoundError:
+            problem = "there is no such file"
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            problem = getattr(error, "strerror", None) or "it cannot be read"
+        else:
+            secret = _secret(reference, _text(data))
+            self._kept[path] = (version, secret)
+            return secret
+        self._kept.pop(path, None)
+        raise _error(reference, problem)
+
+
+def _read(path: str) -> tuple[_Version, bytes]:
+    """Contents of a regular file with the version that was read."""
+    with open(path, "rb", opener=_open_at_once) as stream:  # noqa: PTH123 - needs an opener
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "it is no regular file")
+        data = stream.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise OSError(0, f"it is larger than {_MOST_BYTES // 1024} KiB")
+    return _Version.of(status), data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting: a pipe that nobody writes to would hold us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _text(data: bytes) -> str | None:
+    """The text of a secret; None when it is none.
+
+    The decoder's error holds the bytes, so it must not become the context of another.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _secret(reference: SecretRef, text: str | None) -> Secret:
+    if text is None:
+        missing = "there is no such variable" if reference.kind == "env" else "it is not UTF-8 text"
+        raise _error(reference, missing)
+    value = text.rstrip("\r\n")
+    if not value.strip():
+        raise _error(reference, "it is empty")
+    return Secret(value)
+
+
+def _error(reference: SecretRef, why: str) -> SecretError:
+    return SecretError(f"secret {reference}: {why}")
