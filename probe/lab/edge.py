@@ -1,0 +1,130 @@
+"""One edge: a listening address that terminates TLS for every name it holds a certificate for."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+import trio
+from OpenSSL import SSL
+
+from probe.lab.board import Board, Situation
+from probe.lab.faults.kinds import Chain, Greeting, Listening, Negotiation, Talk, Wire
+from probe.lab.faults.wire import alert
+from probe.lab.hello import NotAHello, read_hello
+from probe.lab.places import Place
+from probe.lab.shelf import Shelf
+from probe.lab.terminator import TlsStream
+
+Mode = Literal["open", "closed", "deaf"]
+_PATIENCE = 120.0  # longer than any client's deadline; a forgotten connection ends all the same
+_UNRECOGNIZED_NAME = 112
+_FILLERS = 4
+
+
+@dataclass(slots=True)
+class EdgeServer:
+    """One edge.
+
+    Attributes:
+        names: what it holds certificates for; any other name gets ``unrecognized_name``.
+        serve: speaks HTTP on a connection whose handshake is done.
+        handshakes: how many were completed.
+    """
+
+    place: Place
+    board: Board
+    shelf: Shelf
+    names: frozenset[str]
+    serve: Callable[[TlsStream, str], Awaitable[None]]
+    handshakes: int = 0
+    _mode: Mode = "closed"
+    _scope: trio.CancelScope | None = None
+    _stopped: trio.Event = field(default_factory=trio.Event)
+
+    async def follow(self, nursery: trio.Nursery) -> None:
+        """Make the listening socket what the board wants it to be; returns when it is."""
+        wanted = self._wanted()
+        if wanted == self._mode:
+            return
+        if self._scope is not None:
+            self._scope.cancel()
+            await self._stopped.wait()
+            self._scope = None
+        self._mode = wanted
+        if wanted == "open":
+            await nursery.start(self._listen, nursery)
+        elif wanted == "deaf":
+            await nursery.start(self._listen_deaf)
+
+    def _wanted(self) -> Mode:
+        fault = self.board.strike(Listening, self._situation(""))
+        return fault.mode if fault is not None else "open"
+
+    def _situation(self, domain: str) -> Situation:
+        return Situation(domain=domain, edge=self.place.name, region=self.place.region)
+
+    async def _listen(self, handlers: trio.Nursery, *, task_status: trio.TaskStatus[None]) -> None:
+        listeners = await trio.open_tcp_listeners(self.place.port, host=self.place.ip)
+        with trio.CancelScope() as self._scope:
+            self._stopped = trio.Event()
+            try:
+                task_status.started()
+                await trio.serve_listeners(self._handle, listeners, handler_nursery=handlers)
+            finally:
+                self._stopped.set()
+
+    async def _listen_deaf(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Listen without ever accepting, the queue filled: further SYNs are dropped (Linux)."""
+        with trio.CancelScope() as self._scope, ExitStack() as stack:
+            self._stopped = trio.Event()
+            stack.callback(self._stopped.set)
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            deaf.bind((self.place.ip, self.place.port))
+            deaf.listen(0)
+            for _ in range(_FILLERS):
+                filler = stack.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex((self.place.ip, self.place.port))
+            task_status.started()
+            await trio.sleep_forever()
+
+    # ------------------------------------------------------------ one connection
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        with trio.move_on_after(_PATIENCE):
+            # The client went away or refused us: its affair, and often the point.
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError, SSL.Error):
+                await self._converse(stream)
+        await trio.aclose_forcefully(stream)
+
+    async def _converse(self, stream: trio.SocketStream) -> None:
+        greeting = self.board.strike(Greeting, self._situation(""))
+        if greeting is not None:
+            await greeting.act(Talk(stream))
+            return
+        try:
+            hello = await read_hello(stream)
+        except NotAHello:
+            return
+        here = self._situation(hello.server_name)
+        wire = self.board.strike(Wire, here)
+        if wire is not None:
+            await wire.act(Talk(stream, hello))
+            return
+        if hello.server_name and hello.server_name not in self.names:
+            await alert(_UNRECOGNIZED_NAME)(Talk(stream, hello))
+            return
+        context = self._context(here)
+        tls = await TlsStream.accept(stream, context, hello.raw)
+        self.handshakes += 1
+        await self.serve(tls, self.place.name)
+        await tls.aclose()
+
+    def _context(self, here: Situation) -> SSL.Context:
+        fault = self.board.strike(Chain, here) or self.board.strike(Negotiation, here)
+        return self.shelf.context(here.domain, fault)

@@ -1,0 +1,77 @@
+"""Where things stand in the lab: regions, edge locations, loopback addresses."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "sa-east": ("gru", "scl", "bog", "eze"),
+        "us-east": ("iad", "ewr", "mia", "atl"),
+        "eu-west": ("fra", "lhr", "cdg", "mad"),
+    }
+)
+"""Regions, and the locations whose edges DNS gives to clients there."""
+
+CLIENT_SUBNETS: Mapping[str, str] = MappingProxyType(
+    {"sa-east": "192.0.2.0/24", "us-east": "198.51.100.0/24", "eu-west": "203.0.113.0/24"}
+)
+"""Networks that the lab's clients live in, for questions asked on behalf of others (RFC 7871)."""
+
+CDNS = ("cdn-a", "cdn-b")
+API_CLUSTERS = ("cluster-1", "cluster-2")
+API = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One listening address: an edge of a CDN, or a cluster of the platform.
+
+    Attributes:
+        name: ``cdn-b/gru``, ``api/cluster-1``: what faults are aimed at.
+        provider: ``cdn-a``, ``cdn-b`` or ``api``.
+        region: whose clients are sent there; empty for the platform, which has no regions.
+        port: shared by every place, because DNS names none; 0 until the lab listens.
+    """
+
+    name: str
+    provider: str
+    region: str
+    ip: str
+    port: int = 0
+
+    @property
+    def label(self) -> str:
+        """``127.20.2.1:40123``, as the agents write it."""
+        return f"{self.ip}:{self.port}"
+
+
+def whole_loopback() -> bool:
+    """Whether every address of 127.0.0.0/8 can be listened on (Linux: yes; macOS: only .1)."""
+    with socket.socket() as trial:
+        try:
+            trial.bind(("127.20.1.1", 0))
+        except OSError:
+            return False
+    return True
+
+
+def lay_out(regions: Mapping[str, tuple[str, ...]], *, distinct: bool) -> tuple[Place, ...]:
+    """Every place of a lab, without ports.
+
+    With ``distinct``, each place has an address of its own; otherwise all share 127.0.0.1 and
+    will differ by port.
+    """
+    places = []
+    for r, (region, locations) in enumerate(regions.items()):
+        for c, cdn in enumerate(CDNS):
+            for n, location in enumerate(locations):
+                ip = f"127.{20 + r}.{1 + c}.{1 + n}" if distinct else "127.0.0.1"
+                places.append(Place(f"{cdn}/{location}", cdn, region, ip))
+    for n, cluster in enumerate(API_CLUSTERS):
+        ip = f"127.19.1.{1 + n}" if distinct else "127.0.0.1"
+        places.append(Place(f"{API}/{cluster}", API, "", ip))
+    return tuple(places)
