@@ -95,9 +95,9 @@ def not_connected(error: OSError, edge: Edge, *, at_once: bool) -> Failure:
     return Failure(Phase.CONNECT, _CONNECT.get(code, Reason.UNKNOWN), detail)
 
 
-def connect_timed_out(edge: Edge, seconds: float) -> Failure:
+def connect_timed_out(edge: Edge) -> Failure:
     """No SYN-ACK before the deadline."""
-    return Failure(Phase.CONNECT, Reason.TIMEOUT, f"{edge.label}: no answer in {seconds:.1f} s")
+    return Failure(Phase.CONNECT, Reason.TIMEOUT, f"{edge.label}: no answer to our SYN")
 
 
 _BROKEN = {
@@ -121,9 +121,10 @@ def broken(error: OSError, progress: Progress) -> Failure:
     return _unless_plain(progress, reason, f"{errno.errorcode.get(code, code)} {progress.moment}")
 
 
-def closed(progress: Progress) -> Failure:
-    """The peer ended the stream where more was due."""
-    return _unless_plain(progress, Reason.CLOSED, f"closed {progress.moment}")
+def closed(progress: Progress, *, politely: bool = False) -> Failure:
+    """The peer ended the stream where more was due, perhaps with a close_notify alert."""
+    how = "closed with close_notify" if politely else "closed"
+    return _unless_plain(progress, Reason.CLOSED, f"{how} {progress.moment}")
 
 
 def timed_out(progress: Progress, seconds: float) -> Failure:

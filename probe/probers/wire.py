@@ -40,10 +40,11 @@ class Wire:
         head: the first bytes read, as evidence.
         arrived: when the last bytes read had arrived, on trio's clock.
         lag: the greatest time between arrival and our noticing it; 0 where unknown.
-        clock: where ``arrived`` was read.
+        clock: ``kernel`` while every time on this wire came from the kernel.
     """
 
     __slots__ = (
+        "_opened",
         "_sock",
         "arrived",
         "clock",
@@ -56,17 +57,22 @@ class Wire:
         "sent",
     )
 
-    def __init__(self, sock: socket.socket, edge: Edge, connect_seconds: float) -> None:
+    def __init__(self, sock: socket.socket, edge: Edge, opened: float) -> None:
         self._sock = sock
+        self._opened = opened  # when connecting began: nothing can have arrived before
         self.edge = edge
         self.phase = Phase.CONNECT
-        self.connect_seconds = connect_seconds
+        self.connect_seconds = trio.current_time() - opened
         self.sent = 0
         self.received = 0
         self.head = b""
         self.arrived = 0.0
         self.lag = 0.0
         self.clock = Clock.APPLICATION
+        round_trip = kernel_time.syn_round_trip(sock)
+        if round_trip is not None and round_trip <= self.connect_seconds:
+            self.connect_seconds = round_trip
+            self.clock = Clock.KERNEL
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write everything. Raises AttemptFailed."""
@@ -87,7 +93,6 @@ class Wire:
 
         Raises AttemptFailed.
         """
-        since = trio.current_time()
         while True:
             await trio.lowlevel.wait_readable(self._sock)
             try:
@@ -97,27 +102,61 @@ class Wire:
             except OSError as error:
                 raise AttemptFailed(classify.broken(error, self.progress())) from error
             break
-        self._note(data, ancillary, since)
+        self._note(data, ancillary)
         return data
 
-    def _note(self, data: bytes, ancillary: list[tuple[int, int, bytes]], since: float) -> None:
-        """Keep when and what arrived; ``since`` bounds what a kernel stamp may claim."""
-        now = trio.current_time()
-        self.arrived = now
+    def _note(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Keep what arrived, and when."""
+        now = self.arrived = trio.current_time()
         age = kernel_time.age(ancillary)
-        if age is None or not -0.001 < age < now - since + 0.5:
-            self.clock = Clock.APPLICATION
-        else:
-            self.clock = Clock.KERNEL
-            self.arrived = now - max(age, 0.0)
+        # Outside of these bounds somebody set the wall clock while the bytes lay there.
+        if age is not None and 0.0 <= age <= now - self._opened:
+            self.arrived = now - age
             self.lag = max(self.lag, age)
+        else:
+            self.clock = Clock.APPLICATION
         self.received += len(data)
         if len(self.head) < _HEAD:
             self.head = (self.head + data)[:_HEAD]
 
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase: failures are filed under it, and evidence starts anew."""
+        self.phase = phase
+        self.head = b""
+
+    def try_send(self, data: bytes) -> None:
+        """Write what the socket takes at once; a farewell is not worth waiting for."""
+        if data:
+            try:
+                self.sent += self._sock.send(data)
+            except OSError:
+                # A full buffer or a peer that is gone: there is nobody left to tell.
+                return
+
+    def read_last_words(self) -> bool:
+        """After a failed write: keep what the peer sent before it went; whether it did."""
+        try:
+            data = self._sock.recv(_READ)
+        except OSError:
+            return False  # nothing was left to read: the failed write says it all
+        if data:
+            self._note(data, [])
+        return bool(data)
+
     def progress(self) -> classify.Progress:
         """How far the attempt got, for the classifier."""
         return classify.Progress(self.phase, self.sent, self.received, self.head)
+
+    @property
+    def local_ip(self) -> str:
+        """Our own address on this connection."""
+        ip: str = self._sock.getsockname()[0]
+        return ip
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._sock.fileno() < 0
 
     def close(self) -> None:
         """Close at once; harmless when repeated."""
@@ -163,16 +202,16 @@ async def connect(edge: Edge, *, deadline: float) -> Wire:
         # The handshake's second flight must not wait for a delayed acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         kernel_time.enable(sock)
-        seconds = await _connected(sock, edge, deadline)
+        start = trio.current_time()
+        await _connected(sock, edge, deadline)
+        return Wire(sock, edge, start)
     except BaseException:
         sock.close()
         raise
-    return Wire(sock, edge, seconds)
 
 
-async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> float:
-    """Connect the socket; the seconds it took."""
-    start = trio.current_time()
+async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> None:
+    """Connect the socket. Raises AttemptFailed."""
     try:
         code = sock.connect_ex((edge.ip, edge.port))
     except OSError as error:  # an address that the family cannot hold
@@ -182,11 +221,8 @@ async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> float:
         with trio.CancelScope(deadline=deadline) as scope:
             await trio.lowlevel.wait_writable(sock)
         if scope.cancelled_caught:
-            raise AttemptFailed(classify.connect_timed_out(edge, trio.current_time() - start))
+            raise AttemptFailed(classify.connect_timed_out(edge))
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         refusal = OSError(code, errno.errorcode.get(code, str(code)))
         raise AttemptFailed(classify.not_connected(refusal, edge, at_once=at_once))
-    elapsed = trio.current_time() - start
-    round_trip = kernel_time.syn_round_trip(sock)
-    return elapsed if round_trip is None else min(round_trip, elapsed)

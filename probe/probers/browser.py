@@ -1,0 +1,92 @@
+"""What Chromium and its kin show their user for a failure: evidence that people search for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from probe.model.failure import Failure, Phase, Reason
+
+_R = Reason
+_VERSION_OR_CIPHER = "ERR_SSL_VERSION_OR_CIPHER_MISMATCH"
+_CLIENT_CERTIFICATE = "ERR_BAD_SSL_CLIENT_AUTH_CERT"
+_AUTHORITY = "ERR_CERT_AUTHORITY_INVALID"
+
+_CONNECT: Mapping[Reason, str] = MappingProxyType(
+    {
+        _R.REFUSED: "ERR_CONNECTION_REFUSED",
+        _R.TIMEOUT: "ERR_CONNECTION_TIMED_OUT",
+        _R.RESET: "ERR_CONNECTION_RESET",
+        _R.UNREACHABLE: "ERR_ADDRESS_UNREACHABLE",
+    }
+)
+# Everything else that goes wrong in a handshake is ERR_SSL_PROTOCOL_ERROR.
+_TLS: Mapping[Reason, str] = MappingProxyType(
+    {
+        _R.TIMEOUT: "ERR_TIMED_OUT",
+        _R.RESET: "ERR_CONNECTION_RESET",
+        _R.CLOSED: "ERR_CONNECTION_CLOSED",
+        _R.UNREACHABLE: "ERR_ADDRESS_UNREACHABLE",
+        _R.ALERT_HANDSHAKE_FAILURE: _VERSION_OR_CIPHER,
+        _R.ALERT_PROTOCOL_VERSION: _VERSION_OR_CIPHER,
+        _R.ALERT_INSUFFICIENT_SECURITY: _VERSION_OR_CIPHER,
+        _R.PROTOCOL_REFUSED: _VERSION_OR_CIPHER,
+        _R.ALERT_UNRECOGNIZED_NAME: "ERR_SSL_UNRECOGNIZED_NAME_ALERT",
+        _R.ALERT_BAD_RECORD_MAC: "ERR_SSL_BAD_RECORD_MAC_ALERT",
+        _R.ALERT_DECRYPT_ERROR: "ERR_SSL_DECRYPT_ERROR_ALERT",
+        _R.ALERT_BAD_CERTIFICATE: _CLIENT_CERTIFICATE,
+        _R.ALERT_UNSUPPORTED_CERTIFICATE: _CLIENT_CERTIFICATE,
+        _R.ALERT_CERTIFICATE_REVOKED: _CLIENT_CERTIFICATE,
+        _R.ALERT_CERTIFICATE_EXPIRED: _CLIENT_CERTIFICATE,
+        _R.ALERT_CERTIFICATE_UNKNOWN: _CLIENT_CERTIFICATE,
+        _R.ALERT_ACCESS_DENIED: _CLIENT_CERTIFICATE,
+        _R.ALERT_UNKNOWN_CA: _CLIENT_CERTIFICATE,
+        _R.ALERT_CERTIFICATE_REQUIRED: _CLIENT_CERTIFICATE,
+        _R.ALPN_MISMATCH: "",
+    }
+)
+# What is missing here is our own expectation, and browsers show the page.
+_CERTIFICATE: Mapping[Reason, str] = MappingProxyType(
+    {
+        _R.UNPARSABLE: "ERR_SSL_SERVER_CERT_BAD_FORMAT",
+        _R.NAME_MISMATCH: "ERR_CERT_COMMON_NAME_INVALID",
+        _R.DEFAULT_CERTIFICATE: "ERR_CERT_COMMON_NAME_INVALID",
+        _R.EXPIRED: "ERR_CERT_DATE_INVALID",
+        _R.NOT_YET_VALID: "ERR_CERT_DATE_INVALID",
+        _R.SELF_SIGNED: _AUTHORITY,
+        _R.UNKNOWN_ISSUER: _AUTHORITY,
+        _R.MISSING_INTERMEDIATE: _AUTHORITY,
+        _R.WEAK_KEY: "ERR_CERT_WEAK_KEY",
+        _R.WEAK_SIGNATURE: "ERR_CERT_WEAK_SIGNATURE_ALGORITHM",
+        _R.WRONG_KEY_USAGE: "ERR_SSL_KEY_USAGE_INCOMPATIBLE",
+        _R.NOT_SERVER_CERTIFICATE: "ERR_CERT_INVALID",
+        _R.NAME_CONSTRAINTS: "ERR_CERT_INVALID",
+        _R.CHAIN_INVALID: "ERR_CERT_INVALID",
+        _R.OCSP_REVOKED: "ERR_CERT_REVOKED",
+    }
+)
+
+
+def shown(failure: Failure, *, issuer_url: bool = False) -> str:
+    """The error a browser's page names; empty where it shows none.
+
+    Args:
+        failure: the finding that stands first.
+        issuer_url: the leaf names where its issuer can be fetched. Browsers then fetch a
+            missing intermediate and show the page, while most other clients fail.
+    """
+    if failure.ours:
+        return ""
+    match failure.phase:
+        case Phase.RESOLVE:
+            return "ERR_NAME_NOT_RESOLVED"
+        case Phase.CONNECT:
+            return _CONNECT.get(failure.reason, "ERR_CONNECTION_FAILED")
+        case Phase.TLS:
+            return _TLS.get(failure.reason, "ERR_SSL_PROTOCOL_ERROR")
+        case Phase.CERTIFICATE:
+            if failure.reason is Reason.MISSING_INTERMEDIATE and issuer_url:
+                return ""
+            return _CERTIFICATE.get(failure.reason, "")
+        case _:
+            return ""

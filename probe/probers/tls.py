@@ -1,0 +1,196 @@
+"""The TLS prober: one attempt against one edge, always a fresh connection and a full handshake.
+
+Connect, talk STARTTLS where asked, shake hands with the target's name, judge what was presented.
+The result carries facts whenever a handshake completed, whatever the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Failed, Handshake, Outcome, Timings, TlsResult, outcome_of
+from probe.model.spec import TlsCheck
+from probe.model.target import Edge, EdgeKey, Target
+from probe.model.tls import ChainExpectations, ClientProfile, Trust
+from probe.probers import browser, reproduce, starttls
+from probe.probers.chain import Verdict
+from probe.probers.contexts import Contexts, ReadSecret
+from probe.probers.fault import AttemptFailed
+from probe.probers.transport import Presented, Unparsable, Wire, connect, handshake, sni
+
+
+class JudgesChains(Protocol):
+    """`probe.probers.chain.Judge.judge`."""
+
+    def __call__(
+        self,
+        chain: tuple[bytes, ...],
+        name: str,
+        now: float,
+        *,
+        trust: Trust,
+        expect: ChainExpectations,
+        staple: bytes | None = None,
+        own_names: tuple[str, ...] = (),
+    ) -> Verdict:
+        """Judge a presented chain; must be quick for one that was seen before."""
+
+
+class TlsProber:
+    """Probes edges; share one, so that contexts are shared.
+
+    Args:
+        judge: judges presented chains.
+        secrets: reads client certificates.
+        wall: wall time, seconds since the epoch.
+        own_names: a provider's own name patterns, by provider name.
+        lag: seconds that the event loop runs late now; the agent measures it.
+    """
+
+    def __init__(
+        self,
+        *,
+        judge: JudgesChains,
+        secrets: ReadSecret,
+        wall: Callable[[], float],
+        own_names: Callable[[str], tuple[str, ...]] = lambda _provider: (),
+        lag: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._judge = judge
+        self._contexts = Contexts(secrets)
+        self._wall = wall
+        self._own_names = own_names
+        self._lag = lag
+
+    async def probe(
+        self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile
+    ) -> TlsResult:
+        """One attempt. Never raises for anything that a remote can do; cancellation passes."""
+        attempt = _Attempt(self._wall(), trio.current_time())
+        name = check.sni or target.name
+        failures: tuple[Failure, ...] = ()
+        try:
+            await self._shake(attempt, edge, name, check, profile)
+        except AttemptFailed as failed:
+            failures = (failed.failure,)
+        seconds = attempt.seconds(passed=not failures)
+        outcome, facts = self._judged(attempt, name, key.provider, check, failures)
+        command = shown = ""
+        if isinstance(outcome, Failed):
+            command = reproduce.s_client(edge, name, profile, check.starttls)
+            if check.starttls is None:
+                url = facts is not None and facts.leaf is not None and facts.leaf.issuer_url
+                shown = browser.shown(outcome.failure, issuer_url=bool(url))
+        return TlsResult(
+            key=key,
+            edge=edge,
+            at=attempt.at,
+            outcome=outcome,
+            timings=attempt.timings(seconds, self._lag()),
+            handshake=facts,
+            command=command,
+            browser=shown,
+        )
+
+    async def _shake(
+        self, attempt: _Attempt, edge: Edge, name: str, check: TlsCheck, profile: ClientProfile
+    ) -> None:
+        """Go through the phases, leaving in ``attempt`` what was seen. Raises AttemptFailed."""
+        context = self._contexts.get(profile)
+        deadline = attempt.begun + check.timeout
+        wire = attempt.wire = await connect(edge, deadline=deadline)
+        try:
+            if check.starttls is not None:
+                attempt.starttls = await starttls.upgrade(wire, check.starttls, deadline=deadline)
+            stream = await handshake(wire, context, server_name=sni(name), deadline=deadline)
+            attempt.presented, attempt.tls = stream.presented, stream.seconds
+            try:
+                await stream.settle(deadline=deadline)
+            finally:
+                stream.close()
+        except Unparsable as unparsable:
+            attempt.presented = unparsable.presented
+            raise
+        finally:
+            wire.close()
+
+    def _judged(
+        self,
+        attempt: _Attempt,
+        name: str,
+        provider: str,
+        check: TlsCheck,
+        failures: tuple[Failure, ...],
+    ) -> tuple[Outcome, Handshake | None]:
+        """Outcome and facts of what was presented, on top of what failed before."""
+        presented = attempt.presented
+        if presented is None:
+            return outcome_of(failures), None
+        if not presented.certificates:
+            return outcome_of(failures), _facts(presented, Verdict())
+        verdict = self._judge(
+            presented.certificates,
+            name,
+            attempt.at,
+            trust=check.trust,
+            expect=check.expect,
+            staple=presented.ocsp,
+            own_names=self._own_names(provider),
+        )
+        failures += verdict.failures
+        if check.expect.alpn is not None and presented.alpn != check.expect.alpn:
+            chosen = presented.alpn or "none"
+            detail = f"expected {check.expect.alpn}, the server chose {chosen}"
+            failures += (Failure(Phase.TLS, Reason.ALPN_MISMATCH, detail),)
+        return outcome_of(failures, verdict.warnings), _facts(presented, verdict)
+
+
+def _facts(presented: Presented, verdict: Verdict) -> Handshake:
+    """What the handshake showed, with what the judge read out of the certificates."""
+    return Handshake(
+        version=presented.version,
+        cipher=presented.cipher,
+        chain=verdict.chain,
+        group=presented.group,
+        alpn=presented.alpn,
+        verified_not_after=verdict.verified_not_after,
+        ocsp=verdict.ocsp,
+    )
+
+
+class _Attempt:
+    """What was seen so far, so that a failure half way keeps its timings and facts."""
+
+    __slots__ = ("at", "begun", "presented", "starttls", "tls", "wire")
+
+    def __init__(self, at: float, begun: float) -> None:
+        self.at = at
+        self.begun = begun
+        self.wire: Wire | None = None
+        self.starttls: float | None = None
+        self.tls: float | None = None
+        self.presented: Presented | None = None
+
+    def seconds(self, *, passed: bool) -> float:
+        """How long it took: the sum of the phases, or until the failure showed."""
+        if passed and self.wire is not None:
+            return self.wire.connect_seconds + (self.starttls or 0.0) + (self.tls or 0.0)
+        return trio.current_time() - self.begun
+
+    def timings(self, total: float, lag: float) -> Timings:
+        """Timings of the phases that happened."""
+        wire = self.wire
+        if wire is None:
+            return Timings(total=total, lag=lag)
+        return Timings(
+            connect=wire.connect_seconds,
+            starttls=self.starttls,
+            tls=self.tls,
+            total=total,
+            lag=max(lag, wire.lag),
+            clock=wire.clock,
+        )
