@@ -180,8 +180,7 @@ class _Case:
                 "clients that use OpenSSL refuse the chain as sent: "
                 f"{self.openssl.why} (at depth {self.openssl.depth})",
             )
-        # Without a subjectAltName the strict rules refuse too; the name's finding says it.
-        if not self.webpki.accepts and self.leaf.named:
+        if not self.webpki.accepts and self.webpki.asked:
             yield Finding(
                 Reason.CHAIN_INVALID,
                 f"strict web PKI rules refuse the chain: {clip(self.webpki.why)}",

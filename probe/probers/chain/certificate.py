@@ -54,7 +54,6 @@ class Certificate:
         signs_handshakes: keyUsage has digitalSignature; None without the extension.
         purposes: extended key usages as dotted numbers; None without the extension.
         must_staple: TLS feature status_request (RFC 7633).
-        named: it has a subjectAltName.
         hash_name: hash of its signature (``sha256``); empty when there is none or unknown.
         flaw: why its extensions cannot be read; empty when they can.
     """
@@ -73,7 +72,6 @@ class Certificate:
     signs_handshakes: bool | None = None
     purposes: frozenset[str] | None = None
     must_staple: bool = False
-    named: bool = False
     hash_name: str = ""
     flaw: str = ""
 
@@ -120,15 +118,6 @@ def _canonical_value(value: str | bytes) -> str:
     return " ".join(value.casefold().split()) if isinstance(value, str) else value.hex()
 
 
-def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether the issuer's name and key stand behind the certificate's signature."""
-    try:
-        certificate.parsed.verify_directly_issued_by(issuer.parsed)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
-
-
 def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
     key, key_type = _key(parsed)
     extensions, flaw = _extensions(parsed)
@@ -173,7 +162,6 @@ def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
         signs_handshakes=usage.digital_signature if usage else None,
         purposes=frozenset(p.dotted_string for p in purposes) if purposes else None,
         must_staple=x509.TLSFeatureType.status_request in features if features else False,
-        named=names is not None,
         hash_name=_hash_name(parsed),
         flaw=flaw,
     )

@@ -17,7 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probe.model.failure import Reason
 from probe.probers.chain import der as asn1
-from probe.probers.chain.certificate import UNREADABLE, Certificate, read, signed_by
+from probe.probers.chain.certificate import UNREADABLE, Certificate, read
+from probe.probers.chain.signatures import signed_by
 from probe.probers.chain.verdict import Finding
 from probe.probers.chain.wording import instant
 

@@ -7,17 +7,18 @@ refuses is never accepted. What only the stricter rules refuse is a warning.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
     PolicyBuilder,
+    ServerVerifier,
     Store,
+    Subject,
     VerificationError,
 )
 from OpenSSL import crypto
@@ -33,6 +34,7 @@ class Opinion:
         path: digests from leaf to anchor; None when it refuses.
         why: the verifier's own words for a refusal.
         code: OpenSSL's X509_V_ERR number for a refusal; 0 elsewhere.
+        asked: False when the verifier cannot be asked: no name that it takes for one.
         depth: at which certificate of its path OpenSSL refused; 0 is the leaf.
     """
 
@@ -40,6 +42,7 @@ class Opinion:
     why: str = ""
     code: int = 0
     depth: int = 0
+    asked: bool = True
 
     @property
     def accepts(self) -> bool:
@@ -81,23 +84,40 @@ def ask_openssl(
 def ask_webpki(
     leaf: Certificate, others: Sequence[Certificate], roots: Sequence[Certificate], now: float
 ) -> Opinion:
-    """The opinion of cryptography's verifier with its web PKI defaults, names left aside."""
+    """The opinion of cryptography's verifier with its web PKI defaults.
+
+    Whether the name is right has its own finding, so it is asked for one of the leaf's own.
+    """
     if not roots:
         return Opinion(None, "no trust root bears a name that the chain mentions")
     builder = PolicyBuilder().store(Store([root.parsed for root in roots])).time(_instant(now))
-    builder = builder.extension_policies(
-        ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_any_name()
-    )
+    verifier = next(_verifiers(builder, leaf), None)
+    if verifier is None:
+        return Opinion(None, asked=False)
     try:
-        path = builder.build_server_verifier(x509.DNSName("any.invalid")).verify(
-            leaf.parsed, [other.parsed for other in others]
-        )
+        path = verifier.verify(leaf.parsed, [other.parsed for other in others])
     except VerificationError as refusal:
-        return Opinion(None, str(refusal))
+        return Opinion(None, _in_short(refusal))
     except UNREADABLE as error:
         return Opinion(None, f"{type(error).__name__}: {error}")
     known = {c.parsed: c.digest for c in (leaf, *others, *roots)}
     return Opinion(tuple(known[certificate] for certificate in path))
+
+
+def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVerifier]:
+    """One for each of the leaf's names that the verifier takes for a name at all."""
+    names: list[Subject] = [x509.DNSName(n.replace("*", "any", 1)) for n in leaf.facts.dns_names]
+    names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in leaf.facts.ip_names]
+    for name in names:
+        try:
+            yield builder.build_server_verifier(name)
+        except ValueError:  # an underscore, an empty label
+            continue
+
+
+def _in_short(refusal: VerificationError) -> str:
+    """The reason without the repetition of the whole certificate; words for people only."""
+    return str(refusal).removeprefix("validation failed: ").partition(" (encountered ")[0]
 
 
 def openssl_reads(der: bytes) -> bool:
@@ -107,13 +127,6 @@ def openssl_reads(der: bytes) -> bool:
     except crypto.Error:
         return False
     return True
-
-
-def _any_name() -> ExtensionPolicy:
-    """The defaults for servers, less the comparison of names: it has its own findings."""
-    return ExtensionPolicy.webpki_defaults_ee().require_present(
-        x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
-    )
 
 
 def _instant(now: float) -> datetime:

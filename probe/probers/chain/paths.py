@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from probe.probers.chain.certificate import Certificate, signed_by
+from probe.probers.chain.certificate import Certificate
+from probe.probers.chain.signatures import signed_by
 
 MAX_DEPTH = 10
 MAX_PATHS = 16

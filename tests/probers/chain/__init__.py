@@ -1,0 +1,1 @@
+"""Tests of the judgement of chains, with the authority and the catalogue that they share."""
