@@ -11,7 +11,9 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 
 import trio
+from prometheus_client.metrics_core import Metric
 
+from probe.serve.series import SeriesTable
 from probe.serve.store import Store
 from probe.serve.text import Format
 
@@ -59,3 +61,19 @@ async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if squeezed:
             yield squeezed
     yield compressor.flush()
+
+
+class StoreCollector:
+    """The plain path: a store made with ``plain=True`` as a collector of prometheus-client."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        """The families that have series, in the order of the exposition."""
+        for _ in self._store.refresh():
+            pass
+        for table in self._store.tables:
+            if isinstance(table, SeriesTable):
+                yield from table.metrics()
+        yield from self._store.instruments.metrics()

@@ -12,6 +12,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -19,6 +20,7 @@ from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+from starlette.types import ASGIApp
 
 from probe.model.spec import Listen
 
@@ -37,7 +39,7 @@ class ListenError(Exception):
 
 
 async def serve(
-    app: ASGIFramework,
+    app: ASGIApp,
     listen: Listen,
     *,
     stop: Callable[[], Awaitable[None]] = trio.sleep_forever,
@@ -100,8 +102,8 @@ def _url(name: tuple[str, int]) -> str:
 class _Server:
     """Handles connections, and knows those that are open."""
 
-    def __init__(self, app: ASGIFramework) -> None:
-        self._app = ASGIWrapper(app)
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = ASGIWrapper(cast("ASGIFramework", app))  # the same thing, typed less finely
         self._config = _config()
         self._context = WorkerContext(None)
         self._open: set[trio.SocketStream] = set()

@@ -26,10 +26,10 @@ class Format(Enum):
 
 
 def clean(value: str) -> str:
-    """The text with what UTF-8 cannot hold replaced: one odd name must not end every scrape."""
+    """The text with what UTF-8 cannot hold written as an escape: one odd name must not end every scrape."""
     if value.isascii():
         return value
-    return value.encode("utf-8", "replace").decode()
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def escape(value: str) -> str:
