@@ -1,0 +1,160 @@
+"""Credentials for the steps of one run; logs in where there is no good token.
+
+A login is a result of its own: its time counts as ``auth`` in that result and nowhere else, and
+the run's deadline holds for it too. It runs when no token serves, when a call said 401 to a
+token that was kept, and on its own slower clock, so that a broken login is seen while kept
+tokens still work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    CookieAuth,
+    DigestAuth,
+    HeaderAuth,
+    JsonLogin,
+    OAuth2,
+    SigV4,
+)
+from probe.model.result import Inconclusive, Skipped
+from probe.model.secret import SecretError
+from probe.probers.auth import kinds
+from probe.probers.auth.sign import Signer, SigV4Signer, api_keys, basic, digest, token_header
+from probe.probers.auth.store import Slot, TokenStore
+from probe.probers.flow.context import Context
+from probe.probers.flow.login import Entrance
+from probe.probers.flow.values import Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Credentials for a step.
+
+    Attributes:
+        kept: they hang on a token from an earlier run, which may have ended since.
+    """
+
+    signer: Signer | None
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class Access:
+    """Gives tickets; one for each run."""
+
+    run: Context
+    store: TokenStore
+    entrance: Entrance
+    _tickets: dict[str, Ticket] = field(default_factory=dict)
+    _slots: dict[str, Slot] = field(default_factory=dict)
+
+    async def ticket(self, name: str | None) -> Ticket | Skipped | Inconclusive:
+        """Credentials of an auth entry, or why there are none."""
+        spec = self.run.auth(name)
+        if name is None or spec is None:
+            return Ticket(None)
+        if name in self._tickets:
+            return self._tickets[name]
+        found = await self._find(name, spec, renew=False)
+        if isinstance(found, Ticket) and kinds.is_login(spec):
+            self._tickets[name] = found
+        return found
+
+    async def renewed(self, name: str | None) -> Ticket | None:
+        """Credentials after a 401 to a kept token; None when nothing newer is to be had."""
+        spec = self.run.auth(name)
+        if name is None or spec is None or not kinds.is_login(spec):
+            return None
+        if self._slots[name].rejected:
+            return None  # a new token was refused just so: the next login is on its clock
+        found = await self._find(name, spec, renew=True)
+        if not isinstance(found, Ticket):
+            return None
+        self._tickets[name] = found
+        return found
+
+    def latest(self, name: str | None, ticket: Ticket) -> Ticket:
+        """The ticket, or the newer one that took its place."""
+        return ticket if name is None else self._tickets.get(name, ticket)
+
+    def accepted(self, name: str | None, *, yes: bool) -> None:
+        """Remember whether a call took a token that was new in this run."""
+        if name is not None and name in self._slots:
+            self._slots[name].rejected = not yes
+
+    def expires_at(self) -> float | None:
+        """When the first of the run's tokens ends; wall time."""
+        tokens = [slot.token for slot in self._slots.values()]
+        ends = [t.expires_at for t in tokens if t is not None and t.expires_at is not None]
+        return min(ends) if ends else None
+
+    async def _find(self, name: str, spec: Auth, *, renew: bool) -> Ticket | Skipped | Inconclusive:
+        material = self.run.material
+        try:
+            match spec:
+                case BearerAuth():
+                    return self._bearer(spec)
+                case BasicAuth():
+                    return Ticket(basic(spec, material))
+                case DigestAuth():
+                    return Ticket(digest(spec, material))
+                case HeaderAuth():
+                    return Ticket(api_keys(spec, material))
+                case SigV4():
+                    return Ticket(SigV4Signer(spec, material))
+                case JsonLogin() | OAuth2() | CookieAuth():
+                    return await self._login(name, spec, renew=renew)
+        except Missing as error:
+            return Skipped(error.name)
+        except SecretError as error:
+            failure = Failure(Phase.AUTH, Reason.SECRET_MISSING, str(error))
+            return Inconclusive(self.run.clean(failure))
+
+    def _bearer(self, spec: BearerAuth) -> Ticket:
+        if spec.token is not None:
+            value = self.run.material.read(spec.token)
+        else:
+            captured = self.run.values.get(spec.capture or "")
+            if captured is None:
+                raise Missing(spec.capture or "token")
+            value = captured
+            self.run.redactor.add(value, "TOKEN")
+        return Ticket(token_header(spec.header, spec.scheme, value))
+
+    async def _login(self, name: str, spec: kinds.Login, *, renew: bool) -> Ticket | Skipped:
+        key = self.run.key
+        mark = f"{key.check}\0{key.provider}\0{key.persona}\0{name}\0"
+        mark += kinds.identity(spec, self.run.values)
+        slot = self._slots[name] = self.store.slot(mark, trio.current_time())
+        before = slot.token
+        with trio.CancelScope(deadline=self.run.deadline) as waiting:
+            async with slot.lock:
+                waiting.deadline = float("inf")  # the login keeps the deadline itself
+                if self._wanted(slot, renew=renew and slot.token is before):
+                    await self.entrance.enter(name, spec, slot, mark)
+        return self._ticket(name, spec, slot, before_run=before is slot.token)
+
+    def _wanted(self, slot: Slot, *, renew: bool) -> bool:
+        token = slot.token
+        now = self.run.material.wall()
+        if renew or token is None or not token.serves(now, self.run.check.flow_timeout):
+            return True
+        return trio.current_time() - slot.tried_at >= self.run.check.login_interval
+
+    def _ticket(
+        self, name: str, spec: kinds.Login, slot: Slot, *, before_run: bool
+    ) -> Ticket | Skipped:
+        token = slot.token
+        if token is None or not token.serves(self.run.material.wall(), 0.0):
+            return Skipped(name)
+        value = token.value.reveal()
+        self.run.redactor.add(value, "TOKEN")
+        return Ticket(kinds.signer(spec, value), kept=before_run)

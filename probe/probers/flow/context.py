@@ -1,0 +1,124 @@
+"""What the parts of one run share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from probe import __version__
+from probe.model.failure import Failure
+from probe.model.flow import ApiCheck, Auth, Persona, Step
+from probe.model.result import StepResult
+from probe.model.target import FlowKey, Target
+from probe.probers.auth.material import Material
+from probe.probers.flow.evidence import CurlTerms, clean
+from probe.probers.flow.redact import Redactor
+from probe.probers.flow.values import Missing, Values
+from probe.probers.http.dial import Origin
+from probe.probers.http.draft import BadUrl, clean_url
+from probe.probers.http.library import httpx
+from probe.probers.http.session import Session, origin_of
+
+NewId = Callable[[int], str]
+"""Gives that many random bytes as hex."""
+
+
+def new_id(count: int) -> str:
+    """Random bytes as hex, never all zero (W3C Trace Context forbids that)."""
+    return secrets.token_hex(count - 1) + f"{secrets.randbelow(255) + 1:02x}"
+
+
+@dataclass(slots=True)
+class Context:
+    """One run: what it is given, what it learns, what it has found so far.
+
+    Attributes:
+        run_id: 32 hex digits; also the trace id of every request of the run.
+        deadline: trio time by which the run is over.
+        lag: the event loop's lag now, in seconds.
+    """
+
+    key: FlowKey
+    check: ApiCheck
+    target: Target
+    persona: Persona | None
+    session: Session
+    values: Values
+    redactor: Redactor
+    material: Material
+    run_id: str
+    deadline: float
+    lag: Callable[[], float]
+    ids: NewId = new_id
+    results: list[StepResult] = field(default_factory=list)
+    named: frozenset[Origin] = frozenset()
+
+    def denied(self, step: Step) -> bool:
+        """Whether the call must be refused."""
+        return step.deny or (self.persona is not None and step.name in self.persona.expect_denied)
+
+    def auth(self, name: str | None) -> Auth | None:
+        """The entry that a step's ``auth`` means for this persona."""
+        if name is None:
+            return None
+        if self.persona is not None and name in self.persona.auth:
+            return self.persona.auth[name]
+        return self.check.auth[name]
+
+    def curl_terms(self) -> CurlTerms:
+        """What the run's curl commands have in common."""
+        own = self.check.run_id_header
+        return CurlTerms(
+            trust=self.check.trust,
+            http2=self.check.http2,
+            skip=frozenset() if own is None else frozenset({own.lower()}),
+            client_certificate=self.check.client_certificate is not None,
+        )
+
+    def clean(self, failure: Failure) -> Failure:
+        """The failure without secrets."""
+        return clean(failure, self.redactor)
+
+    def step_deadline(self, seconds: float | None) -> float:
+        """When a step that starts now must be over."""
+        own = self.check.timeout if seconds is None else seconds
+        return min(trio.current_time() + own, self.deadline)
+
+    def traceparent(self) -> str:
+        """W3C Trace Context: this run's trace, a span of its own, sampled."""
+        return f"00-{self.run_id}-{self.ids(8)}-01"
+
+    def user_agent(self) -> str:
+        """Of the CLI that the check stands for, else our own."""
+        return self.check.user_agent or f"regional-probe/{__version__}"
+
+
+def named_origins(check: ApiCheck, auths: list[str], values: Values) -> frozenset[Origin]:
+    """The origins that the configuration itself names; credentials go to no others.
+
+    Args:
+        check: its steps' URLs.
+        auths: URL templates of its logins.
+        values: of the run.
+    """
+    known = values.uncaptured()
+    origins = set()
+    templates = [step.request.url for step in check.steps if isinstance(step, Step)]
+    for template in [*templates, *auths]:
+        try:
+            origins.add(origin_of(httpx.URL(clean_url(_until_path(known, template)))))
+        except (Missing, BadUrl):
+            continue  # depends on what a server said: names nothing by itself
+    return frozenset(origins)
+
+
+def _until_path(known: Values, template: str) -> str:
+    """A template's scheme and authority filled in: captures may still stand in its path."""
+    scheme, separator, rest = template.partition("://")
+    if not separator:  # begins with a value that holds scheme and authority
+        head, brace, _ = template.partition("}")
+        return known.fill(head + brace)
+    return f"{known.fill(scheme)}://{known.fill(rest.partition('/')[0].partition('?')[0])}"

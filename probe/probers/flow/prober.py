@@ -1,0 +1,239 @@
+"""Runs a flow: its steps in order, its cleanup always, its deadline whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import ApiCheck, Auth, CommandStep, Persona, Step
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Outcome,
+    Passed,
+    Skipped,
+    StepResult,
+)
+from probe.model.secret import Secret, SecretRef
+from probe.model.target import FlowKey, Target
+from probe.model.tls import ClientProfile
+from probe.probers.auth import kinds
+from probe.probers.auth.material import Material
+from probe.probers.auth.rotation import Kept
+from probe.probers.auth.store import TokenStore
+from probe.probers.chain import Judge
+from probe.probers.contexts import Contexts
+from probe.probers.flow.access import Access
+from probe.probers.flow.command_step import command_step
+from probe.probers.flow.context import Context, NewId, named_origins, new_id
+from probe.probers.flow.login import Entrance
+from probe.probers.flow.redact import Redactor
+from probe.probers.flow.step import http_step, out_of_time
+from probe.probers.flow.values import Values
+from probe.probers.http.dial import Dialler
+from probe.probers.http.session import Resolve, Session, Terms
+
+ReadSecret = Callable[[SecretRef], Secret]
+
+_CLEANUP_SHARE = 0.25
+"""Most of the flow's time that is held back for cleanup steps."""
+
+_CLEANUP_AT_SHUTDOWN = 1.0
+"""Seconds that cleanup may still take when the agent is being stopped."""
+
+
+def _no_lag() -> float:
+    return 0.0
+
+
+@dataclass(slots=True)
+class FlowProber:
+    """Runs flows; one serves all API checks of an agent and keeps their tokens.
+
+    Attributes:
+        contexts: TLS contexts, shared with the TLS prober.
+        judge: judge of chains, shared with the TLS prober.
+        secrets: reads a secret; raises `probe.model.secret.SecretError`.
+        wall: wall time, seconds since the epoch.
+        lag: the event loop's lag now, in seconds.
+        state_dir: where rotated refresh tokens are kept; None keeps them in memory.
+        ids: gives random bytes as hex.
+    """
+
+    contexts: Contexts
+    judge: Judge
+    secrets: ReadSecret
+    wall: Callable[[], float]
+    lag: Callable[[], float] = _no_lag
+    state_dir: Path | None = None
+    ids: NewId = new_id
+    _store: TokenStore = field(init=False, default_factory=TokenStore)
+    _kept: Kept = field(init=False)
+    _dialler: Dialler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._kept = Kept(self.state_dir)
+        self._dialler = Dialler(self.contexts, self.judge, self.wall)
+
+    async def run(
+        self,
+        key: FlowKey,
+        check: ApiCheck,
+        target: Target,
+        persona: Persona | None,
+        *,
+        resolve: Resolve,
+    ) -> FlowResult:
+        """Run a flow once. Never raises for a remote fault.
+
+        Args:
+            key: what the result is filed under.
+            check: the flow.
+            target: fills ``{target}`` and ``{labels.NAME}``.
+            persona: whose credentials and values; None for the check's own.
+            resolve: finds addresses of a host and port, as the provider wants.
+        """
+        at, start = self.wall(), trio.current_time()
+        run = self._context(key, check, target, persona, resolve, at, start)
+        access = Access(run, self._store, Entrance(run, self._kept))
+        ordinary = [step for step in check.steps if not step.cleanup]
+        cleanup = [step for step in check.steps if step.cleanup]
+        end = run.deadline
+        run.deadline = end - _reserve(check, cleanup)
+        try:
+            await _steps(run, access, ordinary)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                run.deadline = trio.current_time() + _CLEANUP_AT_SHUTDOWN
+                await _steps(run, access, cleanup)
+            raise
+        else:
+            run.deadline = end
+            await _steps(run, access, cleanup)
+        finally:
+            run.session.close()
+        steps = tuple(run.results)
+        return FlowResult(
+            key=key,
+            at=at,
+            outcome=flow_outcome(steps),
+            steps=steps,
+            seconds=trio.current_time() - start,
+            lag=max((step.timings.lag for step in steps), default=0.0),
+            run_id=run.run_id,
+            token_expires_at=access.expires_at(),
+        )
+
+    def _context(
+        self,
+        key: FlowKey,
+        check: ApiCheck,
+        target: Target,
+        persona: Persona | None,
+        resolve: Resolve,
+        at: float,
+        start: float,
+    ) -> Context:
+        values = Values(_given(check, target, persona))
+        redactor = Redactor()
+
+        def read(ref: SecretRef) -> str:
+            value = self.secrets(ref).reveal()
+            redactor.add(value, ref.name)
+            return value
+
+        terms = Terms(
+            resolve=resolve,
+            profile=ClientProfile(
+                alpn=("h2", "http/1.1") if check.http2 else ("http/1.1",),
+                client_certificate=check.client_certificate,
+            ),
+            trust=check.trust,
+            max_body=check.max_body,
+            turn=int(at // check.interval),
+        )
+        return Context(
+            key=key,
+            check=check,
+            target=target,
+            persona=persona,
+            session=Session(self._dialler, terms),
+            values=values,
+            redactor=redactor,
+            material=Material(values, read, redactor.add, self.wall),
+            run_id=self.ids(16),
+            deadline=start + check.flow_timeout,
+            lag=self.lag,
+            ids=self.ids,
+            named=named_origins(check, _login_urls(check, persona), values),
+        )
+
+
+async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandStep]) -> None:
+    for step in steps:
+        if trio.current_time() >= run.deadline:
+            run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
+        elif isinstance(step, CommandStep):
+            await command_step(run, step)
+        else:
+            await http_step(run, access, step)
+
+
+NO_TIME = "time"
+"""What a step lacks that the flow's time-out came before."""
+
+
+def _reserve(check: ApiCheck, cleanup: list[Step | CommandStep]) -> float:
+    wanted = sum(check.timeout if s.timeout is None else s.timeout for s in cleanup)
+    return min(wanted, check.flow_timeout * _CLEANUP_SHARE)
+
+
+def _given(check: ApiCheck, target: Target, persona: Persona | None) -> dict[str, str]:
+    given = dict(check.vars)
+    if persona is not None:
+        given.update(persona.vars)
+    given["target"] = target.name
+    given.update({f"labels.{name}": value for name, value in target.labels.items()})
+    return given
+
+
+def _login_urls(check: ApiCheck, persona: Persona | None) -> list[str]:
+    entries: dict[str, Auth | None] = dict(check.auth)
+    if persona is not None:
+        entries.update(persona.auth)
+    return [
+        kinds.login_url(spec)
+        for spec in entries.values()
+        if spec is not None and kinds.is_login(spec)
+    ]
+
+
+def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:
+    """What the steps say together: pure.
+
+    A failed step is the target's whatever else was ours: what *that* step needed was there.
+    Without one, anything of ours makes the run inconclusive, and a run that ran out of time
+    has failed.
+    """
+    failures = [step.outcome for step in steps if isinstance(step.outcome, Failed)]
+    if failures:
+        first, *rest = failures
+        others = tuple(one.failure for one in rest)
+        return Failed(first.failure, (*first.others, *others))
+    for step in steps:
+        if isinstance(step.outcome, Inconclusive):
+            return step.outcome
+    skipped = [s for s in steps if isinstance(s.outcome, Skipped)]
+    if any(isinstance(s.outcome, Skipped) and s.outcome.missing == NO_TIME for s in skipped):
+        return Failed(out_of_time(sum(step.timings.total for step in steps)))
+    if skipped:
+        names = ", ".join(sorted({step.step for step in skipped}))
+        detail = f"never run for want of a value: {names}"
+        return Inconclusive(Failure(Phase.EXPECT, Reason.CAPTURE_MISSING, detail))
+    warnings = [w for s in steps if isinstance(s.outcome, Passed) for w in s.outcome.warnings]
+    return Passed(tuple(dict.fromkeys(warnings)))

@@ -1,0 +1,178 @@
+"""One step of a flow: render, authenticate, call, judge, capture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import Expect, SigV4, Step
+from probe.model.result import (
+    Evidence,
+    Inconclusive,
+    Passed,
+    Skipped,
+    StepOutcome,
+    StepResult,
+    Timings,
+    outcome_of,
+)
+from probe.probers import expect
+from probe.probers.auth.token import CLOCK_TOLERANCE, clock_off, clock_skew
+from probe.probers.capture import Captured, capture
+from probe.probers.flow import call, evidence
+from probe.probers.flow.access import Access, Ticket
+from probe.probers.flow.context import Context
+from probe.probers.flow.render import render
+from probe.probers.flow.values import Missing, Unsafe
+from probe.probers.http.answer import Answer, Answered, Broken
+from probe.probers.http.draft import BadUrl, Draft
+
+
+async def http_step(run: Context, access: Access, step: Step) -> None:
+    """Run a step; its results, and those of a login that it needs, go into the run."""
+    try:
+        draft = render(step.request, run.values)
+        ticket = await access.ticket(step.auth)
+        if not isinstance(ticket, Ticket):
+            run.results.append(StepResult(step.name, step.layer, ticket))
+            return
+        for attempt in range(max(1, step.attempts)):
+            result = await _attempt(run, access, step, draft, ticket, attempt)
+            run.results.append(result)
+            ticket = access.latest(step.auth, ticket)
+    except Missing as error:
+        run.results.append(StepResult(step.name, step.layer, Skipped(error.name)))
+    except (Unsafe, BadUrl) as error:
+        failure = run.clean(call.unsafe(str(error)))
+        run.results.append(StepResult(step.name, step.layer, Inconclusive(failure)))
+
+
+async def _attempt(
+    run: Context, access: Access, step: Step, draft: Draft, ticket: Ticket, attempt: int
+) -> StepResult:
+    """One attempt; a 401 to a kept token makes it two calls."""
+    options = call.Options(
+        deadline=run.step_deadline(step.timeout),
+        redirects=step.request.follow_redirects,
+        fresh=step.attempts > 1,
+        turn=attempt,
+    )
+    made = await call.make(run, draft, ticket.signer, options)
+    requests = made.call.trip.requests
+    if _ended(run, step, made, ticket):
+        newer = await access.renewed(step.auth)
+        if newer is not None:
+            ticket = newer
+            # The token's time is not the step's: it gets its own again.
+            options = replace(options, deadline=run.step_deadline(step.timeout))
+            made = await call.make(run, draft, ticket.signer, options)
+            requests += made.call.trip.requests
+    if isinstance(made.call, Answered) and not ticket.kept:
+        access.accepted(step.auth, yes=made.call.answer.status != 401)
+    return _result(run, step, made, ticket, requests)
+
+
+def _ended(run: Context, step: Step, made: call.Made, ticket: Ticket) -> bool:
+    """Whether the answer says that a kept token is no longer good."""
+    if not ticket.kept or not isinstance(made.call, Answered) or made.call.answer.status != 401:
+        return False
+    return not run.denied(step) and not expect.status_accepted(step.expect, 401)
+
+
+def _result(run: Context, step: Step, made: call.Made, ticket: Ticket, requests: int) -> StepResult:
+    trip = made.call.trip
+    timings = replace(trip.timings, lag=max(trip.timings.lag, run.lag()))
+    match made.call:
+        case Answered(answer):
+            found = _judged(run, step, answer, timings)
+            outcome = outcome_of(found.failures, (*trip.warnings, *found.warnings))
+            seen: Answer | None = answer
+        case Broken(failure, _, partial, others):
+            outcome = outcome_of((failure, *others))
+            seen = partial
+    return StepResult(
+        step=step.name,
+        layer=step.layer,
+        outcome=_clean(run, outcome),
+        timings=timings,
+        attempts=requests,
+        edge=trip.edge,
+        handshake=trip.handshake,
+        evidence=_evidence(run, step, made, ticket, seen, bad=not isinstance(outcome, Passed)),
+    )
+
+
+def _judged(run: Context, step: Step, answer: Answer, timings: Timings) -> expect.Findings:
+    """What is wrong with an answer; what it holds for later steps is learnt on the way."""
+    if isinstance(run.auth(step.auth), SigV4) and answer.status in {400, 401, 403}:
+        skew = clock_skew(answer, run.material.wall())
+        if skew is not None and abs(skew) > CLOCK_TOLERANCE:
+            return expect.Findings((clock_off(skew),))
+    denied = run.denied(step)
+    # A persona's denial replaces what the step expects of everybody else.
+    wanted = step.expect if step.deny or not denied else Expect()
+    wanted = replace(wanted, contains=tuple(run.values.fill(text) for text in wanted.contains))
+    found = expect.judge(wanted, answer, seconds=timings.total, denied=denied)
+    if not expect.status_accepted(wanted, answer.status, denied=denied):
+        return found
+    captured = Captured() if denied and not step.deny else capture(step.captures, answer)
+    run.values.learn(captured.values)
+    for one in step.captures:
+        if one.secret and one.name in captured.values:
+            run.redactor.add(captured.values[one.name], one.name)
+    return replace(found, failures=(*found.failures, *captured.failures))
+
+
+def _evidence(
+    run: Context,
+    step: Step,
+    made: call.Made,
+    ticket: Ticket,
+    answer: Answer | None,
+    *,
+    bad: bool,
+) -> Evidence:
+    command = ""
+    if bad:
+        signer = ticket.signer
+        command = evidence.curl(
+            made.draft,
+            made.call.trip.edge,
+            terms=run.curl_terms(),
+            redactor=run.redactor,
+            options=() if signer is None else signer.curl,
+            hides=() if signer is None else signer.hides,
+            seconds=run.check.timeout if step.timeout is None else step.timeout,
+        )
+    return evidence.of_call(
+        made.draft,
+        answer,
+        listed=(*run.check.evidence_headers, *run.check.instance_headers),
+        redactor=run.redactor,
+        trace_id=run.run_id,
+        command=command,
+        body=bad,
+    )
+
+
+def _clean(run: Context, outcome: StepOutcome) -> StepOutcome:
+    """The outcome with every detail redacted."""
+    match outcome:
+        case Passed(warnings):
+            return Passed(tuple(run.clean(w) for w in warnings)) if warnings else outcome
+        case Inconclusive(failure):
+            return Inconclusive(run.clean(failure))
+        case Skipped():
+            return outcome
+        case _:
+            return replace(
+                outcome,
+                failure=run.clean(outcome.failure),
+                others=tuple(run.clean(one) for one in outcome.others),
+            )
+
+
+def out_of_time(seconds: float) -> Failure:
+    """The run was over before every step had begun."""
+    detail = f"the flow ran out of time after {seconds:.1f} s"
+    return Failure(Phase.WAIT, Reason.TIMEOUT, detail)

@@ -1,0 +1,116 @@
+"""The values that a run's templates are filled from, and what may be written where.
+
+What configuration and target lists say is trusted. What a *server* said (a capture) is not: it
+may hold a newline that would start a header of its own, or a host name that would receive our
+credentials. Such values are checked where they are used.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from probe.model.template import parse
+
+
+class Missing(Exception):
+    """A template needs a value that this run does not have (yet)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Unsafe(Exception):
+    """A value must not be sent where the template puts it; the message never quotes it."""
+
+
+_parsed = functools.lru_cache(maxsize=4096)(parse)  # configurations hold few, and runs many
+
+_IN_URL = "/:@-._~"
+"""Characters of a captured value that stay as they are inside a URL; the rest, above all
+``?``, ``#``, ``&`` and ``%``, is percent-encoded so that it cannot change the URL's shape."""
+
+_NOT_IN_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+"""RFC 9110 section 5.5: no line ends, no other control characters, nothing beyond Latin-1."""
+
+
+class Values:
+    """Values by name: the check's and the persona's, the target's, and captures."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = dict(given)
+        self._captured: dict[str, str] = {}
+
+    def learn(self, captured: Mapping[str, str]) -> None:
+        """Keep captured values for later steps."""
+        self._captured.update(captured)
+
+    def uncaptured(self) -> Values:
+        """The same without what servers said."""
+        return Values(self._given)
+
+    def get(self, name: str) -> str | None:
+        """A value, captured or given; None when there is none."""
+        return self._captured.get(name, self._given.get(name))
+
+    def fill(self, text: str) -> str:
+        """A template filled in.
+
+        Raises:
+            Missing: it names a value that is not there.
+        """
+        template = _parsed(text)
+        return template.render({name: self._need(name) for name in template.names})
+
+    def fill_url(self, text: str) -> str:
+        """A URL template filled in; captures are encoded, unless one gives the URL's beginning.
+
+        Raises:
+            Missing: it names a value that is not there.
+        """
+        template = _parsed(text)
+        values = {
+            name: quote(value, safe=_IN_URL)
+            if name in self._captured and not text.startswith("{" + name + "}")
+            else value
+            for name, value in ((name, self._need(name)) for name in template.names)
+        }
+        return template.render(values)
+
+    def fill_header(self, text: str) -> str:
+        """A header's value filled in.
+
+        Raises:
+            Missing: it names a value that is not there.
+            Unsafe: the result would not stay one header.
+        """
+        value = self.fill(text)
+        if _NOT_IN_HEADER.search(value):
+            raise Unsafe("a header's value would hold a line end or control character")
+        return value
+
+    def fill_json(self, document: Any) -> Any:
+        """A JSON document with every string leaf filled in.
+
+        Raises:
+            Missing: it names a value that is not there.
+        """
+        match document:
+            case str():
+                return self.fill(document)
+            case Mapping():
+                return {key: self.fill_json(value) for key, value in document.items()}
+            case list() | tuple():
+                return [self.fill_json(value) for value in document]
+            case _:
+                return document
+
+    def _need(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise Missing(name)
+        return value

@@ -1,0 +1,108 @@
+"""What came of one request: the answer or the failure, and the facts of the way there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from probe.model.failure import Failure
+from probe.model.result import Handshake, Timings
+from probe.model.target import Edge
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, whole unless it stands in a `Broken`.
+
+    Attributes:
+        headers: names in lower case, in the order received, repeated as received.
+        body: decoded from its content coding.
+        version: ``HTTP/1.1`` or ``HTTP/2``.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    version: str = "HTTP/1.1"
+
+    @property
+    def ok(self) -> bool:
+        """A 2xx status."""
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, None when it is absent."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key == wanted), None)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header."""
+        wanted = name.lower()
+        return tuple(value for key, value in self.headers if key == wanted)
+
+    @property
+    def text(self) -> str:
+        """The body as text: the declared charset, else UTF-8; odd bytes become U+FFFD."""
+        declared = _charset(self.header("content-type") or "")
+        try:
+            return self.body.decode(declared, errors="replace")
+        except LookupError:  # a charset that Python does not know
+            return self.body.decode("utf-8", errors="replace")
+
+
+def _charset(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'") or "utf-8"
+    return "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """The way of a request, successful or not.
+
+    Attributes:
+        edge: the address that was tried; None before one was known.
+        handshake: facts of the TLS handshake this request opened; None on a reused connection.
+        fresh: whether this request opened its connection.
+        requests: how often the request went out (a kept connection may die under a request,
+            RFC 9112 section 9.3.1; redirects).
+        url: where the last request went, after redirects.
+        warnings: findings on the presented chain that fail nothing.
+    """
+
+    timings: Timings
+    edge: Edge | None = None
+    handshake: Handshake | None = None
+    fresh: bool = True
+    requests: int = 0
+    url: str = ""
+    warnings: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer arrived whole."""
+
+    answer: Answer
+    trip: Trip
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """No whole answer.
+
+    Attributes:
+        partial: status and headers, when they came before the failure.
+        others: further findings of the same failure (a chain with several faults).
+    """
+
+    failure: Failure
+    trip: Trip
+    partial: Answer | None = None
+    others: tuple[Failure, ...] = field(default=())
+
+
+Call = Answered | Broken

@@ -1,0 +1,163 @@
+"""One request and its answer on one connection, bounded and classified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpcore
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import Edge
+from probe.probers.fault import AttemptFailed
+from probe.probers.http import decode, faults
+from probe.probers.http.answer import Answer, Headers
+from probe.probers.http.dial import Origin
+from probe.probers.http.library import httpx
+from probe.probers.http.stream import WatchedStream
+
+_HEAD_ROOM = 256 * 1024
+"""Bytes on the wire that an answer may need besides its body: header, framing, settings."""
+
+
+@dataclass(slots=True)
+class Link:
+    """A kept connection and the HTTP machine on it."""
+
+    origin: Origin
+    edge: Edge
+    stream: WatchedStream
+    connection: httpcore.AsyncHTTP11Connection | httpcore.AsyncHTTP2Connection
+    http2: bool
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the machine can take another request."""
+        return self.connection.is_available() and not self.stream.ended
+
+
+class Interrupted(AttemptFailed):
+    """An exchange that gave no whole answer; what had arrived comes along."""
+
+    def __init__(self, failure: Failure, partial: Answer | None) -> None:
+        super().__init__(failure)
+        self.partial = partial
+
+
+class NotTaken(Exception):
+    """The server said that it has not looked at this request (RFC 9113 section 6.8)."""
+
+
+async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answer:
+    """Send a request and read the whole answer.
+
+    Args:
+        link: its stream says afterwards when what happened.
+        request: complete, with every header.
+        max_body: most bytes of the decoded body.
+
+    Raises:
+        Interrupted: anything that keeps the answer from being whole.
+        NotTaken: the request may be repeated on another connection, whatever it is.
+    """
+    stream = link.stream
+    # Twice the body leaves room for chunks of a few bytes each; more is an attack or a defect.
+    stream.begin(_HEAD_ROOM + 2 * max_body)
+    body = _Body(stream, max_body)
+    head: Answer | None = None
+    try:
+        response = await link.connection.handle_async_request(_core(request, link))
+        stream.head_arrived()
+        head = _head(response)
+        body.coding(head.header("content-encoding") or "")
+        async for piece in response.aiter_stream():
+            body.take(piece)
+        await response.aclose()
+        body.end()
+    except httpcore.ConnectionNotAvailable:
+        raise NotTaken from None
+    except trio.Cancelled:
+        stream.close()  # half-used: no other request may go over it
+        raise
+    except Exception as error:
+        # The seam to httpcore, h11 and h2: `faults` knows every type that they raise, and
+        # names what it does not know UNKNOWN, which is counted and is ours to fix.
+        failure = faults.failed(error, stream.phase, ended=stream.ended, http2=link.http2)
+        partial = None if head is None else _with_body(head, body.whole)
+        stream.close()
+        raise Interrupted(failure, partial) from error
+    return _with_body(head, body.whole)
+
+
+def _core(request: httpx.Request, link: Link) -> httpcore.Request:
+    url = request.url
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        ),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions={"trace": link.stream.trace} if link.http2 else None,
+    )
+
+
+def _head(response: httpcore.Response) -> Answer:
+    headers: Headers = tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1").strip())
+        for name, value in response.headers
+    )
+    version = response.extensions.get("http_version", b"HTTP/1.1").decode("latin-1")
+    return Answer(response.status, headers, b"", version)
+
+
+def _with_body(head: Answer, body: bytes) -> Answer:
+    return Answer(head.status, head.headers, body, head.version)
+
+
+class _Body:
+    """Gathers the decoded body.
+
+    A body that goes wrong is not left half-read, which would leave httpcore's generators
+    dangling: the stream is told to fail its next read, and what is parsed already is dropped.
+    """
+
+    def __init__(self, stream: WatchedStream, cap: int) -> None:
+        self._stream = stream
+        self._cap = cap
+        self._decoder: decode.Decoder | None = None
+        self._pieces: list[bytes] = []
+        self._failure: Failure | None = None
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def coding(self, content_encoding: str) -> None:
+        try:
+            self._decoder = decode.decoder_for(content_encoding, self._cap)
+        except decode.Undecodable as error:
+            self._fail(Reason.UNDECODABLE, str(error))
+
+    def take(self, data: bytes) -> None:
+        if self._failure is not None or self._decoder is None:
+            return
+        try:
+            self._pieces.append(self._decoder.feed(data))
+        except decode.TooLarge:
+            self._fail(Reason.TOO_LARGE, f"more than {self._cap} bytes of body")
+        except decode.Undecodable as error:
+            self._fail(Reason.UNDECODABLE, str(error))
+
+    def end(self) -> None:
+        if self._failure is None and self._decoder is not None:
+            try:
+                self._decoder.finish()
+            except decode.Undecodable as error:
+                self._fail(Reason.UNDECODABLE, str(error))
+        if self._failure is not None:
+            raise AttemptFailed(self._failure)
+
+    def _fail(self, reason: Reason, detail: str) -> None:
+        self._failure = Failure(Phase.RECEIVE, reason, detail)
+        self._stream.refuse(self._failure)

@@ -1,0 +1,72 @@
+"""Where a redirect may lead: pure rules.
+
+Credentials never follow to another origin. Without credentials another origin is fine, but a
+server out there must not steer this host's requests to its own or its neighbours' addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import Edge
+from probe.probers.http.answer import Answer
+from probe.probers.http.draft import BadUrl, Draft, clean_url
+from probe.probers.http.library import httpx
+from probe.probers.http.session import origin_of
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def leads_to(answer: Answer) -> str | None:
+    """The URL that an answer redirects to, as it stands there; None when it is none."""
+    return answer.header("location") if answer.status in _REDIRECTS else None
+
+
+def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Failure:
+    """The request that follows a redirect, or why it must not be made.
+
+    Args:
+        draft: what was answered with the redirect.
+        answer: the redirect.
+        credentials: whether the request carried any.
+    """
+    here = httpx.URL(draft.url)
+    try:
+        url = clean_url(str(here.join(answer.header("location") or "")))
+    except (BadUrl, httpx.InvalidURL):
+        return refused("a redirect to what is no http or https URL")
+    there = httpx.URL(url)
+    if origin_of(there) != origin_of(here) and credentials:
+        return refused(f"a redirect to {there.scheme}://{there.host} with credentials")
+    # RFC 9110 section 15.4: 303 always turns into GET, 301 and 302 do so for POST.
+    turns = answer.status == 303 and draft.method != "HEAD"
+    turns = turns or (answer.status in {301, 302} and draft.method == "POST")
+    if not turns:
+        return Draft(draft.method, url, draft.headers, draft.body)
+    return Draft("GET", url, draft.headers).without("content-type")
+
+
+def inward(before: Edge, after: Edge) -> Failure | None:
+    """Refuse a redirect from a public address to one of this host or its network."""
+    if _inner(after.ip) and not _inner(before.ip):
+        return refused(f"a redirect from {before.ip} to the inner address {after.ip}")
+    return None
+
+
+def _inner(ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return (
+        address.is_private
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+    )
+
+
+def refused(detail: str) -> Failure:
+    """A redirect that is not followed."""
+    return Failure(Phase.RECEIVE, Reason.REDIRECT_REFUSED, detail)

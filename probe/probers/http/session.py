@@ -1,0 +1,272 @@
+"""The connections of one run of a flow: kept between its steps, closed at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpcore
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Clock, Handshake, Timings
+from probe.model.target import Edge, Resolution
+from probe.model.tls import ClientProfile, Trust
+from probe.probers.fault import AttemptFailed
+from probe.probers.http.answer import Answer, Answered, Broken, Call, Trip
+from probe.probers.http.dial import ChainRejected, Dialler, Origin
+from probe.probers.http.exchange import Interrupted, Link, NotTaken, exchange
+from probe.probers.http.library import httpx
+from probe.probers.http.stream import WatchedStream
+
+Resolve = Callable[[str, int], Awaitable[Resolution]]
+"""Finds the addresses of a host for this run; never raises for a remote fault."""
+
+Refuse = Callable[[Edge], Failure | None]
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+_DIED = frozenset({Reason.CLOSED, Reason.RESET, Reason.HTTP2_ERROR})
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every call of a run.
+
+    Attributes:
+        resolve: finds addresses.
+        profile: how handshakes look.
+        trust: which roots verify.
+        max_body: most bytes of a decoded body.
+        turn: which of several addresses to use: this number modulo how many there are, so
+            that one run after the other goes through all of them.
+    """
+
+    resolve: Resolve
+    profile: ClientProfile
+    trust: Trust = field(default_factory=Trust)
+    max_body: int = 1024 * 1024
+    turn: int = 0
+
+
+@dataclass(slots=True)
+class _Way:
+    """What is known of a call so far; becomes its `Trip`."""
+
+    start: float
+    url: str
+    phase: Phase = Phase.RESOLVE
+    edge: Edge | None = None
+    handshake: Handshake | None = None
+    resolve: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    fresh: bool = False
+    requests: int = 0
+    stream: WatchedStream | None = None
+    warnings: tuple[Failure, ...] = ()
+
+    def enter(self, phase: Phase) -> None:
+        self.phase = phase
+
+    def connected(self, seconds: float) -> None:
+        self.connect = seconds
+
+    def trip(self) -> Trip:
+        stream = self.stream
+        send, wait, receive, end = _phases(stream)
+        return Trip(
+            timings=Timings(
+                resolve=self.resolve,
+                connect=self.connect,
+                tls=self.tls,
+                send=send,
+                wait=wait,
+                receive=receive,
+                total=(trio.current_time() if end is None else end) - self.start,
+                lag=0.0 if stream is None else stream.wire.lag,
+                clock=Clock.APPLICATION if stream is None else stream.wire.clock,
+            ),
+            edge=self.edge,
+            handshake=self.handshake,
+            fresh=self.fresh,
+            requests=self.requests,
+            url=self.url,
+            warnings=self.warnings,
+        )
+
+
+def _phases(
+    stream: WatchedStream | None,
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """Seconds of send, wait and receive, and the end; None for what did not happen."""
+    if stream is None or stream.started is None or stream.sent is None:
+        return None, None, None, None
+    send = stream.sent - stream.started
+    if stream.first is None or stream.last is None:
+        return send, None, None, None
+    # The kernel may stamp an early answer before our own write returned.
+    return send, max(0.0, stream.first - stream.sent), stream.last - stream.first, stream.last
+
+
+class Session:
+    """Calls of one run, one at a time. Closing it closes every connection."""
+
+    def __init__(self, dialler: Dialler, terms: Terms) -> None:
+        self._dialler = dialler
+        self._terms = terms
+        self._links: dict[Origin, Link] = {}
+
+    async def call(
+        self,
+        request: httpx.Request,
+        *,
+        deadline: float,
+        fresh: bool = False,
+        turn: int = 0,
+        refuse: Refuse | None = None,
+    ) -> Call:
+        """Send a request and read its answer. Never raises for a remote fault.
+
+        Args:
+            request: with all its headers; nothing is added here.
+            deadline: trio time; always holds.
+            fresh: on a connection of its own, closed afterwards.
+            turn: added to the run's own turn in choosing an address.
+            refuse: says why an address must not be used, before it is connected to.
+        """
+        way = _Way(trio.current_time(), str(request.url))
+        with trio.CancelScope(deadline=deadline):
+            try:
+                return await self._call(
+                    request, way, deadline, fresh=fresh, turn=turn, refuse=refuse
+                )
+            except ChainRejected as error:
+                way.handshake, way.tls = error.facts, error.seconds
+                return Broken(error.failure, way.trip(), others=error.others)
+            except Interrupted as error:
+                return Broken(error.failure, way.trip(), error.partial)
+            except AttemptFailed as error:
+                return Broken(error.failure, way.trip())
+        phase = way.phase if way.stream is None else way.stream.phase
+        seconds = trio.current_time() - way.start
+        detail = f"no end in {seconds:.1f} s"
+        return Broken(Failure(phase, Reason.TIMEOUT, detail), way.trip())
+
+    async def _call(
+        self,
+        request: httpx.Request,
+        way: _Way,
+        deadline: float,
+        *,
+        fresh: bool,
+        turn: int,
+        refuse: Refuse | None,
+    ) -> Answered:
+        origin = origin_of(request.url)
+        link = None if fresh else await self._kept(origin)
+        try:
+            if link is not None:
+                answer = await self._on_kept(link, request, way)
+                if answer is not None:
+                    return Answered(answer, way.trip())
+            link = await self._open(origin, way, deadline, turn, refuse)
+            answer = await self._on(link, request, way)
+            return Answered(answer, way.trip())
+        except NotTaken:
+            raise AttemptFailed(
+                Failure(way.phase, Reason.HTTP2_ERROR, "GOAWAY before the first request")
+            ) from None
+        finally:
+            if link is not None and (fresh or not link.reusable):
+                self._drop(link)
+
+    async def _on_kept(self, link: Link, request: httpx.Request, way: _Way) -> Answer | None:
+        """The answer over a kept connection; None when it had died before the request."""
+        try:
+            return await self._on(link, request, way)
+        except NotTaken:
+            pass
+        except Interrupted as error:
+            # A server may close a kept connection just as we use it; clients then ask
+            # again, if asking twice does no harm (RFC 9112 section 9.3.1).
+            unanswered = error.partial is None and (link.http2 or not link.stream.heard)
+            died = unanswered and error.failure.reason in _DIED
+            if not died or request.method not in _IDEMPOTENT:
+                raise
+        self._drop(link)
+        return None
+
+    async def _on(self, link: Link, request: httpx.Request, way: _Way) -> Answer:
+        way.edge, way.stream = link.edge, link.stream
+        way.requests += 1
+        return await exchange(link, request, max_body=self._terms.max_body)
+
+    async def _kept(self, origin: Origin) -> Link | None:
+        link = self._links.get(origin)
+        if link is None:
+            return None
+        if link.reusable and (link.http2 or await link.stream.quiet()):
+            return link
+        self._drop(link)
+        return None
+
+    async def _open(
+        self, origin: Origin, way: _Way, deadline: float, turn: int, refuse: Refuse | None
+    ) -> Link:
+        way.stream, way.fresh = None, True
+        way.enter(Phase.RESOLVE)
+        way.edge = edge = await self._edge(origin, way, turn)
+        refusal = None if refuse is None else refuse(edge)
+        if refusal is not None:
+            raise AttemptFailed(refusal)
+        dialled = await self._dialler.dial(
+            origin,
+            edge,
+            profile=self._terms.profile,
+            trust=self._terms.trust,
+            deadline=deadline,
+            on_phase=way.enter,
+            on_connect=way.connected,
+        )
+        way.tls, way.handshake = dialled.tls_seconds, dialled.handshake
+        way.warnings = dialled.warnings
+        where = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
+        machine: httpcore.AsyncHTTP11Connection | httpcore.AsyncHTTP2Connection
+        if dialled.http2:
+            machine = httpcore.AsyncHTTP2Connection(where, dialled.stream)
+        else:
+            machine = httpcore.AsyncHTTP11Connection(where, dialled.stream)
+        link = Link(origin, edge, dialled.stream, machine, dialled.http2)
+        self._links[origin] = link
+        return link
+
+    async def _edge(self, origin: Origin, way: _Way, turn: int) -> Edge:
+        resolution = await self._terms.resolve(origin.host, origin.port)
+        way.resolve = resolution.seconds
+        if resolution.edges:
+            return resolution.edges[(self._terms.turn + turn) % len(resolution.edges)]
+        raise AttemptFailed(
+            resolution.failure
+            or Failure(Phase.RESOLVE, Reason.NO_ADDRESSES, f"{origin.host} has no address")
+        )
+
+    def _drop(self, link: Link) -> None:
+        link.stream.close()
+        if self._links.get(link.origin) is link:
+            del self._links[link.origin]
+
+    def close(self) -> None:
+        """Close every kept connection, at once."""
+        for link in self._links.values():
+            link.stream.close()
+        self._links.clear()
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Scheme, host in A-labels, and port of a URL."""
+    return Origin(
+        url.scheme,
+        url.raw_host.decode("ascii"),
+        url.port or _PORTS.get(url.scheme, 443),
+    )

@@ -1,0 +1,162 @@
+"""A connection of the shared transport as httpcore wants it, watched while it is used.
+
+httpcore speaks HTTP over any `AsyncNetworkStream`. This one is backed by the transport that
+the TLS prober uses too, so failures keep their phase and reason, and the ends of the phases are
+read next to the socket (from the kernel where it tells).
+
+Bounds: each exchange may receive a fixed number of bytes on the wire, whatever they are framed
+as, so that endless headers, chunks, trailers or frames end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpcore
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.probers.fault import AttemptFailed
+from probe.probers.transport import TlsStream, Wire
+
+_PIECE = 16 * 1024
+"""Most bytes handed to the HTTP parsers at once: one TLS record, some milliseconds of parsing
+even when it is all one-byte chunks. Between two pieces the event loop gets its turn."""
+
+
+class WatchedStream(httpcore.AsyncNetworkStream):
+    """One connection, possibly used for several exchanges, one at a time.
+
+    Attributes:
+        ended: the peer has closed its side, or we have.
+        started: when the exchange's first byte was written, on trio's clock; None before.
+        sent: when its last byte had been written.
+        first: when the answer's first byte had arrived (HTTP/1.1; for HTTP/2 the session says).
+        last: when the latest bytes had arrived.
+    """
+
+    def __init__(self, stream: TlsStream | Wire, *, http2: bool) -> None:
+        self._stream = stream
+        self._wire = stream.wire if isinstance(stream, TlsStream) else stream
+        self._http2 = http2
+        self._room = 0
+        self._refused: Failure | None = None
+        self.ended = False
+        self.started: float | None = None
+        self.sent: float | None = None
+        self.first: float | None = None
+        self.last: float | None = None
+
+    @property
+    def wire(self) -> Wire:
+        """The TCP connection below."""
+        return self._wire
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything arrived in this exchange."""
+        return self.last is not None
+
+    @property
+    def phase(self) -> Phase:
+        """Which phase a failure now belongs to."""
+        return self._wire.phase
+
+    def begin(self, room: int) -> None:
+        """Start an exchange that may receive ``room`` bytes."""
+        self._room = room
+        self._refused = None
+        self._wire.lag = 0.0
+        self.started = self.sent = self.first = self.last = None
+        self._wire.phase = Phase.SEND
+
+    def head_arrived(self) -> None:
+        """The response's header is complete: what follows is its body."""
+        if self.first is None:
+            self.first = self.last
+        self._wire.phase = Phase.RECEIVE
+
+    def refuse(self, failure: Failure) -> None:
+        """Read no more of this answer: the next read fails so."""
+        self._refused = failure
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Learn from httpcore when an HTTP/2 request is out: later writes only acknowledge."""
+        if event == "http2.send_request_body.complete":
+            self._wire.phase = Phase.WAIT
+            self.sent = trio.current_time()
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Bytes of the answer. Deadlines are the session's, so ``timeout`` has no use.
+
+        Raises:
+            AttemptFailed: the connection broke, or the peer sends without end.
+        """
+        if self._refused is not None:
+            raise AttemptFailed(self._refused)
+        if not self._http2 and self._wire.phase is Phase.SEND:
+            self._wire.phase = Phase.WAIT
+        data = await self._stream.receive_some(min(max_bytes, _PIECE))
+        if not data:
+            self.ended = True
+            return data
+        self.last = self._wire.arrived
+        if not self._http2 and self.first is None:
+            self.first = self.last
+            self._wire.phase = Phase.RECEIVE
+        self._room -= len(data)
+        if self._room < 0:
+            raise AttemptFailed(
+                Failure(self.phase, Reason.TOO_LARGE, "the answer on the wire has no end")
+            )
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send bytes of the request.
+
+        Raises:
+            httpcore.WriteError: with the classified failure as its cause. httpcore then still
+                reads: a server may answer and close before it has read everything.
+        """
+        if not buffer:
+            return
+        if self.started is None:
+            self.started = trio.current_time()
+        try:
+            await self._stream.send_all(buffer)
+        except AttemptFailed as error:
+            raise httpcore.WriteError(str(error)) from error
+        if not self._http2:
+            self.sent = trio.current_time()
+
+    async def quiet(self) -> bool:
+        """Whether a kept HTTP/1.1 connection is still open, with nothing unasked on it.
+
+        Looks without waiting: a deadline that has passed lets what is readable be read
+        (session tickets are), and ends anything else.
+        """
+        with trio.move_on_after(0) as look:
+            try:
+                await self._stream.receive_some(_PIECE)
+            except AttemptFailed:
+                return False
+        return look.cancelled_caught
+
+    def close(self) -> None:
+        """Close at once; the connection is over."""
+        self.ended = True
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        """Close at once; nothing is waited for, also when called in a cancelled scope."""
+        self.close()
+
+    async def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """Never called: TLS is done before httpcore sees the connection."""
+        raise NotImplementedError
+
+    def get_extra_info(self, info: str) -> Any:
+        """Nothing: httpcore asks for a socket only where it opens connections itself."""
+        return None
