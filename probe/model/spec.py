@@ -137,7 +137,7 @@ class Confirmation:
     sample_for: float = 120.0
     sample_budget: float = 50.0
     flapping_score: float = 5.5
-    forgive_after: int = 20
+    forgive_after: int = 25
     clear_after: int = 30
 
 

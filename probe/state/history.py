@@ -1,0 +1,119 @@
+"""Values of confirmation: an attempt goes in, a history and a decision come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+from probe.model.failure import Failure
+from probe.model.result import Outcome
+from probe.model.state import EdgeStatus, Transition
+from probe.model.target import EdgeKey, FlowKey
+
+K = TypeVar("K", bound=EdgeKey | FlowKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[K]):
+    """What confirmation needs of one result.
+
+    Attributes:
+        at: wall time of its start, seconds since the epoch.
+        seconds: how long it took.
+        command: paste-ready reproduction, carried into the transition.
+    """
+
+    key: K
+    outcome: Outcome
+    at: float
+    seconds: float = 0.0
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often one kind of failure occurred in a bad streak, and its latest evidence."""
+
+    failure: Failure
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is remembered of an edge. Times named ``*_at`` are wall time, others monotonic.
+
+    Attributes:
+        since: wall time of the first attempt that belongs to the status.
+        passed: attempts that passed, ever; likewise ``failed`` and ``inconclusive``.
+        score: see the module.
+        passes: passes in a row, up to now; likewise ``failures``.
+        row_at: first attempt of that row.
+        bad_at: first failure since the edge was last beyond suspicion; None when it is.
+        last_failure: when the last failure was judged.
+        changed: when the status last changed.
+        quick_until: until when quick attempts asked for are still to start.
+        tallies: kinds of failure of the bad streak, the latest last.
+    """
+
+    status: EdgeStatus = EdgeStatus.UNKNOWN
+    since: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    score: float = 0.0
+    passes: int = 0
+    failures: int = 0
+    row_at: float = 0.0
+    bad_at: float | None = None
+    last_failure: float = 0.0
+    changed: float = 0.0
+    quick_until: float = 0.0
+    tallies: tuple[Tally, ...] = ()
+
+    @property
+    def attempts(self) -> int:
+        """All attempts, none hidden."""
+        return self.passed + self.failed + self.inconclusive
+
+    @property
+    def failure(self) -> Failure | None:
+        """The commonest failure of the bad streak; of equally common ones the latest."""
+        best: Tally | None = None
+        for tally in self.tallies:
+            if best is None or tally.count >= best.count:
+                best = tally
+        return best.failure if best else None
+
+
+class Urgency(IntEnum):
+    """How much a further attempt matters when the budget is short."""
+
+    WATCH = 0  # most likely a single lost handshake, or a state already named
+    SUSPECT = 1  # failed more than once
+    CONFIRM = 2  # decides between a lost handshake and a failing edge
+
+
+class Neighbours(IntEnum):
+    """Which other edges of the same provider and target are worth an attempt now."""
+
+    NONE = 0
+    ONE = 1  # is it this edge alone?
+    ALL = 2  # what fails here may fail there
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from an attempt.
+
+    Attributes:
+        transition: a change of status, if any.
+        again: seconds from now of further attempts on the same edge.
+        beside: they may overlap each other and a hanging attempt.
+    """
+
+    transition: Transition | None = None
+    again: tuple[float, ...] = ()
+    beside: bool = False
+    urgency: Urgency = Urgency.WATCH
+    neighbours: Neighbours = Neighbours.NONE
