@@ -1,1 +1,6 @@
-"""Static lists, file_sd and http_sd to targets."""
+"""From target lists to targets: static, files, URLs; looked at again while running."""
+
+from probe.discovery.status import SourceStatus
+from probe.discovery.watch import TargetWatcher
+
+__all__ = ["SourceStatus", "TargetWatcher"]

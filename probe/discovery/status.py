@@ -1,0 +1,36 @@
+"""What is known of a source of targets, as a value for metrics, page and log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """One source of one target list.
+
+    Attributes:
+        list_name: the target list it belongs to.
+        source: path, glob or URL as configured, without user, password and query.
+        up: the last look found everything readable. When not, what was read before stays.
+        targets: number of targets it gives now, duplicates included.
+        rejected: number of entries that are no targets.
+        problems: what is wrong, in words; the first few.
+        duplicates: number of targets that a source before it, or it itself, named already.
+        notes: what a person may want to know and is no fault, such as an empty list.
+        good_at: trio's clock at the last look that found everything readable; None before.
+        changed_at: trio's clock when the targets last changed; None before the first.
+    """
+
+    list_name: str
+    source: str
+    kind: Literal["static", "file", "http"]
+    up: bool = True
+    targets: int = 0
+    rejected: int = 0
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    duplicates: int = 0
+    good_at: float | None = None
+    changed_at: float | None = None

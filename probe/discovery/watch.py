@@ -1,0 +1,214 @@
+"""Watches a target list: its sources are looked at again and again, and changes are told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import trio
+
+from probe.discovery.files import FileTargets
+from probe.discovery.status import SourceStatus
+from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.spec import HttpSource, TargetList
+from probe.model.target import Target
+
+OnChange = Callable[[tuple[Target, ...]], Awaitable[None]]
+OnStatus = Callable[[SourceStatus], None]
+ReadSecret = Callable[[SecretRef], Secret]
+
+
+class Source(Protocol):
+    """Something that gives targets when looked at, and keeps the last good ones."""
+
+    @property
+    def targets(self) -> Sequence[Target]:
+        """The last good targets."""
+
+    @property
+    def rejected(self) -> int:
+        """Number of entries that are no targets."""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why the last look was not good; empty when it was."""
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What is wrong with single entries."""
+
+    async def look(self) -> None:
+        """Look once; never raises for a fault of the source."""
+
+    async def aclose(self) -> None:
+        """Give back what is held open."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A source with what it said last."""
+
+    source: Source
+    status: SourceStatus
+    targets: tuple[Target, ...] = ()
+
+
+def no_secrets(reference: SecretRef) -> Secret:
+    """Stands in where no source needs a secret."""
+    raise SecretError(f"{reference}: nothing reads secrets here")
+
+
+class TargetWatcher:
+    """One target list and what its sources gave last.
+
+    Attributes:
+        targets: the present list: static ones first, then files, then URLs, each in the order
+            of the configuration; of duplicates (same name and port) the first.
+    """
+
+    def __init__(self, spec: TargetList, read_secret: ReadSecret = no_secrets) -> None:
+        """Remember the sources; nothing is read yet.
+
+        Args:
+            spec: the list.
+            read_secret: gives the bearer tokens of URLs, anew for each fetch.
+        """
+        self._spec = spec
+        self._static = SourceStatus(spec.name, "static", "static", targets=len(spec.static))
+        self._files = [
+            _Watched(FileTargets(one.path), SourceStatus(spec.name, one.path, "file", up=False))
+            for one in spec.files
+        ]
+        self._http = [
+            _Watched(
+                _http_source(one, read_secret, spec.refresh),
+                SourceStatus(spec.name, _without_secrets(one.url), "http", up=False),
+            )
+            for one in spec.http
+        ]
+        self._telling = trio.Lock()
+        self.targets: tuple[Target, ...] = tuple(spec.static)
+        self._merge()
+        self._told: tuple[Target, ...] = self.targets
+
+    @property
+    def statuses(self) -> tuple[SourceStatus, ...]:
+        """Every source's state, in the order of the configuration; static ones only if any."""
+        watched = tuple(one.status for one in (*self._files, *self._http))
+        return (self._static, *watched) if self._spec.static else watched
+
+    async def look(self) -> None:
+        """Look at every source once; ``targets`` and ``statuses`` then tell the outcome."""
+        async with trio.open_nursery() as nursery:
+            for one in (*self._files, *self._http):
+                nursery.start_soon(self._look_at, one, None)
+        for one in self._http:
+            await one.source.aclose()
+
+    async def watch(
+        self,
+        on_change: OnChange,
+        on_status: OnStatus | None = None,
+        *,
+        task_status: trio.TaskStatus[tuple[Target, ...]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Look at every source each ``refresh`` seconds, for ever.
+
+        Started with the targets of static lists and files. URLs are fetched after that, so
+        that a slow server does not hold up the start.
+
+        Args:
+            on_change: awaited with the whole new list, only when it differs from the last one.
+            on_status: called when what is wrong with a source, or worth a note, has changed.
+            task_status: started with the first list.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                for one in self._files:
+                    nursery.start_soon(self._look_at, one, on_status)
+            self._told = self.targets
+            task_status.started(self.targets)
+            async with trio.open_nursery() as nursery:
+                for one in self._files:
+                    nursery.start_soon(self._keep_looking, one, on_change, on_status, True)
+                for one in self._http:
+                    nursery.start_soon(self._keep_looking, one, on_change, on_status, False)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                for one in self._http:
+                    await one.source.aclose()
+
+    async def _keep_looking(
+        self, one: _Watched, on_change: OnChange, on_status: OnStatus | None, looked: bool
+    ) -> None:
+        while True:
+            if looked:
+                await trio.sleep(self._spec.refresh)
+            looked = True
+            await self._look_at(one, on_status)
+            async with self._telling:  # one after the other, so that the last told is the last
+                if self._told != self.targets:
+                    self._told = self.targets
+                    await on_change(self.targets)
+
+    async def _look_at(self, one: _Watched, on_status: OnStatus | None) -> None:
+        """Look once; bring the status of the source and the list up to date."""
+        await one.source.look()
+        before, now = one.status, trio.current_time()
+        targets = tuple(one.source.targets)
+        changed = targets != one.targets or before.changed_at is None
+        faults = one.source.faults
+        one.targets = targets
+        one.status = replace(
+            before,
+            up=not faults,
+            targets=len(targets),
+            rejected=one.source.rejected,
+            problems=(*faults, *one.source.complaints),
+            notes=() if targets or faults else ("the list is empty",),
+            good_at=before.good_at if faults else now,
+            changed_at=now if changed else before.changed_at,
+        )
+        if changed:
+            self._merge()
+        if on_status is not None and _news(before, one.status):
+            on_status(one.status)
+
+    def _merge(self) -> None:
+        """Join the sources in their order; the first of equal targets stays."""
+        found: dict[tuple[str, int | None], Target] = {}
+        self._static = replace(self._static, duplicates=_add(found, self._spec.static))
+        for one in (*self._files, *self._http):
+            one.status = replace(one.status, duplicates=_add(found, one.targets))
+        self.targets = tuple(found.values())
+
+
+def _add(found: dict[tuple[str, int | None], Target], targets: Sequence[Target]) -> int:
+    """Add what is new; the number of targets that were there already."""
+    before = len(found)
+    for target in targets:
+        found.setdefault((target.name, target.port), target)
+    return len(targets) - (len(found) - before)
+
+
+def _news(before: SourceStatus, after: SourceStatus) -> bool:
+    """Whether a person should hear of it. No problem at the first look is no news."""
+
+    def told(status: SourceStatus) -> tuple[object, ...]:
+        return status.problems, status.notes, status.duplicates
+
+    return told(before) != told(after)
+
+
+def _http_source(source: HttpSource, read_secret: ReadSecret, refresh: float) -> Source:
+    from probe.discovery.http import HttpTargets  # noqa: PLC0415 - httpx costs time and memory
+
+    return HttpTargets(source, read_secret, refresh)
+
+
+def _without_secrets(url: str) -> str:
+    """The URL as it may be shown: no user, no password, no query, no fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
