@@ -2,6 +2,7 @@
 
 from probe.config.loading import load, load_targets
 from probe.config.problem import ConfigError, Problem
+from probe.config.schema import json_schema
 from probe.config.secrets import SecretReader
 
-__all__ = ["ConfigError", "Problem", "SecretReader", "load", "load_targets"]
+__all__ = ["ConfigError", "Problem", "SecretReader", "json_schema", "load", "load_targets"]

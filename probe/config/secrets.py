@@ -77,7 +77,7 @@ class SecretReader:
 
 def _read(path: str) -> tuple[_Version, bytes]:
     """Contents of a regular file with the version that was read."""
-    with open(path, "rb", opener=_open_at_once) as stream:  # noqa: PTH123 - needs an opener
+    with open(path, "rb", opener=_open_at_once) as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "it is no regular file")

@@ -1,7 +1,9 @@
 """API checks: flows of steps, what they expect and capture, and how they authenticate.
 
 Texts marked *template* may hold ``{name}`` placeholders, filled from the check's ``vars``, the
-target (``{target}``, ``{labels.NAME}``), the persona, and captures of earlier steps.
+target (``{target}``, ``{labels.NAME}``), the persona, captures of earlier steps, and the token
+that an entry of ``auth`` gave (``{auth.NAME}``: bearer, json_login, oauth2, cookie; for calls that
+carry it elsewhere than in the header). ``probe.model.template`` reads and fills them.
 ``{{`` and ``}}`` are literal braces.
 """
 
@@ -269,6 +271,7 @@ class Command:
         arguments: program and arguments; templates.
         environment: the whole environment of the program; values may be secrets.
         exit_codes: codes that pass.
+        slower_than: seconds; a slower program is *degraded*, not failed.
     """
 
     arguments: tuple[str, ...]
@@ -278,6 +281,9 @@ class Command:
     matches: tuple[str, ...] = ()
     json: tuple[str, ...] = ()
     output_cap: int = 65536
+    stdin: str | SecretRef | None = None
+    slower_than: float | None = None
+    slower_than: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

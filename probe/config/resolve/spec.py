@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Bag
 from types import MappingProxyType
+from typing import assert_never
 
-from probe.config.document.nodes import Mapping, at, keys, lost
+from probe.config.document.nodes import Mapping, Node, at, keys, lost
+from probe.config.resolve.api import api_check
 from probe.config.resolve.common import Common
 from probe.config.resolve.site import Site
 from probe.config.resolve.tls import tls_check
-from probe.config.resolve.world import provider, target_list
+from probe.config.resolve.world import provider
+from probe.config.shape.api import ApiCheckShape
+from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
 from probe.model.spec import Check, Limits, Listen, Provider, Spec
 
@@ -23,18 +27,17 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
         name: provider(site, name, entry, at(root, "providers", name))
         for name, entry in shape.providers.items()
     }
-    targets = {
-        name: target_list(site, name, entry, at(root, "targets", name))
-        for name, entry in shape.targets.items()
-    }
     common = Common(
         site=site,
         defaults=shape.defaults or DefaultsShape(),
         defaults_node=at(root, "defaults"),
         providers=_names(root, "providers"),
         lists=_names(root, "targets"),
-        targets=targets,
+        targets={},
+        labels={},
     )
+    for name, entry in shape.targets.items():
+        common.add_list(name, entry, at(root, "targets", name))
     checks = _checks(common, shape, root)
     if any(LIVE in check.providers for check in checks):
         providers.setdefault(LIVE, Provider(LIVE))
@@ -42,7 +45,7 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
         region=region,
         listen=Listen(*shape.listen) if shape.listen else Listen(),
         providers=MappingProxyType(providers),
-        targets=MappingProxyType(targets),
+        targets=MappingProxyType(common.targets),
         checks=checks,
         limits=_limits(shape.limits),
         digest=digest,
@@ -70,9 +73,19 @@ def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...
             common.site.problem(
                 at(where, "name"), f"two checks are named {entry.name}; names must differ"
             )
-        check = tls_check(common, entry, where)
+        check = _check(common, entry, where)
         checks.setdefault(entry.name, check)
     return tuple(checks.values())
+
+
+def _check(common: Common, shape: TlsCheckShape | ApiCheckShape, node: Node) -> Check:
+    match shape:
+        case TlsCheckShape():
+            return tls_check(common, shape, node)
+        case ApiCheckShape():
+            return api_check(common, shape, node)
+        case _:
+            assert_never(shape)
 
 
 def _limits(shape: LimitsShape | None) -> Limits:

@@ -11,7 +11,7 @@ from probe.config.problem import instead
 from probe.config.resolve.common import Common, client_certificate, times, trust
 from probe.config.resolve.site import Site
 from probe.config.shape.base import Shape
-from probe.config.shape.file import TlsCheckShape
+from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.tls import ChainShape, ProfileShape
 from probe.model.names import quoted
 from probe.model.spec import Confirmation, ConsensusRule, TlsCheck

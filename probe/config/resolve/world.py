@@ -75,17 +75,26 @@ def _dns(site: Site, shape: DnsShape, node: Node) -> DnsOptions:
     return options
 
 
-def target_list(site: Site, name: str, shape: TargetListShape, node: Node) -> TargetList:
-    """One entry of ``targets``, its files read once to see that they are good."""
+def target_list(
+    site: Site, name: str, shape: TargetListShape, node: Node
+) -> tuple[TargetList, frozenset[str] | None]:
+    """One entry of ``targets``, its files read once to see that they are good.
+
+    Also the names of its targets' labels, as far as they can be known now: None with a
+    source that is only asked while running, or a file that does not read.
+    """
     if not (shape.static or shape.files or shape.http or _some_lost(node)):
         site.problem(
             node, "this list has no source of targets; write static:, files: or http: entries"
         )
     seen: Seen = {}
     static = static_targets(site, shape.static, at(node, "static"), seen)
-    target_files(site, shape.files, at(node, "files"), seen)
+    before = len(site.problems)
+    in_files = target_files(site, shape.files, at(node, "files"), seen)
+    unknown = bool(shape.http) or _some_lost(node) or len(site.problems) > before
+    labels = frozenset(label for target in (*static, *in_files) for label in target.labels)
     options = {} if shape.refresh is None else {"refresh": shape.refresh}
-    return TargetList(
+    resolved = TargetList(
         name=name,
         static=static,
         files=tuple(FileSource(site.absolute(path)) for path in shape.files),
@@ -95,6 +104,7 @@ def target_list(site: Site, name: str, shape: TargetListShape, node: Node) -> Ta
         ),
         **options,
     )
+    return resolved, None if unknown else labels
 
 
 def _some_lost(node: Node) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.base import (
     STRING_SCHEMA,
     Duration,
@@ -16,27 +17,22 @@ from probe.config.shape.base import (
     from_text,
     wrong,
 )
+from probe.config.shape.check import Interval, Timeout, TlsCheckShape
 from probe.config.shape.tls import (
-    ChainShape,
     ConfirmShape,
     ConsensusShape,
     EdgeSeries,
-    Host,
-    Port,
     ProfileField,
     TrustField,
 )
-from probe.config.shape.world import CheckTargetsField, Labels, ProviderShape, TargetListField
+from probe.config.shape.world import ProviderShape, TargetListField
 from probe.model.names import NameProblem, parse_address, quoted
-from probe.model.tls import Starttls
-
-Interval = Annotated[Duration, between("1s", "1d")]
-Timeout = Annotated[Duration, between("50ms", "10m")]
 
 
 def _listen(value: str) -> tuple[str, int]:
     host, colon, port = value.rpartition(":")
-    if not colon or not port.isdigit() or (":" in host and not host.startswith("[")):
+    numeric = port.isascii() and port.isdigit()
+    if not colon or not numeric or (":" in host and not host.startswith("[")):
         raise wrong(f"{quoted(value)} has no port; write for example 127.0.0.1:9469")
     if not host:
         raise wrong(f"write 127.0.0.1{value} for this host only, 0.0.0.0{value} for every network")
@@ -51,6 +47,7 @@ def _listen(value: str) -> tuple[str, int]:
     return ip, int(port)
 
 
+CheckField = Annotated[TlsCheckShape | ApiCheckShape, Field(discriminator="kind")]
 Listening = Annotated[tuple[str, int], from_text(_listen), STRING_SCHEMA]
 
 
@@ -90,61 +87,6 @@ class LimitsShape(Shape):
     )
 
 
-class CheckShape(Shape):
-    """What all kinds of checks have."""
-
-    name: Name = Field(description="Its name on metrics; unique.", examples=["stores"])
-    interval: Interval | None = Field(
-        default=None, description="Time between scheduled attempts (30s)."
-    )
-    timeout: Timeout | None = Field(
-        default=None, description="For one attempt, or one step of a flow (10s)."
-    )
-    labels: Labels = Field(default={}, description="Labels of the check, kept on info series.")
-
-
-class TlsCheckShape(CheckShape):
-    """Handshake with every edge of every provider of every target, and judge the chain."""
-
-    kind: Literal["tls"] = Field(description="tls: handshakes with every edge.")
-    targets: CheckTargetsField = Field(
-        description="Name of a list under targets, or the targets themselves.",
-        examples=["stores"],
-    )
-    providers: Annotated[list[Name], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None,
-        description="Names under providers; left out: what DNS gives customers now (live).",
-    )
-    port: Port | None = Field(
-        default=None, description="For targets and providers that name none (443)."
-    )
-    sni: Host | None = Field(
-        default=None, description="Name sent and judged instead of the target's."
-    )
-    starttls: Starttls | None = Field(default=None, description="Protocol spoken before TLS.")
-    profiles: Annotated[list[ProfileField], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None,
-        description="How attempts look to the server: default, tls13, tls12-ecdsa, tls12-rsa, "
-        "or mappings.",
-        examples=[["tls13", "tls12-ecdsa"]],
-    )
-    expect: ChainShape | None = Field(
-        default=None, description="What the chain must be beyond valid."
-    )
-    trust: TrustField | None = Field(
-        default=None, description="Which roots verify the chain: mozilla, system or {file: …}."
-    )
-    confirm: ConfirmShape | None = Field(
-        default=None, description="How a first failure is confirmed."
-    )
-    consensus: ConsensusShape | None = Field(
-        default=None, description="When differing certificates are worth an alarm."
-    )
-    edge_series: EdgeSeries | None = Field(
-        default=None, description="Which edges get their own metric series."
-    )
-
-
 class FileShape(Shape):
     """The configuration of a regional probe."""
 
@@ -170,6 +112,6 @@ class FileShape(Shape):
         default={}, description="Named ways to reach a target."
     )
     targets: dict[Name, TargetListField] = Field(default={}, description="Named lists of targets.")
-    checks: list[TlsCheckShape] = Field(
+    checks: list[CheckField] = Field(
         default=[], description="What to probe, how often, what is expected."
     )

@@ -1,0 +1,244 @@
+"""API and command checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Bag
+from dataclasses import replace
+from types import MappingProxyType
+
+from probe.config.document.nodes import (
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    at,
+    child,
+    key_place,
+    keys,
+    lost,
+)
+from probe.config.problem import unknown
+from probe.config.resolve.auth import TOKEN_KINDS, AuthContext, auth
+from probe.config.resolve.common import Common, client_certificate, flow_times, trust
+from probe.config.resolve.scope import Scope
+from probe.config.resolve.site import Site
+from probe.config.resolve.steps import (
+    STANDARD_LAYERS,
+    StepContext,
+    call,
+    command,
+    headers,
+    refuse_references,
+)
+from probe.config.shape.api import ApiCheckShape, CallShape, CommandStepShape, PersonaShape
+from probe.model.flow import ApiCheck, Auth, BearerAuth, CommandStep, Persona, Step
+
+_OPTIONAL = ("login_interval", "max_body", "http2", "user_agent", "run_id_header")
+
+
+def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
+    """One ``kind: api`` or ``kind: command`` entry."""
+    site = common.site
+    interval, timeout, flow_timeout = flow_times(common, shape, node)
+    targets = None
+    if shape.targets is not None:
+        targets = common.targets_of(shape.name, shape.targets, at(node, "targets"))
+    variants = tuple({**shape.vars, **persona.vars} for persona in shape.personas.values()) or (
+        dict(shape.vars),
+    )
+    scope = _scope(common, shape, node, targets)
+    refuse_references(site, shape.vars, at(node, "vars"))
+    headers(site, shape.headers, at(node, "headers"), scope)
+    captures = _captures(node)
+    auth_context = AuthContext(
+        site, scope, variants, tuple(captures), shape.client_certificate is not None
+    )
+    auths = {
+        name: auth(auth_context, entry, at(node, "auth", name))
+        for name, entry in shape.auth.items()
+    }
+    layers = _layers(site, shape, node)
+    context = StepContext(
+        site=site,
+        scope=replace(scope, captures={}, later=captures, too_early=frozenset()),
+        variants=variants,
+        auths=None if lost(node, "auth") else frozenset(keys(child(node, "auth"))),
+        layers=layers,
+        own_layers=shape.layers is not None or lost(node, "layers"),
+        flow_timeout=flow_timeout,
+    )
+    steps = _steps(context, shape, node, auths)
+    written = {key: getattr(shape, key) for key in _OPTIONAL if getattr(shape, key) is not None}
+    return ApiCheck(
+        name=shape.name,
+        steps=steps,
+        targets=targets,
+        providers=common.providers_of(shape.providers, at(node, "providers")),
+        interval=interval,
+        timeout=timeout,
+        flow_timeout=flow_timeout,
+        vars=MappingProxyType(dict(shape.vars)),
+        headers=MappingProxyType(dict(shape.headers)),
+        auth=MappingProxyType(auths),
+        personas=_personas(auth_context, shape, node),
+        layers=layers,
+        evidence_headers=tuple(name.lower() for name in shape.evidence_headers),
+        instance_headers=tuple(name.lower() for name in shape.instance_headers),
+        trust=trust(site, shape.trust or common.defaults.trust, at(node, "trust")),
+        client_certificate=client_certificate(site, shape.client_certificate),
+        labels=MappingProxyType(dict(shape.labels)),
+        **written,
+    )
+
+
+# ---------------------------------------------------------------- names
+
+
+def _scope(common: Common, shape: ApiCheckShape, node: Node, targets: str | None) -> Scope:
+    """Names that have a value before the first step."""
+    own = set(keys(child(node, "vars")))
+    personas = child(node, "personas")
+    theirs = {
+        name: set(keys(child(entry, "vars")))
+        for name, entry in ((n, at(node, "personas", n)) for n in keys(personas))
+        if isinstance(entry, Mapping)
+    }
+    partial = {
+        value: name
+        for value in set().union(*theirs.values()) - own
+        for name in theirs
+        if value not in theirs[name]
+    }
+    everywhere = own.union(*theirs.values()) - partial.keys()
+    tokens = {
+        name
+        for name in keys(child(node, "auth"))
+        if _kind(at(node, "auth", name)) in TOKEN_KINDS or lost(at(node, "auth"), name)
+    }
+    return Scope(
+        values=frozenset(everywhere),
+        labels=None if targets is None else common.labels.get(targets),
+        has_targets=targets is not None or lost(node, "targets"),
+        too_early=frozenset(_captures(node)),
+        tokens=frozenset(tokens),
+        partial=partial,
+    )
+
+
+def _kind(entry: Node) -> object:
+    kind = child(entry, "kind")
+    return kind.value if isinstance(kind, Scalar) else None
+
+
+def _captures(node: Node) -> dict[str, str]:
+    """Every name that a step captures, good or not, with the step's name."""
+    steps = child(node, "steps")
+    found: dict[str, str] = {}
+    if isinstance(steps, Sequence):
+        for step in (*steps.items, *steps.dropped):
+            name = child(step, "name")
+            label = name.text if isinstance(name, Scalar) else "…"
+            for capture in keys(child(step, "capture")):
+                found.setdefault(capture, label)
+    return found
+
+
+def _layers(site: Site, shape: ApiCheckShape, node: Node) -> tuple[str, ...]:
+    if shape.layers is None:
+        return STANDARD_LAYERS
+    for index, name in enumerate(shape.layers):
+        if name in shape.layers[:index]:
+            site.problem(at(node, "layers", index), f"the layer {name} is named twice; remove one")
+    return tuple(dict.fromkeys(shape.layers))
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _steps(
+    context: StepContext, shape: ApiCheckShape, node: Node, auths: Bag[str, Auth]
+) -> tuple[Step | CommandStep, ...]:
+    """The steps in the order written, each checked with what the steps before it give."""
+    site, steps_node = context.site, at(node, "steps")
+    lost_captures = _lost_captures(steps_node)
+    context.scope.captures.update(dict.fromkeys(lost_captures, False))
+    steps: dict[int, Step | CommandStep] = {}
+    names: dict[str, int] = {}
+    running = sorted(range(len(shape.steps)), key=lambda index: shape.steps[index].cleanup)
+    for index in running:  # cleanup runs last, wherever it stands
+        entry, where = shape.steps[index], at(steps_node, index)
+        if entry.name in names:
+            first = at(steps_node, names[entry.name], "name").place.line
+            site.problem(at(where, "name"), f"the step {entry.name} stands already on line {first}")
+        names.setdefault(entry.name, index)
+        steps[index] = _step(context, shape, entry, where, auths)
+    return tuple(steps[index] for index in sorted(steps))
+
+
+def _step(
+    context: StepContext,
+    shape: ApiCheckShape,
+    entry: CallShape | CommandStepShape,
+    where: Node,
+    auths: Bag[str, Auth],
+) -> Step | CommandStep:
+    site, scope = context.site, context.scope
+    if isinstance(entry, CommandStepShape):
+        return command(context, entry, where)
+    if shape.kind == "command":
+        site.problem(where, "kind: command runs programs; write command: [...] or kind: api")
+    used = auths.get(entry.auth or "")
+    if isinstance(used, BearerAuth) and used.capture in scope.later:
+        lack = scope.lacks(used.capture)
+        if lack is not None:
+            site.problem(at(where, "auth"), f"the auth {entry.auth} sends a capture: {lack}")
+    step = call(context, entry, where)
+    for name, captured in entry.capture.items():
+        if name in scope.values:
+            site.problem(
+                at(where, "capture", name),
+                f"{name} is one of the vars already; choose another name",
+            )
+        scope.captures[name] = captured.secret
+    for name in keys(child(where, "capture")):
+        scope.captures.setdefault(name, False)
+    return step
+
+
+def _lost_captures(steps: Node) -> set[str]:
+    dropped = steps.dropped if isinstance(steps, Sequence) else []
+    return {name for step in dropped for name in keys(child(step, "capture"))}
+
+
+# ---------------------------------------------------------------- personas
+
+
+def _personas(context: AuthContext, shape: ApiCheckShape, node: Node) -> tuple[Persona, ...]:
+    return tuple(
+        _persona(context, shape, name, persona, node) for name, persona in shape.personas.items()
+    )
+
+
+def _persona(
+    context: AuthContext, shape: ApiCheckShape, name: str, persona: PersonaShape, check: Node
+) -> Persona:
+    site, node = context.site, at(check, "personas", name)
+    known = sorted(keys(child(check, "auth")))
+    auths: dict[str, Auth | None] = {}
+    for key, entry in persona.auth.items():
+        where = at(node, "auth", key)
+        if key not in known and not lost(check, "auth"):
+            site.problem(key_place(at(node, "auth"), key), unknown("auth", key, known))
+        auths[key] = None if entry is None else auth(context, entry, where)
+    refuse_references(site, persona.vars, at(node, "vars"))
+    steps = [step.name for step in shape.steps]
+    dropped = getattr(child(check, "steps"), "dropped", [])
+    for index, step in enumerate(persona.expect_denied):
+        if step not in steps and not dropped:
+            site.problem(at(node, "expect_denied", index), unknown("step", step, steps))
+    return Persona(
+        name=name,
+        auth=MappingProxyType(auths),
+        vars=MappingProxyType(dict(persona.vars)),
+        expect_denied=tuple(persona.expect_denied),
+    )

@@ -1,0 +1,241 @@
+"""Ways to authenticate. Every secret is a reference; every other text may be a template."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from probe.config.shape.base import (
+    Duration,
+    Reference,
+    Shape,
+    Text,
+    TextOrReference,
+    between,
+    text,
+    wrong,
+)
+from probe.config.shape.http import Condition, Expression, HeaderName, HeaderValue
+from probe.model.names import quoted
+
+_WHERE = "Where the {} is: file:/path, env:NAME or credential:name."
+_Algorithm = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+]
+
+
+def _scheme(value: str) -> str:
+    if not value.replace("-", "").replace("_", "").isalnum() and value:
+        raise wrong(f"{quoted(value)} is no scheme; write one word such as Bearer, or nothing")
+    return value
+
+
+Scheme = Annotated[str, text(_scheme)]
+Url = Annotated[str, Field(min_length=1)]
+
+
+class HeaderTokenShape(Shape):
+    """How a token is sent."""
+
+    scheme: Scheme = Field(
+        default="Bearer", description='The word before the token: Bearer, token …; "" for none.'
+    )
+    header: HeaderName = Field(default="Authorization", description="The header that carries it.")
+
+
+class BearerShape(HeaderTokenShape):
+    """A token in a header, from a secret or from a step's capture."""
+
+    kind: Literal["bearer"] = Field(description="bearer: a token that is there already.")
+    token: Reference | None = Field(
+        default=None, description=_WHERE.format("token"), examples=["env:TOKEN"]
+    )
+    capture: str | None = Field(
+        default=None, description="Name of a capture of an earlier step, instead of token."
+    )
+
+
+class BasicShape(Shape):
+    """User and password in a header (RFC 7617)."""
+
+    kind: Literal["basic"] = Field(description="basic: RFC 7617.")
+    username: TextOrReference = Field(
+        description="The user: text, or a reference.", examples=["env:USERNAME"]
+    )
+    password: Reference = Field(description=_WHERE.format("password"), examples=["env:PASSWORD"])
+
+
+class DigestShape(Shape):
+    """User and password by challenge and response (RFC 7616)."""
+
+    kind: Literal["digest"] = Field(description="digest: RFC 7616.")
+    username: TextOrReference = Field(
+        description="The user: text, or a reference.", examples=["env:USERNAME"]
+    )
+    password: Reference = Field(description=_WHERE.format("password"), examples=["env:PASSWORD"])
+
+
+class HeadersShape(Shape):
+    """API keys in headers of their own."""
+
+    kind: Literal["headers"] = Field(description="headers: API keys in headers of their own.")
+    headers: Annotated[dict[HeaderName, Reference], Field(min_length=1)] = Field(
+        description="Header name to the reference of its secret.",
+        examples=[{"X-Api-Key": "env:API_KEY"}],
+    )
+
+
+class JsonLoginShape(HeaderTokenShape):
+    """A JSON POST that answers a token."""
+
+    kind: Literal["json_login"] = Field(description="json_login: a JSON POST answers a token.")
+    url: Url = Field(
+        description="URL of the login; a template.", examples=["https://login.example/token"]
+    )
+    json_: Any = Field(
+        alias="json",
+        description="JSON document to send; texts are templates, or references to secrets.",
+        examples=[{"user": "env:USERNAME", "password": "env:PASSWORD"}],
+    )
+    token: Expression = Field(
+        description="JMESPath of the token in the answer.", examples=["token"]
+    )
+    success: Condition | None = Field(
+        default=None,
+        description="Condition that must hold besides a 2xx status.",
+        examples=["authStatus == 'Success'"],
+    )
+    refused: Condition | None = Field(
+        default=None,
+        description="Condition that says that our credentials are wrong: inconclusive then.",
+    )
+    expires_at: Expression | None = Field(
+        default=None, description="JMESPath of the expiry as seconds since 1970."
+    )
+    expires_in: Expression | None = Field(
+        default=None, description="JMESPath of the token's life in seconds."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default={}, description="Further request headers; values are templates."
+    )
+
+
+class JwtKeyShape(Shape):
+    """A private key that signs assertions (RFC 7523)."""
+
+    key: Reference = Field(
+        description=_WHERE.format("private key (PEM)"), examples=["file:client.key"]
+    )
+    algorithm: _Algorithm = Field(default="RS256", description="Signature algorithm.")
+    key_id: str | None = Field(default=None, description="kid of the JWT header.")
+    certificate: Reference | None = Field(
+        default=None, description="Where its certificate is, for x5t#S256."
+    )
+
+
+class OAuth2Shape(HeaderTokenShape):
+    """OAuth 2 without a person (RFC 6749, RFC 7523, RFC 8705)."""
+
+    kind: Literal["oauth2"] = Field(description="oauth2: a token endpoint gives a token.")
+    grant: Literal["client_credentials", "refresh_token", "jwt_bearer"] = Field(
+        description="Which grant.", examples=["client_credentials"]
+    )
+    token_url: Url = Field(
+        description="URL of the token endpoint.", examples=["https://login.example/oauth/token"]
+    )
+    client_id: TextOrReference | None = Field(
+        default=None, description="The client: text, or a reference."
+    )
+    client_secret: Reference | None = Field(
+        default=None, description=_WHERE.format("client's secret")
+    )
+    client_auth: Literal["basic", "body", "private_key_jwt", "mtls", "none"] | None = Field(
+        default=None,
+        description="How the client shows who it is; left out: by what is given.",
+    )
+    refresh_token: Reference | None = Field(
+        default=None, description=_WHERE.format("refresh token")
+    )
+    jwt_key: JwtKeyShape | None = Field(
+        default=None, description="Key for jwt_bearer and private_key_jwt."
+    )
+    claims: dict[str, Text] = Field(
+        default={}, description="Further claims of the assertion (iss, sub, aud …)."
+    )
+    scope: str | None = Field(default=None, description="Scopes, separated by spaces.")
+    audience: str | None = Field(default=None, description="Audience asked for.")
+    extra: dict[str, Text] = Field(
+        default={}, description="Further fields of the token request; values are templates."
+    )
+
+
+class SigV4Shape(Shape):
+    """AWS Signature Version 4, for every request."""
+
+    kind: Literal["sigv4"] = Field(description="sigv4: AWS Signature Version 4.")
+    access_key: Reference = Field(
+        description=_WHERE.format("access key id"), examples=["env:AWS_ACCESS_KEY_ID"]
+    )
+    secret_key: Reference = Field(
+        description=_WHERE.format("secret access key"), examples=["env:AWS_SECRET_ACCESS_KEY"]
+    )
+    session_token: Reference | None = Field(
+        default=None, description=_WHERE.format("session token of temporary keys")
+    )
+    service: Annotated[str, Field(min_length=1)] = Field(
+        description="The service in the signature's scope.", examples=["sts"]
+    )
+    region: Annotated[str, Field(min_length=1)] = Field(
+        description="The AWS region in the signature's scope.", examples=["us-east-1"]
+    )
+
+
+class CookieShape(Shape):
+    """A login that sets a cookie."""
+
+    kind: Literal["cookie"] = Field(description="cookie: a login sets it, later calls send it.")
+    url: Url = Field(
+        description="URL of the login; a template.", examples=["https://shop.example/login"]
+    )
+    cookie: HeaderName = Field(description="Name of the cookie.", examples=["session"])
+    form: dict[str, TextOrReference] | None = Field(
+        default=None, description="Form fields to send: templates, or references to secrets."
+    )
+    json_: Any = Field(
+        default=None,
+        alias="json",
+        description="JSON document to send instead; texts are templates or references.",
+    )
+    max_age: Annotated[Duration, between("1s", "30d")] | None = Field(
+        default=None, description="How long to keep a cookie that names no expiry itself (1h)."
+    )
+
+
+AuthField = Annotated[
+    BearerShape
+    | BasicShape
+    | DigestShape
+    | HeadersShape
+    | JsonLoginShape
+    | OAuth2Shape
+    | SigV4Shape
+    | CookieShape,
+    Field(discriminator="kind"),
+]
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value
+
+
+PersonaAuthField = Annotated[AuthField | None, BeforeValidator(_none)]
