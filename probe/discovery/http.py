@@ -111,12 +111,7 @@ class HttpTargets:
                 raise FetchProblem(f"the answer has status {response.status_code}, not 200")
             if coding := response.headers.get("content-encoding"):
                 raise FetchProblem(f"the answer is coded ({coding:.20}) though we asked for none")
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LARGEST:
-                    raise FetchProblem(f"the answer is larger than {LARGEST // 1024**2} MiB")
-        return bytes(body)
+            return await _body(response)
 
     async def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -148,3 +143,20 @@ class HttpTargets:
                 raise FetchProblem(f"{reference} holds characters that no header can carry")
             headers["authorization"] = f"Bearer {token}"
         return headers
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """The whole body, up to the cap.
+
+    Breaking off goes through a cancellation, which unwinds httpx's nested generators; leaving
+    the loop would abandon them to the garbage collector.
+    """
+    body = bytearray()
+    with trio.CancelScope() as enough:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > LARGEST:
+                enough.cancel()
+    if len(body) > LARGEST:
+        raise FetchProblem(f"the answer is larger than {LARGEST // 1024**2} MiB")
+    return bytes(body)
