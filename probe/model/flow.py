@@ -269,7 +269,9 @@ class Command:
 
     Attributes:
         arguments: program and arguments; templates.
-        environment: the whole environment of the program; values may be secrets.
+        environment: the whole environment of the program; values may be secrets. ``PATH``,
+            ``HOME`` and ``TMPDIR`` (a folder thrown away afterwards) are set when absent.
+        stdin: what the program reads, a template or a secret; None for nothing.
         exit_codes: codes that pass.
         slower_than: seconds; a slower program is *degraded*, not failed.
     """
@@ -281,9 +283,8 @@ class Command:
     matches: tuple[str, ...] = ()
     json: tuple[str, ...] = ()
     output_cap: int = 65536
+    slower_than: float | None = None
     stdin: str | SecretRef | None = None
-    slower_than: float | None = None
-    slower_than: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
