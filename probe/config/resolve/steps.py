@@ -35,6 +35,8 @@ from probe.model.secret import SecretRef
 
 STANDARD_LAYERS = ("edge", "control", "login", "token", "authorization", "backend")
 
+_OUTPUT_CAP = Command(()).output_cap
+
 _CREDENTIAL_HEADERS = frozenset(
     {
         "api-key", "authorization", "cookie", "private-token", "proxy-authorization",
@@ -114,6 +116,8 @@ def command(context: StepContext, shape: CommandStepShape, node: Node) -> Comman
                 "a secret never stands in this file; write where it is found: "
                 "file:/path, env:NAME or credential:name",
             )
+    stdin = site.secret(shape.stdin) if isinstance(shape.stdin, SecretRef) else shape.stdin
+    check_texts(site, stdin, at(node, "stdin"), scope)
     expect = shape.expect
     contains = tuple(expect.contains) if expect else ()
     check_texts(site, contains, at(node, "expect", "contains"), scope)
@@ -132,8 +136,9 @@ def command(context: StepContext, shape: CommandStepShape, node: Node) -> Comman
             contains=contains,
             matches=tuple(expect.matches) if expect else (),
             json=tuple(expect.json_) if expect else (),
+            stdin=stdin,
             slower_than=expect.slower_than if expect else None,
-            **({} if shape.output_cap is None else {"output_cap": shape.output_cap}),
+            output_cap=shape.output_cap or _OUTPUT_CAP,
         ),
         timeout=shape.timeout,
         cleanup=shape.cleanup,

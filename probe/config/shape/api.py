@@ -201,6 +201,9 @@ class CommandStepShape(StepShape):
         description="The whole environment of the program: texts, or references to secrets.",
         examples=[{"PATH": "/usr/bin:/bin", "TOKEN": "env:TOKEN"}],
     )
+    stdin: TextOrReference | None = Field(
+        default=None, description="What the program reads: a template, or a reference to a secret."
+    )
     output_cap: Annotated[Size, size_between("1KiB", "64MiB")] | None = Field(
         default=None, description="Most output that is kept (64KiB)."
     )
