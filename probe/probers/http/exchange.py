@@ -82,7 +82,7 @@ async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answ
     except Exception as error:
         # The seam to httpcore, h11 and h2: `faults` knows every type that they raise, and
         # names what it does not know UNKNOWN, which is counted and is ours to fix.
-        failure = faults.failed(error, stream.phase, ended=stream.ended, http2=link.http2)
+        failure = faults.failed(error, stream.phase, ended=stream.left, http2=link.http2)
         partial = None if head is None else _with_body(head, body.whole)
         stream.close()
         raise Interrupted(failure, partial) from error

@@ -29,6 +29,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
 
     Attributes:
         ended: the peer has closed its side, or we have.
+        left: the peer has closed its side. Not the same: httpcore closes us before it raises.
         started: when the exchange's first byte was written, on trio's clock; None before.
         sent: when its last byte had been written.
         first: when the answer's first byte had arrived (HTTP/1.1; for HTTP/2 the session says).
@@ -42,6 +43,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         self._room = 0
         self._refused: Failure | None = None
         self.ended = False
+        self.left = False
         self.started: float | None = None
         self.sent: float | None = None
         self.first: float | None = None
@@ -98,7 +100,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
             self._wire.phase = Phase.WAIT
         data = await self._stream.receive_some(min(max_bytes, _PIECE))
         if not data:
-            self.ended = True
+            self.ended = self.left = True
             return data
         self.last = self._wire.arrived
         if not self._http2 and self.first is None:
