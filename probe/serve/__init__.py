@@ -1,8 +1,7 @@
 """Result store, metrics, HTTP server, status page."""
 
 from probe.serve.listen import ListenError, serve
-from probe.serve.records import CertificatesKey
-from probe.serve.split import CertificateSplit
+from probe.serve.split import CertificatesKey, CertificateSplit
 from probe.serve.store import Store
 from probe.serve.web import application
 

@@ -89,7 +89,11 @@ class Census:
 
     def of(self, key: Key) -> ProviderCensus:
         """The census of the key's provider, made when it is new."""
-        return self.providers.setdefault(Through(key.check, key.provider), ProviderCensus())
+        through = Through(key.check, key.provider)
+        provider = self.providers.get(through)
+        if provider is None:
+            provider = self.providers[through] = ProviderCensus()
+        return provider
 
     def add(self, key: Key) -> None:
         """Something is probed from now on."""

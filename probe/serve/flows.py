@@ -22,7 +22,7 @@ from probe.serve.records import (
     StepRecord,
     TargetRecord,
 )
-from probe.serve.samples import flow_samples, step_samples
+from probe.serve.render import Renderer
 from probe.serve.tables import Tables
 
 _DIVERGE = BY_NAME["probe_flow_personas_diverge"]
@@ -38,8 +38,11 @@ OTHER = "other"
 class FlowBook:
     """Takes in runs of flows and renders their series."""
 
-    def __init__(self, tables: Tables, census: Census, instruments: Instruments) -> None:
+    def __init__(
+        self, tables: Tables, renderer: Renderer, census: Census, instruments: Instruments
+    ) -> None:
         self._tables = tables
+        self._renderer = renderer
         self._census = census
         self._instruments = instruments
         self._headers: dict[str, tuple[str, ...]] = {}
@@ -68,7 +71,6 @@ class FlowBook:
         diagnosis: Diagnosis,
         status: EdgeStatus,
         since: float,
-        lag_bound: float,
     ) -> None:
         """Take in one run."""
         key = result.key
@@ -86,10 +88,10 @@ class FlowBook:
         record.tally.add(result.outcome)
         self._census.of(key).tally.add(result.outcome)
         self._census.judge(key, status in CONFIRMED, since, failure)
-        if result.lag <= lag_bound:
+        if result.lag <= self._renderer.lag_bound:
             observe_flow(self._instruments, result)
-        self._tables.flow.set(key, flow_samples(record, lag_bound))
-        self._steps(record, lag_bound)
+        self._steps(record)
+        self._renderer.flow(record)
         self._personas(target, ProviderKey(key.check, key.target, key.provider))
 
     def forget(self, target: TargetRecord, key: FlowKey) -> None:
@@ -103,7 +105,7 @@ class FlowBook:
             self._tables.step.drop(step)
         self._personas(target, ProviderKey(key.check, key.target, key.provider))
 
-    def _steps(self, record: FlowRecord, lag_bound: float) -> None:
+    def _steps(self, record: FlowRecord) -> None:
         latest: dict[StepKey, list[StepResult]] = {key: [] for key in record.steps}
         for result in record.last.steps:
             latest.setdefault(StepKey(record.key, result.step, result.layer), []).append(result)
@@ -114,7 +116,6 @@ class FlowBook:
                 if not isinstance(result.outcome, Skipped):
                     step.tally.add(result.outcome, result.attempts)
                     self._instance(record.key.check, result)
-            self._tables.step.set(key, step_samples(step, lag_bound))
 
     def _instance(self, check: str, result: StepResult) -> None:
         """Count by what answered, so that failures of only some parts show which."""

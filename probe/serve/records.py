@@ -18,6 +18,7 @@ from probe.model.result import (
 )
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
+from probe.serve.split import CertificatesKey, CertificateSplit
 
 TROUBLED = frozenset({EdgeStatus.SUSPECT, EdgeStatus.FAILING, EdgeStatus.FLAPPING})
 """States that a person wants to see."""
@@ -41,15 +42,6 @@ class StepKey(NamedTuple):
     flow: FlowKey
     step: str
     layer: str
-
-
-class CertificatesKey(NamedTuple):
-    """Leaves of one key type, compared over the edges of one provider, or of all (empty)."""
-
-    check: str
-    target: str
-    provider: str
-    key_type: str
 
 
 class InstanceKey(NamedTuple):
@@ -166,10 +158,10 @@ class TargetRecord:
     """Everything of one target in one check."""
 
     key: TargetKey
-    labels: tuple[tuple[str, str], ...] = ()
     edges: dict[EdgeKey, EdgeRecord] = field(default_factory=dict)
     resolutions: dict[ProviderKey, ResolveRecord] = field(default_factory=dict)
     flows: dict[FlowKey, FlowRecord] = field(default_factory=dict)
+    splits: dict[CertificatesKey, CertificateSplit] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:

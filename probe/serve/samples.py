@@ -18,6 +18,7 @@ from probe.model.result import (
     Skipped,
     StepOutcome,
     StepResult,
+    TlsResult,
 )
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Family, Sample
@@ -111,15 +112,56 @@ def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
         # Two findings may share phase and reason; a series exists once.
         whys = dict.fromkeys((w.phase, w.reason) for w in last.outcome.warnings)
         samples += [(_EDGE_WARNING, 1.0, _labels_of(why)) for why in whys]
+    samples += _timings(last, lag_bound)
+    if last.handshake is not None:
+        samples += _handshake(last.handshake)
+    if record.minority:
+        samples.append((_EDGE_MINORITY, 1.0, ()))
+    return samples
+
+
+def steady_edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
+    """What changes on an edge when one passing attempt follows another."""
+    attempts = (_EDGE_ATTEMPTS, float(record.tally.attempts), ())
+    return [attempts, *_timings(record.last, lag_bound)]
+
+
+def steady(before: TlsResult, after: TlsResult, lag_bound: float) -> bool:
+    """Whether both passed alike: the same facts, the same phases measured."""
+    if not isinstance(before.outcome, Passed) or before.outcome != after.outcome:
+        return False
+    old, new = before.timings, after.timings
+    if (
+        (old.lag <= lag_bound) != (new.lag <= lag_bound)
+        or (old.connect is None) != (new.connect is None)
+        or (old.tls is None) != (new.tls is None)
+    ):
+        return False
+    return before.edge == after.edge and _alike(before.handshake, after.handshake)
+
+
+def _alike(before: Handshake | None, after: Handshake | None) -> bool:
+    """Whether two handshakes say the same, cheaply: chains are compared by identity first."""
+    if before is None or after is None:
+        return before is after
+    return before is after or (
+        before.version == after.version
+        and before.cipher == after.cipher
+        and before.group == after.group
+        and before.alpn == after.alpn
+        and before.ocsp == after.ocsp
+        and before.verified_not_after == after.verified_not_after
+        and (before.chain is after.chain or before.chain == after.chain)
+    )
+
+
+def _timings(last: TlsResult, lag_bound: float) -> list[Sample]:
+    samples: list[Sample] = []
     if last.timings.lag <= lag_bound:
         if last.timings.connect is not None:
             samples.append((_EDGE_CONNECT, last.timings.connect, ()))
         if last.timings.tls is not None and last.handshake is not None:
             samples.append((_EDGE_HANDSHAKE, last.timings.tls, ()))
-    if last.handshake is not None:
-        samples += _handshake(last.handshake)
-    if record.minority:
-        samples.append((_EDGE_MINORITY, 1.0, ()))
     return samples
 
 

@@ -30,6 +30,9 @@ class Table(Protocol[Key]):
     def set(self, key: Key, samples: Iterable[Sample]) -> None:
         """Replace every series of a key."""
 
+    def update(self, key: Key, samples: Iterable[Sample]) -> bool:
+        """Replace values of families without labels of their own; False when there is no row."""
+
     def drop(self, key: Key) -> None:
         """Remove every series of a key, if there are any."""
 
@@ -54,6 +57,16 @@ class SeriesTable(Generic[Key]):
     def set(self, key: Key, samples: Iterable[Sample]) -> None:
         """Replace every series of a key."""
         self._rows[key] = tuple(samples)
+
+    def update(self, key: Key, samples: Iterable[Sample]) -> bool:
+        """Replace values of families without labels of their own; False when there is no row."""
+        if key not in self._rows:
+            return False
+        new = tuple(samples)
+        replaced = {family for family, _, _ in new}
+        kept = tuple(sample for sample in self._rows[key] if sample[0] not in replaced)
+        self._rows[key] = kept + new
+        return True
 
     def drop(self, key: Key) -> None:
         """Remove every series of a key, if there are any."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from probe.model.target import EdgeKey
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Sample
-from probe.serve.records import CertificatesKey
 
 _DISTINCT = BY_NAME["probe_certificates_distinct"]
 _MINORITY = BY_NAME["probe_certificates_minority_edges"]
 _SPLIT = BY_NAME["probe_certificates_split"]
 _SINCE = BY_NAME["probe_certificates_differ_since_timestamp_seconds"]
+
+
+class CertificatesKey(NamedTuple):
+    """Leaves of one key type, compared over the edges of one provider, or of all (empty)."""
+
+    check: str
+    target: str
+    provider: str
+    key_type: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from probe.model.failure import Failure, Reason
 from probe.model.result import Failed, FlowResult, Inconclusive, Outcome, ResolveResult, TlsResult
-from probe.model.spec import Check, Spec, TlsCheck
+from probe.model.spec import Check, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.agent_metrics import AgentMetrics
@@ -25,16 +25,15 @@ from probe.serve.latency import observe_edge
 from probe.serve.records import (
     CONFIRMED,
     TROUBLED,
-    CertificatesKey,
     EdgeRecord,
     ResolveRecord,
     TargetKey,
     TargetRecord,
 )
-from probe.serve.samples import edge_samples, resolve_samples
-from probe.serve.split import CertificateSplit, split_samples
+from probe.serve.render import Renderer
+from probe.serve.samples import steady
+from probe.serve.split import CertificatesKey, CertificateSplit, split_samples
 from probe.serve.tables import Tables
-from probe.serve.target_samples import target_samples
 
 Key = EdgeKey | FlowKey | ProviderKey
 
@@ -52,7 +51,6 @@ class Store:
         targets: everything that is probed, by check and target.
         checks: the running checks by name.
         journal: the recent changes of state.
-        splits: certificates across edges, as last reported.
     """
 
     def __init__(self, region: str, *, started_at: float, plain: bool = False) -> None:
@@ -65,9 +63,8 @@ class Store:
         self.checks: dict[str, Check] = {}
         self.census = Census()
         self.journal = Journal()
-        self.splits: dict[CertificatesKey, CertificateSplit] = {}
-        self.lag_bound = float("inf")
-        self._flows = FlowBook(self.tables, self.census, self.instruments)
+        self._render = Renderer(self.tables)
+        self._flows = FlowBook(self.tables, self._render, self.census, self.instruments)
         self._listed: dict[str, dict[str, Target]] = {}
 
     # ------------------------------------------------------------ what is probed
@@ -76,9 +73,9 @@ class Store:
         """Follow a new configuration: checks that it lacks go with all their series."""
         before = self.checks
         self.checks = {check.name: check for check in spec.checks}
-        self.lag_bound = spec.limits.lag_bound
         for name in before.keys() - self.checks.keys():
-            self._listed.pop(name, None)
+            self.set_targets(name, ())
+            del self._listed[name]
             self.tables.check_info.drop(name)
         for record in list(self.targets.values()):
             if record.key.check not in self.checks:
@@ -88,21 +85,25 @@ class Store:
         for check in spec.checks:
             self.tables.check_info.set(check.name, check_samples(check))
             self.agent.begin(check.name)
-            if before.get(check.name) != check:
-                self._render_check(check.name)
+        self._render.configure(self.checks, spec.limits.lag_bound)
+        for record in self.targets.values():
+            self._render.thin(record)
 
     def set_targets(self, check: str, targets: Iterable[Target]) -> None:
         """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
-        listed = self._listed[check] = {target.name: target for target in targets}
+        before, listed = self._listed.get(check, {}), {target.name: target for target in targets}
+        self._listed[check] = listed
         for record in [r for r in self.targets.values() if r.key.check == check]:
             if record.key.target not in listed:
                 self._forget_target(record)
+        for name in before.keys() - listed.keys():
+            self.tables.target_info.drop(TargetKey(check, name))
         for name, target in listed.items():
-            samples = target_info_samples(target.labels)
-            if samples:
-                self.tables.target_info.set(TargetKey(check, name), samples)
-            else:
+            if name not in before or before[name].labels != target.labels:
+                samples = target_info_samples(target.labels)
                 self.tables.target_info.drop(TargetKey(check, name))
+                if samples:
+                    self.tables.target_info.set(TargetKey(check, name), samples)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Remove edges, flows, or (by a provider's key) all of a target through a provider."""
@@ -119,7 +120,7 @@ class Store:
                     self._forget_provider(record, key)
                 case _:
                     assert_never(key)
-            self._render_target(record)
+            self._settle(record)
 
     # ------------------------------------------------------------ results
 
@@ -139,6 +140,13 @@ class Store:
         if record is None:
             record = target.edges[key] = EdgeRecord(key, result, status, since)
             self.census.add(key)
+            unchanged = False
+        else:
+            unchanged = (
+                record.status is status
+                and status not in TROUBLED
+                and steady(record.last, result, self._render.lag_bound)
+            )
         record.last, record.status, record.since = result, status, since
         if isinstance(result.outcome, Failed):
             record.evidence = result
@@ -149,12 +157,15 @@ class Store:
         provider.tally.add(result.outcome)
         self.census.judge(key, status in CONFIRMED, since, _failure(result.outcome))
         self._count(key.check, result.outcome)
-        if result.timings.lag <= self.lag_bound:
+        if result.timings.lag <= self._render.lag_bound:
             observe_edge(self.instruments, result)
         else:
             self.agent.untrusted_timings(key.check)
-        self._render_edge(record)
-        self._render_target(target)
+        if unchanged:
+            self._render.steady(record, target)
+        else:
+            self._render.edge(record)
+            self._render.target(target)
 
     def record_flow(
         self, result: FlowResult, diagnosis: Diagnosis, status: EdgeStatus, since: float
@@ -163,11 +174,11 @@ class Store:
         target = self._target(result.key.check, result.key.target)
         if target is None:
             return
-        if result.lag > self.lag_bound:
+        if result.lag > self._render.lag_bound:
             self.agent.untrusted_timings(result.key.check)
-        self._flows.record(target, result, diagnosis, status, since, self.lag_bound)
+        self._flows.record(target, result, diagnosis, status, since)
         self._count(result.key.check, result.outcome)
-        self._render_target(target)
+        self._render.target(target)
 
     def record_resolution(self, result: ResolveResult) -> None:
         """Take in what a provider's DNS said for one target."""
@@ -186,21 +197,21 @@ class Store:
         self.census.judge(key, lost, record.failing_since or result.at, failure)
         if failure is not None:
             self._count(key.check, Inconclusive(failure) if failure.ours else Failed(failure))
-        self.tables.resolve.set(key, resolve_samples(record))
-        self._render_target(target)
+        self._render.resolution(record)
+        self._render.target(target)
 
     def record_split(self, split: CertificateSplit) -> None:
         """Take in how the leaves of one target and key type compare across edges."""
         target = self.targets.get(TargetKey(split.key.check, split.key.target))
         if target is None:
             return
-        before = self.splits.get(split.key)
-        self.splits[split.key] = split
+        before = target.splits.get(split.key)
+        target.splits[split.key] = split
         self.tables.certificates.set(split.key, split_samples(split))
         changed = set(split.minority) ^ set(before.minority if before else ())
         for edge in changed & target.edges.keys():
             target.edges[edge].minority = edge in split.minority
-            self._render_edge(target.edges[edge])
+            self._render.edge(target.edges[edge])
 
     def note(self, transition: Transition) -> None:
         """Keep a change of state for the page."""
@@ -238,26 +249,12 @@ class Store:
             case Failed(failure) if failure.reason is Reason.UNKNOWN:
                 self.agent.unknown_reason(check)
 
-    def _render_check(self, name: str) -> None:
-        for record in self.targets.values():
-            if record.key.check == name:
-                for edge in record.edges.values():
-                    self._render_edge(edge)
-
-    def _render_edge(self, record: EdgeRecord) -> None:
-        check = self.checks.get(record.key.check)
-        series = check.edge_series if isinstance(check, TlsCheck) else "all"
-        if series == "all" or (series == "failing" and record.status in TROUBLED):
-            self.tables.edge.set(record.key, edge_samples(record, self.lag_bound))
-        else:
-            self.tables.edge.drop(record.key)
-
-    def _render_target(self, record: TargetRecord) -> None:
+    def _settle(self, record: TargetRecord) -> None:
+        """Write a target's series after something of it was removed."""
         if record.empty:
             self.targets.pop(record.key, None)
-            self.tables.target.drop(record.key)
-        else:
-            self.tables.target.set(record.key, target_samples(record, self.lag_bound))
+            self._forget_splits(record, list(record.splits))
+        self._render.target(record)
 
     def _forget_target(self, record: TargetRecord) -> None:
         for edge in list(record.edges):
@@ -266,8 +263,7 @@ class Store:
             self._flows.forget(record, flow)
         for through in list(record.resolutions):
             self._forget_provider(record, through)
-        self.tables.target_info.drop(record.key)
-        self._render_target(record)
+        self._settle(record)
 
     def _forget_edge(self, record: TargetRecord, key: EdgeKey) -> None:
         if record.edges.pop(key, None) is not None:
@@ -282,6 +278,12 @@ class Store:
         if record.resolutions.pop(key, None) is not None:
             self.census.remove(key)
         self.tables.resolve.drop(key)
+        self._forget_splits(record, [k for k in record.splits if k.provider == key.provider])
+
+    def _forget_splits(self, record: TargetRecord, keys: Iterable[CertificatesKey]) -> None:
+        for key in keys:
+            record.splits.pop(key, None)
+            self.tables.certificates.drop(key)
 
 
 def _failure(outcome: Outcome) -> Failure | None:

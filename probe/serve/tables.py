@@ -10,8 +10,9 @@ from probe.serve.census import Through
 from probe.serve.definitions import of_group
 from probe.serve.family import BASE_LABELS, Group
 from probe.serve.fragments import FragmentTable
-from probe.serve.records import CertificatesKey, InstanceKey, StepKey, TargetKey
+from probe.serve.records import InstanceKey, StepKey, TargetKey
 from probe.serve.series import SeriesTable, Table
+from probe.serve.split import CertificatesKey
 from probe.serve.text import Labels, clean
 
 Key = TypeVar("Key", bound=Hashable)

@@ -104,13 +104,7 @@ def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
         (_EDGES, float(len(edges)), ()),
         (_EDGES_FAILING, float(sum(1 for edge in edges if edge.status in CONFIRMED)), ()),
     ]
-    durations = [
-        edge.last.timings.total
-        for edge in edges
-        if edge.last.timings.lag <= lag_bound and not isinstance(edge.last.outcome, Inconclusive)
-    ]
-    if durations:
-        samples.append((_DURATION, max(durations), ()))
+    samples += steady_target_samples(record, lag_bound)
     samples += address_samples(_first(edges).last.edge)
     shaken = [edge for edge in edges if edge.last.handshake is not None]
     if shaken:
@@ -118,6 +112,16 @@ def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
         shown = _first(shaken).last.handshake
         samples += handshake_samples(shown or every[0], every)
     return samples
+
+
+def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
+    """What changes on a target when one passing attempt on an edge follows another."""
+    durations = [
+        edge.last.timings.total
+        for edge in record.edges.values()
+        if edge.last.timings.lag <= lag_bound and not isinstance(edge.last.outcome, Inconclusive)
+    ]
+    return [(_DURATION, max(durations), ())] if durations else []
 
 
 def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:

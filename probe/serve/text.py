@@ -26,7 +26,7 @@ class Format(Enum):
 
 
 def clean(value: str) -> str:
-    """The text with what UTF-8 cannot hold written as an escape: one odd name must not end every scrape."""
+    """The text, what UTF-8 cannot hold as an escape: one odd name must not end every scrape."""
     if value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode()
