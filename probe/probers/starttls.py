@@ -41,7 +41,9 @@ async def upgrade(wire: Wire, protocol: Starttls, *, deadline: float) -> float:
     start = trio.current_time()
     try:
         with trio.CancelScope(deadline=deadline):
-            await _DIALOGUES[protocol](_Talk(wire))
+            talk = _Talk(wire)
+            await _DIALOGUES[protocol](talk)
+            talk.done()
             return max(wire.arrived - start, 0.0)
         raise AttemptFailed(classify.timed_out(wire.progress(), trio.current_time() - start))
     except BaseException:
