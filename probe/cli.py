@@ -1,10 +1,298 @@
-"""The command line: the only file that prints or exits."""
+"""The command line: the only file that prints or exits.
+
+Everything beyond click is imported inside the command that needs it, so that ``--help`` and
+shell completion answer at once.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
 import click
 
+from probe import __version__
 
-@click.group()
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from probe.agent.once import Progress
+    from probe.model.spec import Spec
+    from probe.report import Row
+
+FAIL, BAD_CONFIGURATION = 1, 2
+
+_CONFIG = click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    default=Path("config/probe.yaml"),
+    show_default=True,
+    help="Configuration file (YAML).",
+)
+_REGION = click.option(
+    "--region", help="Where this runs; else PROBE_REGION, else the configuration's region."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="probe")
 def main() -> None:
-    """Probe TLS edges and API flows from a region, and export Prometheus metrics."""
+    """Find the domain, the edge and the layer that fail, as seen from this region.
+
+    Start with `probe demo`: three agents catch two incidents in a small world of its own.
+    """
+
+
+@main.command()
+@_CONFIG
+@_REGION
+@click.option("--listen", help="ADDRESS:PORT to serve metrics and status page on.")
+@click.option(
+    "--log",
+    "style",
+    type=click.Choice(["auto", "json", "text"]),
+    default="auto",
+    show_default=True,
+    help="Log lines as JSON or readable; auto is readable on a terminal.",
+)
+def run(config: Path, region: str | None, listen: str | None, style: str) -> None:
+    """Probe until stopped; serve /metrics, /healthz, /readyz and a status page.
+
+    SIGHUP reads the configuration again; a bad one is refused and the running one stays.
+    SIGTERM ends within a second or two. Exit status: 0 stopped, 1 cannot serve,
+    2 bad configuration.
+    """
+    from probe.agent import AgentError, Options, run_agent
+    from probe.agent.log import configure
+
+    chosen: Literal["json", "text"] = "json"
+    if style == "text" or (style == "auto" and sys.stderr.isatty()):
+        chosen = "text"
+    configure(sys.stderr, chosen)
+    spec = _load(config, region)
+    options = Options(config=config, region=region, listen=listen, environ=dict(os.environ))
+    try:
+        run_agent(spec, options)
+    except AgentError as error:
+        _die(str(error), FAIL)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+def validate(files: tuple[Path, ...]) -> None:
+    """Check configuration files and the target files they name.
+
+    Prints every problem as file:line:column: message. Exit status: 0 good, 1 problems.
+    """
+    from probe.config import ConfigError, load
+
+    bad = False
+    for file in files:
+        try:
+            spec = load(file, environ=os.environ)
+        except ConfigError as error:
+            bad = True
+            for problem in error.problems:
+                click.echo(str(problem), err=True)
+            count = len(error.problems)
+            click.echo(f"{file}: {count} problem{'s' if count != 1 else ''}", err=True)
+        else:
+            click.echo(f"{file}: good: {_inventory(spec)}")
+    sys.exit(FAIL if bad else 0)
+
+
+@main.command()
+@_CONFIG
+@_REGION
+@click.option("--check", "checks", multiple=True, help="Only this check; may be repeated.")
+@click.option("--target", "names", multiple=True, help="Only this target; may be repeated.")
+@click.option(
+    "--targets",
+    "batch",
+    type=click.Path(path_type=Path),
+    help="A target file (Prometheus file_sd) instead of the checks' lists: a batch to migrate.",
+)
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    help="Only through this provider, also when a check does not list it; may be repeated.",
+)
+@click.option(
+    "--expect-fingerprint",
+    "fingerprints",
+    multiple=True,
+    help="SHA-256 of the leaf certificate that is right; may be repeated.",
+)
+@click.option("--expect-not-before", help="Leaf certificates older than this date are wrong.")
+@click.option("--wait", help="Repeat until everything is right, at most this long (10m).")
+@click.option(
+    "--attempts",
+    type=click.IntRange(1, 100),
+    help="Tries for each edge, all of which must pass. Default: 1, with --wait 5, because an "
+    "edge that fails sometimes passes once.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "json", "junit"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--all", "all_rows", is_flag=True, help="Show passing rows too.")
+def check(
+    config: Path,
+    region: str | None,
+    checks: tuple[str, ...],
+    names: tuple[str, ...],
+    batch: Path | None,
+    providers: tuple[str, ...],
+    fingerprints: tuple[str, ...],
+    expect_not_before: str | None,
+    wait: str | None,
+    attempts: int | None,
+    output: str,
+    all_rows: bool,
+) -> None:
+    """Probe everything once (or until it is right) and print what was found.
+
+    With --provider, --targets and --wait this is the gate of a migration: it ends with 0 only
+    when every edge serves the right certificate for every domain of the batch.
+
+    Exit status: 0 all pass, 1 something fails, 2 bad configuration or names,
+    3 nothing fails but something is inconclusive.
+    """
+    from probe.agent.check import CheckRequest, run_check
+    from probe.agent.selection import SelectionError
+
+    spec = _load(config, region)
+    try:
+        request = CheckRequest.parse(
+            checks=checks,
+            targets=names,
+            batch=batch,
+            providers=providers,
+            fingerprints=fingerprints,
+            not_before=expect_not_before,
+            wait=wait,
+            attempts=attempts,
+        )
+        rows = _with_progress(
+            lambda told: run_check(spec, request, environ=dict(os.environ), on_progress=told),
+            quiet=not sys.stderr.isatty(),
+        )
+    except SelectionError as error:
+        _die(str(error), BAD_CONFIGURATION)
+    _print_rows(rows, output, region=spec.region or "", all_rows=all_rows)
+    from probe.report import exit_code
+
+    sys.exit(exit_code(rows))
+
+
+@main.command()
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=20),
+    help="End after this long. Default: stay until Ctrl-C on a terminal, else 120.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Write what was found, and how fast, as JSON.",
+)
+def demo(seconds: float | None, report: Path | None) -> None:
+    """Replay two incidents against three real agents in a small world on this machine.
+
+    Nothing leaves the loopback interface. Exit status: 0 both incidents were found and named
+    rightly, 1 not.
+    """
+    from probe.demo import DemoError, run_demo
+
+    try:
+        found = run_demo(seconds=seconds, report=report, stdout=sys.stdout)
+    except DemoError as error:
+        _die(str(error), FAIL)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0 if found else FAIL)
+
+
+def _load(config: Path, region: str | None) -> Spec:
+    from probe.config import ConfigError, load
+
+    try:
+        return load(config, region=region, environ=os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(BAD_CONFIGURATION)
+
+
+def _die(message: str, code: int) -> NoReturn:
+    click.echo(f"probe: {message}", err=True)
+    sys.exit(code)
+
+
+def _inventory(spec: Spec) -> str:
+    """``2 checks, 3 providers, 1 target list``."""
+    counts = [
+        (len(spec.checks), "check"),
+        (len(spec.providers), "provider"),
+        (len(spec.targets), "target list"),
+    ]
+    return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts)
+
+
+def _with_progress(
+    work: Callable[[Callable[[Progress], None]], Sequence[Row]], *, quiet: bool
+) -> Sequence[Row]:
+    """Run ``work`` with a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("round {task.fields[round]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[wrong]} not right"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task("probing", total=None, wrong=0, round=1)
+
+        def told(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.known,
+                wrong=progress.wrong,
+                round=progress.round,
+            )
+
+        return work(told)
+
+
+def _print_rows(rows: Sequence[Row], output: str, *, region: str, all_rows: bool) -> None:
+    if output == "json":
+        from probe.report.machine import to_json
+
+        click.echo(to_json(rows, region=region), nl=False)
+    elif output == "junit":
+        from probe.report.machine import to_junit
+
+        click.echo(to_junit(rows, region=region), nl=False)
+    else:
+        from rich.console import Console
+
+        from probe.report.table import matrix, table
+
+        console = Console()
+        console.print(table(rows, all_rows=all_rows), crop=False)
+        split = matrix(rows)
+        if split is not None:
+            console.print()
+            console.print(split)

@@ -21,46 +21,77 @@ _STYLE = {
 
 
 def table(rows: Sequence[Row], *, all_rows: bool) -> RenderableType:
-    """A line a row; without ``all_rows`` passing ones without notes are only counted."""
-    shown = [row for row in rows if all_rows or row.verdict is not Verdict.PASS or row.notes]
+    """What does not pass, one block for everything that fails alike; then the counts.
+
+    Rows of one edge with one reason share a block that names all their targets: 300 domains
+    behind one broken edge are one thing to read. With ``all_rows`` passing rows follow, a
+    line each.
+    """
+    parts: list[RenderableType] = []
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.verdict is not Verdict.PASS or row.notes:
+            groups[_alike(row)].append(row)
+    for group in sorted(groups.values(), key=lambda group: _ORDER.index(group[0].verdict)):
+        parts += [_block(group), Text()]
+    passing = [row for row in rows if row.verdict is Verdict.PASS]
+    if all_rows and passing:
+        parts += [_lines(passing), Text()]
+    return Group(*parts, summary(rows))
+
+
+_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.SKIPPED, Verdict.PASS)
+
+
+def _alike(row: Row) -> tuple[str, ...]:
+    where = (row.check, row.provider, row.edge, row.what, row.verdict, row.phase, row.reason)
+    return where if row.reason else (*where, *row.notes)
+
+
+def _block(group: Sequence[Row]) -> Text:
+    row = group[0]
+    word, style = _STYLE[row.verdict]
+    # Never wrapped by us: a command must stay one line to be pasted. Print with crop=False.
+    text = Text(no_wrap=True, overflow="ignore")
+    text.append(f"{word} ", style=style)
+    text.append(" ".join(part for part in (row.provider, row.edge, row.what) if part), style="bold")
+    if row.reason:
+        text.append(f"  {row.phase}/{row.reason}", style=style)
+    if row.layer:
+        text.append(f"  layer {row.layer}")
+    names = ", ".join(row.target for row in group)
+    count = f"{len(group)} targets: " if len(group) > 1 else ""
+    text.append(f"\n  {row.check}: {count}{names}")
+    if row.detail:
+        text.append(f"\n  {row.detail}")
+    if row.browser:
+        text.append(f"\n  a browser shows {row.browser}")
+    for note in row.notes:
+        text.append(f"\n  {note}", style="yellow")
+    if row.command:
+        text.append(f"\n  {row.command}", style="cyan")
+    return text
+
+
+def _lines(rows: Sequence[Row]) -> Table:
     view = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in ("", "check", "target", "provider", "edge", "what"):
         view.add_column(column, overflow="fold")
     view.add_column("ms", justify="right")
-    view.add_column("finding", overflow="fold", ratio=1)
-    for row in shown:
+    view.add_column("certificate", overflow="fold")
+    for row in rows:
         word, style = _STYLE[row.verdict]
-        view.add_row(
-            Text(word, style=style),
-            Text(row.check),
-            Text(row.target),
-            Text(row.provider),
-            Text(row.edge),
-            Text(row.what),
-            Text("" if row.seconds is None else f"{row.seconds * 1000:.0f}"),
-            _finding(row),
-        )
-    parts: list[RenderableType] = [view] if shown else []
-    parts.append(summary(rows))
-    return Group(*parts)
+        shown = [row.check, row.target, row.provider, row.edge, row.what]
+        milliseconds = "" if row.seconds is None else f"{row.seconds * 1000:.0f}"
+        cells = [Text(word, style=style), *map(Text, shown), Text(milliseconds)]
+        view.add_row(*cells, Text(_certificate(row)))
+    return view
 
 
-def _finding(row: Row) -> Text:
-    text = Text()
-    if row.reason:
-        text.append(f"{row.phase}/{row.reason}", style="bold")
-        if row.detail:
-            text.append(f" {row.detail}")
-        if row.browser:
-            text.append(f" (a browser shows {row.browser})", style="dim")
-    elif row.expires is not None:
-        until = datetime.fromtimestamp(row.expires, UTC)
-        text.append(f"{row.certificate[:12]} until {until:%Y-%m-%d}", style="dim")
-    for note in row.notes:
-        text.append(f"\n{note}", style="yellow")
-    if row.command:
-        text.append(f"\n{row.command}", style="cyan")
-    return text
+def _certificate(row: Row) -> str:
+    if row.expires is None:
+        return ""
+    return f"{row.certificate[:12]} until {datetime.fromtimestamp(row.expires, UTC):%Y-%m-%d}"
 
 
 def summary(rows: Sequence[Row]) -> Text:

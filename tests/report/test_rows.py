@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from xml.etree import ElementTree as ET
 
@@ -170,6 +171,20 @@ def test_the_table_shows_failures_with_command_and_counts_the_rest() -> None:
     rows = rows_of([tls("192.0.2.1", Passed()), tls("192.0.2.2", Failed(NAME_MISMATCH))])
     text = shown(table(rows, all_rows=False))
     assert "192.0.2.1:443" not in text
-    assert "certificate/name_mismatch shows *.cdn-b.example" in text
+    assert "192.0.2.2:443" in text
+    assert "certificate/name_mismatch" in text
+    assert "shows *.cdn-b.example" in text
     assert "openssl s_client" in text
     assert "1 pass, 1 FAIL" in text
+    assert "192.0.2.1:443" in shown(table(rows, all_rows=True))
+
+
+def test_targets_that_fail_alike_on_one_edge_share_a_block_that_names_them_all() -> None:
+    failed = [
+        replace(result, key=replace(result.key, target=name))
+        for name in ("a.example", "b.example", "c.example")
+        for result in [tls("192.0.2.2", Failed(NAME_MISMATCH))]
+    ]
+    text = shown(table(rows_of(failed), all_rows=False))
+    assert text.count("name_mismatch") == 1
+    assert "3 targets: a.example, b.example, c.example" in text

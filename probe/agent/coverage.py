@@ -1,0 +1,159 @@
+"""What is probed now: from targets to providers to edges, and a job for each.
+
+Targets come from discovery, edges from DNS; both change while the agent runs. Each change is a
+difference: jobs that stay are not touched, so they keep their phase and their history.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from functools import partial
+
+from probe.agent.filing import Filing
+from probe.agent.keys import JobKey
+from probe.agent.parts import Parts
+from probe.model.result import ResolveResult
+from probe.model.spec import Provider, Spec, TlsCheck
+from probe.model.target import Edge, EdgeKey, ProviderKey, Target
+from probe.schedule import Job, Runner
+from probe.serve import Store
+
+FIRST_LOOK = 5.0
+"""Seconds over which the first questions for new targets are spread."""
+
+GRACE = 5.0
+"""Seconds that a run may take beyond the check's time-out before it counts as our defect."""
+
+_FIXED_INTERVAL = 300.0  # fixed addresses change with the configuration only
+
+
+class Coverage:
+    """Keeps the runner's jobs equal to what configuration, targets and DNS say.
+
+    Args:
+        parts: probers and the finder of edges.
+        runner: runs the jobs.
+        filing: takes the results.
+        store: told which targets there are.
+    """
+
+    def __init__(self, parts: Parts, runner: Runner[JobKey], filing: Filing, store: Store) -> None:
+        self._parts = parts
+        self._runner = runner
+        self._filing = filing
+        self._store = store
+        self._checks: dict[str, TlsCheck] = {}
+        self._providers: dict[str, Provider] = {}
+        self._lists: dict[str, tuple[Target, ...]] = {}
+        self._through: dict[ProviderKey, Target] = {}
+        self._edges: dict[ProviderKey, dict[str, Edge]] = {}
+        self._keys: dict[ProviderKey, set[EdgeKey]] = {}
+
+    # ------------------------------------------------------------ what there should be
+
+    def configure(self, spec: Spec) -> None:
+        """Follow a new configuration with the targets known so far."""
+        self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
+        self._providers = dict(spec.providers)
+        self._parts.own_names.providers = spec.providers
+        self._filing.configure(spec)
+        self._store.configure(spec)
+        self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
+        for key in list(self._through):
+            check = self._checks.get(key.check)
+            if check is None or key.provider not in check.providers:
+                self._leave(key)
+        for check in self._checks.values():
+            self._cover(check)
+            for key in [key for key in self._through if key.check == check.name]:
+                self._put_resolve(key)
+                self._follow(key, self._edges[key].values(), renew=True)
+
+    def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        """Follow a target list."""
+        self._lists[name] = targets
+        for check in self._checks.values():
+            if check.targets == name:
+                self._cover(check)
+
+    def _cover(self, check: TlsCheck) -> None:
+        targets = self._lists.get(check.targets, ())
+        self._store.set_targets(check.name, targets)
+        wanted = {
+            ProviderKey(check.name, target.name, provider): target
+            for target in targets
+            for provider in check.providers
+        }
+        for key in [key for key in self._through if key.check == check.name]:
+            if key not in wanted:
+                self._leave(key)
+        fresh = [key for key in wanted if key not in self._through]
+        for key in fresh:
+            self._through[key] = wanted[key]
+            self._edges[key] = {}
+            self._keys[key] = set()
+            self._put_resolve(key)
+        for place, key in enumerate(fresh):
+            self._runner.request(key, after=FIRST_LOOK * place / len(fresh))
+        for key, target in wanted.items():
+            if self._through[key] != target:  # another port or other labels
+                self._through[key] = target
+                self._runner.request(key)
+
+    def _leave(self, key: ProviderKey) -> None:
+        self._runner.drop(key)
+        self._drop_edges(key.check, self._keys.pop(key))
+        del self._edges[key]
+        del self._through[key]
+        self._filing.forget_provider(key)
+
+    # ------------------------------------------------------------ edges
+
+    def _put_resolve(self, key: ProviderKey) -> None:
+        provider = self._providers[key.provider]
+        interval = _FIXED_INTERVAL if provider.addresses else provider.dns.ttl_cap
+        timeout = 2 * provider.dns.timeout + GRACE + FIRST_LOOK
+        self._runner.put(
+            Job(key, f"{key.check}:resolve", interval, timeout, partial(self._resolve, key))
+        )
+
+    async def _resolve(self, key: ProviderKey) -> None:
+        target, check = self._through[key], self._checks[key.check]
+        at = time.time()
+        found = await self._parts.finder.find(self._providers[key.provider], target, check.port)
+        if key not in self._through:
+            return  # the target went while DNS was asked
+        self._filing.resolution(ResolveResult(key, at, found))
+        self._follow(key, found.edges)
+        if found.ttl is not None:
+            self._runner.request(key, after=found.ttl)
+
+    def _follow(self, key: ProviderKey, edges: Iterable[Edge], *, renew: bool = False) -> None:
+        """Make the edges' jobs what they should be; ``renew`` when the check itself changed."""
+        check = self._checks[key.check]
+        before = self._keys[key]
+        self._edges[key] = {edge.label: edge for edge in edges}
+        wanted = self._keys[key] = {
+            EdgeKey(key.check, key.target, key.provider, label, profile.name)
+            for label in self._edges[key]
+            for profile in check.profiles
+        }
+        self._drop_edges(check.name, before - wanted)
+        fresh = wanted if renew else wanted - before
+        self._filing.watch(check.name, fresh)
+        for edge_key in sorted(fresh):
+            call = partial(self._attempt, edge_key)
+            self._runner.put(Job(edge_key, check.name, check.interval, check.timeout + GRACE, call))
+
+    def _drop_edges(self, check: str, keys: set[EdgeKey]) -> None:
+        for key in keys:
+            self._runner.drop(key)
+        self._filing.forget(check, keys)
+
+    async def _attempt(self, key: EdgeKey) -> None:
+        check = self._checks[key.check]
+        edge = self._edges[key.through][key.edge]
+        target = self._through[key.through]
+        profile = next(profile for profile in check.profiles if profile.name == key.client)
+        self._filing.edge(await self._parts.tls.probe(key, edge, target, check, profile))

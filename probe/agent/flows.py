@@ -1,0 +1,97 @@
+"""Which flows run now: a job for each target, provider and persona of each API check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from probe.agent.keys import JobKey
+from probe.agent.parts import Parts, resolver_of
+from probe.model.flow import ApiCheck, Persona
+from probe.model.result import FlowResult
+from probe.model.spec import Provider, Spec
+from probe.model.target import FlowKey, Target
+from probe.schedule import Job, Runner
+from probe.serve import Store
+
+GRACE = 5.0
+"""Seconds that a run may take beyond the flow's time-out before it counts as our defect."""
+
+
+class FlowCoverage:
+    """Keeps the runner's flow jobs equal to what configuration and targets say.
+
+    Args:
+        parts: the flow prober and the finder of edges.
+        runner: runs the jobs.
+        store: told which targets there are.
+        file: takes a result.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        runner: Runner[JobKey],
+        store: Store,
+        file: Callable[[FlowResult], None],
+    ) -> None:
+        self._parts = parts
+        self._runner = runner
+        self._store = store
+        self._file = file
+        self._checks: dict[str, ApiCheck] = {}
+        self._providers: dict[str, Provider] = {}
+        self._lists: dict[str, tuple[Target, ...]] = {}
+        self._running: dict[FlowKey, Target] = {}
+
+    def configure(self, spec: Spec) -> None:
+        """Follow a new configuration with the targets known so far."""
+        self._checks = {c.name: c for c in spec.checks if isinstance(c, ApiCheck)}
+        self._providers = dict(spec.providers)
+        self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
+        for key in [key for key in self._running if key.check not in self._checks]:
+            self._drop(key)
+        for check in self._checks.values():
+            self._cover(check)
+
+    def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        """Follow a target list."""
+        self._lists[name] = targets
+        for check in self._checks.values():
+            if check.targets == name:
+                self._cover(check)
+
+    def _cover(self, check: ApiCheck) -> None:
+        targets: Iterable[Target] = (Target(check.name),)
+        if check.targets is not None:
+            targets = self._lists.get(check.targets, ())
+        self._store.set_targets(check.name, targets)
+        wanted = {
+            FlowKey(check.name, target.name, provider, persona): target
+            for target in targets
+            for provider in check.providers or ("",)
+            for persona in [persona.name for persona in check.personas] or [""]
+        }
+        for key in [key for key in self._running if key.check == check.name]:
+            if key not in wanted:
+                self._drop(key)
+        for key, target in wanted.items():
+            self._running[key] = target
+            timeout = check.flow_timeout + GRACE
+            self._runner.put(Job(key, check.name, check.interval, timeout, partial(self._run, key)))
+
+    def _drop(self, key: FlowKey) -> None:
+        self._runner.drop(key)
+        del self._running[key]
+        self._store.forget([key])
+
+    async def _run(self, key: FlowKey) -> None:
+        check, target = self._checks[key.check], self._running[key]
+        provider = self._providers.get(key.provider)
+        resolve = resolver_of(self._parts.finder, provider, target)
+        persona = _persona(check, key.persona)
+        self._file(await self._parts.flow.run(key, check, target, persona, resolve=resolve))
+
+
+def _persona(check: ApiCheck, name: str) -> Persona | None:
+    return next((persona for persona in check.personas if persona.name == name), None)

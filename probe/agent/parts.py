@@ -1,0 +1,99 @@
+"""The parts that both the daemon and a single round use, built in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.config import SecretReader
+from probe.discovery import TargetWatcher
+from probe.edges import EdgeFinder
+from probe.model.spec import Provider, Spec, TargetList
+from probe.model.target import Resolution, Target
+from probe.probers.chain import Judge
+from probe.probers.contexts import Contexts
+from probe.probers.flow import FlowProber
+from probe.probers.tls import TlsProber
+
+
+class OwnNames:
+    """Name patterns that belong to each provider itself; follows a reload."""
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self.providers = providers
+
+    def __call__(self, provider: str) -> tuple[str, ...]:
+        """The patterns of a provider; none for an unknown one."""
+        known = self.providers.get(provider)
+        return known.own_names if known is not None else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Probers and the finder of edges, shared by everything that probes.
+
+    Attributes:
+        judge: one for all checks, so that a chain is judged once however often it is seen.
+    """
+
+    finder: EdgeFinder
+    tls: TlsProber
+    flow: FlowProber
+    judge: Judge
+    secrets: SecretReader
+    own_names: OwnNames
+
+
+def build_parts(
+    spec: Spec, environ: Mapping[str, str], *, lag: Callable[[], float] = lambda: 0.0
+) -> Parts:
+    """Build them; nothing is read, resolved or opened yet.
+
+    Args:
+        spec: gives the providers' own names.
+        environ: where ``env:`` secrets and the credentials directory are looked up.
+        lag: how late the event loop runs now, in seconds.
+    """
+    secrets = SecretReader(environ)
+    judge = Judge()
+    own_names = OwnNames(spec.providers)
+    tls = TlsProber(
+        judge=judge.judge, secrets=secrets.read, wall=time.time, own_names=own_names, lag=lag
+    )
+    flow = FlowProber(
+        Contexts(secrets.read),
+        judge,
+        secrets.read,
+        time.time,
+        lag,
+        None if spec.state_dir is None else Path(spec.state_dir),
+    )
+    return Parts(EdgeFinder(), tls, flow, judge, secrets, own_names)
+
+
+def resolver_of(
+    finder: EdgeFinder, provider: Provider | None, target: Target
+) -> Callable[[str, int], Awaitable[Resolution]]:
+    """How a flow finds the addresses of its hosts.
+
+    A provider stands for the target, so that only the target's own host is reached through it
+    (addresses pinned, SNI and Host kept). Every other host of the flow is asked of DNS in the
+    provider's way, or the system's without one.
+    """
+
+    async def resolve(host: str, port: int) -> Resolution:
+        if provider is not None and host == target.name:
+            return await finder.find(provider, Target(host), port)
+        options = None if provider is None else provider.dns
+        return await finder.resolve(host, port, options)
+
+    return resolve
+
+
+async def first_targets(parts: Parts, wanted: TargetList) -> tuple[Target, ...]:
+    """The targets of a list, every source looked at once."""
+    watcher = TargetWatcher(wanted, parts.secrets.read)
+    await watcher.look()
+    return watcher.targets

@@ -1,0 +1,225 @@
+"""The daemon: opens the top nursery, follows signals, reloads, and ends cleanly."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import trio
+from OpenSSL import SSL
+
+from probe import __version__
+from probe.agent.coverage import Coverage
+from probe.agent.filing import Filing
+from probe.agent.flows import FlowCoverage
+from probe.agent.keys import JobKey
+from probe.agent.lag import LagMeter
+from probe.agent.log import EventLog
+from probe.agent.parts import build_parts
+from probe.agent.sources import Sources
+from probe.config import ConfigError, load
+from probe.model.spec import Listen, Spec
+from probe.model.target import Target
+from probe.schedule import Defect, Runner, Start
+from probe.serve import ListenError, Store, application, serve
+
+_REPORT_EVERY = 1.0
+_PROBLEMS_LOGGED = 20
+
+
+class AgentError(Exception):
+    """The agent cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said.
+
+    Attributes:
+        listen: ``ADDRESS:PORT`` that goes before the configuration's.
+        environ: the environment, for secrets and PROBE_REGION.
+    """
+
+    config: Path
+    environ: Mapping[str, str]
+    region: str | None = None
+    listen: str | None = None
+
+
+def run_agent(spec: Spec, options: Options) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        AgentError: no region, or the address cannot be listened on.
+    """
+    if spec.region is None:
+        raise AgentError(
+            "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
+            f"or write region: NAME in {options.config}"
+        )
+    listen = spec.listen if options.listen is None else _parse_listen(options.listen)
+    trio.run(Service(replace(spec, listen=listen), options, spec.region).run)
+
+
+class Service:
+    """One agent.
+
+    Args:
+        spec: the configuration to start with.
+        options: what the command line said, used again at each reload.
+        region: name of this agent's region.
+    """
+
+    def __init__(self, spec: Spec, options: Options, region: str) -> None:
+        self._spec = spec
+        self._options = options
+        self._log = EventLog(region=region)
+        self._store = Store(region, started_at=time.time())
+        metrics = self._store.agent
+        self._lag = LagMeter(metrics.loop_lag)
+        self._parts = build_parts(spec, options.environ, lag=self._lag.current)
+        self._runner: Runner[JobKey] = Runner(
+            wall=time.time,
+            limit=spec.limits.concurrency,
+            salt=region,
+            on_start=self._started,
+            on_defect=self._defect,
+        )
+        filing = Filing(
+            self._store,
+            self._log,
+            lambda key, after, beside: self._runner.request(key, after=after, beside=beside),
+        )
+        self._coverage = Coverage(self._parts, self._runner, filing, self._store)
+        self._flows = FlowCoverage(self._parts, self._runner, self._store, filing.flow)
+        self._sources = Sources(self._parts, self._store, self._log, self._set_targets)
+        self._counted: dict[str, tuple[int, int, int]] = {}
+
+    async def run(self) -> None:
+        """Serve and probe until a signal ends it. Raises AgentError."""
+        stop = trio.Event()
+        failure: ListenError | None = None
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                server = partial(serve, application(self._store), self._spec.listen, stop=stop.wait)
+                try:
+                    address = await nursery.start(server)
+                except ListenError as error:
+                    failure = error
+                    nursery.cancel_scope.cancel()
+                else:
+                    self._introduce(address)
+                    async with trio.open_nursery() as work:
+                        await self._start(work)
+                        await self._follow(signals)
+                        work.cancel_scope.cancel()
+                    stop.set()
+        if failure is not None:
+            raise AgentError(f"{failure}; choose another with --listen or listen:")
+        self._log.info("stopped")
+
+    def _introduce(self, address: str) -> None:
+        self._store.agent.build(
+            version=__version__,
+            python=platform.python_version(),
+            openssl=SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode("ascii", "replace"),
+        )
+        self._log.info(
+            "started", version=__version__, address=address, config=str(self._options.config)
+        )
+
+    async def _start(self, work: trio.Nursery) -> None:
+        await work.start(self._runner.run)
+        work.start_soon(self._lag.run)
+        self._configure()
+        self._store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
+        await work.start(self._sources.run)
+        await self._sources.configure(self._spec.targets)
+        work.start_soon(self._report)
+
+    async def _follow(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number != signal.SIGHUP:
+                self._log.info("stopping", signal=signal.Signals(number).name)
+                return
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Read the configuration again; a bad one changes nothing and is reported."""
+        options = self._options
+        read = partial(load, options.config, region=options.region, environ=options.environ)
+        try:
+            # In a thread: parsing thousands of lines would make probes late.
+            spec = await trio.to_thread.run_sync(read)
+        except ConfigError as error:
+            self._refuse(error)
+            return
+        if spec.region != self._spec.region or spec.limits != self._spec.limits:
+            self._log.warning("needs a restart", what="region or limits changed")
+        self._spec = replace(
+            spec, region=self._spec.region, limits=self._spec.limits, listen=self._spec.listen
+        )
+        self._configure()
+        await self._sources.configure(self._spec.targets)
+        self._store.agent.reloaded(success=True, at=time.time(), digest=spec.digest)
+        self._log.info("reloaded", checks=len(spec.checks), digest=spec.digest[:12])
+
+    def _configure(self) -> None:
+        self._coverage.configure(self._spec)
+        self._flows.configure(self._spec)
+
+    def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        self._coverage.set_targets(name, targets)
+        self._flows.set_targets(name, targets)
+
+    def _refuse(self, error: ConfigError) -> None:
+        problems = error.problems
+        for problem in problems[:_PROBLEMS_LOGGED]:
+            self._log.error("configuration problem", problem=str(problem))
+        summary = (
+            f"{problems[0]} (and {len(problems) - 1} more)" if problems[1:] else str(problems[0])
+        )
+        self._store.agent.reloaded(success=False, at=time.time(), problem=summary)
+        self._log.error("reload refused", problems=len(problems), note="the running one stays")
+
+    # ------------------------------------------------------------ the agent on itself
+
+    def _started(self, start: Start[JobKey]) -> None:
+        if not (start.extra or start.slow):
+            self._store.agent.started_late(start.job.group, start.lateness)
+
+    def _defect(self, defect: Defect[JobKey]) -> None:
+        self._store.agent.skipped_run(defect.job.group, defect.kind.value)
+        trace = repr(defect.error) if defect.error is not None else ""
+        self._log.error("defect", kind=defect.kind.value, key=repr(defect.job.key), trace=trace)
+
+    async def _report(self) -> None:
+        """Carry the runner's counts over to the metrics."""
+        while True:
+            for group, counts in self._runner.counts().items():
+                now = (counts.missed, counts.skipped, counts.deferred)
+                before = self._counted.get(group, (0, 0, 0))
+                self._counted[group] = now
+                missed, skipped, deferred = (
+                    new - old for new, old in zip(now, before, strict=True)
+                )
+                if missed > 0:
+                    self._store.agent.missed_run(group, missed)
+                if skipped > 0:
+                    self._store.agent.skipped_run(group, "overlap", skipped)
+                if deferred > 0:
+                    self._store.agent.skipped_run(group, "slow", deferred)
+                self._store.agent.in_flight(group, counts.in_flight)
+            await trio.sleep(_REPORT_EVERY)
+
+
+def _parse_listen(text: str) -> Listen:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise AgentError(f"--listen {text!r}: write ADDRESS:PORT, for example 127.0.0.1:9469")
+    return Listen(host.strip("[]") or "127.0.0.1", int(port))

@@ -1,0 +1,112 @@
+"""Target lists while the agent runs: one watcher a list, replaced when its entry changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import trio
+
+from probe.agent.log import EventLog
+from probe.agent.parts import Parts
+from probe.discovery import SourceStatus, TargetWatcher
+from probe.model.spec import TargetList
+from probe.model.target import Target
+from probe.serve import Store
+
+OnTargets = Callable[[str, tuple[Target, ...]], None]
+
+_REPORT_EVERY = 5.0
+_PROBLEMS_LOGGED = 20
+
+
+class Sources:
+    """Watches every target list of the configuration.
+
+    Args:
+        parts: reads the secrets of http_sd sources.
+        store: told how each source is, and when the first targets are there.
+        log: one line when a source fails or answers again.
+        on_targets: told of each list's targets, first and on change.
+    """
+
+    def __init__(self, parts: Parts, store: Store, log: EventLog, on_targets: OnTargets) -> None:
+        self._parts = parts
+        self._store = store
+        self._log = log
+        self._on_targets = on_targets
+        self._watched: dict[str, tuple[TargetList, TargetWatcher, trio.CancelScope]] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look after the lists until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            while True:
+                self._report()
+                await trio.sleep(_REPORT_EVERY)
+
+    async def configure(self, lists: Mapping[str, TargetList]) -> None:
+        """Follow a configuration; a list whose entry is unchanged is not read again.
+
+        Returns once the files of new lists were looked at.
+        """
+        assert self._nursery is not None  # noqa: S101 - run() was started before
+        for name, (known, _, scope) in list(self._watched.items()):
+            if lists.get(name) != known:
+                scope.cancel()
+                del self._watched[name]
+        for name, wanted in lists.items():
+            if name not in self._watched:
+                await self._nursery.start(self._watch, wanted)
+        self._store.agent.forget_lists(lists)
+        self._report()
+        self._store.agent.ready = True
+
+    async def _watch(
+        self, wanted: TargetList, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        watcher = TargetWatcher(wanted, self._parts.secrets.read)
+
+        async def changed(targets: tuple[Target, ...]) -> None:
+            self._log.info("targets changed", list=wanted.name, targets=len(targets))
+            self._on_targets(wanted.name, targets)
+
+        with trio.CancelScope() as scope:
+            self._watched[wanted.name] = (wanted, watcher, scope)
+            async with trio.open_nursery() as nursery:
+                first = await nursery.start(watcher.watch, changed, self._tell)
+                self._on_targets(wanted.name, first)
+                task_status.started()
+
+    def _tell(self, status: SourceStatus) -> None:
+        """One line for news of a source."""
+        for problem in status.problems[:_PROBLEMS_LOGGED]:
+            self._log.warning("target source", list=status.list_name, problem=problem)
+        if not status.problems:
+            notes = {"note": "; ".join(status.notes)} if status.notes else {}
+            self._log.info(
+                "target source is good",
+                list=status.list_name,
+                source=status.source,
+                targets=status.targets,
+                **notes,
+            )
+
+    def _report(self) -> None:
+        """Carry every source's state over to metrics and page."""
+        for _, watcher, _ in self._watched.values():
+            for status in watcher.statuses:
+                if status.good_at is not None or status.kind == "static":
+                    age = trio.current_time() - (status.good_at or trio.current_time())
+                    self._store.agent.discovered(
+                        status.list_name,
+                        status.source,
+                        targets=status.targets,
+                        at=time.time() - age,
+                    )
+                if not status.up or status.problems:
+                    self._store.agent.discovery_failed(
+                        status.list_name, status.source, "; ".join(status.problems[:3])
+                    )
