@@ -93,6 +93,20 @@ class Values:
             raise Unsafe("a header's value would hold a line end or control character")
         return value
 
+    def fill_argument(self, text: str) -> str:
+        """A program's argument filled in.
+
+        Raises:
+            Missing: it names a value that is not there.
+            Unsafe: a captured value would be read as an option, or ends the argument.
+        """
+        value = self.fill(text)
+        if "\0" in value:
+            raise Unsafe("an argument would hold a NUL character")
+        if value.startswith("-") and not text.startswith("-"):
+            raise Unsafe("a value would turn an argument into an option")
+        return value
+
     def fill_json(self, document: Any) -> Any:
         """A JSON document with every string leaf filled in.
 

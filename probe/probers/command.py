@@ -1,0 +1,192 @@
+"""Runs a real program once, bounded in time, output and what it leaves behind.
+
+An argument list and no shell; an environment of its own; a working folder that is thrown away.
+The program gets a session of its own, so that at the deadline it is killed together with its
+children. A child that leaves the session on purpose (a daemon) is not followed: that needs a
+control group, which is the service manager's to give.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LAST_WORDS = 0.25
+"""Seconds to read what is still in the pipes once the program and its children are gone."""
+_DEATH = 1.0
+"""Seconds that a killed program may take to be gone; one stuck in the kernel is left behind."""
+_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a program did.
+
+    Attributes:
+        code: exit code; negative for the signal that ended it.
+        stdout: its first bytes, up to the cap.
+        stderr: likewise.
+        cut: it wrote more than the cap.
+    """
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """A program that did not come to its own end; what it wrote until then."""
+
+    failure: Failure
+    seconds: float
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+async def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: bytes | None = None,
+    cap: int,
+    deadline: float,
+) -> Ran | NotDone:
+    """Run a program to its end or to the deadline. Never raises for what the program does.
+
+    Args:
+        arguments: program and arguments; the program is looked up in the environment's PATH.
+        environment: the whole of it, but for PATH, HOME and TMPDIR when absent.
+        stdin: what it may read; None for nothing.
+        cap: bytes kept of stdout and stderr, each.
+        deadline: trio time.
+    """
+    start = trio.current_time()
+    folder = await trio.to_thread.run_sync(_make_folder)
+    if isinstance(folder, Failure):
+        return NotDone(folder, trio.current_time() - start)
+    try:
+        defaults = {"PATH": _PATH, "HOME": folder, "TMPDIR": folder}
+        try:
+            process = await trio.lowlevel.open_process(
+                list(arguments),
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env={**defaults, **environment},
+                start_new_session=True,
+            )
+        except OSError as error:
+            return NotDone(_not_started(arguments[0], error), trio.current_time() - start)
+        return await _Attended(process, cap).attend(stdin, start, deadline)
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(_remove, folder)
+
+
+class _Attended:
+    """A running program with its pipes read, so that it never blocks on them."""
+
+    def __init__(self, process: trio.Process, cap: int) -> None:
+        self._process = process
+        self._cap = cap
+        self._out = bytearray()
+        self._err = bytearray()
+        self._cut = False
+
+    async def attend(self, stdin: bytes | None, start: float, deadline: float) -> Ran | NotDone:
+        process = self._process
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._drain, process.stdout, self._out)
+                nursery.start_soon(self._drain, process.stderr, self._err)
+                if stdin is not None:
+                    nursery.start_soon(self._feed, stdin)
+                with trio.CancelScope(deadline=deadline) as waiting:
+                    await process.wait()
+                seconds = trio.current_time() - start
+                _kill_group(process)
+                nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORDS
+        finally:
+            await self._bury()
+        if waiting.cancelled_caught or process.returncode is None:
+            detail = f"no end in {seconds:.1f} s; killed with its children"
+            failure = Failure(Phase.WAIT, Reason.TIMEOUT, detail)
+            return NotDone(failure, seconds, bytes(self._out), bytes(self._err))
+        return Ran(process.returncode, bytes(self._out), bytes(self._err), seconds, self._cut)
+
+    async def _bury(self) -> None:
+        """Leave no process behind, whatever happened."""
+        _kill_group(self._process)
+        with trio.move_on_after(_DEATH, shield=True):
+            await self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                await trio.aclose_forcefully(pipe)
+
+    async def _drain(self, pipe: trio.abc.ReceiveStream | None, into: bytearray) -> None:
+        if pipe is None:
+            return
+        while data := await pipe.receive_some(65536):
+            room = self._cap - len(into)
+            into += data[: max(room, 0)]
+            self._cut = self._cut or len(data) > room
+
+    async def _feed(self, data: bytes) -> None:
+        pipe = self._process.stdin
+        if pipe is None:
+            return
+        try:
+            await pipe.send_all(data)
+            await pipe.aclose()
+        except trio.BrokenResourceError:
+            return  # it does not want to read: that is its right
+
+
+def _kill_group(process: trio.Process) -> None:
+    """Kill the program's session, as far as it has not left it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # Gone already; or only members of another user are left, whom we may not touch.
+        return
+
+
+def _not_started(program: str, error: OSError) -> Failure:
+    code = errno.errorcode.get(error.errno or 0, str(error.errno))
+    if error.errno in _LOCAL:
+        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, f"{program}: {code}")
+    return Failure(Phase.CONNECT, Reason.COMMAND_UNAVAILABLE, f"{program}: {code}")
+
+
+def _make_folder() -> str | Failure:
+    try:
+        return tempfile.mkdtemp(prefix="probe-")
+    except OSError as error:
+        code = errno.errorcode.get(error.errno or 0, str(error.errno))
+        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, f"no working folder: {code}")
+
+
+def _remove(folder: str) -> None:
+    """Remove the working folder, also what the program made unwritable."""
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            path = Path(parent, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""Commands as steps: real programs, their children, their output, their secrets."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from probe.model.failure import Phase, Reason
+from probe.model.flow import ApiCheck, Command, CommandStep
+from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
+
+from .conftest import Bench
+from .servers import at
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code.replace("{", "{{").replace("}", "}}"))
+
+
+async def run(bench: Bench, command: Command, *, timeout: float = 10.0) -> FlowResult:
+    step = CommandStep("tool", "backend", command, timeout=timeout)
+    check = ApiCheck("cli", (step,), vars={"who": "me"})
+    return await bench.run(check, at(1))
+
+
+CASES = [
+    (Command(python("print('hi')"), contains=("hi",)), None),
+    (Command(python("raise SystemExit(3)")), Reason.EXIT_CODE),
+    (Command(python("raise SystemExit(3)"), exit_codes=(3,)), None),
+    (Command(python("import os; os.abort()")), Reason.EXIT_CODE),
+    (Command(python("print('hi')"), contains=("{who}",)), Reason.OUTPUT),
+    (Command(python("print('hi 42')"), matches=(r"\d+",)), None),
+    (Command(python("print('hi')"), matches=(r"\d+",)), Reason.REGEX),
+    (Command(python("print('{\"a\": [1]}')"), json=("length(a) == 1",)), None),
+    (Command(python("print('{\"a\": [1]}')"), json=("length(a) > 1",)), Reason.JSON),
+    (Command(python("print('nope')"), json=("a",)), Reason.JSON),
+    (Command(("no-such-program-here",)), Reason.COMMAND_UNAVAILABLE),
+    (Command(("/etc/passwd",)), Reason.COMMAND_UNAVAILABLE),
+    (Command(python("print('x' * 10_000_000)"), output_cap=100, json=("a",)), Reason.JSON),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "reason"), CASES)
+async def test_what_a_program_does_has_a_reason(
+    bench: Bench, command: Command, reason: Reason | None
+) -> None:
+    result = await run(bench, command)
+    match result.outcome:
+        case Passed():
+            assert reason is None
+        case Failed(failure) | Inconclusive(failure):
+            assert failure.reason is reason
+    assert isinstance(result.outcome, Inconclusive) == (reason is Reason.COMMAND_UNAVAILABLE)
+
+
+async def test_a_program_and_its_children_are_killed_at_the_deadline(
+    bench: Bench, tmp_path: Path
+) -> None:
+    note = tmp_path / "child"
+    code = (
+        "import subprocess, time; child = subprocess.Popen(['sleep', '60']);"
+        f"open({str(note)!r}, 'w').write(str(child.pid)); time.sleep(60)"
+    )
+    result = await run(bench, Command(python(code)), timeout=1.0)
+    assert isinstance(result.outcome, Failed)
+    failure = result.outcome.failure
+    assert (failure.phase, failure.reason) == (Phase.WAIT, Reason.TIMEOUT)
+    assert result.seconds < 5
+    await _gone(_pid(note))
+
+
+async def test_children_that_outlive_the_program_are_killed_too(
+    bench: Bench, tmp_path: Path
+) -> None:
+    note = tmp_path / "child"
+    code = (
+        "import subprocess; child = subprocess.Popen(['sleep', '60']);"
+        f"open({str(note)!r}, 'w').write(str(child.pid)); print('done')"
+    )
+    result = await run(bench, Command(python(code), contains=("done",)))
+    assert result.outcome == Passed(), "an open pipe in a child's hands must not be waited for"
+    await _gone(_pid(note))
+
+
+async def _gone(pid: int) -> None:
+    """Until init has reaped it, a killed orphan is a zombie."""
+    with trio.fail_after(5):
+        while _state(pid) not in {"", "Z"}:
+            await trio.sleep(0.01)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _pid(note: Path) -> int:
+    return int(note.read_text())
+
+
+def _left_behind(note: Path) -> bool:
+    return Path(note.read_text()).exists()
+
+
+async def test_the_working_folder_is_its_own_and_thrown_away(bench: Bench, tmp_path: Path) -> None:
+    note = tmp_path / "where"
+    code = (
+        "import os, pathlib; here = os.getcwd(); os.makedirs('a/b'); os.chmod('a', 0);"
+        f"pathlib.Path({str(note)!r}).write_text(here); assert os.environ['HOME'] == here;"
+        "assert 'PROBE_TEST_MARK' not in os.environ"
+    )
+    os.environ["PROBE_TEST_MARK"] = "1"
+    try:
+        result = await run(bench, Command(python(code)))
+    finally:
+        del os.environ["PROBE_TEST_MARK"]
+    assert result.outcome == Passed()
+    assert not _left_behind(note)
+
+
+async def test_a_shell_is_not_involved(bench: Bench) -> None:
+    result = await run(bench, Command(("echo", "$HOME; false"), contains=("$HOME; false",)))
+    assert result.outcome == Passed()
+
+
+async def test_secrets_go_by_environment_or_stdin_and_are_redacted(bench: Bench) -> None:
+    token = bench.secret("CLI_TOKEN", "tok-5ecret-value")
+    pin = bench.secret("PIN", "p1n-5ecret-value")
+    code = (
+        "import os, sys, base64; t = os.environ['TOKEN']; print(t, base64.b64encode(t.encode()));"
+        "sys.stderr.write(sys.stdin.read()); raise SystemExit(1)"
+    )
+    result = await run(bench, Command(python(code), {"TOKEN": token}, stdin=pin))
+    assert isinstance(result.outcome, Failed)
+    evidence = result.steps[0].evidence
+    assert evidence.status == 1
+    assert "***" in evidence.body
+    assert 'TOKEN="$CLI_TOKEN"' in evidence.command
+    for secret in ("tok-5ecret-value", "p1n-5ecret-value", "dG9rLTVlY3JldC12YWx1Z"):
+        assert secret not in repr(result)
+
+
+async def test_a_missing_secret_is_ours(bench: Bench) -> None:
+    ref = bench.secret("X", "y")
+    del bench.secrets["X"]
+    result = await run(bench, Command(("true",), {"X": ref}))
+    assert isinstance(result.outcome, Inconclusive)
+    assert result.outcome.failure.reason is Reason.SECRET_MISSING
+
+
+async def test_a_program_that_does_not_read_its_stdin_is_fine(bench: Bench) -> None:
+    result = await run(bench, Command(("true",), stdin="x" * 1_000_000))
+    assert result.outcome == Passed()
+
+
+async def test_a_missing_value_skips_and_an_option_from_a_value_is_unsafe(bench: Bench) -> None:
+    steps = (
+        CommandStep("skipped", "x", Command(("echo", "{nothing}"))),
+        CommandStep("unsafe", "x", Command(("echo", "{flag}"))),
+    )
+    result = await bench.run(ApiCheck("cli", steps, vars={"flag": "--evil"}), at(1))
+    assert result.steps[0].outcome == Skipped("nothing")
+    outcome = result.steps[1].outcome
+    assert isinstance(outcome, Inconclusive)
+    assert outcome.failure.reason is Reason.UNSAFE_VALUE
