@@ -15,8 +15,9 @@ from dataclasses import replace
 
 import trio
 
-from probe.edges.message import Reply, Truncated, UnaskableName, Unrelated, Unusable, build, read
+from probe.edges.message import Reply, Truncated, Unrelated, Unusable, build, read
 from probe.edges.question import Answer, NoAnswer, Outcome, Question, server_label
+from probe.edges.wire import UnaskableName
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import NameServer
 

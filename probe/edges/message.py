@@ -1,40 +1,34 @@
-"""DNS messages as far as finding addresses needs them: build a question, read an answer. Pure.
-
-The question is put together by hand: it is thirty fixed bytes around a name. Reading is left to
-dnspython, whose parser knows compression loops, lying lengths and the other traps of RFC 1035.
-"""
+"""What a server's message means for a question: addresses, none, or no use at all. Pure."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
+from socket import AF_INET, inet_ntop
 
-import dns.edns
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
-
+from probe.edges import wire
 from probe.edges.question import Answer, Question, Subnet
+from probe.edges.wire import Damaged, Message, Record
 from probe.model.failure import Reason
 
-UDP_PAYLOAD = 1232
-"""Bytes we accept over UDP: fits every path without fragments (DNS Flag Day 2020)."""
+_RCODES = {
+    1: "FORMERR",
+    2: "SERVFAIL",
+    4: "NOTIMP",
+    5: "REFUSED",
+    9: "NOTAUTH",
+    16: "BADVERS",
+}
+_NOERROR, _FORMERR, _NXDOMAIN, _NOTIMP, _REFUSED, _NOTAUTH, _BADVERS = 0, 1, 3, 4, 5, 9, 16
 
-_RR_TYPE = {4: 1, 6: 28}  # A (RFC 1035), AAAA (RFC 3596)
-_RECURSION_DESIRED = 0x0100
-_ECS = 8  # option code (RFC 7871)
+_LONGEST_CHAIN = 16
+_TTL_WITHOUT_SOA = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Unrelated:
     """Not an answer to our question: a late, stray or forged packet; go on listening."""
-
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +52,6 @@ class Unusable:
 Reply = Answer | Truncated | Unusable | Unrelated
 
 
-class UnaskableName(Exception):
-    """A text that cannot be a name in DNS; the message says why."""
-
-
 def build(question: Question, message_id: int, *, edns: bool = True) -> bytes:
     """The question in wire form.
 
@@ -71,126 +61,144 @@ def build(question: Question, message_id: int, *, edns: bool = True) -> bytes:
         edns: whether to send an OPT record (RFC 6891).
 
     Raises:
-        UnaskableName: the name has empty or overlong labels, or is no ASCII.
+        UnaskableName: no server could be asked for such a name.
     """
-    header = struct.pack("!6H", message_id, _RECURSION_DESIRED, 1, 0, 0, 1 if edns else 0)
-    body = _wire_name(question.name) + struct.pack("!HH", _RR_TYPE[question.family], 1)
-    if not edns:
-        return header + body
-    options = b"" if question.subnet is None else _subnet_option(question.subnet)
-    return header + body + struct.pack("!BHHIH", 0, 41, UDP_PAYLOAD, 0, len(options)) + options
+    options = b"" if question.subnet is None else _option(question.subnet)
+    return wire.build(question.name, _kind(question), message_id, options if edns else None)
 
 
-def _wire_name(name: str) -> bytes:
-    if name == ".":
-        return b"\0"
-    try:
-        labels = [label.encode("ascii") for label in name.rstrip(".").split(".")]
-    except UnicodeEncodeError:
-        raise UnaskableName(f"{name!r} is not in A-label form (RFC 5890)") from None
-    if any(not 1 <= len(label) <= 63 for label in labels):
-        raise UnaskableName(f"{name!r} has a label that is empty or longer than 63 (RFC 1035)")
-    wire = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-    if len(wire) > 255:
-        raise UnaskableName(f"{name!r} is longer than 253 (RFC 1035)")
-    return wire
-
-
-def _subnet_option(subnet: Subnet) -> bytes:
-    """RFC 7871 section 6: only the bytes that hold significant bits are sent."""
-    address = subnet.network.to_bytes(subnet.bits // 8, "big")[: (subnet.length + 7) // 8]
-    family = 1 if subnet.version == 4 else 2
-    return struct.pack("!HHHBB", _ECS, 4 + len(address), family, subnet.length, 0) + address
-
-
-def read(wire: bytes, question: Question, message_id: int, server: str) -> Reply:
+def read(data: bytes, question: Question, message_id: int, server: str) -> Reply:
     """What the bytes of a server say about a question.
 
     Args:
-        wire: a whole message.
+        data: a whole message.
         question: what was asked.
         message_id: the number that was sent with it.
         server: for evidence.
     """
-    if len(wire) < 12 or int.from_bytes(wire[:2], "big") != message_id or not wire[2] & 0x80:
-        return Unrelated("another message id, or no response")
-    if wire[2] & 0x02:
+    if not wire.is_response_to(data, message_id):
+        return Unrelated()
+    if wire.is_truncated(data):
         return Truncated()
     try:
-        message = dns.message.from_wire(wire, ignore_trailing=True)
-        if not isinstance(message, dns.message.QueryMessage):
-            return Unrelated("no answer to a query")
-        return _judge(message, question, server)
-    except (dns.exception.DNSException, ValueError, struct.error) as error:
-        return Unusable(Reason.MALFORMED, f"{server}: {type(error).__name__}")
+        return _judge(wire.parse(data), question, server)
+    except Damaged as damage:
+        return Unusable(Reason.MALFORMED, f"{server} sent a damaged message: {damage}")
 
 
-def _judge(message: dns.message.QueryMessage, question: Question, server: str) -> Reply:
-    rcode = message.rcode()
-    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return _error_code(rcode, server)
-    asked = message.question[0] if message.question else None
-    name = dns.name.from_text(question.name)
-    if asked is None or asked.name != name or asked.rdtype != _RR_TYPE[question.family]:
-        return Unrelated("another question")
-    return _answer(message, question, server)
-
-
-def _error_code(rcode: dns.rcode.Rcode, server: str) -> Unusable:
-    detail = f"{server} says {dns.rcode.to_text(rcode)}"
-    match rcode:
-        case dns.rcode.REFUSED | dns.rcode.NOTAUTH:
-            return Unusable(Reason.REFUSED, detail)
-        case dns.rcode.FORMERR | dns.rcode.NOTIMP | dns.rcode.BADVERS:
-            return Unusable(Reason.SERVFAIL, detail, without_edns=True)
-        case _:
-            return Unusable(Reason.SERVFAIL, detail)
-
-
-def _answer(message: dns.message.QueryMessage, question: Question, server: str) -> Reply:
-    nxdomain = message.rcode() == dns.rcode.NXDOMAIN
-    chain = message.resolve_chaining()
-    records = () if chain.answer is None else tuple(record.address for record in chain.answer)
+def _judge(message: Message, question: Question, server: str) -> Reply:
+    name = question.name.removesuffix(".")
+    asked = (name, _kind(question), wire.INTERNET)
+    if message.rcode not in (_NOERROR, _NXDOMAIN):
+        # A server that cannot read a question need not repeat it.
+        return _error(message.rcode, server)
+    if list(message.questions) != [asked]:
+        return Unrelated()
+    nxdomain = message.rcode == _NXDOMAIN
+    cnames, final, ttls = _follow(message, name)
+    records = [record for record in _answers(message, _kind(question)) if record.name == final]
+    if records and nxdomain:
+        raise Damaged("addresses for a name that it says does not exist")
     if not records and not nxdomain and _is_referral(message):
         detail = f"{server} refers to other servers: it neither knows the name nor asks for us"
         return Unusable(Reason.REFUSED, detail)
-    canonical = IPv4Address if question.family == 4 else IPv6Address
-    cnames = tuple(
-        record.target.to_text(omit_final_dot=True).lower()
-        for rrset in chain.cnames
-        for record in rrset[:1]
-    )
-    negative = _has_soa(message)
+    soa = None if records else _negative_ttl(message, final)
+    ttls += [_ttl(record) for record in records] or [_TTL_WITHOUT_SOA if soa is None else soa]
+    left_open = cnames and not records and soa is None and not nxdomain
     return Answer(
-        addresses=tuple(dict.fromkeys(str(canonical(ip)) for ip in records)),
+        addresses=tuple(dict.fromkeys(_address(message, record) for record in records)),
         nxdomain=nxdomain,
         cnames=cnames,
-        ttl=float(chain.minimum_ttl),
+        ttl=min(ttls),
         scope=_scope(message, question),
         server=server,
-        partial=cnames[-1] if cnames and not records and not negative and not nxdomain else None,
+        partial=final if left_open else None,
     )
 
 
-def _has_soa(message: dns.message.Message) -> bool:
-    return any(rrset.rdtype == dns.rdatatype.SOA for rrset in message.authority)
+def _error(rcode: int, server: str) -> Unusable:
+    detail = f"{server} says {_RCODES.get(rcode, f'rcode {rcode}')}"
+    if rcode in (_REFUSED, _NOTAUTH):
+        return Unusable(Reason.REFUSED, detail)
+    dislikes_edns = rcode in (_FORMERR, _NOTIMP, _BADVERS)
+    return Unusable(Reason.SERVFAIL, detail, without_edns=dislikes_edns)
 
 
-def _is_referral(message: dns.message.Message) -> bool:
+def _follow(message: Message, name: str) -> tuple[tuple[str, ...], str, list[float]]:
+    """The chain of canonical names in a message, where it ends, and its TTLs."""
+    aliases = {record.name: record for record in reversed(_answers(message, wire.CNAME))}
+    cnames: list[str] = []
+    ttls: list[float] = []
+    while (record := aliases.get(name)) is not None:
+        if len(cnames) >= _LONGEST_CHAIN:
+            raise Damaged(f"more than {_LONGEST_CHAIN} CNAMEs, or a circle of them")
+        name = message.name_in(record)
+        cnames.append(name)
+        ttls.append(_ttl(record))
+    return tuple(cnames), name, ttls
+
+
+def _answers(message: Message, kind: int) -> list[Record]:
+    return [
+        record
+        for record in message.answer
+        if record.kind == kind and record.rdclass == wire.INTERNET
+    ]
+
+
+def _address(message: Message, record: Record) -> str:
+    data = message.data(record)
+    if len(data) != (4 if record.kind == wire.A else 16):
+        raise Damaged("an address of wrong length")
+    return inet_ntop(AF_INET, data) if record.kind == wire.A else str(IPv6Address(data))
+
+
+def _ttl(record: Record) -> float:
+    """RFC 2181 section 8: a TTL with the highest bit set counts as zero."""
+    return float(record.ttl) if record.ttl < 1 << 31 else 0.0
+
+
+def _negative_ttl(message: Message, name: str) -> float | None:
+    """RFC 2308 section 5: the lesser of the SOA record's TTL and its last field."""
+    for record in message.authority:
+        owner = record.name
+        if record.kind == wire.SOA and (not owner or f".{name}".endswith(f".{owner}")):
+            return min(_ttl(record), float(message.minimum_of(record)))
+    return None
+
+
+def _is_referral(message: Message) -> bool:
     """RFC 2308 section 2.2: NS records and no SOA, from a server that is not responsible."""
-    if message.flags & dns.flags.AA or message.answer or _has_soa(message):
-        return False
-    return any(rrset.rdtype == dns.rdatatype.NS for rrset in message.authority)
+    kinds = {record.kind for record in message.authority}
+    return (
+        not message.authoritative
+        and not message.answer
+        and wire.NS in kinds
+        and wire.SOA not in kinds
+    )
 
 
-def _scope(message: dns.message.QueryMessage, question: Question) -> int | None:
+def _kind(question: Question) -> int:
+    return wire.A if question.family == 4 else wire.AAAA
+
+
+def _option(subnet: Subnet) -> bytes:
+    """RFC 7871 section 6: only the bytes that hold significant bits are sent."""
+    data = _option_data(subnet)
+    return struct.pack("!HH", wire.CLIENT_SUBNET, len(data)) + data
+
+
+def _option_data(subnet: Subnet) -> bytes:
+    address = subnet.network.to_bytes(subnet.bits // 8, "big")[: (subnet.length + 7) // 8]
+    return struct.pack("!HBB", 1 if subnet.version == 4 else 2, subnet.length, 0) + address
+
+
+def _scope(message: Message, question: Question) -> int | None:
     """The scope that came back for our subnet; another subnet's option counts as none."""
     if question.subnet is None:
         return None
-    for option in message.options:
-        if isinstance(option, dns.edns.ECSOption):
-            sent = _subnet_option(question.subnet)[4:]
-            came = option.to_wire() or b""
-            if came[:3] == sent[:3] and came[4:] == sent[4:]:  # byte 3 is the scope
-                return option.scopelen
+    sent = _option_data(question.subnet)
+    for code, data in message.options:
+        if code == wire.CLIENT_SUBNET and data[:3] == sent[:3] and data[4:] == sent[4:]:
+            return data[3]
     return None
