@@ -21,7 +21,8 @@ ChainMaker = Callable[[Pki, str], Credential]
 
 LONG_PATH = 11
 ABSURD_LENGTH = 400
-PROVIDER_NAMES = ("*.cdn-a.example", "*.cdn-b.example")
+PROVIDER_NAMES = ("*.edges.example",)
+"""Names of the CDNs themselves, on the certificate for clients without SNI."""
 
 
 def _with_shape(pki: Pki, name: str, shape: LeafShape) -> Credential:
@@ -221,20 +222,18 @@ def ocsp_revoked(pki: Pki, name: str) -> Credential:
 
 
 def ocsp_mismatch(pki: Pki, name: str) -> Credential:
-    """Chain OK, good staple of another certificate."""
-    other = pki.kept_leaf("ecdsa", "somebody-else.example")
-    return _stapled(pki, name, ocsp.answer(other, pki.issuer, pki.now))
+    """Chain OK, good staple of another certificate: the same number, from another issuer.
+
+    A staple with another number never leaves the lab: OpenSSL 4 drops it on the server.
+    """
+    leaf = pki.kept_leaf("ecdsa", name)
+    return _stapled(pki, name, ocsp.answer(leaf, pki.other_issuer, pki.now))
 
 
 def ocsp_forged(pki: Pki, name: str) -> Credential:
     """Chain OK, good staple with a broken signature."""
     leaf = pki.kept_leaf("ecdsa", name)
     return _stapled(pki, name, ocsp.forged(ocsp.answer(leaf, pki.issuer, pki.now)))
-
-
-def ocsp_garbage(pki: Pki, name: str) -> Credential:
-    """Chain OK, staple that is no OCSP answer."""
-    return _stapled(pki, name, b"not an answer")
 
 
 def ocsp_try_later(pki: Pki, name: str) -> Credential:

@@ -12,7 +12,16 @@ import trio
 from OpenSSL import SSL
 
 from probe.lab.board import Board, Situation
-from probe.lab.faults.kinds import Chain, Greeting, Listening, Negotiation, Talk, Wire
+from probe.lab.faults.kinds import (
+    Chain,
+    Greeting,
+    Listening,
+    Negotiation,
+    Preamble,
+    Talk,
+    Tunnel,
+    Wire,
+)
 from probe.lab.faults.wire import alert
 from probe.lab.hello import NotAHello, read_hello
 from probe.lab.places import Place
@@ -107,6 +116,9 @@ class EdgeServer:
         if greeting is not None:
             await greeting.act(Talk(stream))
             return
+        preamble = self.board.strike(Preamble, self._situation(""))
+        if preamble is not None and not await preamble.act(Talk(stream)):
+            return
         try:
             hello = await read_hello(stream)
         except NotAHello:
@@ -122,7 +134,11 @@ class EdgeServer:
         context = self._context(here)
         tls = await TlsStream.accept(stream, context, hello.raw)
         self.handshakes += 1
-        await self.serve(tls, self.place.name)
+        tunnel = self.board.strike(Tunnel, here)
+        if tunnel is not None:
+            await tunnel.act(tls)
+        else:
+            await self.serve(tls, self.place.name)
         await tls.aclose()
 
     def _context(self, here: Situation) -> SSL.Context:

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from probe.lab.board import Rule, Situation, Where
-from probe.lab.faults.kinds import Chain, Greeting, Listening, Negotiation, Wire
+from probe.lab.faults.kinds import Chain, Greeting, Listening, Negotiation, Preamble, Wire
 from probe.lab.places import API, REGIONS, Place
 from probe.lab.platform import Hosts
 
-_BREAKS_TLS = (Chain, Greeting, Listening, Negotiation, Wire)
+_BREAKS_TLS = (Chain, Greeting, Listening, Negotiation, Preamble, Wire)
 
 
 def store_names(count: int) -> tuple[str, ...]:

@@ -59,6 +59,11 @@ def make_context(credentials: Sequence[Credential], settings: TlsSettings) -> SS
     context.set_options(SSL.OP_NO_TICKET)
     for credential in credentials:
         _load(context, credential)
+    extras = [extra for credential in credentials for extra in credential.chain[1:]]
+    if len(credentials) > 1:
+        extras = list(dict.fromkeys(extras))  # twins share their issuer
+    for extra in extras:
+        context.add_extra_chain_cert(extra)
     if settings.alpn:
         context.set_alpn_select_callback(_chooser(settings.alpn))
     if settings.asks_certificate:
@@ -77,8 +82,6 @@ def _load(context: SSL.Context, credential: Credential) -> None:
             context.use_privatekey_file(str(path), crypto.FILETYPE_ASN1)
     else:
         context.use_privatekey(credential.key)
-    for extra in credential.chain[1:]:
-        context.add_extra_chain_cert(extra)
     if credential.ocsp is not None:
         staple = credential.ocsp
         context.set_ocsp_server_callback(lambda *_: staple)

@@ -9,7 +9,9 @@ import functools
 import gzip
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 import trio
 
@@ -22,6 +24,7 @@ from probe.lab.http import (
     json_response,
     platform_error,
 )
+from probe.lab.terminator import TlsStream
 
 OTHER_ORIGIN = "https://elsewhere.example/"
 BOMB_BYTES = 16 * 1024 * 1024
@@ -66,6 +69,24 @@ async def hang_in_body(exchange: Exchange) -> Reply:
     await _raw(exchange, b"Content-Length: 1000\r\n\r\n{")
     await _linger(exchange)
     return Ending.FINISHED
+
+
+async def clock_off(exchange: Exchange) -> Reply:
+    """The right answer, dated a day ago."""
+    exchange.notes.append(("Date", formatdate(time.time() - 86400, usegmt=True)))
+    return Ending.PROCEED
+
+
+# ---------------------------------------------------------------- after the handshake
+
+
+async def close_tunnel(_tls: TlsStream) -> None:
+    """An orderly end before any request."""
+
+
+async def deaf_tunnel(_tls: TlsStream) -> None:
+    """Never reads: what the client sends fills the buffers between, and then it waits."""
+    await trio.sleep_forever()
 
 
 # ---------------------------------------------------------------- connections that end
@@ -128,6 +149,11 @@ async def endless_chunks(exchange: Exchange) -> Reply:
 async def huge_body(_exchange: Exchange) -> Reply:
     """Four megabytes where a few hundred bytes are due."""
     return Response(200, b"[" + b"0," * (2 * 1024 * 1024) + b"0]", _JSON)
+
+
+async def large_body(_exchange: Exchange) -> Reply:
+    """Thirty kilobytes where a few hundred bytes are due."""
+    return json_response({"name": "x" * 30_000})
 
 
 async def gzip_bomb(_exchange: Exchange) -> Reply:

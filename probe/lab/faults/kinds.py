@@ -12,7 +12,8 @@ from probe.lab.chains import ChainMaker
 from probe.lab.hello import ClientHello
 from probe.lab.http import Exchange, Reply
 from probe.lab.question import Answer, Question
-from probe.lab.terminator import TlsSettings
+from probe.lab.terminator import TlsSettings, TlsStream
+from probe.model.tls import Starttls
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,19 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
+class Preamble:
+    """Speaks another protocol first, as servers with STARTTLS do.
+
+    Attributes:
+        act: says whether TLS follows; otherwise the connection is finished.
+        protocol: what the client must speak to understand it.
+    """
+
+    act: Callable[[Talk], Awaitable[bool]]
+    protocol: Starttls
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """Takes the connection over once the ClientHello is read."""
 
@@ -64,6 +78,13 @@ class Negotiation:
 
 
 @dataclass(frozen=True, slots=True)
+class Tunnel:
+    """Takes the connection over after a good handshake, before a request is read."""
+
+    act: Callable[[TlsStream], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """Answers a request in place of the layer it has reached.
 
@@ -83,4 +104,4 @@ class Dns:
     act: Callable[[Question], Awaitable[Answer]]
 
 
-Fault = Listening | Greeting | Wire | Chain | Negotiation | Http | Dns
+Fault = Listening | Greeting | Preamble | Wire | Chain | Negotiation | Tunnel | Http | Dns

@@ -13,6 +13,8 @@ import trio
 from probe.lab.question import Answer, Question
 from probe.lab.zone import reply_to
 
+LATE_SECONDS = 0.3
+
 
 def _with_code(question: Question, code: dns.rcode.Rcode) -> dns.message.Message:
     response = reply_to(question.message)
@@ -80,6 +82,6 @@ async def truncated(question: Question) -> Answer:
 
 
 async def slow(question: Question) -> Answer:
-    """The right answer, a second late."""
-    await trio.sleep(1.0)
+    """The right answer, late."""
+    await trio.sleep(LATE_SECONDS)
     return question.healthy()

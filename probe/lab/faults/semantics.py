@@ -29,7 +29,7 @@ async def fails_open(exchange: Exchange) -> Reply:
     return Ending.PROCEED
 
 
-async def login_without_token(_exchange: Exchange) -> Reply:
+async def tokenless(_exchange: Exchange) -> Reply:
     """Login: success, and no token in it."""
     return json_response({"authStatus": "Success"})
 

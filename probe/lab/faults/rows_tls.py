@@ -1,0 +1,75 @@
+"""Rows of the fault table: how an edge negotiates, and what it presents."""
+
+from __future__ import annotations
+
+from probe.lab import chains
+from probe.lab.faults.kinds import Chain, Negotiation
+from probe.lab.faults.row import Given, Row
+from probe.lab.terminator import TlsSettings
+from probe.model.failure import Phase, Reason
+
+
+def _chain(
+    make: chains.ChainMaker,
+    reason: Reason | None,
+    given: Given = Given.DEFAULT,
+    *,
+    warning: bool = False,
+) -> Row:
+    phase = None if reason is None else Phase.CERTIFICATE
+    return Row(make.__name__, Chain(make), phase, reason, given, warning)
+
+
+_OLD_TLS = Negotiation(TlsSettings(min_version="TLSv1", max_version="TLSv1", ciphers="ALL"))
+_NO_OVERLAP = Negotiation(TlsSettings(max_version="TLSv1.2", ciphers="AECDH-AES256-SHA"))
+_NO_ALPN = Negotiation(TlsSettings(alpn=()))
+_NO_RSA = Negotiation(TlsSettings(), ("ecdsa",))
+_NO_ECDSA = Negotiation(TlsSettings(), ("rsa",))
+
+NEGOTIATION: tuple[Row, ...] = (
+    Row("tls10_only", _OLD_TLS, Phase.TLS, Reason.ALERT_PROTOCOL_VERSION),
+    Row("no_shared_cipher", _NO_OVERLAP, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE),
+    Row("no_alpn", _NO_ALPN, None, None),
+    Row("no_alpn", _NO_ALPN, Phase.TLS, Reason.ALPN_MISMATCH, Given.ALPN),
+    Row("no_rsa_twin", _NO_RSA, None, None),
+    Row("no_rsa_twin", _NO_RSA, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, Given.RSA_CLIENT),
+    Row("no_ecdsa_twin", _NO_ECDSA, None, None),
+    Row("no_ecdsa_twin", _NO_ECDSA, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, Given.ECDSA_CLIENT),
+    Row("wrong_key", Chain(chains.wrong_key), Phase.TLS, Reason.BAD_SIGNATURE),
+    Row("absurd_chain", Chain(chains.absurd_chain), Phase.TLS, Reason.HANDSHAKE_TOO_LARGE),
+)
+
+CHAINS: tuple[Row, ...] = (
+    _chain(chains.expired, Reason.EXPIRED),
+    _chain(chains.expired_issuer, Reason.EXPIRED),
+    _chain(chains.not_yet_valid, Reason.NOT_YET_VALID),
+    _chain(chains.expires_soon, Reason.EXPIRES_SOON, warning=True),
+    _chain(chains.stale, None),
+    _chain(chains.stale, Reason.OLDER_THAN_EXPECTED, Given.NOT_BEFORE),
+    _chain(chains.stale, Reason.UNEXPECTED_FINGERPRINT, Given.FINGERPRINTS),
+    _chain(chains.wrong_name, Reason.NAME_MISMATCH),
+    _chain(chains.default_certificate, Reason.NAME_MISMATCH),
+    _chain(chains.default_certificate, Reason.DEFAULT_CERTIFICATE, Given.OWN_NAMES),
+    _chain(chains.self_signed, Reason.SELF_SIGNED),
+    _chain(chains.unknown_issuer, Reason.UNKNOWN_ISSUER),
+    _chain(chains.missing_intermediate, Reason.MISSING_INTERMEDIATE),
+    _chain(chains.wrong_order, Reason.WRONG_ORDER, warning=True),
+    _chain(chains.superfluous, Reason.SUPERFLUOUS, warning=True),
+    _chain(chains.long_chain, Reason.CHAIN_TOO_LONG),
+    _chain(chains.other_issuer, None),
+    _chain(chains.other_issuer, Reason.UNEXPECTED_ISSUER, Given.ISSUERS),
+    _chain(chains.outside_constraints, Reason.NAME_CONSTRAINTS),
+    _chain(chains.forged_leaf, Reason.CHAIN_INVALID),
+    _chain(chains.weak_key, Reason.WEAK_KEY),
+    _chain(chains.weak_signature, Reason.WEAK_SIGNATURE),
+    _chain(chains.wrong_key_usage, Reason.WRONG_KEY_USAGE),
+    _chain(chains.client_certificate, Reason.NOT_SERVER_CERTIFICATE),
+    _chain(chains.unparsable, Reason.UNPARSABLE),
+    _chain(chains.ocsp_good, None),
+    _chain(chains.ocsp_missing, Reason.OCSP_MISSING),
+    _chain(chains.ocsp_expired, Reason.OCSP_EXPIRED, Given.OCSP),
+    _chain(chains.ocsp_revoked, Reason.OCSP_REVOKED),
+    _chain(chains.ocsp_mismatch, Reason.OCSP_MISMATCH, Given.OCSP),
+    _chain(chains.ocsp_forged, Reason.OCSP_INVALID, Given.OCSP),
+    _chain(chains.ocsp_try_later, Reason.OCSP_INVALID, Given.OCSP),
+)
