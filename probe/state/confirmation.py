@@ -101,11 +101,10 @@ def advance(
     again, beside = _further(history, after, policy, now)
     if beside:
         after = replace(after, quick_until=now + again[-1])
-    if transition is None and not again:
+    neighbours = _neighbours(after, transition)
+    if transition is None and not again and neighbours is Neighbours.NONE:
         return after, _NO_DECISION
-    return after, Decision(
-        transition, again, beside, _urgency(after, beside), _neighbours(after, transition)
-    )
+    return after, Decision(transition, again, beside, _urgency(after, beside), neighbours)
 
 
 def _passed(history: History, attempt: Attempt[K], policy: Confirmation) -> History:
@@ -265,6 +264,8 @@ def _further(
 def _urgency(after: History, beside: bool) -> Urgency:
     if beside or after.status is EdgeStatus.FAILING:
         return Urgency.CONFIRM
+    if after.status is EdgeStatus.FLAPPING:
+        return Urgency.NAMED
     return Urgency.SUSPECT if after.status is EdgeStatus.SUSPECT else Urgency.WATCH
 
 

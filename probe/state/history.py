@@ -89,9 +89,10 @@ class History:
 class Urgency(IntEnum):
     """How much a further attempt matters when the budget is short."""
 
-    WATCH = 0  # most likely a single lost handshake, or a state already named
-    SUSPECT = 1  # failed more than once
-    CONFIRM = 2  # decides between a lost handshake and a failing edge
+    NAMED = 0  # flapping already: when will it end?
+    WATCH = 1  # most likely a single lost handshake
+    SUSPECT = 2  # failed more than once
+    CONFIRM = 3  # decides between a lost handshake and a failing edge
 
 
 class Neighbours(IntEnum):

@@ -28,7 +28,12 @@ _LEAST_RATE = 2.0
 _LEAST_BURST = 40.0
 """Tokens that even the smallest check's full bucket holds: enough to name two edges."""
 
-_LEAVES = {Urgency.CONFIRM: 0.0, Urgency.SUSPECT: 0.25, Urgency.WATCH: 0.5}
+_LEAVES = {
+    Urgency.CONFIRM: 0.0,
+    Urgency.SUSPECT: 0.25,
+    Urgency.WATCH: 0.5,
+    Urgency.NAMED: 0.75,
+}
 """Share of the bucket that an urgency leaves to higher ones."""
 
 
@@ -161,7 +166,7 @@ class Confirmer:
             case Neighbours.ONE:
                 others, urgency = self.neighbours(key)[:1], Urgency.CONFIRM
             case Neighbours.ALL:
-                others, urgency = self.neighbours(key), Urgency.WATCH
+                others, urgency = self.neighbours(key), Urgency.SUSPECT
             case _ as never:
                 assert_never(never)
         granted = self._grant(len(others), urgency, now)
