@@ -328,6 +328,8 @@ class ApiCheck:
         evidence_headers: response headers to keep as evidence.
         instance_headers: response headers that tell one server-side part from another.
         layers: names in order, outermost first.
+        router_codes: values of ``code`` in error bodies, or of an evidence header, by which a
+            router says that it did not reach what is behind it.
         login_interval: seconds between logins of their own clock.
         max_body: cap on a response's body, decoded, in bytes.
         trust: as for TLS checks; always verified.
@@ -346,6 +348,7 @@ class ApiCheck:
     auth: Mapping[str, Auth] = field(default_factory=_no_items)
     personas: tuple[Persona, ...] = ()
     layers: tuple[str, ...] = ("edge", "control", "login", "token", "authorization", "backend")
+    router_codes: tuple[str, ...] = ("routing_error", "route_map_error", "ProxyTimeout")
     evidence_headers: tuple[str, ...] = ()
     instance_headers: tuple[str, ...] = ()
     run_id_header: str | None = None

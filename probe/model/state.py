@@ -48,12 +48,14 @@ class Diagnosis:
         why: the rule that fired, in a sentence.
         steps: names of the steps that failed.
         fails_open: a call that must be refused succeeded.
+        backend: the host or service to blame, when one alone is; evidence, never a label.
     """
 
     layer: str = ""
     why: str = ""
     steps: tuple[str, ...] = ()
     fails_open: bool = False
+    backend: str = ""
 
     @property
     def healthy(self) -> bool:
