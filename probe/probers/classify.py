@@ -118,31 +118,37 @@ def broken(error: OSError, progress: Progress) -> Failure:
     """Classify a read or write that failed on an established connection."""
     code = error.errno or 0
     reason = _BROKEN.get(code, Reason.UNKNOWN)
-    return _unless_plain(progress, reason, f"{errno.errorcode.get(code, code)} {progress.moment}")
+    return _ended(progress, reason, f"{errno.errorcode.get(code, code)} {progress.moment}")
 
 
 def closed(progress: Progress, *, politely: bool = False) -> Failure:
     """The peer ended the stream where more was due, perhaps with a close_notify alert."""
     how = "closed with close_notify" if politely else "closed"
-    return _unless_plain(progress, Reason.CLOSED, f"{how} {progress.moment}")
+    return _ended(progress, Reason.CLOSED, f"{how} {progress.moment}")
 
 
 def timed_out(progress: Progress, seconds: float) -> Failure:
     """The deadline passed while waiting for the peer."""
-    return _unless_plain(progress, Reason.TIMEOUT, f"no end in {seconds:.1f} s; {progress.moment}")
+    return _ended(progress, Reason.TIMEOUT, f"no end in {seconds:.1f} s; {progress.moment}")
 
 
 def too_large(progress: Progress) -> Failure:
     """The peer sent more than any honest handshake needs."""
-    return _unless_plain(
+    return _ended(
         progress, Reason.HANDSHAKE_TOO_LARGE, f"{progress.received} bytes and no end of it"
     )
 
 
-def _unless_plain(progress: Progress, reason: Reason, detail: str) -> Failure:
-    """During TLS, bytes that are no TLS say more than how the connection ended."""
-    if progress.phase is Phase.TLS and progress.head and not speaks_tls(progress.head):
-        return _no_tls(progress.head)
+def _ended(progress: Progress, reason: Reason, detail: str) -> Failure:
+    """What the peer said before the end outweighs how the connection ended."""
+    if progress.phase is Phase.TLS and progress.head:
+        if not speaks_tls(progress.head):
+            return _no_tls(progress.head)
+        # An alert of level "warning" and then nothing: OpenSSL waits, the server meant it.
+        alert = tls_reasons.plain_alert(progress.head)
+        said = None if alert is None else tls_reasons.of_alert(alert)
+        if said is not None:
+            return Failure(Phase.TLS, said, f"alert {alert}, then {detail}")
     return Failure(progress.phase, reason, detail)
 
 
@@ -162,11 +168,13 @@ def handshake_failed(errors: Sequence[tuple[str, str, str]], progress: Progress)
     """
     if progress.phase is Phase.TLS and progress.head and not speaks_tls(progress.head):
         return _no_tls(progress.head)
-    phase, reason = tls_reasons.judge(errors, progress.head)
-    words = "; ".join(reason or library for library, _, reason in errors)
-    if reason is Reason.ALERT_OTHER:
-        number = tls_reasons.plain_alert(progress.head)
-        words = f"alert {number}" if number is not None else "an alert without a name"
+    alert = tls_reasons.plain_alert(progress.head)
+    if alert == tls_reasons.CLOSE_NOTIFY:
+        return closed(progress, politely=True)
+    phase, reason = tls_reasons.judge(errors, alert)
+    words = "; ".join(dict.fromkeys(reason or library for library, _, reason in errors))
+    if reason is Reason.ALERT_OTHER and alert is not None:
+        words = f"alert {alert}"
     if not words:
         words = "OpenSSL gave no reason"
     return Failure(phase, reason, f"{words}, {progress.moment}")

@@ -12,36 +12,90 @@ from probe.model.failure import Phase, Reason
 
 _ALERT_PREFIXES = ("ssl/tls ", "sslv3 ", "tlsv13 ", "tlsv1 ", "tls ")
 
-# RFC 8446 section 6, RFC 6066, RFC 7301; by OpenSSL's name without prefix and "alert".
-_ALERTS = {
-    "unexpected message": Reason.ALERT_UNEXPECTED_MESSAGE,
-    "bad record mac": Reason.ALERT_BAD_RECORD_MAC,
-    "record overflow": Reason.ALERT_RECORD_OVERFLOW,
-    "handshake failure": Reason.ALERT_HANDSHAKE_FAILURE,
-    "bad certificate": Reason.ALERT_BAD_CERTIFICATE,
-    "unsupported certificate": Reason.ALERT_UNSUPPORTED_CERTIFICATE,
-    "certificate revoked": Reason.ALERT_CERTIFICATE_REVOKED,
-    "certificate expired": Reason.ALERT_CERTIFICATE_EXPIRED,
-    "certificate unknown": Reason.ALERT_CERTIFICATE_UNKNOWN,
-    "illegal parameter": Reason.ALERT_ILLEGAL_PARAMETER,
-    "unknown ca": Reason.ALERT_UNKNOWN_CA,
-    "access denied": Reason.ALERT_ACCESS_DENIED,
-    "decode error": Reason.ALERT_DECODE_ERROR,
-    "decrypt error": Reason.ALERT_DECRYPT_ERROR,
-    "protocol version": Reason.ALERT_PROTOCOL_VERSION,
-    "insufficient security": Reason.ALERT_INSUFFICIENT_SECURITY,
-    "internal error": Reason.ALERT_INTERNAL_ERROR,
-    "inappropriate fallback": Reason.ALERT_INAPPROPRIATE_FALLBACK,
-    "user cancelled": Reason.ALERT_USER_CANCELED,
-    "missing extension": Reason.ALERT_MISSING_EXTENSION,
-    "unsupported extension": Reason.ALERT_UNSUPPORTED_EXTENSION,
-    "unrecognized name": Reason.ALERT_UNRECOGNIZED_NAME,
-    "bad certificate status response": Reason.ALERT_BAD_CERTIFICATE_STATUS_RESPONSE,
-    "unknown psk identity": Reason.ALERT_UNKNOWN_PSK_IDENTITY,
-    "certificate required": Reason.ALERT_CERTIFICATE_REQUIRED,
-    "no application protocol": Reason.ALERT_NO_APPLICATION_PROTOCOL,
-}
-# Alerts of older versions that RFC 8446 no longer names.
+# RFC 8446 section 6, RFC 6066, RFC 7301: number, OpenSSL's name without prefix and "alert".
+_ALERTS: tuple[tuple[int, str, Reason], ...] = (
+    (10, "unexpected message", Reason.ALERT_UNEXPECTED_MESSAGE),
+    (20, "bad record mac", Reason.ALERT_BAD_RECORD_MAC),
+    (22, "record overflow", Reason.ALERT_RECORD_OVERFLOW),
+    (40, "handshake failure", Reason.ALERT_HANDSHAKE_FAILURE),
+    (42, "bad certificate", Reason.ALERT_BAD_CERTIFICATE),
+    (43, "unsupported certificate", Reason.ALERT_UNSUPPORTED_CERTIFICATE),
+    (44, "certificate revoked", Reason.ALERT_CERTIFICATE_REVOKED),
+    (45, "certificate expired", Reason.ALERT_CERTIFICATE_EXPIRED),
+    (46, "certificate unknown", Reason.ALERT_CERTIFICATE_UNKNOWN),
+    (47, "illegal parameter", Reason.ALERT_ILLEGAL_PARAMETER),
+    (48, "unknown ca", Reason.ALERT_UNKNOWN_CA),
+    (49, "access denied", Reason.ALERT_ACCESS_DENIED),
+    (50, "decode error", Reason.ALERT_DECODE_ERROR),
+    (51, "decrypt error", Reason.ALERT_DECRYPT_ERROR),
+    (70, "protocol version", Reason.ALERT_PROTOCOL_VERSION),
+    (71, "insufficient security", Reason.ALERT_INSUFFICIENT_SECURITY),
+    (80, "internal error", Reason.ALERT_INTERNAL_ERROR),
+    (86, "inappropriate fallback", Reason.ALERT_INAPPROPRIATE_FALLBACK),
+    (90, "user cancelled", Reason.ALERT_USER_CANCELED),
+    (109, "missing extension", Reason.ALERT_MISSING_EXTENSION),
+    (110, "unsupported extension", Reason.ALERT_UNSUPPORTED_EXTENSION),
+    (112, "unrecognized name", Reason.ALERT_UNRECOGNIZED_NAME),
+    (113, "bad certificate status response", Reason.ALERT_BAD_CERTIFICATE_STATUS_RESPONSE),
+    (115, "unknown psk identity", Reason.ALERT_UNKNOWN_PSK_IDENTITY),
+    (116, "certificate required", Reason.ALERT_CERTIFICATE_REQUIRED),
+    (120, "no application protocol", Reason.ALERT_NO_APPLICATION_PROTOCOL),
+)
+_BY_NUMBER = {number: reason for number, _, reason in _ALERTS}
+_BY_NAME = {name: reason for _, name, reason in _ALERTS}
+
+CLOSE_NOTIFY = 0
+ALERT_RECORD_SIZE = 7  # header, level, description (RFC 8446 sections 5.1 and 6)
+_RECORD_ALERT = 21
+_FATAL = 2
+
+
+def judge(errors: Sequence[tuple[str, str, str]], alert: int | None) -> tuple[Phase, Reason]:
+    """Phase and reason for OpenSSL's error queue.
+
+    Args:
+        errors: library, function, reason; the oldest first.
+        alert: the number of an unencrypted alert that the answer began with, if it did.
+    """
+    if alert is not None:
+        return Phase.TLS, of_alert(alert) or Reason.HANDSHAKE_INVALID
+    names = [reason for _, _, reason in errors]
+    for name in names:
+        found = _named_alert(name)
+        if found is not None:
+            return Phase.TLS, found
+    for name in names:
+        known = _OWN.get(name)
+        if known is not None:
+            return known
+    libraries = {library for library, _, _ in errors}
+    if libraries & _PARSERS:
+        return Phase.CERTIFICATE, Reason.UNPARSABLE
+    if _SSL in libraries and not any(names):
+        # An alert whose number has no name: its reason code has no string either.
+        return Phase.TLS, Reason.ALERT_OTHER
+    return Phase.TLS, Reason.HANDSHAKE_INVALID if any(names) else Reason.UNKNOWN
+
+
+def plain_alert(head: bytes) -> int | None:
+    """The number of an unencrypted alert that the answer began, and ended, with.
+
+    A warning counts only when nothing followed it: some servers send one for a name that they
+    do not know, and go on with their default certificate.
+    """
+    if len(head) < ALERT_RECORD_SIZE or head[0] != _RECORD_ALERT or head[3:5] != b"\0\2":
+        return None
+    return head[6] if head[5] == _FATAL or len(head) == ALERT_RECORD_SIZE else None
+
+
+def of_alert(number: int) -> Reason | None:
+    """The reason for an alert's number; None for close_notify, which says no reason."""
+    if number == CLOSE_NOTIFY:
+        return None
+    return _BY_NUMBER.get(number, Reason.ALERT_OTHER)
+
+
+# Alerts of older versions and extensions that get no reason of their own.
 _RETIRED_ALERTS = frozenset(
     {
         "no certificate",
@@ -55,46 +109,15 @@ _RETIRED_ALERTS = frozenset(
         "general error",
     }
 )
-_RECORD_ALERT = 21
-_ALERT_NUMBER_AT = 6
 
 
-def judge(errors: Sequence[tuple[str, str, str]], head: bytes) -> tuple[Phase, Reason]:
-    """Phase and reason for OpenSSL's error queue; ``head`` is the start of what was received."""
-    names = [reason for _, _, reason in errors]
-    for name in names:
-        alert = _alert(name)
-        if alert is not None:
-            return Phase.TLS, alert
-    for name in names:
-        known = _OWN.get(name)
-        if known is not None:
-            return known
-    libraries = [library for library, _, _ in errors]
-    if any(library in _PARSERS for library in libraries):
-        return Phase.CERTIFICATE, Reason.UNPARSABLE
-    if "SSL routines" in libraries and not any(names):
-        # An alert whose number has no name: its reason code has no string either.
-        return Phase.TLS, Reason.ALERT_OTHER
-    if "SSL routines" in libraries or plain_alert(head) is not None:
-        return Phase.TLS, Reason.HANDSHAKE_INVALID
-    return Phase.TLS, Reason.HANDSHAKE_INVALID if any(names) else Reason.UNKNOWN
-
-
-def plain_alert(head: bytes) -> int | None:
-    """The number of an unencrypted alert at the very start of the answer, if it is one."""
-    if len(head) > _ALERT_NUMBER_AT and head[0] == _RECORD_ALERT:
-        return head[_ALERT_NUMBER_AT]
-    return None
-
-
-def _alert(name: str) -> Reason | None:
+def _named_alert(name: str) -> Reason | None:
     for prefix in _ALERT_PREFIXES:
         if name.startswith(prefix):
             bare = name.removeprefix(prefix).removeprefix("alert ")
             if bare in _RETIRED_ALERTS:
                 return Reason.ALERT_OTHER
-            return _ALERTS.get(bare)
+            return _BY_NAME.get(bare)
     return None
 
 
@@ -108,12 +131,15 @@ _OWN: dict[str, tuple[Phase, Reason]] = {
     "version too high": _PROTOCOL,
     "unknown protocol": _PROTOCOL,
     "unknown ssl version": _PROTOCOL,
-    "wrong version number": _PROTOCOL,  # a TLS record, of a version that nobody offered
     "unknown cipher returned": _CIPHER,
     "wrong cipher returned": _CIPHER,
     "no ciphers available": (Phase.TLS, Reason.LOCAL_RESOURCE),
     "bad signature": (Phase.TLS, Reason.BAD_SIGNATURE),
     "excessive message size": (Phase.TLS, Reason.HANDSHAKE_TOO_LARGE),
+    # OpenSSL looks at the leaf's key and its usage before it verifies the handshake's signature.
+    "ecc cert not for signing": (Phase.CERTIFICATE, Reason.WRONG_KEY_USAGE),
+    "unable to find public key parameters": (Phase.CERTIFICATE, Reason.UNPARSABLE),
     "malloc failure": (Phase.TLS, Reason.LOCAL_RESOURCE),
 }
+_SSL = "SSL routines"
 _PARSERS = frozenset({"asn1 encoding routines", "x509 certificate routines"})

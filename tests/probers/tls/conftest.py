@@ -1,0 +1,69 @@
+"""What every test of the TLS prober needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import trio
+
+from probe.lab.ca import Pki
+from probe.model.failure import Failure
+from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.target import Edge
+from probe.model.tls import ClientProfile
+from probe.probers.contexts import Contexts
+from probe.probers.fault import AttemptFailed
+from probe.probers.transport import TlsStream, connect, handshake, sni
+
+NAME = "www.example"
+
+
+def no_secrets(ref: SecretRef) -> Secret:
+    raise SecretError(f"{ref} is missing")
+
+
+@pytest.fixture(scope="session")
+def pki() -> Pki:
+    return Pki(datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def contexts() -> Contexts:
+    return Contexts(no_secrets)
+
+
+class Client:
+    """Connects and shakes hands as the prober does."""
+
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+
+    async def stream(
+        self,
+        edge: Edge,
+        *,
+        profile: ClientProfile = ClientProfile(),  # noqa: B008 - immutable
+        name: str = NAME,
+        timeout: float = 5.0,
+    ) -> TlsStream:
+        deadline = trio.current_time() + timeout
+        wire = await connect(edge, deadline=deadline)
+        context = self._contexts.get(profile)
+        return await handshake(wire, context, server_name=sni(name), deadline=deadline)
+
+    async def failure(
+        self,
+        edge: Edge,
+        *,
+        profile: ClientProfile = ClientProfile(),  # noqa: B008 - immutable
+        timeout: float = 5.0,
+    ) -> Failure:
+        with pytest.raises(AttemptFailed) as caught:
+            await self.stream(edge, profile=profile, timeout=timeout)
+        return caught.value.failure
+
+
+@pytest.fixture
+def client(contexts: Contexts) -> Client:
+    return Client(contexts)

@@ -1,0 +1,227 @@
+"""Contexts: shared, each profile offers what it says, client certificates come by reference."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from probe.lab.ca import Credential, LeafShape, Pki
+from probe.model.failure import Phase, Reason
+from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.tls import ClientCertificate, ClientProfile
+from probe.probers.contexts import Contexts
+from probe.probers.fault import AttemptFailed
+
+from .conftest import NAME, Client
+from .servers import Secure, server_context, start, tls, write_pem
+
+REFERENCES = ClientCertificate(SecretRef("file", "client.pem"), SecretRef("file", "client.key"))
+
+
+class Shelf:
+    """Secrets by name, replaceable as a rotation does."""
+
+    def __init__(self, **secrets: str) -> None:
+        self.secrets = secrets
+
+    def __call__(self, ref: SecretRef) -> Secret:
+        try:
+            return Secret(self.secrets[ref.name.removeprefix("client.")])
+        except KeyError:
+            raise SecretError(f"{ref} is missing") from None
+
+
+def shelf(pki: Pki, folder: Path, name: str) -> Shelf:
+    shape = LeafShape(purposes=(ExtendedKeyUsageOID.CLIENT_AUTH,))
+    credential = Credential((pki.leaf([name], shape=shape), pki.issuer.certificate), pki.leaf_key)
+    chain, key = write_pem(folder, credential, "client")
+    return Shelf(pem=chain.read_text(), key=key.read_text())
+
+
+def test_equal_settings_share_one_context(contexts: Contexts) -> None:
+    first = contexts.get(ClientProfile(name="a"))
+    assert contexts.get(ClientProfile(name="a")) is first
+    assert contexts.get(ClientProfile(name="b")) is first
+    assert contexts.get(ClientProfile(name="a", alpn=("http/1.1",))) is not first
+    assert contexts.get(ClientProfile(name="a", min_version="TLSv1.3")) is not first
+
+
+def test_ciphers_that_nobody_has_are_our_fault(contexts: Contexts) -> None:
+    with pytest.raises(AttemptFailed) as caught:
+        contexts.get(ClientProfile(ciphers="NO-SUCH-CIPHER"))
+    assert caught.value.failure.ours
+
+
+def test_a_client_certificate_is_read_by_reference_and_again_when_it_rotates(
+    pki: Pki, tmp_path: Path
+) -> None:
+    secrets = shelf(pki, tmp_path, "one.example")
+    contexts = Contexts(secrets)
+    profile = ClientProfile(client_certificate=REFERENCES)
+    first = contexts.get(profile)
+    assert contexts.get(profile) is first
+    secrets.secrets = shelf(pki, tmp_path, "two.example").secrets
+    assert contexts.get(profile) is not first
+
+
+def broken_shelves(pki: Pki, folder: Path) -> dict[str, Shelf]:
+    good = shelf(pki, folder, "one.example").secrets
+    _, other_key = write_pem(folder, pki.credential("one.example", "rsa"), "other")
+    return {
+        "missing": Shelf(),
+        "no PEM": Shelf(pem="hello", key=good["key"]),
+        "no key": Shelf(pem=good["pem"], key="hello"),
+        "not a pair": Shelf(pem=good["pem"], key=other_key.read_text()),
+    }
+
+
+@pytest.mark.parametrize("case", ["missing", "no PEM", "no key", "not a pair"])
+def test_an_unusable_client_certificate_is_our_fault_and_stays_secret(
+    case: str, pki: Pki, tmp_path: Path
+) -> None:
+    secrets = broken_shelves(pki, tmp_path)[case]
+    with pytest.raises(AttemptFailed) as caught:
+        Contexts(secrets).get(ClientProfile(client_certificate=REFERENCES))
+    failure = caught.value.failure
+    assert failure.reason is Reason.SECRET_MISSING
+    assert failure.ours
+    assert "file:client.pem" in failure.detail
+    for value in secrets.secrets.values():
+        assert value[:5] not in failure.detail
+    assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, SecretError)
+
+
+# ---------------------------------------------------------------- what each profile offers
+
+
+@pytest.mark.parametrize(
+    ("profile", "kind", "reason"),
+    [
+        (ClientProfile(kind="tls12-ecdsa"), "rsa", Reason.ALERT_HANDSHAKE_FAILURE),
+        (ClientProfile(kind="tls12-rsa"), "ecdsa", Reason.ALERT_HANDSHAKE_FAILURE),
+        (ClientProfile(kind="tls12-ecdsa"), "ecdsa", None),
+        (ClientProfile(kind="tls12-rsa"), "rsa", None),
+        (ClientProfile(kind="tls13"), "rsa", None),
+        (ClientProfile(), "ecdsa", None),
+        (ClientProfile(kind="tls12-rsa", ciphers="AES128-GCM-SHA256"), "rsa", None),
+    ],
+)
+async def test_an_edge_that_holds_one_certificate_fails_only_some_clients(
+    profile: ClientProfile,
+    kind: str,
+    reason: Reason | None,
+    client: Client,
+    pki: Pki,
+    tmp_path: Path,
+    nursery: trio.Nursery,
+) -> None:
+    context = server_context(tmp_path, pki.credential(NAME, kind))
+    context.set_ciphers("ALL")  # Python leaves RSA key exchange out
+    edge = await start(nursery, tls(context))
+    if reason is not None:
+        failure = await client.failure(edge, profile=profile)
+        assert (failure.phase, failure.reason) == (Phase.TLS, reason)
+        return
+    stream = await client.stream(edge, profile=profile)
+    stream.close()
+    version = "TLS 1.2" if profile.kind.startswith("tls12") else "TLS 1.3"
+    assert stream.presented.version == version
+    if profile.ciphers is not None:
+        assert stream.presented.cipher == profile.ciphers
+
+
+async def test_a_minimum_version_refuses_older_servers(
+    client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    context = server_context(tmp_path, pki.credential(NAME))
+    context.maximum_version = context.maximum_version.TLSv1_2
+    edge = await start(nursery, tls(context))
+    failure = await client.failure(edge, profile=ClientProfile(min_version="TLSv1.3"))
+    assert failure.reason is Reason.ALERT_PROTOCOL_VERSION
+
+
+async def test_alpn_is_offered_in_order(
+    client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    context = server_context(tmp_path, pki.credential(NAME))
+    context.set_alpn_protocols(["http/1.1", "h2"])
+    edge = await start(nursery, tls(context))
+    chosen = []
+    for offered in (("h2", "http/1.1"), ("h2",), ("spdy/9",), ()):
+        stream = await client.stream(edge, profile=ClientProfile(alpn=offered))
+        stream.close()
+        chosen.append(stream.presented.alpn)
+    assert chosen == ["http/1.1", "h2", None, None]
+
+
+# ---------------------------------------------------------------- client certificates on the wire
+
+
+def asking(pki: Pki, folder: Path, *, version: ssl.TLSVersion, tickets: int) -> ssl.SSLContext:
+    context = server_context(folder, pki.credential(NAME))
+    context.maximum_version = version
+    context.num_tickets = tickets
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=pki.roots_pem().decode())
+    return context
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        (ssl.TLSVersion.TLSv1_3, Reason.ALERT_CERTIFICATE_REQUIRED),
+        (ssl.TLSVersion.TLSv1_2, Reason.ALERT_HANDSHAKE_FAILURE),
+    ],
+)
+async def test_a_missing_client_certificate_is_found_although_tls13_refuses_late(
+    version: ssl.TLSVersion,
+    reason: Reason,
+    client: Client,
+    pki: Pki,
+    tmp_path: Path,
+    nursery: trio.Nursery,
+) -> None:
+    edge = await start(nursery, tls(asking(pki, tmp_path, version=version, tickets=2)))
+
+    async def attempt() -> None:
+        stream = await client.stream(edge)
+        with stream.wire:
+            assert stream.presented.client_certificate_asked
+            await stream.settle(deadline=trio.current_time() + 5)
+
+    with pytest.raises(AttemptFailed) as caught:
+        await attempt()
+    assert (caught.value.failure.phase, caught.value.failure.reason) == (Phase.TLS, reason)
+
+
+@pytest.mark.parametrize("tickets", [0, 2])
+async def test_an_accepted_client_certificate_passes(
+    tickets: int, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """With session tickets the server shows at once that it is content; without, it is silent."""
+    context = asking(pki, tmp_path, version=ssl.TLSVersion.TLSv1_3, tickets=tickets)
+    client = Client(Contexts(shelf(pki, tmp_path, "agent.example")))
+    edge = await start(nursery, tls(context))
+    stream = await client.stream(edge, profile=ClientProfile(client_certificate=REFERENCES))
+    with stream.wire:
+        assert stream.presented.client_certificate_asked
+        await stream.settle(deadline=trio.current_time() + 5)
+
+
+async def test_a_server_that_closes_without_a_word_is_found_too(
+    client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    context = asking(pki, tmp_path, version=ssl.TLSVersion.TLSv1_3, tickets=0)
+    context.verify_mode = ssl.CERT_OPTIONAL
+
+    async def script(stream: trio.SocketStream) -> None:
+        await Secure(stream, context).shake()
+
+    stream = await client.stream(await start(nursery, script))
+    with stream.wire, pytest.raises(AttemptFailed) as caught:
+        await stream.settle(deadline=trio.current_time() + 5)
+    assert caught.value.failure.reason is Reason.CLOSED
