@@ -72,7 +72,7 @@ def run(config: Path, region: str | None, listen: str | None, style: str) -> Non
     if style == "text" or (style == "auto" and sys.stderr.isatty()):
         chosen = "text"
     configure(sys.stderr, chosen)
-    spec = _load(config, region)
+    spec = _load(config, region, apart=True)
     options = Options(config=config, region=region, listen=listen, environ=dict(os.environ))
     try:
         run_agent(spec, options)
@@ -220,15 +220,23 @@ def demo(seconds: float | None, report: Path | None) -> None:
     sys.exit(0 if found else FAIL)
 
 
-def _load(config: Path, region: str | None) -> Spec:
-    from probe.config import ConfigError, load
+def _load(config: Path, region: str | None, *, apart: bool = False) -> Spec:
+    """The configuration; with ``apart`` this process stays free of what reading it needs."""
+    from probe.config import ConfigError
+    from probe.config.apart import LoaderError, load_apart
 
     try:
+        if apart:
+            return load_apart(config, region=region, environ=os.environ)
+        from probe.config import load
+
         return load(config, region=region, environ=os.environ)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(BAD_CONFIGURATION)
+    except LoaderError as error:
+        _die(str(error), FAIL)
 
 
 def _die(message: str, code: int) -> NoReturn:

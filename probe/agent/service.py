@@ -22,7 +22,8 @@ from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.agent.sources import Sources
-from probe.config import ConfigError, load
+from probe.config import ConfigError
+from probe.config.apart import LoaderError, load_apart
 from probe.model.spec import Listen, Spec
 from probe.model.target import Target
 from probe.schedule import Defect, Runner, Start
@@ -152,12 +153,15 @@ class Service:
     async def _reload(self) -> None:
         """Read the configuration again; a bad one changes nothing and is reported."""
         options = self._options
-        read = partial(load, options.config, region=options.region, environ=options.environ)
+        read = partial(load_apart, options.config, region=options.region, environ=options.environ)
         try:
-            # In a thread: parsing thousands of lines would make probes late.
             spec = await trio.to_thread.run_sync(read)
         except ConfigError as error:
             self._refuse(error)
+            return
+        except LoaderError as error:
+            self._store.agent.reloaded(success=False, at=time.time(), problem=str(error))
+            self._log.error("reload refused", problem=str(error), note="the running one stays")
             return
         if spec.region != self._spec.region or spec.limits != self._spec.limits:
             self._log.warning("needs a restart", what="region or limits changed")

@@ -1,8 +1,27 @@
-"""YAML with line and column to specs, or all problems; secrets."""
+"""YAML with line and column to specs, or all problems; secrets.
 
-from probe.config.loading import load, load_targets
+What needs pydantic and the YAML parser is imported when it is first used: the agent reads its
+configuration in a process of its own (``apart``) and never loads them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from probe.config.problem import ConfigError, Problem
-from probe.config.schema import json_schema
 from probe.config.secrets import SecretReader
 
+if TYPE_CHECKING:
+    from probe.config.loading import load, load_targets
+    from probe.config.schema import json_schema
+
 __all__ = ["ConfigError", "Problem", "SecretReader", "json_schema", "load", "load_targets"]
+
+_LATER = {"load": "loading", "load_targets": "loading", "json_schema": "schema"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

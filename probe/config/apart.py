@@ -1,0 +1,74 @@
+"""Reads a configuration in a process of its own.
+
+For two reasons. The configuration model and the YAML parser cost about 10 MiB that the agent
+would carry for ever for a moment's work. And parsing is Python code: in a thread of the agent
+it would hold the interpreter's lock and make probes late at every reload.
+
+The child answers with a pickle of the `Spec`, or of the problems. It is our own program, started
+by us with our own environment, so what it writes is trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from probe.config import pickling
+from probe.config.problem import ConfigError, Problem
+from probe.model.spec import Spec
+
+PATIENCE = 60.0
+"""Seconds. The largest configuration that is accepted takes a few."""
+
+
+class LoaderError(Exception):
+    """The child did not answer: out of memory, killed, or a defect of ours."""
+
+
+def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -> Spec:
+    """`probe.config.load`, in a process of its own. Blocks; a reload calls it from a thread.
+
+    Raises:
+        ConfigError: with every problem.
+        LoaderError: the child failed; the message holds the end of what it said.
+    """
+    command = [sys.executable, "-P", "-m", __name__, str(path), region or ""]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
+            command,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LoaderError(f"cannot read {path} apart: {error}") from error
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise LoaderError(f"reading {path} ended with {done.returncode}: {' '.join(said)}")
+    answer = pickle.loads(done.stdout)  # noqa: S301 - our own child wrote it
+    if isinstance(answer, Spec):
+        return answer
+    raise ConfigError([Problem(*problem) for problem in answer])
+
+
+def main(path: str, region: str) -> None:
+    """The child: write the spec, or the problems, to standard output."""
+    from probe.config.loading import load  # noqa: PLC0415 - what the parent must not load
+
+    answer: object
+    try:
+        answer = load(Path(path), region=region or None, environ=os.environ)
+    except ConfigError as error:
+        answer = [(p.file, p.line, p.column, p.message) for p in error.problems]
+    pickling.enable()
+    sys.stdout.buffer.write(pickle.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
