@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping as Bag
@@ -11,12 +12,12 @@ from probe.config.document.compose import compose
 from probe.config.document.nodes import Mapping, Scalar
 from probe.config.document.source import decode, read_bytes
 from probe.config.explain import found
-from probe.config.problem import ConfigError, Problem
+from probe.config.problem import ConfigError, Problem, TooManyProblems
 from probe.config.read import read
 from probe.config.resolve.site import Site
 from probe.config.resolve.spec import resolve
 from probe.config.resolve.targets import read_targets
-from probe.config.shape.base import NAME_PATTERN
+from probe.config.shape.texts import NAME_PATTERN
 from probe.model.names import quoted
 from probe.model.spec import Spec
 from probe.model.target import Target
@@ -50,8 +51,9 @@ def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Sp
     site = Site(file, problems + wrong)
     spec = None
     if shape is not None:
-        where = _region(site, region, environ, shape.region)
-        spec = resolve(site, shape, root, where, hashlib.sha256(data).hexdigest())
+        with contextlib.suppress(TooManyProblems):  # they are in the site
+            where = _region(site, region, environ, shape.region)
+            spec = resolve(site, shape, root, where, hashlib.sha256(data).hexdigest())
     if spec is None or site.problems:
         raise ConfigError(site.problems)
     return spec
@@ -64,7 +66,9 @@ def load_targets(path: Path) -> tuple[Target, ...]:
         ConfigError: with every problem of the file.
     """
     site = Site(str(path))
-    targets = read_targets(site, path, {})
+    targets: list[Target] = []
+    with contextlib.suppress(TooManyProblems):
+        targets = read_targets(site, path, {})
     if site.problems:
         raise ConfigError(site.problems)
     return tuple(targets)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from probe.model.names import quoted
+
+MOST_PROBLEMS = 1000
+"""Problems reported at once. Nobody makes more by hand, and each costs a search among words."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,29 +41,41 @@ class ConfigError(Exception):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
-        super().__init__("\n".join(map(str, self.problems)))
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) >= MOST_PROBLEMS:
+            lines.append(f"that makes {len(lines)} problems; mend these before looking for more")
+        super().__init__("\n".join(lines))
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
+class TooManyProblems(Exception):
+    """There are so many problems that looking for more helps nobody; raised with the last noted."""
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> str:
     """``unknown provider "cdn-d"; did you mean "cdn-b"?``, or what there is to choose from."""
     return f"unknown {what} {quoted(name)}; {instead(name, known)}"
 
 
-def instead(name: str, known: Iterable[str]) -> str:
-    """The half of a message that names the nearest known word, or the words there are."""
-    words = list(dict.fromkeys(known))
-    if not words:
+def instead(name: str, known: Collection[str]) -> str:
+    """The half of a message that names the nearest known word, or the words there are.
+
+    Args:
+        name: as written.
+        known: words that may be written, each once.
+    """
+    if not known:
         return "there is none"
-    near = nearest(name, words)
+    near = nearest(name, known)
     if near is not None:
         return f"did you mean {quoted(near)}?"
-    shown = ", ".join(words[:_SHOWN])
-    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    shown = ", ".join(quoted(word)[1:-1] for word in itertools.islice(known, _SHOWN))
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
     return f"known: {shown}{more}"
 
 
 _SHOWN = 12
-_COMPARED = 200  # words compared: names are few, and difflib is quadratic in their length
+_COMPARED = 100  # words compared: names are few, and difflib is quadratic in their length
+_LONGEST = 64
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
@@ -70,7 +86,10 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | Non
         known: the words that there are.
         likeness: how like it must be, from 0 to 1.
     """
-    by_folded = {word.casefold().replace("-", "_"): word for word in list(known)[:_COMPARED]}
-    folded = name.casefold().replace("-", "_")[:100]
-    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=likeness)
-    return by_folded[near[0]] if near else None
+    folded = {_fold(word): word for word in itertools.islice(known, _COMPARED)}
+    near = difflib.get_close_matches(_fold(name), folded, n=1, cutoff=likeness)
+    return folded[near[0]] if near else None
+
+
+def _fold(word: str) -> str:
+    return word[:_LONGEST].casefold().replace("-", "_")

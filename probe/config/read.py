@@ -24,7 +24,7 @@ from probe.config.document.nodes import (
     to_data,
 )
 from probe.config.explain import explain
-from probe.config.problem import Problem
+from probe.config.problem import MOST_PROBLEMS, Problem
 from probe.config.shape.base import ReadAs
 from probe.config.shape.file import FileShape
 
@@ -49,12 +49,26 @@ def read(root: Mapping, file: str) -> tuple[FileShape | None, list[Problem]]:
         if round_ == 0:  # later rounds find only what taking out has left behind
             problems = [
                 trail.problem(file, found["type"], found.get("ctx", {}))
-                for trail, found in zip(trails, errors, strict=True)
+                for trail, found in zip(trails[:MOST_PROBLEMS], errors, strict=False)
             ]
-        taken = [trail.take_out(found["type"]) for trail, found in zip(trails, errors, strict=True)]
-        if not any(taken):
+        if len(errors) >= MOST_PROBLEMS or not _take_out(trails):
             break
     return None, problems
+
+
+def _take_out(trails: Many[_Trail]) -> bool:
+    """Take wrong values out of the tree; False when there is nothing left to take."""
+    wrong: dict[Node, set[str | int]] = {}
+    for holder, part in filter(None, (trail.last_step for trail in trails)):
+        wrong.setdefault(holder, set()).add(part)
+    for holder, parts in wrong.items():
+        if isinstance(holder, Sequence):
+            holder.dropped += [item for i, item in enumerate(holder.items) if i in parts]
+            holder.items = [item for i, item in enumerate(holder.items) if i not in parts]
+        elif isinstance(holder, Mapping):
+            for key in map(str, parts):
+                holder.dropped[key] = holder.entries.pop(key)
+    return bool(wrong)
 
 
 class _Trail:
@@ -107,18 +121,7 @@ class _Trail:
             return key_place(holder, str(key))
         return self._value(kind).place
 
-    def take_out(self, kind: str) -> bool:
-        """Take the wrong value out of the tree; False when that has been done already."""
-        if not self._steps:
-            return False
-        holder, part = self._steps[-1]
-        match holder:
-            case Mapping() if str(part) in holder.entries:
-                holder.dropped[str(part)] = holder.entries.pop(str(part))
-                return True
-            case Sequence() if self._node in holder.items:
-                holder.items.remove(self._node)
-                holder.dropped.append(self._node)
-                return True
-            case _:
-                return False
+    @property
+    def last_step(self) -> tuple[Node, str | int] | None:
+        """What holds the wrong value, and under which key or index; None for the root."""
+        return self._steps[-1] if self._steps else None

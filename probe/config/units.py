@@ -1,9 +1,10 @@
-"""Durations and sizes as people write them: ``1h30m``, ``250ms``, ``64KiB``."""
+"""Durations, sizes, moments and fingerprints as people write them."""
 
 from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, date, datetime
 
 from probe.model.names import quoted
 
@@ -40,7 +41,7 @@ _LOOSE_SIZE = re.compile(
 
 
 class UnitProblem(ValueError):
-    """A text that is no duration or size; the message says what to write instead."""
+    """A text that is none of what is expected; the message says what to write instead."""
 
 
 def parse_duration(value: object) -> float:
@@ -119,3 +120,40 @@ def format_size(size: int) -> str:
         if size and size % _BYTES[unit] == 0:
             return f"{size // _BYTES[unit]}{unit}"
     return f"{size}B"
+
+
+def parse_moment(text: str) -> float:
+    """Seconds since the epoch of a date (its first moment in UTC) or an RFC 3339 time.
+
+    Raises:
+        UnitProblem: anything else, or a time without a zone.
+    """
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+        moment = datetime.fromisoformat(text)
+        seconds = moment.timestamp()
+    except (ValueError, OverflowError):
+        raise UnitProblem(
+            "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
+        ) from None
+    if moment.tzinfo is None:
+        raise UnitProblem(f"the time has no zone; write {quoted(text)[1:-1]}Z for UTC")
+    return seconds
+
+
+def parse_fingerprint(text: str) -> str:
+    """Lower-case hexadecimal digits of a SHA-256 fingerprint; colons and spaces are left out.
+
+    Raises:
+        UnitProblem: other characters, or another length.
+    """
+    digits = re.sub(r"[:\s]", "", text).lower()
+    if not re.fullmatch(r"[0-9a-f]*", digits):
+        raise UnitProblem("a SHA-256 fingerprint has hexadecimal digits only, colons if you like")
+    if len(digits) == 40:
+        raise UnitProblem("this is a SHA-1 fingerprint; write the SHA-256 one, 64 digits")
+    if len(digits) != 64:
+        raise UnitProblem(f"a SHA-256 fingerprint has 64 digits; this has {len(digits)}")
+    return digits

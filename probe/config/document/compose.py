@@ -17,11 +17,11 @@ import yaml
 from probe.config.document.nodes import Entry, Mapping, Node, Place, Scalar, Sequence
 from probe.config.document.scalars import TAG_HINT, ScalarProblem, plain, tagged
 from probe.config.document.syntax import explain_syntax, place_of
-from probe.config.problem import Problem
+from probe.config.problem import MOST_PROBLEMS, Problem
 from probe.model.names import quoted
 
 MOST_DEPTH = 40
-MOST_VALUES = 200_000
+MOST_VALUES = 100_000
 
 _COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # absent without libyaml
@@ -243,6 +243,8 @@ class _Composer:
 
     def _problem(self, place: Place, message: str) -> None:
         self.problems.append(Problem(self._file, place.line, place.column, message))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise _StopComposing
 
     def _stop(self, place: Place, message: str) -> NoReturn:
         self._problem(place, message)

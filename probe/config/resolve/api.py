@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from probe.config.document.nodes import (
-    Mapping,
     Node,
     Scalar,
     Sequence,
@@ -18,19 +17,15 @@ from probe.config.document.nodes import (
     lost,
 )
 from probe.config.problem import unknown
-from probe.config.resolve.auth import TOKEN_KINDS, AuthContext, auth
+from probe.config.resolve.auth import TOKEN_KINDS, auth
 from probe.config.resolve.common import Common, client_certificate, flow_times, trust
+from probe.config.resolve.logins import AuthContext
+from probe.config.resolve.requests import StepContext, headers, refuse_references
 from probe.config.resolve.scope import Scope
 from probe.config.resolve.site import Site
-from probe.config.resolve.steps import (
-    STANDARD_LAYERS,
-    StepContext,
-    call,
-    command,
-    headers,
-    refuse_references,
-)
-from probe.config.shape.api import ApiCheckShape, CallShape, CommandStepShape, PersonaShape
+from probe.config.resolve.steps import STANDARD_LAYERS, call, command
+from probe.config.shape.api import ApiCheckShape, PersonaShape
+from probe.config.shape.step import CallShape, CommandStepShape
 from probe.model.flow import ApiCheck, Auth, BearerAuth, CommandStep, Persona, Step
 
 _OPTIONAL = ("login_interval", "max_body", "http2", "user_agent", "run_id_header")
@@ -60,9 +55,9 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     layers = _layers(site, shape, node)
     context = StepContext(
         site=site,
-        scope=replace(scope, captures={}, later=captures, too_early=frozenset()),
+        scope=replace(scope, captures={}, later=captures, too_early=()),
         variants=variants,
-        auths=None if lost(node, "auth") else frozenset(keys(child(node, "auth"))),
+        auths=None if lost(node, "auth") else dict.fromkeys(keys(child(node, "auth"))),
         layers=layers,
         own_layers=shape.layers is not None or lost(node, "layers"),
         flow_timeout=flow_timeout,
@@ -96,31 +91,31 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
 
 def _scope(common: Common, shape: ApiCheckShape, node: Node, targets: str | None) -> Scope:
     """Names that have a value before the first step."""
-    own = set(keys(child(node, "vars")))
-    personas = child(node, "personas")
+    own = dict.fromkeys(keys(child(node, "vars")))
+    personas = at(node, "personas")
     theirs = {
-        name: set(keys(child(entry, "vars")))
-        for name, entry in ((n, at(node, "personas", n)) for n in keys(personas))
-        if isinstance(entry, Mapping)
+        name: dict.fromkeys(keys(child(at(personas, name), "vars")))
+        for name in keys(child(node, "personas"))
+        if not lost(personas, name)
     }
-    partial = {
-        value: name
-        for value in set().union(*theirs.values()) - own
-        for name in theirs
-        if value not in theirs[name]
-    }
-    everywhere = own.union(*theirs.values()) - partial.keys()
-    tokens = {
+    partial: dict[str, str] = {}
+    for value in (value for values in theirs.values() for value in values if value not in own):
+        lacking = next((name for name, values in theirs.items() if value not in values), None)
+        if lacking is not None:
+            partial[value] = lacking
+    everywhere = own | {value: None for values in theirs.values() for value in values}
+    auths = at(node, "auth")
+    tokens = [
         name
         for name in keys(child(node, "auth"))
-        if _kind(at(node, "auth", name)) in TOKEN_KINDS or lost(at(node, "auth"), name)
-    }
+        if _kind(at(auths, name)) in TOKEN_KINDS or lost(auths, name)
+    ]
     return Scope(
-        values=frozenset(everywhere),
+        values={value: None for value in everywhere if value not in partial},
         labels=None if targets is None else common.labels.get(targets),
         has_targets=targets is not None or lost(node, "targets"),
-        too_early=frozenset(_captures(node)),
-        tokens=frozenset(tokens),
+        too_early=_captures(node),
+        tokens=dict.fromkeys(tokens),
         partial=partial,
     )
 
@@ -146,10 +141,12 @@ def _captures(node: Node) -> dict[str, str]:
 def _layers(site: Site, shape: ApiCheckShape, node: Node) -> tuple[str, ...]:
     if shape.layers is None:
         return STANDARD_LAYERS
+    layers: dict[str, None] = {}
     for index, name in enumerate(shape.layers):
-        if name in shape.layers[:index]:
+        if name in layers:
             site.problem(at(node, "layers", index), f"the layer {name} is named twice; remove one")
-    return tuple(dict.fromkeys(shape.layers))
+        layers[name] = None
+    return tuple(layers)
 
 
 # ---------------------------------------------------------------- steps
@@ -223,7 +220,7 @@ def _persona(
     context: AuthContext, shape: ApiCheckShape, name: str, persona: PersonaShape, check: Node
 ) -> Persona:
     site, node = context.site, at(check, "personas", name)
-    known = sorted(keys(child(check, "auth")))
+    known = dict.fromkeys(keys(child(check, "auth")))
     auths: dict[str, Auth | None] = {}
     for key, entry in persona.auth.items():
         where = at(node, "auth", key)
@@ -231,7 +228,7 @@ def _persona(
             site.problem(key_place(at(node, "auth"), key), unknown("auth", key, known))
         auths[key] = None if entry is None else auth(context, entry, where)
     refuse_references(site, persona.vars, at(node, "vars"))
-    steps = [step.name for step in shape.steps]
+    steps = dict.fromkeys(step.name for step in shape.steps)
     dropped = getattr(child(check, "steps"), "dropped", [])
     for index, step in enumerate(persona.expect_denied):
         if step not in steps and not dropped:

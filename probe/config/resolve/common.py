@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probe.config.document.nodes import Node, at, key_place, lost
 from probe.config.problem import unknown
-from probe.config.resolve.site import Site
+from probe.config.resolve.site import Names, Site
 from probe.config.resolve.world import target_list
 from probe.config.shape.check import CheckShape
 from probe.config.shape.file import DefaultsShape
@@ -15,6 +15,9 @@ from probe.config.shape.world import CheckTargetsShape, TargetListShape
 from probe.config.units import format_duration
 from probe.model.spec import TargetList
 from probe.model.tls import ClientCertificate, Trust
+
+LIVE = "live"
+"""Provider of TLS checks that name none; one of that name in the file takes its place."""
 
 INTERVAL = 30.0
 TIMEOUT = 10.0
@@ -26,7 +29,8 @@ class Common:
     """The parts of the file that checks refer to.
 
     Attributes:
-        providers: names that are written, good or not; None when the section is unreadable.
+        providers: names that are written, good or not, in order; None when the section is
+            unreadable.
         lists: names of target lists likewise.
         targets: target lists of the file; lists that checks bring themselves are added.
         labels: names of the labels that a list's targets have; no entry for a list whose
@@ -36,22 +40,21 @@ class Common:
     site: Site
     defaults: DefaultsShape
     defaults_node: Node
-    providers: frozenset[str] | None
-    lists: frozenset[str] | None
+    providers: Names | None
+    lists: Names | None
     targets: dict[str, TargetList]
-    labels: dict[str, frozenset[str]]
+    labels: dict[str, Names]
 
     def providers_of(self, names: list[str] | None, node: Node) -> tuple[str, ...]:
         """The providers that a check names, each known and named once."""
-        good = []
+        good: dict[str, None] = {}
         for index, name in enumerate(names or ()):
             where = at(node, index)
-            if self.providers is not None and name not in self.providers | {"live"}:
-                self.site.problem(where, unknown("provider", name, sorted(self.providers)))
+            if self.providers is not None and name not in self.providers and name != LIVE:
+                self.site.problem(where, unknown("provider", name, self.providers))
             elif name in good:
                 self.site.problem(where, f"the provider {name} is named twice; remove one")
-            else:
-                good.append(name)
+            good[name] = None
         return tuple(good)
 
     def add_list(self, name: str, shape: TargetListShape, where: Node) -> None:
@@ -70,7 +73,7 @@ class Common:
         if shape.static or shape.files or shape.http:
             self.site.problem(where, "name a list, or write its sources here; write one of the two")
         if self.lists is not None and shape.named not in self.lists:
-            message = unknown("target list", shape.named, sorted(self.lists))
+            message = unknown("target list", shape.named, self.lists)
             if not self.lists:
                 message += f"; write targets: [{shape.named}] if it is a target itself"
             self.site.problem(at(where, "named"), message)

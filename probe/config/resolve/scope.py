@@ -6,13 +6,14 @@ step. What has no value would only show when the flow runs, as a step that is sk
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from probe.config.document.nodes import Node, at
 from probe.config.problem import instead
-from probe.config.resolve.site import Site
+from probe.config.resolve.site import Names, Site
 from probe.model.template import TemplateProblem, parse
 
 
@@ -32,14 +33,14 @@ class Scope:
         too_early: names that steps capture, where no step has run yet.
     """
 
-    values: frozenset[str] = frozenset()
-    labels: frozenset[str] | None = None
+    values: Names = field(default_factory=dict)
+    labels: Names | None = None
     has_targets: bool = False
-    tokens: frozenset[str] = frozenset()
+    tokens: Names = field(default_factory=dict)
     partial: dict[str, str] = field(default_factory=dict)
     captures: dict[str, bool] = field(default_factory=dict)
     later: dict[str, str] = field(default_factory=dict)
-    too_early: frozenset[str] = frozenset()
+    too_early: Collection[str] = ()
 
     def lacks(self, name: str) -> str | None:
         """Why a name has no value, and what to write; None when it has one."""
@@ -73,11 +74,11 @@ class Scope:
             return _NO_TARGETS
         if self.labels is None or label in self.labels:
             return None
-        return f"no target has a label {label}; {instead(label, sorted(self.labels))}"
+        return f"no target has a label {label}; {instead(label, self.labels)}"
 
     def _known(self) -> list[str]:
         own = ["target"] if self.has_targets else []
-        return [*sorted(self.values), *self.captures, *own]
+        return [*own, *itertools.islice(self.captures, 100), *itertools.islice(self.values, 100)]
 
 
 _NO_TARGETS = "this check has no targets; write targets: with the name of a list"

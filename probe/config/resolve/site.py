@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from probe.config.document.nodes import Node, Place
-from probe.config.problem import Problem
+from probe.config.problem import MOST_PROBLEMS, Problem, TooManyProblems
 from probe.model.secret import SecretRef
+
+Names = Mapping[str, None]
+"""A set of names that keeps their order."""
 
 
 @dataclass(slots=True)
@@ -17,16 +21,22 @@ class Site:
 
     Attributes:
         file: its path as given; stands in problems.
-        problems: grows while resolving.
+        problems: grows while resolving; shared with the sites of target files.
     """
 
     file: str
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, where: Node | Place, message: str) -> None:
-        """Note a problem at a value, or at the place of a key."""
+        """Note a problem at a value, or at the place of a key.
+
+        Raises:
+            TooManyProblems: this one is noted, and is the last.
+        """
         place = where if isinstance(where, Place) else where.place
         self.problems.append(Problem(self.file, place.line, place.column, message))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise TooManyProblems
 
     def beside(self, written: str) -> Path:
         """A path as written in the file: relative to the folder that holds the file."""

@@ -8,17 +8,14 @@ from typing import assert_never
 
 from probe.config.document.nodes import Mapping, Node, at, keys, lost
 from probe.config.resolve.api import api_check
-from probe.config.resolve.common import Common
-from probe.config.resolve.site import Site
+from probe.config.resolve.common import LIVE, Common
+from probe.config.resolve.site import Names, Site
 from probe.config.resolve.tls import tls_check
 from probe.config.resolve.world import provider
 from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
 from probe.model.spec import Check, Limits, Listen, Provider, Spec
-
-LIVE = "live"
-"""Provider of checks that name none; one of that name in the file takes its place."""
 
 
 def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, digest: str) -> Spec:
@@ -54,12 +51,12 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
     )
 
 
-def _names(root: Mapping, section: str) -> frozenset[str] | None:
+def _names(root: Mapping, section: str) -> Names | None:
     """All names written in a section, good or not; None when the section cannot be read."""
     if lost(root, section):
         return None
     entry = root.entries.get(section)
-    return frozenset(keys(entry.value if entry else None))
+    return dict.fromkeys(keys(entry.value if entry else None))
 
 
 def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...]:

@@ -64,14 +64,12 @@ def target_files(site: Site, written: list[str], node: Node, seen: Seen) -> list
     for index, entry in enumerate(written):
         where = at(node, index)
         for path in _paths(site, entry, where):
-            inside = Site(str(path))
             try:
-                targets += read_targets(inside, path, seen)
+                targets += read_targets(Site(str(path), site.problems), path, seen)
             except MissingFile:
                 site.problem(where, _missing_file(path, entry))
             except ConfigError as error:
                 site.problems.extend(error.problems)
-            site.problems.extend(inside.problems)
     return targets
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from probe.config.document.nodes import Node, at, key_place
 from probe.config.problem import instead
-from probe.config.resolve.common import Common, client_certificate, times, trust
+from probe.config.resolve.common import LIVE, Common, client_certificate, times, trust
 from probe.config.resolve.site import Site
 from probe.config.shape.base import Shape
 from probe.config.shape.check import TlsCheckShape
@@ -33,7 +33,7 @@ def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:
     return TlsCheck(
         name=shape.name,
         targets=common.targets_of(shape.name, shape.targets, at(node, "targets")),
-        providers=common.providers_of(shape.providers, at(node, "providers")) or ("live",),
+        providers=common.providers_of(shape.providers, at(node, "providers")) or (LIVE,),
         interval=interval,
         timeout=timeout,
         port=443 if shape.port is None else shape.port,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from probe.config.document.nodes import Node, at, key_place, lost
-from probe.config.resolve.site import Site
+from probe.config.resolve.site import Names, Site
 from probe.config.resolve.targets import Seen, static_targets, target_files
 from probe.config.shape.world import (
     DnsShape,
@@ -49,10 +49,13 @@ def provider(site: Site, name: str, shape: ProviderShape, node: Node) -> Provide
 
 
 def _refuse_repeated(site: Site, values: tuple[object, ...], node: Node) -> None:
+    first: dict[object, int] = {}
     for index, value in enumerate(values):
-        if value in values[:index]:
-            first = at(node, values.index(value)).place.line
-            site.problem(at(node, index), f"this stands already on line {first}; remove one")
+        where = at(node, index)
+        if value in first:
+            site.problem(where, f"this stands already on line {first[value]}; remove one")
+        else:
+            first[value] = where.place.line
 
 
 def _dns(site: Site, shape: DnsShape, node: Node) -> DnsOptions:
@@ -77,7 +80,7 @@ def _dns(site: Site, shape: DnsShape, node: Node) -> DnsOptions:
 
 def target_list(
     site: Site, name: str, shape: TargetListShape, node: Node
-) -> tuple[TargetList, frozenset[str] | None]:
+) -> tuple[TargetList, Names | None]:
     """One entry of ``targets``, its files read once to see that they are good.
 
     Also the names of its targets' labels, as far as they can be known now: None with a
@@ -92,7 +95,7 @@ def target_list(
     before = len(site.problems)
     in_files = target_files(site, shape.files, at(node, "files"), seen)
     unknown = bool(shape.http) or _some_lost(node) or len(site.problems) > before
-    labels = frozenset(label for target in (*static, *in_files) for label in target.labels)
+    labels = dict.fromkeys(label for target in (*static, *in_files) for label in target.labels)
     options = {} if shape.refresh is None else {"refresh": shape.refresh}
     resolved = TargetList(
         name=name,

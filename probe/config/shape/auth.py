@@ -6,17 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from probe.config.shape.base import (
-    Duration,
-    Reference,
-    Shape,
-    Text,
-    TextOrReference,
-    between,
-    text,
-    wrong,
-)
-from probe.config.shape.http import Condition, Expression, HeaderName, HeaderValue
+from probe.config.shape.base import Shape, wrong
+from probe.config.shape.expressions import Condition, Expression
+from probe.config.shape.http import HeaderName, HeaderValue
+from probe.config.shape.secret import Reference, TextOrReference
+from probe.config.shape.texts import Duration, Text, between, text
 from probe.model.names import quoted
 
 _WHERE = "Where the {} is: file:/path, env:NAME or credential:name."

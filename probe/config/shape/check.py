@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from probe.config.shape.base import Duration, Name, OneOrMany, Shape, between
+from probe.config.shape.base import Shape
+from probe.config.shape.short import OneOrMany
+from probe.config.shape.texts import Duration, Name, between
 from probe.config.shape.tls import (
     ChainShape,
     ConfirmShape,

@@ -7,17 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from probe.config.shape.api import ApiCheckShape
-from probe.config.shape.base import (
-    STRING_SCHEMA,
-    Duration,
-    Name,
-    OneOrMany,
-    Shape,
-    between,
-    from_text,
-    wrong,
-)
+from probe.config.shape.base import Shape, wrong
 from probe.config.shape.check import Interval, Timeout, TlsCheckShape
+from probe.config.shape.short import OneOrMany
+from probe.config.shape.texts import STRING_SCHEMA, Duration, Name, PathText, between, from_text
 from probe.config.shape.tls import (
     ConfirmShape,
     ConsensusShape,
@@ -101,7 +94,7 @@ class FileShape(Shape):
         description="Address of the metrics and the status page (127.0.0.1:9469).",
         examples=["127.0.0.1:9469"],
     )
-    state_dir: Annotated[str, Field(min_length=1)] | None = Field(
+    state_dir: PathText | None = Field(
         default=None, description="Directory where rotated refresh tokens are kept."
     )
     limits: LimitsShape | None = Field(default=None, description="Bounds on the agent itself.")

@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from probe.config.shape.base import (
-    Duration,
-    Name,
-    OneOrMany,
-    Reference,
-    Shape,
-    Short,
-    between,
-    text,
-    wrong,
-)
+from probe.config.shape.base import Shape, wrong
+from probe.config.shape.secret import Reference
+from probe.config.shape.short import OneOrMany, Short
+from probe.config.shape.texts import Duration, Name, PathText, between, from_text, text
+from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.names import parse_host
 from probe.model.tls import ProfileName
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, text(parse_host)]
-
-
-def _fingerprint(value: str) -> str:
-    digits = re.sub(r"[:\s]", "", value).lower()
-    if not re.fullmatch(r"[0-9a-f]*", digits):
-        raise wrong("a SHA-256 fingerprint has hexadecimal digits only (and colons, if you like)")
-    if len(digits) == 40:
-        raise wrong("this is a SHA-1 fingerprint; write the SHA-256 one, 64 hexadecimal digits")
-    if len(digits) != 64:
-        raise wrong(f"a SHA-256 fingerprint has 64 hexadecimal digits; this has {len(digits)}")
-    return digits
-
-
-def _moment(value: object) -> float:
-    """Seconds since the epoch of a date or an RFC 3339 time."""
-    hint = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
-    if not isinstance(value, str):
-        raise wrong(hint)
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-            day = date.fromisoformat(value)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise wrong(hint) from None
-    if moment.tzinfo is None:
-        raise wrong(f"the time has no zone; write {value}Z for UTC")
-    return moment.timestamp()
 
 
 def _days(value: object) -> float:
@@ -62,8 +27,8 @@ def _days(value: object) -> float:
     raise wrong("write a number of days, such as 14")
 
 
-Fingerprint = Annotated[str, text(_fingerprint)]
-Moment = Annotated[float, PlainValidator(_moment), WithJsonSchema({"type": "string"})]
+Fingerprint = Annotated[str, text(parse_fingerprint)]
+Moment = Annotated[float, from_text(parse_moment), WithJsonSchema({"type": "string"})]
 Days = Annotated[
     float,
     PlainValidator(_days),
@@ -79,7 +44,7 @@ class TrustShape(Shape):
     roots: Literal["mozilla", "system"] | None = Field(
         default=None, description="Mozilla's list (the default) or this host's store."
     )
-    file: str | None = Field(
+    file: PathText | None = Field(
         default=None,
         description="PEM file of roots, relative to this file.",
         examples=["roots.pem"],

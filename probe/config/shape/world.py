@@ -8,19 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from probe.config.shape.base import (
+from probe.config.shape.base import Shape, wrong
+from probe.config.shape.secret import Reference
+from probe.config.shape.short import OneOrMany, Short
+from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
     Name,
-    OneOrMany,
-    Reference,
-    Shape,
-    Short,
+    PathText,
     Text,
     between,
     from_text,
     text,
-    wrong,
 )
 from probe.config.shape.tls import Host, Port
 from probe.model.names import parse_address, parse_name_pattern, quoted
@@ -163,7 +162,7 @@ class TargetListShape(Shape):
     static: Annotated[list[Annotated[GroupShape, Short({str: "targets"})]], OneOrMany()] = Field(
         default=[], description="Targets written here: names, or groups with labels."
     )
-    files: Annotated[list[str], OneOrMany()] = Field(
+    files: Annotated[list[PathText], OneOrMany()] = Field(
         default=[],
         description="Files of target groups (Prometheus file_sd), relative to this file; "
         "a glob is allowed in the last part.",

@@ -1,0 +1,105 @@
+"""What logins send: URLs that are safe for secrets, documents that hold references to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Bag
+from dataclasses import dataclass
+from typing import Any
+
+from probe.config.document.nodes import Node, at
+from probe.config.resolve.scope import Scope, check_texts
+from probe.config.resolve.site import Site
+from probe.config.resolve.urls import check_url
+from probe.config.shape.secret import REFERENCE_HINT, looks_like_reference, parse_reference
+from probe.model.secret import SecretRef
+
+_SECRET_NAME = re.compile(
+    r"(?:accesskey|apikey|passphrase|passwd|password|privatekey|pwd|secret|secretkey|token)\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthContext:
+    """What entries of ``auth`` are resolved with.
+
+    Attributes:
+        scope: names for templates; answers of steps are not among them, because a login also
+            runs on its own clock.
+        variants: the vars of every persona.
+        captures: names that any step captures.
+        has_certificate: whether the check has a client certificate.
+    """
+
+    site: Site
+    scope: Scope
+    variants: tuple[Bag[str, str], ...]
+    captures: tuple[str, ...]
+    has_certificate: bool
+
+
+def secret(site: Site, reference: SecretRef | None) -> SecretRef | None:
+    """A reference that may be left out, its file absolute."""
+    return None if reference is None else site.secret(reference)
+
+
+def text(context: AuthContext, value: str | SecretRef, node: Node) -> str | SecretRef:
+    """A template, checked, or a reference."""
+    if isinstance(value, SecretRef):
+        return context.site.secret(value)
+    check_texts(context.site, value, node, context.scope)
+    return value
+
+
+def login_url(context: AuthContext, url: str, node: Node) -> None:
+    """Check the URL that secrets are sent to."""
+    check_texts(context.site, url, node, context.scope)
+    check_url(context.site, url, node, context.variants, "a login sends secrets")
+
+
+def login_document(context: AuthContext, document: Any, node: Node) -> Any:
+    """A login's document with its references read as such, and its texts checked."""
+    match document:
+        case str() if looks_like_reference(document):
+            try:
+                return context.site.secret(parse_reference(document))
+            except ValueError as problem:
+                context.site.problem(node, str(problem))
+                return ""
+        case str():
+            check_texts(context.site, document, node, context.scope)
+            return document
+        case SecretRef():
+            return context.site.secret(document)
+        case dict():
+            return {
+                key: _login_field(context, key, value, at(node, key))
+                for key, value in document.items()
+            }
+        case list():
+            return [
+                login_document(context, value, at(node, index))
+                for index, value in enumerate(document)
+            ]
+        case _:
+            return document
+
+
+def _login_field(context: AuthContext, key: str, value: Any, node: Node) -> Any:
+    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
+    if plain and is_secret_name(key) and not (isinstance(value, str) and _is_indirect(value)):
+        context.site.problem(
+            node,
+            f"a secret never stands in this file; write where it is found: {REFERENCE_HINT}",
+        )
+        return value
+    return login_document(context, value, node)
+
+
+def is_secret_name(key: str) -> bool:
+    """Whether a field or variable of that name holds a secret, by all custom."""
+    return _SECRET_NAME.search(re.sub(r"[^a-z0-9]", "", key.lower())) is not None
+
+
+def _is_indirect(value: str) -> bool:
+    return looks_like_reference(value) or "{" in value or not value

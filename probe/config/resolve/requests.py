@@ -1,0 +1,170 @@
+"""Requests of steps: one method, one URL, one body, and no secret in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Bag
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from probe.config.document.nodes import Node, at, child, key_place
+from probe.config.resolve.scope import Scope, check_texts
+from probe.config.resolve.site import Names, Site
+from probe.config.resolve.urls import check_url
+from probe.config.shape.secret import looks_like_reference
+from probe.config.shape.step import METHODS, CallShape
+from probe.model.flow import (
+    Request,
+)
+from probe.model.template import TemplateProblem, names
+
+_CREDENTIAL_HEADERS = frozenset(
+    {
+        "api-key", "authorization", "cookie", "private-token", "proxy-authorization",
+        "x-access-token", "x-amz-security-token", "x-api-key", "x-auth-token",
+        "x-vtex-api-apptoken",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class StepContext:
+    """What steps are resolved with.
+
+    Attributes:
+        scope: grows by each step's captures.
+        variants: the vars of every persona.
+        auths: names written under ``auth``, good or not; None when the section is unreadable.
+        layers: names that ``layer`` may have.
+        own_layers: whether the check declares its layers itself.
+        timeout: most that a step may take, with words for where that stands.
+    """
+
+    site: Site
+    scope: Scope
+    variants: tuple[Bag[str, str], ...]
+    auths: Names | None
+    layers: tuple[str, ...]
+    own_layers: bool
+    flow_timeout: float
+
+
+def request(context: StepContext, shape: CallShape, node: Node) -> Request:
+    """The request of a call."""
+    site, scope = context.site, context.scope
+    method, url, key = _method_and_url(site, shape, node)
+    _one_body(site, shape, node)
+    used = set(check_texts(site, url, at(node, key), scope))
+    used |= headers(site, shape.headers, at(node, "headers"), scope)
+    for name in ("query", "form"):
+        values = getattr(shape, name) or {}
+        refuse_references(site, values, at(node, name))
+        used |= check_texts(site, values, at(node, name), scope)
+    document = plain_data(shape.json_)
+    used |= check_texts(site, document, at(node, "json"), scope)
+    used |= check_texts(site, shape.body, at(node, "body"), scope)
+    check_url(site, url, at(node, key), context.variants, _why_safe(shape, used, scope))
+    return Request(
+        method=method,
+        url=url,
+        headers=MappingProxyType(dict(shape.headers)),
+        query=MappingProxyType(dict(shape.query)),
+        json=document,
+        form=None if shape.form is None else MappingProxyType(dict(shape.form)),
+        body=shape.body,
+        follow_redirects=shape.follow_redirects,
+    )
+
+
+def _why_safe(shape: CallShape, used: set[str], scope: Scope) -> str | None:
+    """Why a call must go over verified TLS to a host of the configuration; None if it need not."""
+    if shape.auth is not None:
+        return "the step sends credentials"
+    for name in sorted(used):
+        if scope.captures.get(name) or name.startswith("auth."):
+            return f"the step sends the secret {{{name}}}"
+    return None
+
+
+def _method_and_url(site: Site, shape: CallShape, node: Node) -> tuple[str, str, str]:
+    """Method and URL, and the key that the URL stands under."""
+    short = [name for name in METHODS if getattr(shape, name) is not None]
+    if len(short) + (shape.url is not None) > 1:
+        second = [*short, "url"][1]
+        site.problem(key_place(node, second), "a step makes one call; write one of get, post, …")
+    if short:
+        if shape.method is not None:
+            site.problem(
+                key_place(node, "method"),
+                f"{short[0]}: says the method already; leave method out, or write url:",
+            )
+        return short[0].upper(), getattr(shape, short[0]), short[0]
+    if shape.url is None:
+        written = any(name in getattr(node, "dropped", {}) for name in (*METHODS, "url"))
+        if not written:
+            site.problem(node, "the step has no URL; write for example get: https://shop.example/")
+        return "GET", "https://unknown.invalid/", "url"
+    if shape.method is None:
+        site.problem(
+            key_place(node, "url"), "url: needs method: beside it; or write get: and the URL"
+        )
+    return shape.method or "GET", shape.url, "url"
+
+
+def _one_body(site: Site, shape: CallShape, node: Node) -> None:
+    bodies = [key for key in ("json", "form", "body") if child(node, key) is not None]
+    if len(bodies) > 1:
+        site.problem(
+            key_place(node, bodies[1]),
+            f"a call sends one body, and {bodies[0]}: is there already; write one of the two",
+        )
+
+
+def headers(site: Site, written: Bag[str, str], node: Node, scope: Scope) -> frozenset[str]:
+    """Check request headers; the names that their templates use."""
+    refuse_references(site, written, node)
+    seen: dict[str, str] = {}
+    for name, value in written.items():
+        folded = name.lower()
+        if folded in seen:
+            site.problem(
+                key_place(node, name), f"the header {name} stands already as {seen[folded]}"
+            )
+        seen[folded] = name
+        if folded in _CREDENTIAL_HEADERS and not _names_an_answer(value, scope):
+            site.problem(
+                at(node, name),
+                f"{name} holds a credential, and secrets never stand in this file; "
+                "use auth: with kind: bearer, basic or headers",
+            )
+    return check_texts(site, dict(written), node, scope)
+
+
+def _names_an_answer(value: str, scope: Scope) -> bool:
+    try:
+        used = names(value)
+    except TemplateProblem:
+        return True  # a problem of its own already
+    return any(name in scope.captures or name.startswith("auth.") for name in used)
+
+
+def refuse_references(site: Site, values: Bag[str, Any], node: Node) -> None:
+    """References to secrets are read in few places; elsewhere they would be sent as text."""
+    for key, value in values.items():
+        if isinstance(value, str) and looks_like_reference(value):
+            site.problem(
+                at(node, key),
+                "references to secrets are read under auth: and in a command's environment: only; "
+                "here the reference itself would be sent",
+            )
+
+
+def plain_data(value: Any) -> Any:
+    """A document as plain dicts and lists, without the nodes that it came from."""
+    match value:
+        case dict():
+            return {key: plain_data(item) for key, item in value.items()}
+        case list():
+            return [plain_data(item) for item in value]
+        case _:
+            return value

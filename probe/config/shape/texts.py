@@ -1,0 +1,151 @@
+"""Named kinds of text and number: durations, sizes, names, paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from probe.config.shape.base import wrong
+from probe.config.units import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    UnitProblem,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+from probe.model.names import NameProblem, quoted
+
+
+def _ours(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The parser with its own errors turned into ours; its messages are fit to read."""
+
+    def parsed(value: Any) -> Any:
+        try:
+            return parse(value)
+        except (UnitProblem, NameProblem) as problem:
+            raise wrong(str(problem)) from None
+
+    return parsed
+
+
+def text(parse: Callable[[str], str]) -> AfterValidator:
+    """Validator for a text that stays a text; ``parse`` raises ``NameProblem`` or ours."""
+    return AfterValidator(_ours(parse))
+
+
+def from_text(parse: Callable[[str], Any]) -> PlainValidator:
+    """Validator for a text that becomes something else."""
+
+    def parsed(value: object) -> Any:
+        if not isinstance(value, str):
+            raise PydanticCustomError("string_type", "expected text")
+        return _ours(parse)(value)
+
+    return PlainValidator(parsed)
+
+
+def _path(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise wrong("this is no path; write one such as targets/stores.yaml")
+    return value
+
+
+PathText = Annotated[str, text(_path)]
+STRING_SCHEMA: Final = WithJsonSchema({"type": "string"})
+
+
+Duration = Annotated[
+    float,
+    PlainValidator(_ours(parse_duration)),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": 0}]},
+    ),
+]
+Size = Annotated[
+    int,
+    PlainValidator(_ours(parse_size)),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
+]
+
+
+def between(least: str, most: str) -> AfterValidator:
+    """Bounds of a ``Duration``, as one writes them."""
+    low, high = parse_duration(least), parse_duration(most)
+
+    def check(seconds: float) -> float:
+        if not low <= seconds <= high:
+            raise wrong(f"must be between {least} and {most}; found {format_duration(seconds)}")
+        return seconds
+
+    return AfterValidator(check)
+
+
+def size_between(least: str, most: str) -> AfterValidator:
+    """Bounds of a ``Size``, as one writes them."""
+    low, high = parse_size(least), parse_size(most)
+
+    def check(size: int) -> int:
+        if not low <= size <= high:
+            raise wrong(f"must be between {least} and {most}; found {format_size(size)}")
+        return size
+
+    return AfterValidator(check)
+
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+def _name(value: str) -> str:
+    if re.match(NAME_PATTERN.removesuffix("$") + r"\Z", value) is None:
+        raise wrong(
+            f"{quoted(value)} cannot be a name; use letters, digits, dots, hyphens and "
+            "underscores, 63 at most, starting with a letter or digit"
+        )
+    return value
+
+
+Name = Annotated[
+    str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
+]
+
+
+def _scalar_text(value: object) -> object:
+    if isinstance(value, bool):
+        raise wrong(
+            f'this is a truth value; write "{str(value).lower()}" in quotes to make it text'
+        )
+    if isinstance(value, float):
+        raise wrong("this is a number; put it in quotes so that it stays as it is written")
+    return str(value) if isinstance(value, int) else value
+
+
+@dataclass(frozen=True)
+class _Lenient:
+    """Text for which a whole number may stand: both have one spelling only."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_scalar_text, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": ["string", "integer"]}
+
+
+Text = Annotated[str, _Lenient()]
