@@ -103,7 +103,7 @@ def parse(data: bytes) -> ClientHello | None:
         return None
     try:
         return _parse_body(data, message[4 : 4 + size])
-    except IndexError:
+    except (IndexError, struct.error):
         raise NotAHello(data) from None
 
 
