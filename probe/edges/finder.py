@@ -221,19 +221,26 @@ class EdgeFinder:
 
 
 def _learn(memory: EdgeMemory, heard: Iterable[Heard], now: float) -> int:
-    """Tell the memory who named what; a server that ignored the subnet speaks for no region.
+    """Tell the memory who named what.
+
+    A server that ignores the subnet speaks for no region but for everybody; whichever of the two
+    it does, the other is told nothing, so that what it named before decays.
 
     Returns:
         how many addresses were too many.
     """
-    named: dict[tuple[str, Family], Answer] = {}
+    told: dict[tuple[str, Family], Answer | None] = {}
     for one in heard:
         if isinstance(one.outcome, Answer):
-            region = "" if one.subnet_ignored else one.region
-            named[region, one.question.family] = one.outcome
+            ours, region = ("", one.question.family), (one.region, one.question.family)
+            told.setdefault(ours, None)
+            told[region] = None
+            told[ours if one.subnet_ignored else region] = one.outcome
     return sum(
         memory.answered(source, answer.addresses, answer.cnames, now)
-        for source, answer in named.items()
+        if answer is not None
+        else memory.answered(source, (), (), now)
+        for source, answer in told.items()
     )
 
 
