@@ -1,8 +1,12 @@
-"""The HTTP server: answers, addresses, errors, and an end within a second."""
+"""The HTTP server: answers, addresses, errors, and an end within a second whatever clients do."""
 
 from __future__ import annotations
 
+import gzip
+import logging
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
@@ -11,29 +15,101 @@ import trio
 from probe.model.spec import Listen
 from probe.serve import ListenError, Store, application, serve
 
+from .world import filled
 
-async def get(address: str, path: str, *headers: str, method: str = "GET") -> bytes:
+LOOPBACK = Listen("127.0.0.1", 0)
+
+
+@asynccontextmanager
+async def serving(store: Store, listen: Listen = LOOPBACK) -> AsyncIterator[str]:
+    stop = trio.Event()
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            start = partial(serve, application(store), listen, stop=stop.wait)
+            yield await nursery.start(start)
+            stop.set()
+
+
+async def connect(address: str) -> trio.SocketStream:
     host, port = address.removeprefix("http://").rsplit(":", 1)
-    stream = await trio.open_tcp_stream(host.strip("[]"), int(port))
-    async with stream:
+    return await trio.open_tcp_stream(host.strip("[]"), int(port))
+
+
+async def ask(address: str, path: str, *headers: str, method: str = "GET") -> tuple[str, bytes]:
+    """Head and body of the answer; chunked bodies put together."""
+    async with await connect(address) as stream:
         lines = [f"{method} {path} HTTP/1.1", "Host: probe", "Connection: close", *headers]
         await stream.send_all(("\r\n".join(lines) + "\r\n\r\n").encode())
-        answer = b""
-        async for data in stream:
-            answer += data
-    return answer
+        answer = b"".join([data async for data in stream])
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        whole, rest = b"", body
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            whole, rest = whole + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        body = whole
+    return head.decode(), body
 
 
-async def test_it_answers_on_a_port_of_the_systems_choice() -> None:
-    app = application(Store("sa-east", started_at=0.0))
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            address = await nursery.start(partial(serve, app, Listen("127.0.0.1", 0)))
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/metrics", 200),
+        ("HEAD", "/metrics", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/readyz", 200),
+        ("POST", "/metrics", 405),
+        ("DELETE", "/", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/target/nobody.example", 404),
+        ("GET", "/../../etc/passwd", 404),
+    ],
+)
+async def test_paths_and_methods(method: str, path: str, status: int) -> None:
+    async with serving(filled(targets=2)) as address:
+        head, body = await ask(address, path, method=method)
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert "server:" not in head.lower()
+    if status >= 400:
+        assert "content-type: text/plain" in head.lower()
+        assert body
+
+
+async def test_not_ready_before_targets_are_loaded() -> None:
+    async with serving(Store("sa-east", started_at=0.0)) as address:
+        head, _ = await ask(address, "/readyz")
+        assert head.startswith("HTTP/1.1 503 ")
+        assert (await ask(address, "/healthz"))[0].startswith("HTTP/1.1 200 ")
+
+
+async def test_metrics_come_in_the_format_and_coding_asked_for() -> None:
+    async with serving(filled()) as address:
+        head, body = await ask(address, "/metrics")
+        assert "content-type: text/plain; version=0.0.4; charset=utf-8" in head.lower()
+        assert b'probe_success{check="stores"' in body
+        accept = "Accept: application/openmetrics-text; version=1.0.0"
+        head, body = await ask(address, "/metrics", accept, "Accept-Encoding: gzip")
+        assert "content-type: application/openmetrics-text; version=1.0.0" in head.lower()
+        assert "content-encoding: gzip" in head.lower()
+        assert gzip.decompress(body).endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+async def test_it_listens_where_it_is_told_on_a_port_of_the_systems_choice(host: str) -> None:
+    try:
+        async with serving(Store("r", started_at=0.0), Listen(host, 0)) as address:
             assert not address.endswith(":0")
-            assert (await get(address, "/healthz")).startswith(b"HTTP/1.1 200")
-            assert (await get(address, "/nowhere")).startswith(b"HTTP/1.1 404")
-            assert (await get(address, "/metrics", method="POST")).startswith(b"HTTP/1.1 405")
-            nursery.cancel_scope.cancel()
+            assert (await ask(address, "/healthz"))[1] == b"ok\n"
+    except ExceptionGroup as group:
+        if host == "::1" and group.subgroup(ListenError):
+            pytest.skip("no IPv6 on this host")
+        raise
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+async def test_an_address_that_is_not_ours_is_said(host: str) -> None:
+    with pytest.raises(ListenError, match=f"cannot listen on {host}:9469"):
+        await serve(application(Store("r", started_at=0.0)), Listen(host, 9469))
 
 
 async def test_a_port_in_use_is_said_with_the_address() -> None:
@@ -42,3 +118,67 @@ async def test_a_port_in_use_is_said_with_the_address() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ListenError, match=f"127.0.0.1:{port}: Address already in use"):
             await serve(app, Listen("127.0.0.1", port))
+
+
+async def test_stopping_does_not_wait_for_idle_or_stuck_clients() -> None:
+    """A client that asks for megabytes and never reads must not keep the agent from ending."""
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        start = partial(serve, application(filled(targets=800)), LOOPBACK, stop=stop.wait)
+        address = await nursery.start(start)
+        idle = await connect(address)
+        await idle.send_all(b"GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n")
+        await idle.receive_some(100)
+        half = await connect(address)
+        await half.send_all(b"GET /metr")
+        stuck = await connect(address)
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await stuck.send_all(b"GET /metrics HTTP/1.1\r\nHost: probe\r\n\r\n")
+        await stuck.receive_some(100)
+        stop.set()
+        nursery.cancel_scope.deadline = trio.current_time() + 2.0
+    assert not nursery.cancel_scope.cancelled_caught
+    for stream in (idle, half, stuck):
+        await stream.aclose()
+
+
+async def test_a_stuck_client_does_not_resist_cancellation_either() -> None:
+    with trio.move_on_after(5) as whole:
+        async with trio.open_nursery() as nursery:
+            app = application(filled(targets=800))
+            address = await nursery.start(partial(serve, app, LOOPBACK))
+            stuck = await connect(address)
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await stuck.send_all(b"GET /metrics HTTP/1.1\r\nHost: probe\r\n\r\n")
+            await stuck.receive_some(100)
+            nursery.cancel_scope.cancel()
+    assert not whole.cancelled_caught
+    await stuck.aclose()
+
+
+async def test_clients_that_leave_in_the_middle_are_no_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(filled(targets=1000)) as address:
+        for _ in range(3):
+            async with await connect(address) as stream:
+                await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: probe\r\n\r\n")
+                await stream.receive_some(100)
+        assert (await ask(address, "/healthz"))[1] == b"ok\n"
+    assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []
+
+
+async def test_garbage_neither_ends_the_server_nor_fills_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(filled(targets=1)) as address:
+        for garbage in (b"\x16\x03\x01\x00\xff\x01", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 50_000):
+            async with await connect(address) as stream:
+                await stream.send_all(garbage)
+                await stream.send_eof()
+                with trio.move_on_after(2):
+                    with suppress(trio.BrokenResourceError):
+                        await stream.receive_some(100)
+        assert (await ask(address, "/healthz"))[1] == b"ok\n"
+    assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []

@@ -1,0 +1,65 @@
+"""Counting as things change gives what counting everything anew would give."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import EdgeKey
+from probe.serve.census import Census, Through, Trouble
+
+KEYS = [
+    EdgeKey("c", target, provider, edge, client)
+    for target in ("a", "b")
+    for provider in ("x", "y")
+    for edge in ("192.0.2.1:443", "192.0.2.2:443")
+    for client in ("default", "tls12-rsa")
+]
+RESET = Failure(Phase.TLS, Reason.RESET)
+EXPIRED = Failure(Phase.CERTIFICATE, Reason.EXPIRED)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(KEYS),
+        st.sampled_from(["remove", "pass", "fail"]),
+        st.sampled_from([RESET, EXPIRED, None]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS)
+def test_counts_follow_every_change(steps: list[tuple[EdgeKey, str, Failure | None]]) -> None:
+    census = Census()
+    known: dict[EdgeKey, bool] = {}
+    for at, (key, what, failure) in enumerate(steps):
+        if what == "remove":
+            if known.pop(key, None) is not None:
+                census.remove(key)
+            continue
+        if key not in known:
+            census.add(key)
+        known[key] = what == "fail"
+        census.judge(key, what == "fail", float(at), failure)
+    for provider in ("x", "y"):
+        own = {key: failing for key, failing in known.items() if key.provider == provider}
+        seen = census.providers.get(Through("c", provider))
+        if seen is None:
+            assert not own
+            continue
+        assert set(seen.edges) == {key.edge for key in own}
+        assert set(seen.targets) == {key.target for key in own}
+        failing = {key for key, bad in own.items() if bad}
+        assert set(seen.troubles) == failing
+        assert seen.targets_failing() == {key.target for key in failing}
+        assert seen.edges_failing() == {key.edge for key in failing}
+
+
+def test_a_passing_attempt_on_a_flapping_edge_keeps_the_reason() -> None:
+    census, key = Census(), KEYS[0]
+    census.add(key)
+    census.judge(key, True, 5.0, RESET)
+    census.judge(key, True, 5.0, None)
+    trouble = Trouble(key.target, key.edge, (Phase.TLS, Reason.RESET), 5.0)
+    assert census.of(key).troubles == {key: trouble}
