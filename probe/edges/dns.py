@@ -27,8 +27,21 @@ _SLICES = (1.0, 1.5, 2.5)
 _LARGEST = 4096
 """More than the payload we announce: a server that overdoes it a little is still read."""
 
-_NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETDOWN}
-_NO_SIGN_OF_LIFE = {Reason.NO_ROUTE, Reason.LOCAL_RESOURCE, Reason.UNREACHABLE}
+_NO_ROUTE = {
+    errno.ENETUNREACH,
+    errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,
+    errno.ENETDOWN,
+    errno.EACCES,  # a firewall of this host
+    errno.EPERM,
+    errno.EINVAL,  # a link-local server without its interface
+}
+_NO_SIGN_OF_LIFE = {
+    Reason.NO_ROUTE,
+    Reason.LOCAL_RESOURCE,
+    Reason.UNREACHABLE,
+    Reason.UNKNOWN,
+}
 _RESOURCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 

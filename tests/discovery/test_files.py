@@ -51,7 +51,7 @@ class Watching:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - files give no events
+        while not condition():
             await trio.sleep(REFRESH)
 
 

@@ -144,7 +144,7 @@ async def test_a_slow_server_does_not_hold_up_the_start_and_its_list_comes_later
             first = await nursery.start(watched.watch, on_change, statuses.append)
             assert first == (Target("s.example"),)
             with trio.fail_after(5):
-                while not statuses:  # noqa: ASYNC110 - the event would be of the code under test
+                while not statuses:
                     await trio.sleep(0.01)
             server.answer = answer(GOOD)
             with trio.fail_after(5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -27,6 +28,7 @@ class Asked:
 
     message: dns.message.Message
     transport: str
+    peer: Any = None
 
     @property
     def name(self) -> str:
@@ -90,7 +92,6 @@ class DnsServer:
 
     respond: Responder
     udp: trio.socket.SocketType
-    tcp: trio.SocketListener
     address: NameServer
     asked: list[Asked] = field(default_factory=list)
 
@@ -98,8 +99,8 @@ class DnsServer:
     def questions(self) -> list[tuple[str, str]]:
         return [(asked.kind, asked.name) for asked in self.asked]
 
-    def _reply(self, wire: bytes, transport: str) -> bytes | None:
-        asked = Asked(dns.message.from_wire(wire), transport)
+    def _reply(self, wire: bytes, transport: str, peer: Any = None) -> bytes | None:
+        asked = Asked(dns.message.from_wire(wire), transport, peer)
         self.asked.append(asked)
         reply = self.respond(asked)
         return reply.to_wire() if isinstance(reply, dns.message.Message) else reply
@@ -107,7 +108,7 @@ class DnsServer:
     async def serve_udp(self) -> None:
         while True:
             wire, peer = await self.udp.recvfrom(65535)
-            reply = self._reply(wire, "udp")
+            reply = self._reply(wire, "udp", peer)
             if reply is not None:
                 await self.udp.sendto(reply, peer)
 
@@ -123,24 +124,32 @@ class DnsServer:
 
 
 @asynccontextmanager
-async def dns_server(respond: Responder, host: str = "127.0.0.1") -> AsyncIterator[DnsServer]:
+async def dns_server(
+    respond: Responder, host: str = "127.0.0.1", *, tcp: bool = True
+) -> AsyncIterator[DnsServer]:
     """Serve on loopback; UDP and TCP share one port that the OS chose."""
+    udp, listener = await _bound(host)
+    server = DnsServer(respond, udp, NameServer(host, udp.getsockname()[1]))
+    with udp:
+        async with listener, trio.open_nursery() as nursery:
+            nursery.start_soon(server.serve_udp)
+            if tcp:
+                nursery.start_soon(trio.serve_listeners, server.serve_tcp, [listener])
+            else:
+                await listener.aclose()
+            yield server
+            nursery.cancel_scope.cancel()
+
+
+async def _bound(host: str) -> tuple[trio.socket.SocketType, trio.SocketListener]:
     family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
     while True:
         listener = (await trio.open_tcp_listeners(0, host=host))[0]
-        port = listener.socket.getsockname()[1]
         udp = trio.socket.socket(family, trio.socket.SOCK_DGRAM)
         try:
-            await udp.bind((host, port))
+            await udp.bind((host, listener.socket.getsockname()[1]))
         except OSError:  # somebody else has the UDP port of this number
             udp.close()
             await listener.aclose()
         else:
-            break
-    server = DnsServer(respond, udp, listener, NameServer(host, port))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve_udp)
-        nursery.start_soon(trio.serve_listeners, server.serve_tcp, [listener])
-        yield server
-        nursery.cancel_scope.cancel()
-    udp.close()
+            return udp, listener
