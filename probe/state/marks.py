@@ -1,0 +1,141 @@
+"""What one step's result says, reduced to the few kinds that a diagnosis tells apart: pure."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from urllib.parse import urlsplit
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import ApiCheck, CommandStep, Persona, Step
+from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
+
+
+class Mark(Enum):
+    """How a call ended."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    OURS = "ours"
+    WAY = "did not get through"  # DNS, TCP, TLS, certificate
+    GATEWAY = "got no answer from behind the router"  # 502-504, time-out, broken answer
+    ERROR = "got a 500"
+    UNAUTHORIZED = "got a 401"
+    FORBIDDEN = "got a 403"
+    LIMITED = "got a 429"
+    OTHER = "got another answer than expected"
+    OPEN = "succeeded although it must be refused"
+
+    @property
+    def bad(self) -> bool:
+        """Whether the target is at fault."""
+        return self not in {Mark.PASSED, Mark.SKIPPED, Mark.OURS}
+
+
+class Role(Enum):
+    """What a step proves."""
+
+    CONTROL = "control"  # no credentials, must work
+    DENY = "deny"  # must be refused
+    LOGIN = "login"
+    TOKEN = "token"  # noqa: S105 - a role, not a password
+    AUTHORIZED = "authorized"  # with credentials
+    FREE = "free"  # anything else
+
+
+_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.STARTTLS, Phase.TLS, Phase.CERTIFICATE})
+_EXCHANGE = frozenset({Phase.SEND, Phase.WAIT, Phase.RECEIVE})
+_BROKEN = frozenset(
+    {Reason.TIMEOUT, Reason.CLOSED, Reason.RESET, Reason.HTTP_INVALID, Reason.HTTP2_ERROR}
+)
+_GATEWAY = frozenset({502, 503, 504})  # RFC 9110 section 15.6
+_CODE = re.compile(r'"code"\s*:\s*"([^"]{1,64})"')
+
+
+def mark(result: StepResult, *, denied: bool, router_codes: tuple[str, ...]) -> Mark:
+    """Reduce a result.
+
+    Args:
+        result: of one attempt.
+        denied: the call must be refused.
+        router_codes: as in `ApiCheck`.
+    """
+    match result.outcome:
+        case Passed():
+            return Mark.PASSED
+        case Skipped():
+            return Mark.SKIPPED
+        case Inconclusive():
+            return Mark.OURS
+        case Failed(failure):
+            return _failed(result, failure, denied, router_codes)
+
+
+def _failed(result: StepResult, failure: Failure, denied: bool, codes: tuple[str, ...]) -> Mark:
+    status = result.evidence.status
+    if failure.phase in _WAY:
+        return Mark.WAY
+    if denied and status is not None and 200 <= status < 300:
+        return Mark.OPEN
+    if failure.reason is Reason.RATE_LIMITED or status == 429:
+        return Mark.LIMITED
+    if failure.phase in _EXCHANGE or failure.phase is Phase.AUTH:
+        if failure.reason in _BROKEN:
+            return Mark.GATEWAY
+        if failure.reason is not Reason.LOGIN_FAILED:
+            return Mark.OTHER
+    elif failure.reason is not Reason.STATUS:
+        return Mark.OTHER
+    return _status(result, status, codes)
+
+
+def _status(result: StepResult, status: int | None, codes: tuple[str, ...]) -> Mark:
+    said = {*_CODE.findall(result.evidence.body), *result.evidence.headers.values()}
+    if status is None:
+        return Mark.OTHER
+    if status in _GATEWAY or not said.isdisjoint(codes):
+        return Mark.GATEWAY
+    if status >= 500:
+        return Mark.ERROR
+    return {401: Mark.UNAUTHORIZED, 403: Mark.FORBIDDEN}.get(status, Mark.OTHER)
+
+
+def role(result: StepResult, check: ApiCheck, persona: Persona | None) -> Role:
+    """What a result's step proves, by its declared layer and its credentials."""
+    step = step_of(result.step, check)
+    if is_denied(step, persona):
+        return Role.DENY
+    if result.layer in {"control", "login", "token"}:
+        return Role(result.layer)
+    if result.layer == "authorization" or _with_credentials(step, persona):
+        return Role.AUTHORIZED
+    return Role.FREE
+
+
+def step_of(name: str, check: ApiCheck) -> Step | CommandStep | None:
+    """The step of that name; None for the login of an auth entry."""
+    return next((step for step in check.steps if step.name == name), None)
+
+
+def is_denied(step: Step | CommandStep | None, persona: Persona | None) -> bool:
+    """Whether the call must be refused."""
+    if not isinstance(step, Step):
+        return False
+    return step.deny or (persona is not None and step.name in persona.expect_denied)
+
+
+def _with_credentials(step: Step | CommandStep | None, persona: Persona | None) -> bool:
+    if not isinstance(step, Step) or step.auth is None:
+        return False
+    return persona is None or persona.auth.get(step.auth, step.auth) is not None
+
+
+def backend(result: StepResult, check: ApiCheck) -> str:
+    """What served a call: as declared, else the host in its URL, else the step's own name."""
+    step = step_of(result.step, check)
+    if isinstance(step, Step) and step.backend is not None:
+        return step.backend
+    url = result.evidence.request.partition(" ")[2]
+    if url.startswith(("http://", "https://")):
+        return urlsplit(url).netloc
+    return result.step
