@@ -65,7 +65,7 @@ def run(config: Path, region: str | None, listen: str | None, style: str) -> Non
     SIGTERM ends within a second or two. Exit status: 0 stopped, 1 cannot serve,
     2 bad configuration.
     """
-    from probe.agent import AgentError, Options, run_agent
+    from probe.agent import AgentError, NoRegionError, Options, run_agent
     from probe.agent.log import configure
 
     chosen: Literal["json", "text"] = "json"
@@ -76,6 +76,8 @@ def run(config: Path, region: str | None, listen: str | None, style: str) -> Non
     options = Options(config=config, region=region, listen=listen, environ=dict(os.environ))
     try:
         run_agent(spec, options)
+    except NoRegionError as error:
+        _die(str(error), BAD_CONFIGURATION)
     except AgentError as error:
         _die(str(error), FAIL)
 

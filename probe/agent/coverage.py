@@ -20,7 +20,10 @@ from probe.schedule import Job, Runner
 from probe.serve import Store
 
 FIRST_LOOK = 5.0
-"""Seconds over which the first questions for new targets are spread."""
+"""Most seconds over which the first questions for new targets are spread …"""
+
+FIRST_RATE = 100.0
+"""… and most of them a second, as long as that takes no longer."""
 
 GRACE = 5.0
 """Seconds that a run may take beyond the check's time-out before it counts as our defect."""
@@ -94,8 +97,9 @@ class Coverage:
             self._edges[key] = {}
             self._keys[key] = set()
             self._put_resolve(key)
+        spread = min(FIRST_LOOK, len(fresh) / FIRST_RATE)
         for place, key in enumerate(fresh):
-            self._runner.request(key, after=FIRST_LOOK * place / len(fresh))
+            self._runner.request(key, after=spread * place / len(fresh))
         for key, target in wanted.items():
             if self._through[key] != target:  # another port or other labels
                 self._through[key] = target

@@ -37,6 +37,10 @@ class AgentError(Exception):
     """The agent cannot start; the message says why and what to do."""
 
 
+class NoRegionError(AgentError):
+    """Nothing says where this agent is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line said.
@@ -59,7 +63,7 @@ def run_agent(spec: Spec, options: Options) -> None:
         AgentError: no region, or the address cannot be listened on.
     """
     if spec.region is None:
-        raise AgentError(
+        raise NoRegionError(
             "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
             f"or write region: NAME in {options.config}"
         )

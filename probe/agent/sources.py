@@ -81,7 +81,8 @@ class Sources:
                 task_status.started()
 
     def _tell(self, status: SourceStatus) -> None:
-        """One line for news of a source."""
+        """One line for news of a source; metrics hear of it now rather than at the next look."""
+        self._report()
         for problem in status.problems[:_PROBLEMS_LOGGED]:
             self._log.warning("target source", list=status.list_name, problem=problem)
         if not status.problems:
