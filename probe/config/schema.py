@@ -12,9 +12,12 @@ COMMAND = "python -m probe.config"
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, as draft 7: what editors' YAML servers know best."""
-    schema = FileShape.model_json_schema(by_alias=True)
-    tidy: dict[str, Any] = _without_noise(schema)
+    """The schema, as draft 7: what editors' YAML servers know best.
+
+    It says what one value may be. That names exist and times fit together is not in it:
+    ``probe validate`` says that.
+    """
+    tidy: dict[str, Any] = _tidy(FileShape.model_json_schema(by_alias=True))
     # Keys that start with x- hold whatever anchors are made of.
     tidy["patternProperties"] = {"^x-": {}}
     return {
@@ -29,29 +32,51 @@ def schema_text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _without_noise(node: Any, *, names: bool = False) -> Any:
-    """Without the titles that pydantic makes of names, and the null that no one needs to write.
+def _tidy(node: Any) -> Any:
+    """A part of pydantic's schema without what no reader needs.
 
-    Args:
-        node: a part of the schema.
-        names: whether the keys of this mapping are names of the file's own.
+    That is: titles made of names, defaults that are empty, and null, which nobody has to
+    write where a key can be left out.
     """
     if isinstance(node, list):
-        return [_without_noise(item) for item in node]
+        return [_tidy(item) for item in node]
     if not isinstance(node, dict):
-        return node
-    tidy = {
-        key: _without_noise(value, names=key in ("properties", "$defs"))
-        for key, value in node.items()
-        if names or (key not in ("title", "discriminator") and not _is_empty_default(key, value))
-    }
-    options = tidy.get("anyOf")
-    if isinstance(options, list) and {"type": "null"} in options and not names:
-        tidy["anyOf"] = [option for option in options if option != {"type": "null"}]
-        if len(tidy["anyOf"]) == 1:
-            tidy = {**tidy.pop("anyOf")[0], **tidy}
+        return node.replace("Shape", "") if _is_reference(node) else node
+    tidy: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "$defs":
+            tidy[key] = {name.removesuffix("Shape"): _tidy(part) for name, part in value.items()}
+        elif key in _NAMES_OF_OURS:
+            tidy[key] = {name: _tidy(part) for name, part in value.items()}
+        elif key not in _NOISE and not (key == "default" and _is_empty(value)):
+            tidy[key] = _tidy(value)
+    if "anyOf" in tidy:
+        tidy = _plain_options(tidy)
+    if "patternProperties" in tidy:
+        tidy["additionalProperties"] = False
     return tidy
 
 
-def _is_empty_default(key: str, value: object) -> bool:
-    return key == "default" and (value is None or value in ({}, []))
+_NAMES_OF_OURS = ("properties", "patternProperties")
+_NOISE = ("title", "discriminator")
+_NULL = {"type": "null"}
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("#/$defs/")
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value in ({}, [])
+
+
+def _plain_options(node: dict[str, Any]) -> dict[str, Any]:
+    """Options without null and without options inside options; one option alone is no option."""
+    options: list[Any] = []
+    for option in node["anyOf"]:
+        inner = option["anyOf"] if set(option) == {"anyOf"} else [option]
+        options += [one for one in inner if one != _NULL and one not in options]
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    if len(options) == 1:
+        return {**options[0], **rest}
+    return {"anyOf": options, **rest}

@@ -10,11 +10,12 @@ from probe.model.names import quoted
 
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-DURATION_PATTERN = (
-    f"^(?:0|(?=[0-9])(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?"
-    f"(?:{_NUMBER}s)?(?:{_NUMBER}ms)?)$"
+DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(d|h|m|s|ms))+)$"
+"""For editors; looser than the parser, which also wants the units in order."""
+_DURATION = re.compile(
+    rf"(?:0|(?=[0-9])(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?"
+    rf"(?:{_NUMBER}s)?(?:{_NUMBER}ms)?)\Z"
 )
-_DURATION = re.compile(DURATION_PATTERN.removesuffix("$") + r"\Z")
 _PART = re.compile(rf"({_NUMBER})(ms|[dhms])")
 _UNIT_WORDS = (
     ("milliseconds?|millis|msecs?|ms", "ms"),
@@ -33,7 +34,8 @@ _BYTES = {
     "GB": 1000**3,
     "GiB": 1024**3,
 }
-SIZE_PATTERN = r"^[0-9]{1,9}(?:\.[0-9]{1,9})?(?:B|kB|KiB|MB|MiB|GB|GiB)$"
+SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)?(B|kB|KiB|MB|MiB|GB|GiB)$"
+"""For editors; looser than the parser, which also bounds the digits."""
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(B|kB|KiB|MB|MiB|GB|GiB)\Z")
 _LOOSE_SIZE = re.compile(
     r"(?i)\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:([kmg])(i?)(?:b|bytes?)?|b|bytes?)\s*\Z"

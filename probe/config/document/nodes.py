@@ -133,3 +133,9 @@ def keys(node: Node | None) -> Iterator[str]:
 def lost(node: Node, key: str) -> bool:
     """Whether the value under a key was written and taken out because it is wrong."""
     return isinstance(node, Mapping) and key in node.dropped
+
+
+def wrong_entries(node: Node, key: str) -> bool:
+    """Whether the value under a key, or an entry of it, was taken out because it is wrong."""
+    below = child(node, key)
+    return lost(node, key) or (not isinstance(below, Scalar | None) and bool(below.dropped))

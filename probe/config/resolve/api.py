@@ -15,6 +15,7 @@ from probe.config.document.nodes import (
     key_place,
     keys,
     lost,
+    wrong_entries,
 )
 from probe.config.problem import unknown
 from probe.config.resolve.auth import TOKEN_KINDS, auth
@@ -229,9 +230,9 @@ def _persona(
         auths[key] = None if entry is None else auth(context, entry, where)
     refuse_references(site, persona.vars, at(node, "vars"))
     steps = dict.fromkeys(step.name for step in shape.steps)
-    dropped = getattr(child(check, "steps"), "dropped", [])
+    lost_steps = wrong_entries(check, "steps")
     for index, step in enumerate(persona.expect_denied):
-        if step not in steps and not dropped:
+        if step not in steps and not lost_steps:
             site.problem(at(node, "expect_denied", index), unknown("step", step, steps))
     return Persona(
         name=name,

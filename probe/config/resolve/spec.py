@@ -6,7 +6,7 @@ from collections.abc import Mapping as Bag
 from types import MappingProxyType
 from typing import assert_never
 
-from probe.config.document.nodes import Mapping, Node, at, keys, lost
+from probe.config.document.nodes import Mapping, Node, at, keys, lost, wrong_entries
 from probe.config.resolve.api import api_check
 from probe.config.resolve.common import LIVE, Common
 from probe.config.resolve.site import Names, Site
@@ -61,7 +61,7 @@ def _names(root: Mapping, section: str) -> Names | None:
 
 def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...]:
     node = at(root, "checks")
-    if not shape.checks and not lost(root, "checks") and not getattr(node, "dropped", ()):
+    if not shape.checks and not wrong_entries(root, "checks"):
         common.site.problem(node, "there is nothing to probe; write at least one entry of checks:")
     checks: dict[str, Check] = {}
     for index, entry in enumerate(shape.checks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from probe.config.document.nodes import Node, at
+from probe.config.document.nodes import Node, at, key_place
 from probe.config.problem import unknown
 from probe.config.resolve.logins import is_secret_name
 from probe.config.resolve.requests import StepContext
@@ -41,6 +41,7 @@ def call(context: StepContext, shape: CallShape, node: Node) -> Step:
         for name, capture in shape.capture.items()
     )
     expect = shape.expect or ExpectShape()
+    _check_sense(site, shape, expect, request.method, node)
     check_texts(site, expect.contains, at(node, "expect", "contains"), context.scope)
     return Step(
         name=shape.name,
@@ -113,6 +114,25 @@ def _check_timeout(context: StepContext, timeout: float | None, node: Node) -> N
             f"the step's timeout {format_duration(timeout)} is longer than the flow_timeout "
             f"{whole}; write timeout: {whole} or less",
         )
+
+
+def _check_sense(
+    site: Site, shape: CallShape, expect: ExpectShape, method: str, node: Node
+) -> None:
+    """What is expected must be possible."""
+    for index, status in enumerate(expect.status):
+        if shape.deny and status.startswith("2"):
+            site.problem(
+                at(node, "expect", "status", index),
+                f"a deny step must be refused, and {status} is success; write 4xx, 401 or 403",
+            )
+    for key in ("json_", "contains", "matches", "max_size"):
+        if method == "HEAD" and getattr(expect, key):
+            name = key.rstrip("_")
+            site.problem(
+                key_place(at(node, "expect"), name),
+                f"the answer to HEAD has no body, so {name} cannot hold; write get:",
+            )
 
 
 def _layer(context: StepContext, layer: str | None, node: Node) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from probe.config.document.nodes import Node, at, key_place
+from probe.config.document.nodes import Node, at, key_place, wrong_entries
 from probe.config.problem import instead
 from probe.config.resolve.common import LIVE, Common, client_certificate, times, trust
 from probe.config.resolve.site import Site
@@ -29,7 +29,8 @@ def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:
     else:
         profiles = (ClientProfile(),)
     expect = _expect(shape.expect)
-    _check_alpn(site, expect, profiles, at(node, "expect", "alpn"))
+    if not wrong_entries(node, "profiles"):
+        _check_alpn(site, expect, profiles, at(node, "expect", "alpn"))
     return TlsCheck(
         name=shape.name,
         targets=common.targets_of(shape.name, shape.targets, at(node, "targets")),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from probe.config.document.nodes import Node, at, key_place, lost
+from probe.config.document.nodes import Node, at, key_place, lost, wrong_entries
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.targets import Seen, static_targets, target_files
 from probe.config.shape.world import (
@@ -112,8 +112,7 @@ def target_list(
 
 def _some_lost(node: Node) -> bool:
     """Whether a source was written and is wrong."""
-    sources = ("static", "files", "http")
-    return any(lost(node, key) or getattr(at(node, key), "dropped", ()) for key in sources)
+    return any(wrong_entries(node, key) for key in ("static", "files", "http"))
 
 
 def _http_source(site: Site, shape: HttpSourceShape, node: Node) -> HttpSource:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.expressions import Condition, Expression
@@ -228,8 +230,21 @@ AuthField = Annotated[
 ]
 
 
-def _none(value: object) -> object:
-    return None if value == "none" else value
+class _OrNone:
+    """Credentials, or the word ``none`` for going without."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        def read(value: object) -> object:
+            return None if value == "none" else value
+
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"const": "none"}, handler(core)]}
 
 
-PersonaAuthField = Annotated[AuthField | None, BeforeValidator(_none)]
+PersonaAuthField = Annotated[AuthField | None, _OrNone()]

@@ -32,10 +32,16 @@ class Shape(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _remember(cls, data: object, info: ValidationInfo) -> object:
-        """Note which shape a mapping was read as: messages about unknown keys need it."""
-        if isinstance(data, Block) and isinstance(info.context, ReadAs):
+        """Note which shape a mapping was read as: messages about unknown keys need it.
+
+        A key with nothing behind it counts as left out: a section whose entries are all
+        commented out is no mistake.
+        """
+        if not isinstance(data, Block):
+            return data
+        if isinstance(info.context, ReadAs):
             info.context.shapes[data.node] = cls
-        return data
+        return {key: value for key, value in data.items() if value is not None}
 
 
 class ReadAs:
