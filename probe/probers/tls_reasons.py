@@ -60,6 +60,10 @@ def judge(errors: Sequence[tuple[str, str, str]], alert: int | None) -> tuple[Ph
     if alert is not None:
         return Phase.TLS, of_alert(alert) or Reason.HANDSHAKE_INVALID
     names = [reason for _, _, reason in errors]
+    libraries = {library for library, _, _ in errors}
+    if _BAD_STAPLE in names and libraries & _PARSERS:
+        # The same name stands for the server's alert; beside a parser's complaint it is our own.
+        return Phase.CERTIFICATE, Reason.OCSP_INVALID
     for name in names:
         found = _named_alert(name)
         if found is not None:
@@ -68,7 +72,6 @@ def judge(errors: Sequence[tuple[str, str, str]], alert: int | None) -> tuple[Ph
         known = _OWN.get(name)
         if known is not None:
             return known
-    libraries = {library for library, _, _ in errors}
     if libraries & _PARSERS:
         return Phase.CERTIFICATE, Reason.UNPARSABLE
     if _SSL in libraries and not any(names):
@@ -141,5 +144,6 @@ _OWN: dict[str, tuple[Phase, Reason]] = {
     "unable to find public key parameters": (Phase.CERTIFICATE, Reason.UNPARSABLE),
     "malloc failure": (Phase.TLS, Reason.LOCAL_RESOURCE),
 }
+_BAD_STAPLE = "tlsv1 bad certificate status response"
 _SSL = "SSL routines"
 _PARSERS = frozenset({"asn1 encoding routines", "x509 certificate routines"})

@@ -58,6 +58,8 @@ class Server:
         context.set_tls13_ciphersuites(b"TLS_AES_128_GCM_SHA256")
         context.set_options(SSL.OP_NO_TICKET)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        staple = credential.ocsp or b""
+        context.set_ocsp_server_callback(lambda _connection, _data: staple)
         context.set_keylog_callback(self._keep)
         self.secrets: dict[str, bytes] = {}
         self.tls = SSL.Connection(context)

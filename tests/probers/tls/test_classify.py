@@ -118,6 +118,13 @@ def test_alerts_are_known_under_the_names_of_every_openssl(prefix: str) -> None:
             ],
             (Phase.CERTIFICATE, Reason.WRONG_KEY_USAGE),
         ),
+        (
+            [
+                ("asn1 encoding routines", "", "too long"),
+                ("SSL routines", "", "tlsv1 bad certificate status response"),
+            ],
+            (Phase.CERTIFICATE, Reason.OCSP_INVALID),
+        ),
         ([("SSL routines", "", "excessive message size")], (Phase.TLS, Reason.HANDSHAKE_TOO_LARGE)),
         ([("SSL routines", "", "malloc failure")], (Phase.TLS, Reason.LOCAL_RESOURCE)),
         ([("SSL routines", "", "length mismatch")], (Phase.TLS, Reason.HANDSHAKE_INVALID)),
