@@ -1,0 +1,187 @@
+"""Can this agent's view of the world be trusted now? Pure; times are monotonic seconds.
+
+Five signs, each judged for itself because each excuses something else:
+
+========== ============================================== ========================================
+sign       bad when                                       failures that it excuses
+========== ============================================== ========================================
+network    more than half of the references fail          all
+dns        more than half of the references' names are    resolve
+           not answered
+clock      the references' clocks differ from ours        what depends on the time: validity, auth
+lag        the event loop is late for much of a window    time-outs, too slow
+late       runs start late for much of a window           time-outs, too slow
+========== ============================================== ========================================
+
+*A bad sign at once makes the vantage doubtful*: failures are excused from that moment, because
+an edge is confirmed as failing within seconds. *Ill* is what is exported and alerted on: a
+sign that stayed bad for ``ill_after``. It is well again after ``well_after`` without a bad
+moment. A failure is excused when its attempt was under way in a bad moment, also when it ends
+after it.
+
+Without references neither network nor DNS is judged, and nothing that targets do can make
+the vantage ill: when every provider fails at once, or no target's name resolves, that may be
+true, and an agent that excused it would hide the largest outage of all. Lag and lateness
+speak of the agent alone and are judged always. With a single reference its own outage excuses
+everything: configure three that have nothing in common with the targets or each other.
+
+References are probed every few seconds, and at once when an edge becomes suspect: then a cut
+network is in doubt before the edge's confirmation is through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Failed, Inconclusive, Outcome, Passed
+from probe.state.health import Course, Health, Sign, VantageRule
+from probe.state.window import Share
+
+_TIMED = frozenset(
+    {
+        Reason.EXPIRED,
+        Reason.NOT_YET_VALID,
+        Reason.EXPIRES_SOON,
+        Reason.OCSP_EXPIRED,
+        Reason.CHAIN_INVALID,  # an intermediate out of its time is found by path validation
+    }
+)
+
+_EXCUSES: dict[Sign, Callable[[Failure], bool]] = {
+    Sign.NETWORK: lambda _: True,
+    Sign.DNS: lambda failure: failure.phase is Phase.RESOLVE,
+    Sign.CLOCK: lambda failure: failure.phase is Phase.AUTH or failure.reason in _TIMED,
+    Sign.LAG: lambda failure: failure.reason in (Reason.TIMEOUT, Reason.TOO_SLOW),
+    Sign.LATE: lambda failure: failure.reason in (Reason.TIMEOUT, Reason.TOO_SLOW),
+}
+
+
+class Vantage:
+    """Evidence of one agent about itself.
+
+    Args:
+        rule: when it is ill.
+    """
+
+    def __init__(self, rule: VantageRule | None = None) -> None:
+        self.rule = rule or VantageRule()
+        self._references: dict[str, tuple[float, Failure | None]] = {}
+        self._offsets: dict[str, tuple[float, float]] = {}
+        self._names: dict[str, tuple[float, Failure | None]] = {}
+        self._lag = Share(self.rule.fresh)
+        self._late = Share(self.rule.fresh)
+        self._courses = {sign: Course() for sign in Sign}
+
+    # ------------------------------------------------------------ evidence
+
+    def reference(self, name: str, outcome: Outcome, now: float) -> None:
+        """The outcome of probing a reference; an inconclusive one says nothing."""
+        match outcome:
+            case Passed():
+                self._references[name] = (now, None)
+            case Failed(failure=failure):
+                self._references[name] = (now, failure)
+            case Inconclusive():
+                pass
+
+    def clock(self, name: str, offset: float, now: float) -> None:
+        """A reference's clock minus ours, in seconds, from its ``Date``."""
+        self._offsets[name] = (now, offset)
+
+    def dns(self, name: str, failure: Failure | None, now: float) -> None:
+        """How a question for a reference's name went; never for a target's (see the module)."""
+        self._names[name] = (now, failure)
+
+    def lag(self, seconds: float, now: float) -> None:
+        """One measurement of event-loop lag."""
+        self._lag.add(seconds > self.rule.lag_bound, now)
+
+    def late(self, seconds: float, now: float) -> None:
+        """Lateness of one start, intended waiting left out."""
+        self._late.add(seconds > self.rule.late_bound, now)
+
+    # ------------------------------------------------------------ judgement
+
+    def judge(self, now: float) -> Health:
+        """Weigh the evidence. Call after each reference and at least every few seconds."""
+        self._expire(now)
+        network, dns = self._unreachable()
+        found = {
+            Sign.NETWORK: network,
+            Sign.DNS: dns or self._unanswered(),
+            Sign.CLOCK: self._astray(),
+            Sign.LAG: self._over(self._lag, f"event loop over {self.rule.lag_bound:g} s late", now),
+            Sign.LATE: self._over(self._late, f"starts over {self.rule.late_bound:g} s late", now),
+        }
+        complaints = []
+        for sign, course in self._courses.items():
+            course.tell(found[sign], self.rule, now)
+            if complaint := course.complaint(sign):
+                complaints.append(complaint)
+        return Health(tuple(complaints))
+
+    def excuse(self, failure: Failure, started: float) -> Failure | None:
+        """Ours instead of the target's, when the attempt ran in a bad moment.
+
+        Args:
+            failure: what the attempt found.
+            started: when it started.
+
+        Returns:
+            The failure to make the result inconclusive with; None when the target is to blame.
+        """
+        for sign, course in self._courses.items():
+            bad = course.last_bad is not None and started <= course.last_bad
+            if (bad or course.ill) and _EXCUSES[sign](failure):
+                reason = Reason.CLOCK_OFF if sign is Sign.CLOCK else Reason.VANTAGE_ILL
+                return Failure(failure.phase, reason, f"{course.why}; seen: {failure}")
+        return None
+
+    # ------------------------------------------------------------ signs
+
+    def _expire(self, now: float) -> None:
+        oldest = now - self.rule.fresh
+        for evidence in (self._references, self._offsets, self._names):
+            stale = [name for name, (at, _) in evidence.items() if at < oldest]
+            for name in stale:
+                del evidence[name]
+
+    def _unreachable(self) -> tuple[str, str]:
+        """Why network or DNS is bad, by the references: most fail, and most of those where."""
+        failures = _most_fail(self._references)
+        if not failures:
+            return "", ""
+        why = f"{len(failures)} of {len(self._references)} references fail: {failures[0]}"
+        unresolved = sum(failure.phase is Phase.RESOLVE for failure in failures)
+        return ("", why) if unresolved * 2 > len(failures) else (why, "")
+
+    def _unanswered(self) -> str:
+        """Why DNS is bad, by the references' names."""
+        failures = _most_fail(self._names)
+        if not failures:
+            return ""
+        return f"{len(failures)} of {len(self._names)} names not answered: {failures[0]}"
+
+    def _astray(self) -> str:
+        """Why the clock is bad: the middle offset, of two middle ones the smaller."""
+        if not self._offsets:
+            return ""
+        offsets = sorted((offset for _, offset in self._offsets.values()), key=abs)
+        offset = offsets[(len(offsets) - 1) // 2]
+        bound = self.rule.clock_bound
+        if self._courses[Sign.CLOCK].bad_since is not None:
+            bound /= 2
+        return f"clock differs by {offset:+.0f} s" if abs(offset) > bound else ""
+
+    def _over(self, values: Share, what: str, now: float) -> str:
+        over, total = values.counts(now)
+        if total < self.rule.least or over <= self.rule.share * total:
+            return ""
+        return f"{what} in {over} of {total}"
+
+
+def _most_fail(evidence: Mapping[str, tuple[float, Failure | None]]) -> list[Failure]:
+    """The failures when they are more than half of the evidence, else none."""
+    failures = [failure for _, failure in evidence.values() if failure]
+    return failures if len(failures) * 2 > len(evidence) else []
