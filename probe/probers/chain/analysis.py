@@ -33,7 +33,6 @@ _NAME_CONSTRAINT_CODES = range(47, 55)
 
 
 Reader = Callable[[bytes], Certificate | Unparsable]
-Verifier = Callable[[Certificate, Sequence[Certificate], Sequence[Certificate], float], Opinion]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,9 @@ class _Case:
         self.anchors = roots.concerning(presented.certificates)
         self.everything = (*presented.certificates, *self.anchors)
         self.search: Search = find_paths(self.leaf, self.others, self.anchors)
-        self.openssl = ask_openssl(self.leaf, self.others, self.anchors, now)
+        # All that was sent, also what only OpenSSL can read: its clients see that too.
+        sent, anchors = presented.ders, [root.der for root in self.anchors]
+        self.openssl = ask_openssl(sent[0], sent[1:READ_AT_MOST], anchors, now)
         self.webpki = ask_webpki(self.leaf, self.others, self.anchors, now)
         self.paths = self._paths()
 
@@ -167,10 +168,7 @@ class _Case:
     def _holds(self, path: Path) -> bool:
         if len(self.paths) == 1:
             return True
-        return (
-            _asked(ask_openssl, path, self.now).accepts
-            or _asked(ask_webpki, path, self.now).accepts
-        )
+        return _openssl_on(path, self.now).accepts or _webpki_on(path, self.now).accepts
 
     def _dissent(self) -> Iterator[Finding]:
         """A path holds, and still one of the verifiers refuses the chain as sent."""
@@ -197,14 +195,14 @@ class _Case:
         at = self.now if begins <= self.now <= not_after(path) else begins
         if at > not_after(path):
             return  # no such instant; the dates' own findings stand
-        opinion = _asked(ask_openssl, path, at)
+        opinion = _openssl_on(path, at)
         if opinion.code in _NAME_CONSTRAINT_CODES:
             yield Finding(
                 Reason.NAME_CONSTRAINTS,
                 f"an issuing authority may not issue for these names: {opinion.why}",
             )
         elif not explained:
-            yield Finding(Reason.CHAIN_INVALID, self._both(opinion, _asked(ask_webpki, path, at)))
+            yield Finding(Reason.CHAIN_INVALID, self._both(opinion, _webpki_on(path, at)))
 
     def _both(self, openssl: Opinion, webpki: Opinion) -> str:
         first = openssl if not openssl.accepts else self.openssl
@@ -222,9 +220,15 @@ class _Case:
         )
 
 
-def _asked(ask: Verifier, path: Path, at: float) -> Opinion:
-    """A verifier's opinion of one path alone."""
-    return ask(path[0], path[1:-1], path[-1:], at)
+def _openssl_on(path: Path, at: float) -> Opinion:
+    """OpenSSL's opinion of one path alone."""
+    leaf, *others = [certificate.der for certificate in path]
+    return ask_openssl(leaf, others[:-1], [path[-1].der], at)
+
+
+def _webpki_on(path: Path, at: float) -> Opinion:
+    """The strict rules' opinion of one path alone."""
+    return ask_webpki(path[0], path[1:-1], path[-1:], at)
 
 
 def _fatal(findings: Iterable[Finding]) -> list[Finding]:

@@ -16,7 +16,8 @@ from probe.model.result import CertificateFacts
 from probe.probers.chain import der as asn1
 
 UNREADABLE = (
-    ValueError,  # malformed DER, also UnicodeDecodeError and x509.InvalidVersion's like
+    ValueError,  # malformed DER; UnicodeDecodeError is one too
+    KeyError,  # a TLS feature without a name
     TypeError,  # a public key that cannot sign certificates (X25519)
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
@@ -46,6 +47,7 @@ class Certificate:
         digest: SHA-256 of the DER bytes.
         subject_key: digest of the subject in canonical form (see ``name_key``).
         issuer_key: the same of the issuer.
+        serial: its serial number, even one that is not positive.
         key_id: subjectKeyIdentifier (RFC 5280 section 4.2.1.2), or None.
         issuer_key_id: authorityKeyIdentifier's key (section 4.2.1.1), or None.
         is_ca: basicConstraints says so (section 4.2.1.9).
@@ -64,6 +66,7 @@ class Certificate:
     facts: CertificateFacts
     subject_key: bytes
     issuer_key: bytes
+    serial: int
     key_id: bytes | None = None
     issuer_key_id: bytes | None = None
     is_ca: bool = False
@@ -154,6 +157,7 @@ def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
         facts=facts,
         subject_key=name_key(parsed.subject),
         issuer_key=name_key(parsed.issuer),
+        serial=parsed.serial_number,
         key_id=key_id.digest if key_id else None,
         issuer_key_id=issuer_key_id.key_identifier if issuer_key_id else None,
         is_ca=basic.ca if basic else False,

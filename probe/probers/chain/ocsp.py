@@ -187,7 +187,7 @@ def _concerns(
     single: ocsp.OCSPSingleResponse, leaf: Certificate, issuer: Certificate | None
 ) -> bool:
     """Whether a single answer's CertID names the leaf (RFC 6960 section 4.1.1)."""
-    if single.serial_number != leaf.parsed.serial_number:
+    if single.serial_number != leaf.serial:
         return False
     algorithm = single.hash_algorithm.name
     name = leaf.parsed.issuer.public_bytes()

@@ -38,24 +38,27 @@ class Presented:
 def unparsable(presented: Presented) -> Iterator[Finding]:
     """Bytes that are no certificate, or one whose extensions cannot be read (RFC 5280).
 
-    Fatal for the server's own, and for any that OpenSSL cannot read either: its clients then
-    break off the handshake with decode_error.
+    Fatal for the server's own, and for any that OpenSSL cannot read: its clients then break
+    off the handshake with decode_error.
     """
     if not presented.ders:
         yield Finding(Reason.UNPARSABLE, "the server presented no certificate")
     for at, entry in enumerate(presented.read):
-        if isinstance(entry, Unparsable):
-            yield Finding(
-                Reason.UNPARSABLE,
-                f"certificate {at + 1} of {len(presented.ders)}: {clip(entry.detail)}",
-                fatal=at == 0 or not openssl_reads(presented.ders[at]),
-            )
-        elif entry.flaw:
-            yield Finding(
-                Reason.UNPARSABLE,
-                f"extensions of certificate {at + 1} of {len(presented.ders)}: {clip(entry.flaw)}",
-                fatal=at == 0,
-            )
+        breaks = not openssl_reads(presented.ders[at])
+        match entry:
+            case Unparsable(detail=why):
+                what = "certificate"
+            case Certificate(flaw=why) if why:
+                what = "extensions of certificate"
+            case _ if breaks:
+                what, why = "certificate", "OpenSSL cannot parse it"
+            case _:
+                continue
+        yield Finding(
+            Reason.UNPARSABLE,
+            f"{what} {at + 1} of {len(presented.ders)}: {clip(why)}",
+            fatal=at == 0 or breaks,
+        )
 
 
 def chain_too_long(presented: Presented) -> Iterator[Finding]:

@@ -51,34 +51,31 @@ class Opinion:
 
 
 def ask_openssl(
-    leaf: Certificate, others: Sequence[Certificate], roots: Sequence[Certificate], now: float
+    leaf: bytes, others: Sequence[bytes], roots: Sequence[bytes], now: float
 ) -> Opinion:
-    """OpenSSL's opinion, with partial chains allowed as curl and Python do.
+    """OpenSSL's opinion of DER certificates, with partial chains allowed as curl and Python do.
 
     Names and purposes are not asked for: the binding offers neither, and both have findings
-    of their own.
+    of their own. So have others that OpenSSL cannot read; they are left out here.
     """
     try:
         store = crypto.X509Store()
         store.set_time(_instant(now))
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
         for root in roots:
-            store.add_cert(_for_openssl(root))
-        context = crypto.X509StoreContext(
-            store, _for_openssl(leaf), [_for_openssl(other) for other in others]
-        )
-        chain = context.get_verified_chain()
-        return Opinion(
-            tuple(
-                hashlib.sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, c)).digest()
-                for c in chain
-            )
-        )
+            store.add_cert(_read(root))
+        readable = [_read(other) for other in others if openssl_reads(other)]
+        chain = crypto.X509StoreContext(store, _read(leaf), readable).get_verified_chain()
     except crypto.X509StoreContextError as refusal:
         code, depth, text = refusal.errors
         return Opinion(None, str(text), int(code), int(depth))
-    except crypto.Error as error:
-        return Opinion(None, f"OpenSSL cannot read it: {error.args[0] if error.args else ''}")
+    except crypto.Error:
+        return Opinion(None, "OpenSSL cannot read it")
+    return Opinion(
+        tuple(
+            hashlib.sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, c)).digest() for c in chain
+        )
+    )
 
 
 def ask_webpki(
@@ -123,16 +120,16 @@ def _in_short(refusal: VerificationError) -> str:
 def openssl_reads(der: bytes) -> bool:
     """Whether OpenSSL parses a certificate; if not, its clients break off the handshake."""
     try:
-        crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+        _read(der)
     except crypto.Error:
         return False
     return True
 
 
+def _read(der: bytes) -> crypto.X509:
+    return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+
+
 def _instant(now: float) -> datetime:
     """Certificates count whole seconds (RFC 5280 section 4.1.2.5)."""
     return datetime.fromtimestamp(math.floor(now), UTC)
-
-
-def _for_openssl(certificate: Certificate) -> crypto.X509:
-    return crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)

@@ -66,7 +66,7 @@ def edited(der: bytes, changes: list[tuple[float, str, int]]) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(which=st.integers(0, 2), changes=edits)
 def test_damaged_certificates_give_a_finding_and_are_never_accepted_alone(
     which: int, changes: list[tuple[float, str, int]]
