@@ -6,14 +6,16 @@ Pure: it is told of every edge, flow and name resolution that appears, changes o
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Family, Sample
-from probe.serve.records import Tally, Why
+from probe.serve.records import CONFIRMED, TROUBLED, Tally, Why
 
 _EDGES = BY_NAME["probe_provider_edges"]
 _EDGES_FAILING = BY_NAME["probe_provider_edges_failing"]
@@ -41,7 +43,7 @@ class Through(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that is failing now, confirmed.
+    """Something that does not pass now.
 
     Attributes:
         edge: address, empty for a flow or a name resolution.
@@ -50,6 +52,7 @@ class Trouble:
 
     target: str
     edge: str
+    status: EdgeStatus
     why: Why
     since: float
 
@@ -68,17 +71,26 @@ class ProviderCensus:
         """Nothing is probed through it any more."""
         return not self.targets
 
+    @property
+    def probed(self) -> int:
+        """Edges as they are probed: one per target, address and client profile."""
+        return sum(self.edges.values())
+
+    def confirmed(self) -> Iterator[Trouble]:
+        """What is failing or flapping: suspicion alone accuses nobody."""
+        return (trouble for trouble in self.troubles.values() if trouble.status in CONFIRMED)
+
     def edges_failing(self) -> set[str]:
         """Distinct addresses that fail for any target."""
-        return {trouble.edge for trouble in self.troubles.values() if trouble.edge}
+        return {trouble.edge for trouble in self.confirmed() if trouble.edge}
 
     def targets_failing(self) -> set[str]:
         """Targets that anything fails for."""
-        return {trouble.target for trouble in self.troubles.values()}
+        return {trouble.target for trouble in self.confirmed()}
 
     def since(self) -> float | None:
         """When the earliest of the present failures began."""
-        return min((trouble.since for trouble in self.troubles.values()), default=None)
+        return min((trouble.since for trouble in self.confirmed()), default=None)
 
 
 class Census:
@@ -113,17 +125,17 @@ class Census:
         if provider.empty:
             del self.providers[through]
 
-    def judge(self, key: Key, failing: bool, since: float, failure: Failure | None) -> None:
+    def judge(self, key: Key, status: EdgeStatus, since: float, failure: Failure | None) -> None:
         """What is believed of it now.
 
         Args:
             key: an edge, flow or resolution that was added.
-            failing: failing or flapping, confirmed.
-            since: wall time of the first failure.
+            status: the state that the latest result led to.
+            since: wall time at which that state began.
             failure: the latest one; without it the reason known before stays.
         """
         troubles = self.of(key).troubles
-        if not failing:
+        if status not in TROUBLED:
             troubles.pop(key, None)
             return
         known = troubles.get(key)
@@ -131,9 +143,9 @@ class Census:
             why = (failure.phase, failure.reason)
         else:
             why = known.why if known else UNEXPLAINED
-        if known is None or known.why != why or known.since != since:
+        if known is None or (known.status, known.why, known.since) != (status, why, since):
             edge = key.edge if isinstance(key, EdgeKey) else ""
-            troubles[key] = Trouble(key.target, edge, why, since)
+            troubles[key] = Trouble(key.target, edge, status, why, since)
 
 
 def _less(counter: Counter[str], name: str) -> None:
@@ -159,7 +171,7 @@ def provider_samples(census: ProviderCensus) -> list[Sample]:
     if since is not None:
         samples.append((_SINCE, since, ()))
     affected: dict[Why, set[str]] = {}
-    for trouble in census.troubles.values():
+    for trouble in census.confirmed():
         affected.setdefault(trouble.why, set()).add(trouble.target)
     samples += [_by_why(_BY_REASON, why, len(names)) for why, names in affected.items()]
     samples += [_by_why(_FAILURES, why, n) for why, n in (tally.failures or {}).items()]

@@ -14,7 +14,6 @@ from probe.serve.definitions import BY_NAME
 from probe.serve.instruments import Instruments
 from probe.serve.latency import observe_flow
 from probe.serve.records import (
-    CONFIRMED,
     TROUBLED,
     FlowRecord,
     InstanceKey,
@@ -36,11 +35,16 @@ OTHER = "other"
 
 
 class FlowBook:
-    """Takes in runs of flows and renders their series."""
+    """Takes in runs of flows and renders their series.
+
+    Attributes:
+        records: every flow, by key.
+    """
 
     def __init__(
         self, tables: Tables, renderer: Renderer, census: Census, instruments: Instruments
     ) -> None:
+        self.records: dict[FlowKey, FlowRecord] = {}
         self._tables = tables
         self._renderer = renderer
         self._census = census
@@ -76,7 +80,8 @@ class FlowBook:
         key = result.key
         record = target.flows.get(key)
         if record is None:
-            record = target.flows[key] = FlowRecord(key, result, diagnosis, status, since)
+            record = FlowRecord(key, result, diagnosis, status, since)
+            self.records[key] = target.flows[key] = record
             self._census.add(key)
         record.last, record.diagnosis = result, diagnosis
         record.status, record.since = status, since
@@ -87,7 +92,7 @@ class FlowBook:
             record.evidence = None
         record.tally.add(result.outcome)
         self._census.of(key).tally.add(result.outcome)
-        self._census.judge(key, status in CONFIRMED, since, failure)
+        self._census.judge(key, status, since, failure)
         if result.lag <= self._renderer.lag_bound:
             observe_flow(self._instruments, result)
         self._steps(record)
@@ -99,6 +104,7 @@ class FlowBook:
         record = target.flows.pop(key, None)
         if record is None:
             return
+        del self.records[key]
         self._census.remove(key)
         self._tables.flow.drop(key)
         for step in record.steps:

@@ -7,11 +7,19 @@ on the event loop, in memory, without I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from probe.model.failure import Failure, Reason
-from probe.model.result import Failed, FlowResult, Inconclusive, Outcome, ResolveResult, TlsResult
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Outcome,
+    Passed,
+    ResolveResult,
+    TlsResult,
+)
 from probe.model.spec import Check, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
@@ -23,9 +31,9 @@ from probe.serve.instruments import Instruments
 from probe.serve.journal import Journal
 from probe.serve.latency import observe_edge
 from probe.serve.records import (
-    CONFIRMED,
     TROUBLED,
     EdgeRecord,
+    FlowRecord,
     ResolveRecord,
     TargetKey,
     TargetRecord,
@@ -51,6 +59,9 @@ class Store:
         targets: everything that is probed, by check and target.
         checks: the running checks by name.
         journal: the recent changes of state.
+        blind: edges and flows whose latest attempt was inconclusive.
+        unresolved: name resolutions whose latest question failed.
+        differing: certificates that differ across edges now.
     """
 
     def __init__(self, region: str, *, started_at: float, plain: bool = False) -> None:
@@ -63,6 +74,9 @@ class Store:
         self.checks: dict[str, Check] = {}
         self.census = Census()
         self.journal = Journal()
+        self.blind: dict[Key, Failure] = {}
+        self.unresolved: dict[ProviderKey, ResolveRecord] = {}
+        self.differing: dict[CertificatesKey, CertificateSplit] = {}
         self._render = Renderer(self.tables)
         self._flows = FlowBook(self.tables, self._render, self.census, self.instruments)
         self._listed: dict[str, dict[str, Target]] = {}
@@ -115,7 +129,7 @@ class Store:
                 case EdgeKey():
                     self._forget_edge(record, key)
                 case FlowKey():
-                    self._flows.forget(record, key)
+                    self._forget_flow(record, key)
                 case ProviderKey():
                     self._forget_provider(record, key)
                 case _:
@@ -155,8 +169,8 @@ class Store:
         record.tally.add(result.outcome)
         provider = self.census.of(key)
         provider.tally.add(result.outcome)
-        self.census.judge(key, status in CONFIRMED, since, _failure(result.outcome))
-        self._count(key.check, result.outcome)
+        self.census.judge(key, status, since, _failure(result.outcome))
+        self._count(key, result.outcome)
         if result.timings.lag <= self._render.lag_bound:
             observe_edge(self.instruments, result)
         else:
@@ -177,7 +191,7 @@ class Store:
         if result.lag > self._render.lag_bound:
             self.agent.untrusted_timings(result.key.check)
         self._flows.record(target, result, diagnosis, status, since)
-        self._count(result.key.check, result.outcome)
+        self._count(result.key, result.outcome)
         self._render.target(target)
 
     def record_resolution(self, result: ResolveResult) -> None:
@@ -194,9 +208,14 @@ class Store:
         record.take(result)
         failure = result.resolution.failure
         lost = failure is not None and not failure.ours and not result.resolution.edges
-        self.census.judge(key, lost, record.failing_since or result.at, failure)
-        if failure is not None:
-            self._count(key.check, Inconclusive(failure) if failure.ours else Failed(failure))
+        status = EdgeStatus.FAILING if lost else EdgeStatus.PASSING
+        self.census.judge(key, status, record.failing_since or result.at, failure)
+        if failure is None:
+            self.unresolved.pop(key, None)
+            self._count(key, Passed())
+        else:
+            self.unresolved[key] = record
+            self._count(key, Inconclusive(failure) if failure.ours else Failed(failure))
         self._render.resolution(record)
         self._render.target(target)
 
@@ -206,7 +225,13 @@ class Store:
         if target is None:
             return
         before = target.splits.get(split.key)
+        if before == split:
+            return
         target.splits[split.key] = split
+        if split.distinct > 1 or split.since is not None:
+            self.differing[split.key] = split
+        else:
+            self.differing.pop(split.key, None)
         self.tables.certificates.set(split.key, split_samples(split))
         changed = set(split.minority) ^ set(before.minority if before else ())
         for edge in changed & target.edges.keys():
@@ -218,6 +243,11 @@ class Store:
         self.journal.add(transition)
 
     # ------------------------------------------------------------ reading
+
+    @property
+    def flows(self) -> Mapping[FlowKey, FlowRecord]:
+        """Every flow."""
+        return self._flows.records
 
     def refresh(self) -> Iterator[None]:
         """Bring the series of providers up to date, one at a time."""
@@ -242,12 +272,15 @@ class Store:
             record = self.targets[key] = TargetRecord(key)
         return record
 
-    def _count(self, check: str, outcome: Outcome) -> None:
+    def _count(self, key: Key, outcome: Outcome) -> None:
         match outcome:
             case Inconclusive(failure):
-                self.agent.inconclusive(check, failure)
+                self.blind[key] = failure
+                self.agent.inconclusive(key.check, failure)
+                return
             case Failed(failure) if failure.reason is Reason.UNKNOWN:
-                self.agent.unknown_reason(check)
+                self.agent.unknown_reason(key.check)
+        self.blind.pop(key, None)
 
     def _settle(self, record: TargetRecord) -> None:
         """Write a target's series after something of it was removed."""
@@ -260,7 +293,7 @@ class Store:
         for edge in list(record.edges):
             self._forget_edge(record, edge)
         for flow in list(record.flows):
-            self._flows.forget(record, flow)
+            self._forget_flow(record, flow)
         for through in list(record.resolutions):
             self._forget_provider(record, through)
         self._settle(record)
@@ -268,21 +301,29 @@ class Store:
     def _forget_edge(self, record: TargetRecord, key: EdgeKey) -> None:
         if record.edges.pop(key, None) is not None:
             self.census.remove(key)
+            self.blind.pop(key, None)
         self.tables.edge.drop(key)
+
+    def _forget_flow(self, record: TargetRecord, key: FlowKey) -> None:
+        self._flows.forget(record, key)
+        self.blind.pop(key, None)
 
     def _forget_provider(self, record: TargetRecord, key: ProviderKey) -> None:
         for edge in [edge for edge in record.edges if edge.through == key]:
             self._forget_edge(record, edge)
         for flow in [flow for flow in record.flows if flow.provider == key.provider]:
-            self._flows.forget(record, flow)
+            self._forget_flow(record, flow)
         if record.resolutions.pop(key, None) is not None:
             self.census.remove(key)
+            self.unresolved.pop(key, None)
+            self.blind.pop(key, None)
         self.tables.resolve.drop(key)
         self._forget_splits(record, [k for k in record.splits if k.provider == key.provider])
 
     def _forget_splits(self, record: TargetRecord, keys: Iterable[CertificatesKey]) -> None:
         for key in keys:
             record.splits.pop(key, None)
+            self.differing.pop(key, None)
             self.tables.certificates.drop(key)
 
 

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
 from probe.serve.census import Census, Through, Trouble
+from probe.serve.records import CONFIRMED, TROUBLED
 
 KEYS = [
     EdgeKey("c", target, provider, edge, client)
@@ -21,7 +23,7 @@ EXPIRED = Failure(Phase.CERTIFICATE, Reason.EXPIRED)
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(KEYS),
-        st.sampled_from(["remove", "pass", "fail"]),
+        st.none() | st.sampled_from(list(EdgeStatus)),
         st.sampled_from([RESET, EXPIRED, None]),
     ),
     max_size=40,
@@ -30,28 +32,30 @@ STEPS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
-def test_counts_follow_every_change(steps: list[tuple[EdgeKey, str, Failure | None]]) -> None:
+def test_counts_follow_every_change(
+    steps: list[tuple[EdgeKey, EdgeStatus | None, Failure | None]],
+) -> None:
     census = Census()
-    known: dict[EdgeKey, bool] = {}
-    for at, (key, what, failure) in enumerate(steps):
-        if what == "remove":
+    known: dict[EdgeKey, EdgeStatus] = {}
+    for at, (key, status, failure) in enumerate(steps):
+        if status is None:  # it goes
             if known.pop(key, None) is not None:
                 census.remove(key)
             continue
         if key not in known:
             census.add(key)
-        known[key] = what == "fail"
-        census.judge(key, what == "fail", float(at), failure)
+        known[key] = status
+        census.judge(key, status, float(at), failure)
     for provider in ("x", "y"):
-        own = {key: failing for key, failing in known.items() if key.provider == provider}
+        own = {key: status for key, status in known.items() if key.provider == provider}
         seen = census.providers.get(Through("c", provider))
         if seen is None:
             assert not own
             continue
         assert set(seen.edges) == {key.edge for key in own}
         assert set(seen.targets) == {key.target for key in own}
-        failing = {key for key, bad in own.items() if bad}
-        assert set(seen.troubles) == failing
+        assert set(seen.troubles) == {key for key, status in own.items() if status in TROUBLED}
+        failing = {key for key, status in own.items() if status in CONFIRMED}
         assert seen.targets_failing() == {key.target for key in failing}
         assert seen.edges_failing() == {key.edge for key in failing}
 
@@ -59,7 +63,7 @@ def test_counts_follow_every_change(steps: list[tuple[EdgeKey, str, Failure | No
 def test_a_passing_attempt_on_a_flapping_edge_keeps_the_reason() -> None:
     census, key = Census(), KEYS[0]
     census.add(key)
-    census.judge(key, True, 5.0, RESET)
-    census.judge(key, True, 5.0, None)
-    trouble = Trouble(key.target, key.edge, (Phase.TLS, Reason.RESET), 5.0)
+    census.judge(key, EdgeStatus.FLAPPING, 5.0, RESET)
+    census.judge(key, EdgeStatus.FLAPPING, 5.0, None)
+    trouble = Trouble(key.target, key.edge, EdgeStatus.FLAPPING, (Phase.TLS, Reason.RESET), 5.0)
     assert census.of(key).troubles == {key: trouble}
