@@ -186,7 +186,7 @@ def _from_os_error(error: Exception, server: str) -> Unusable:
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
     name = errno.errorcode.get(number or 0, type(error).__name__)
-    if number in _NO_ROUTE:
+    if number in _NO_ROUTE or isinstance(cause, socket.gaierror):
         return Unusable(Reason.NO_ROUTE, f"no route to {server} ({name})")
     if number in _RESOURCE:
         return Unusable(Reason.LOCAL_RESOURCE, f"asking {server}: {name}")

@@ -98,7 +98,12 @@ def canonical_ip(text: str) -> str | None:
         return None
 
 
-_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_NO_ROUTE = {
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,
+}
 
 
 def has_route(ip: str) -> bool:
@@ -107,10 +112,14 @@ def has_route(ip: str) -> bool:
     Connecting a UDP socket asks the kernel for a route and sends nothing, so loopback and
     on-link addresses count on a host that has no default route.
     """
+    address, _, zone = ip.partition("%")
+    try:
+        interface = socket.if_nametoindex(zone) if zone else 0
+    except OSError:
+        return False
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.connect((ip, 9))
+            probe.connect((address, 9, 0, interface))
     except OSError as error:
-        if error.errno in _NO_ROUTE:
-            return False
+        return error.errno not in _NO_ROUTE
     return True

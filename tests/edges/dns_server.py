@@ -103,7 +103,7 @@ class DnsServer:
         asked = Asked(dns.message.from_wire(wire), transport, peer)
         self.asked.append(asked)
         reply = self.respond(asked)
-        return reply.to_wire() if isinstance(reply, dns.message.Message) else reply
+        return reply.to_wire(max_size=65535) if isinstance(reply, dns.message.Message) else reply
 
     async def serve_udp(self) -> None:
         while True:

@@ -154,3 +154,79 @@ async def test_a_name_with_ipv6_only_is_inconclusive_on_a_host_without() -> None
     assert found.edges == ()
     assert found.failure is not None
     assert found.failure.ours
+
+
+PORTS = [
+    # address, target, provider, check -> edge
+    (8443, 9443, 7443, 443, 8443),
+    (None, 9443, 7443, 443, 9443),
+    (None, None, 7443, 443, 7443),
+    (None, None, None, 443, 443),
+]
+
+
+@pytest.mark.parametrize(("address", "target", "provider", "check", "edge"), PORTS)
+async def test_the_nearest_port_wins(
+    address: int | None, target: int | None, provider: int | None, check: int, edge: int
+) -> None:
+    fixed = Provider("cdn", addresses=(("192.0.2.1", address),), port=provider)
+    found = await EdgeFinder().find(fixed, Target("shop.example", target), check)
+    assert [one.port for one in found.edges] == [edge]
+
+
+@pytest.mark.parametrize("name", ["192.0.2.1", "2001:db8::1"])
+async def test_a_target_that_is_an_address_is_its_own_edge(name: str) -> None:
+    found = await EdgeFinder(route=lambda ip: True).find(Provider("live"), Target(name), 443)
+    assert ips(found) == [name]
+    assert (found.failure, found.seconds) == (None, None)
+
+
+async def test_a_host_of_a_flow_resolves_without_a_provider(tmp_path: Path) -> None:
+    resolv_conf, hosts = tmp_path / "resolv.conf", tmp_path / "hosts"
+    hosts.write_text("192.0.2.7 login.example\n")
+    finder = EdgeFinder(hosts_file=hosts, resolv_conf=resolv_conf, route=lambda ip: True)
+    assert ips(await finder.resolve("Login.Example.", 443)) == ["192.0.2.7"]
+    assert ips(await finder.resolve("[2001:db8::1]", 443)) == ["2001:db8::1"]
+
+
+async def test_the_chain_is_followed_across_answers_and_has_an_end() -> None:
+    """An authoritative server may leave the next step to us; a circle is nobody's address."""
+
+    def respond(asked: Asked) -> Reply:
+        number = int(asked.name.split(".")[0].removeprefix("hop-"))
+        if asked.name.endswith("finite.example") and number == 5:
+            return asked.addresses("192.0.2.1")
+        following = asked.name.replace(f"hop-{number}", f"hop-{number + 1}")
+        return asked.answer(f"{asked.name} 60 CNAME {following}.", flags=dns.flags.AA)
+
+    async with dns_server(respond) as server:
+        finder = EdgeFinder()
+        found = await finder.find(live(server), Target("hop-0.finite.example"), 443)
+        assert ips(found) == ["192.0.2.1"]
+        assert len(found.edges[0].cnames) == 5
+        found = await finder.find(live(server), Target("hop-0.endless.example"), 443)
+        assert found.failure is not None
+        assert found.failure.reason is Reason.MALFORMED
+
+
+async def test_more_addresses_than_anyone_needs_are_cut_and_it_is_said() -> None:
+    many = [f"192.0.2.{n}" for n in range(1, 101)]
+
+    def respond(asked: Asked) -> Reply:
+        return asked.addresses(*many) if asked.transport == "tcp" else asked.answer(flags=TC)
+
+    async with dns_server(respond) as server:
+        found = await EdgeFinder().find(live(server), SHOP, 443)
+    assert ips(found) == many[:64]
+    assert "36 addresses" in found.notes[0]
+
+
+async def test_the_system_resolver_that_is_not_running_is_our_trouble(tmp_path: Path) -> None:
+    """Nothing listens on port 53 of this loopback address."""
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("nameserver 127.86.53.1\n")
+    finder = EdgeFinder(resolv_conf=resolv_conf, hosts_file=tmp_path / "none")
+    found = await finder.resolve("shop.example", 443, DnsOptions(timeout=0.5))
+    assert found.failure is not None
+    assert found.failure.reason is Reason.VANTAGE_ILL
+    assert found.failure.ours
