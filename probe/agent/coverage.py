@@ -60,7 +60,7 @@ class Coverage:
         self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
         self._providers = dict(spec.providers)
         self._parts.own_names.providers = spec.providers
-        self._filing.configure(spec)
+        self._filing.configure(spec, time.time())
         self._store.configure(spec)
         self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
         for key in list(self._through):
@@ -153,7 +153,7 @@ class Coverage:
     def _drop_edges(self, check: str, keys: set[EdgeKey]) -> None:
         for key in keys:
             self._runner.drop(key)
-        self._filing.forget(check, keys)
+        self._filing.forget(check, keys, time.time())
 
     async def _attempt(self, key: EdgeKey) -> None:
         check = self._checks[key.check]

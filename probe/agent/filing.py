@@ -1,17 +1,20 @@
-"""What becomes of a result: state, store, log, and perhaps a further attempt."""
+"""What becomes of an attempt or a DNS answer: state, store, log, perhaps a further attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import trio
 
+from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog
-from probe.model.result import Failed, FlowResult, ResolveResult, TlsResult
+from probe.model.result import ResolveResult, TlsResult
 from probe.model.spec import Spec, TlsCheck
-from probe.model.state import Diagnosis, EdgeStatus, Transition
+from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
-from probe.serve import Store
+from probe.serve import CertificatesKey, CertificateSplit, Store
+from probe.state.consensus import Agreement, Consensus
 from probe.state.history import Attempt
 from probe.state.sampling import Confirmer
 
@@ -25,37 +28,43 @@ class Filing:
     Args:
         store: what metrics and page are read from.
         log: one line for each change of state.
+        excuse: whether a failure is the vantage's own.
         ask: asks the runner for further attempts.
     """
 
-    def __init__(self, store: Store, log: EventLog, ask: Ask) -> None:
+    def __init__(self, store: Store, log: EventLog, excuse: Excuse, ask: Ask) -> None:
         self._store = store
         self._log = log
+        self._excuse = excuse
         self._ask = ask
+        self._checks: dict[str, TlsCheck] = {}
         self._confirmers: dict[str, Confirmer] = {}
+        self._consensus: dict[str, Consensus] = {}
         self._dns_failing: dict[ProviderKey, float] = {}
 
-    def configure(self, spec: Spec) -> None:
-        """Follow a configuration: histories of checks that stay are kept."""
-        checks = {check.name: check for check in spec.checks if isinstance(check, TlsCheck)}
-        for name in self._confirmers.keys() - checks.keys():
-            del self._confirmers[name]
-        for name, check in checks.items():
-            confirmer = self._confirmers.get(name)
-            if confirmer is None:
-                self._confirmers[name] = Confirmer(check.confirm, check.interval)
+    def configure(self, spec: Spec, at: float) -> None:
+        """Follow a configuration: histories of checks that stay are kept. ``at``: wall time."""
+        self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
+        for name in self._confirmers.keys() - self._checks.keys():
+            del self._confirmers[name], self._consensus[name]
+        for name, check in self._checks.items():
+            if name in self._confirmers:
+                self._confirmers[name].configure(check.confirm, check.interval)
+                self._consensus[name].configure(check.consensus, at)
             else:
-                confirmer.configure(check.confirm, check.interval)
+                self._confirmers[name] = Confirmer(check.confirm, check.interval)
+                self._consensus[name] = Consensus(check.consensus)
 
     def watch(self, check: str, keys: Iterable[EdgeKey]) -> None:
         """Edges that are probed from now on."""
         self._confirmers[check].add(keys)
 
-    def forget(self, check: str, keys: Iterable[EdgeKey]) -> None:
-        """Edges that are probed no more."""
+    def forget(self, check: str, keys: Iterable[EdgeKey], at: float) -> None:
+        """Edges that are probed no more, at this wall time."""
         keys = list(keys)
         if check in self._confirmers:
             self._confirmers[check].remove(keys)
+            self._split(check, self._consensus[check].remove(keys, at), at)
         self._store.forget(keys)
 
     def forget_provider(self, key: ProviderKey) -> None:
@@ -65,32 +74,30 @@ class Filing:
 
     def edge(self, result: TlsResult) -> None:
         """One attempt on one edge."""
-        confirmer = self._confirmers.get(result.key.check)
+        key = result.key
+        confirmer = self._confirmers.get(key.check)
         if confirmer is None:
             return
-        attempt = Attempt(
-            result.key, result.outcome, result.at, result.timings.total, result.command
-        )
-        step = confirmer.record(attempt, trio.current_time())
-        history = confirmer.histories.get(result.key)
+        now, seconds = trio.current_time(), result.timings.total
+        outcome = self._excuse(result.outcome, now - seconds)
+        if outcome is not result.outcome:
+            result = replace(result, outcome=outcome)
+        step = confirmer.record(Attempt(key, outcome, result.at, seconds, result.command), now)
+        history = confirmer.histories.get(key)
         if history is None:
             return  # removed while the attempt was in flight
         self._store.record_edge(result, history.status, history.since)
+        leaf = result.handshake.leaf if result.handshake is not None else None
+        self._split(key.check, self._consensus[key.check].observe(key, leaf, result.at), result.at)
         if step.transition is not None:
             self._tell(step.transition)
         for request in step.requests:
             self._ask(request.key, request.after, request.beside)
 
-    def flow(self, result: FlowResult) -> None:
-        """One run of a flow."""
-        failing = isinstance(result.outcome, Failed)
-        status = EdgeStatus.FAILING if failing else EdgeStatus.PASSING
-        self._store.record_flow(result, Diagnosis(), status, result.at)
-
     def resolution(self, result: ResolveResult) -> None:
         """What DNS said; a change between answering and failing is a change of state."""
-        self._store.record_resolution(result)
         failure = result.resolution.failure
+        self._store.record_resolution(result)
         since = self._dns_failing.get(result.key)
         if failure is not None and since is None:
             self._dns_failing[result.key] = result.at
@@ -100,6 +107,29 @@ class Filing:
         elif failure is None and since is not None:
             del self._dns_failing[result.key]
             self._tell(Transition(result.key, "failing", "ok", result.at, result.at, note="dns"))
+
+    def tick(self, at: float) -> None:
+        """Let time pass for what nobody observes: differences that are over, or overdue."""
+        for name, consensus in self._consensus.items():
+            self._split(name, consensus.settled(at), at)
+            differing = [a for a in consensus.agreements(at) if a.differs_since is not None]
+            self._split(name, differing, at)
+
+    def _split(self, check: str, agreements: Iterable[Agreement], at: float) -> None:
+        for agreement in agreements:
+            key = CertificatesKey(check, *agreement.subject)
+            if not agreement.leaves:
+                self._store.forget_split(key)
+                continue
+            self._store.record_split(
+                CertificateSplit(
+                    key,
+                    distinct=len(agreement.leaves),
+                    minority=agreement.minority,
+                    since=agreement.differs_since,
+                    alarming=agreement.overdue(self._checks[check].consensus, at),
+                )
+            )
 
     def _tell(self, change: Transition) -> None:
         # Thousands of edges that start out well are not news.

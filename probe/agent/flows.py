@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
+from probe.agent.flow_filing import FlowFiling
 from probe.agent.keys import JobKey
 from probe.agent.parts import Parts, resolver_of
 from probe.model.flow import ApiCheck, Persona
-from probe.model.result import FlowResult
 from probe.model.spec import Provider, Spec
 from probe.model.target import FlowKey, Target
 from probe.schedule import Job, Runner
@@ -25,7 +25,7 @@ class FlowCoverage:
         parts: the flow prober and the finder of edges.
         runner: runs the jobs.
         store: told which targets there are.
-        file: takes a result.
+        filing: takes the results.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class FlowCoverage:
         parts: Parts,
         runner: Runner[JobKey],
         store: Store,
-        file: Callable[[FlowResult], None],
+        filing: FlowFiling,
     ) -> None:
         self._parts = parts
         self._runner = runner
         self._store = store
-        self._file = file
+        self._filing = filing
         self._checks: dict[str, ApiCheck] = {}
         self._providers: dict[str, Provider] = {}
         self._lists: dict[str, tuple[Target, ...]] = {}
@@ -49,6 +49,7 @@ class FlowCoverage:
         self._checks = {c.name: c for c in spec.checks if isinstance(c, ApiCheck)}
         self._providers = dict(spec.providers)
         self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
+        self._filing.configure(spec)
         for key in [key for key in self._running if key.check not in self._checks]:
             self._drop(key)
         for check in self._checks.values():
@@ -83,14 +84,14 @@ class FlowCoverage:
     def _drop(self, key: FlowKey) -> None:
         self._runner.drop(key)
         del self._running[key]
-        self._store.forget([key])
+        self._filing.forget(key)
 
     async def _run(self, key: FlowKey) -> None:
         check, target = self._checks[key.check], self._running[key]
         provider = self._providers.get(key.provider)
         resolve = resolver_of(self._parts.finder, provider, target)
         persona = _persona(check, key.persona)
-        self._file(await self._parts.flow.run(key, check, target, persona, resolve=resolve))
+        self._filing.file(await self._parts.flow.run(key, check, target, persona, resolve=resolve))
 
 
 def _persona(check: ApiCheck, name: str) -> Persona | None:

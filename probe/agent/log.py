@@ -48,11 +48,12 @@ class EventLog:
         """A defect or a fault of the agent itself."""
         self._write(logging.ERROR, event, fields)
 
-    def transition(self, change: Transition) -> None:
+    def transition(self, change: Transition, **more: str) -> None:
         """One line for a change of state, with evidence and how to reproduce it."""
         good = change.after in ("passing", "healthy", "ok")
         level = logging.INFO if good or change.after == "suspect" else logging.WARNING
-        self._write(level, "state", transition_fields(change))
+        further = {name: value for name, value in more.items() if value}
+        self._write(level, "state", transition_fields(change) | further)
 
     def _write(self, level: int, event: str, fields: Mapping[str, object]) -> None:
         if _LOGGER.isEnabledFor(level):

@@ -15,7 +15,9 @@ from OpenSSL import SSL
 
 from probe import __version__
 from probe.agent.coverage import Coverage
+from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
+from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.keys import JobKey
 from probe.agent.lag import LagMeter
@@ -28,8 +30,10 @@ from probe.model.spec import Listen, Spec
 from probe.model.target import Target
 from probe.schedule import Defect, Runner, Start
 from probe.serve import ListenError, Store, application, serve
+from probe.state.vantage import Vantage
 
 _REPORT_EVERY = 1.0
+_TICK_EVERY = 15.0
 _PROBLEMS_LOGGED = 20
 
 
@@ -85,8 +89,8 @@ class Service:
         self._options = options
         self._log = EventLog(region=region)
         self._store = Store(region, started_at=time.time())
-        metrics = self._store.agent
-        self._lag = LagMeter(metrics.loop_lag)
+        self._vantage = Vantage()
+        self._lag = LagMeter(self._lagged)
         self._parts = build_parts(spec, options.environ, lag=self._lag.current)
         self._runner: Runner[JobKey] = Runner(
             wall=time.time,
@@ -95,14 +99,13 @@ class Service:
             on_start=self._started,
             on_defect=self._defect,
         )
-        filing = Filing(
-            self._store,
-            self._log,
-            lambda key, after, beside: self._runner.request(key, after=after, beside=beside),
-        )
-        self._coverage = Coverage(self._parts, self._runner, filing, self._store)
-        self._flows = FlowCoverage(self._parts, self._runner, self._store, filing.flow)
+        excuse = Excuse(self._vantage)
+        self._filing = Filing(self._store, self._log, excuse, self._ask)
+        flows = FlowFiling(self._store, self._log, excuse, self._ask)
+        self._coverage = Coverage(self._parts, self._runner, self._filing, self._store)
+        self._flows = FlowCoverage(self._parts, self._runner, self._store, flows)
         self._sources = Sources(self._parts, self._store, self._log, self._set_targets)
+        self._ill: dict[str, str] = {}
         self._counted: dict[str, tuple[int, int, int]] = {}
 
     async def run(self) -> None:
@@ -146,6 +149,7 @@ class Service:
         await work.start(self._sources.run)
         await self._sources.configure(self._spec.targets)
         work.start_soon(self._report)
+        work.start_soon(self._tick)
 
     async def _follow(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
@@ -197,9 +201,17 @@ class Service:
 
     # ------------------------------------------------------------ the agent on itself
 
+    def _ask(self, key: JobKey, after: float, beside: bool = False) -> None:
+        self._runner.request(key, after=after, beside=beside)
+
+    def _lagged(self, seconds: float) -> None:
+        self._store.agent.loop_lag(seconds)
+        self._vantage.lag(seconds, trio.current_time())
+
     def _started(self, start: Start[JobKey]) -> None:
         if not (start.extra or start.slow):
             self._store.agent.started_late(start.job.group, start.lateness)
+            self._vantage.late(start.lateness, trio.current_time())
 
     def _defect(self, defect: Defect[JobKey]) -> None:
         self._store.agent.skipped_run(defect.job.group, defect.kind.value)
@@ -207,23 +219,41 @@ class Service:
         self._log.error("defect", kind=defect.kind.value, key=repr(defect.job.key), trace=trace)
 
     async def _report(self) -> None:
-        """Carry the runner's counts over to the metrics."""
+        """Carry over to the metrics what others count, and judge the vantage."""
         while True:
-            for group, counts in self._runner.counts().items():
-                now = (counts.missed, counts.skipped, counts.deferred)
-                before = self._counted.get(group, (0, 0, 0))
-                self._counted[group] = now
-                missed, skipped, deferred = (
-                    new - old for new, old in zip(now, before, strict=True)
-                )
-                if missed > 0:
-                    self._store.agent.missed_run(group, missed)
-                if skipped > 0:
-                    self._store.agent.skipped_run(group, "overlap", skipped)
-                if deferred > 0:
-                    self._store.agent.skipped_run(group, "slow", deferred)
-                self._store.agent.in_flight(group, counts.in_flight)
+            self._report_counts()
+            self._report_health()
             await trio.sleep(_REPORT_EVERY)
+
+    async def _tick(self) -> None:
+        while True:
+            self._filing.tick(time.time())
+            await trio.sleep(_TICK_EVERY)
+
+    def _report_counts(self) -> None:
+        for group, counts in self._runner.counts().items():
+            now = (counts.missed, counts.skipped, counts.deferred)
+            before = self._counted.get(group, (0, 0, 0))
+            self._counted[group] = now
+            missed, skipped, deferred = (new - old for new, old in zip(now, before, strict=True))
+            if missed > 0:
+                self._store.agent.missed_run(group, missed)
+            if skipped > 0:
+                self._store.agent.skipped_run(group, "overlap", skipped)
+            if deferred > 0:
+                self._store.agent.skipped_run(group, "slow", deferred)
+            self._store.agent.in_flight(group, counts.in_flight)
+
+    def _report_health(self) -> None:
+        health = self._vantage.judge(trio.current_time())
+        ill = {c.sign.value: c.why for c in health.complaints if c.ill}
+        self._store.agent.vantage(healthy=health.healthy, causes=sorted(ill))
+        if ill != self._ill:
+            if ill:
+                self._log.warning("vantage ill", **ill)
+            else:
+                self._log.info("vantage well")
+            self._ill = ill
 
 
 def _parse_listen(text: str) -> Listen:

@@ -238,6 +238,12 @@ class Store:
             target.edges[edge].minority = edge in split.minority
             self._render.edge(target.edges[edge])
 
+    def forget_split(self, key: CertificatesKey) -> None:
+        """Remove a comparison of which no edge is left."""
+        target = self.targets.get(TargetKey(key.check, key.target))
+        if target is not None:
+            self._forget_splits(target, [key])
+
     def note(self, transition: Transition) -> None:
         """Keep a change of state for the page."""
         self.journal.add(transition)

@@ -144,6 +144,11 @@ async def test_a_bad_configuration_is_refused_at_reload_and_a_good_one_taken(
         assert await agent.metric("probe_success", target="store-001.example") == 1
 
         attempts = {"target": "store-001.example", "provider": "cdn-b", "edge": gru}
+
+        async def attempted() -> bool:
+            return await agent.metric("probe_edge_attempts_total", **attempts) is not None
+
+        await agent.until(attempted)
         before = await agent.metric("probe_edge_attempts_total", **attempts)
         config.write_text(good.replace("providers: [live, cdn-b]", "providers: [cdn-b]"))
         agent.process.send_signal(signal.SIGHUP)

@@ -1,0 +1,130 @@
+"""What becomes of a run of a flow: diagnosis, confirmation, store, log."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import trio
+
+from probe.agent.excuse import Excuse
+from probe.agent.log import EventLog
+from probe.model.flow import ApiCheck
+from probe.model.result import FlowResult, StepResult
+from probe.model.spec import Confirmation, Spec
+from probe.model.state import Diagnosis, EdgeStatus, Transition
+from probe.model.target import FlowKey
+from probe.serve import Store
+from probe.state.confirmation import advance
+from probe.state.diagnosis import WINDOW, diagnose
+from probe.state.history import Attempt, History
+
+CONFIRM = Confirmation(
+    attempts=2,
+    spacing=2.0,
+    sample_interval=5.0,
+    sample_for=60.0,
+    flapping_score=3.0,
+    forgive_after=10,
+    clear_after=6,
+)
+"""A run costs several calls, so it is confirmed with fewer and slower ones than a handshake.
+Three runs that fail out of some ten are a partial outage: no healthy platform does that."""
+
+HEALTHY = "healthy"
+
+Ask = Callable[[FlowKey, float], object]
+"""Ask for an extra run: key, seconds from now."""
+
+
+class FlowFiling:
+    """Takes runs in, one at a time, on the event loop.
+
+    Args:
+        store: what metrics and page are read from.
+        log: one line for each change of the diagnosis.
+        excuse: whether a failure is the vantage's own.
+        ask: asks the runner for further runs.
+    """
+
+    def __init__(self, store: Store, log: EventLog, excuse: Excuse, ask: Ask) -> None:
+        self._store = store
+        self._log = log
+        self._excuse = excuse
+        self._ask = ask
+        self._checks: dict[str, ApiCheck] = {}
+        self._runs: dict[FlowKey, deque[FlowResult]] = {}
+        self._histories: dict[FlowKey, History] = {}
+        self._blamed: dict[FlowKey, str] = {}
+
+    def configure(self, spec: Spec) -> None:
+        """Follow a configuration; a check whose steps changed starts with a fresh window."""
+        before = self._checks
+        self._checks = {c.name: c for c in spec.checks if isinstance(c, ApiCheck)}
+        for key in list(self._runs):
+            if before.get(key.check) != self._checks.get(key.check):
+                del self._runs[key]
+
+    def forget(self, key: FlowKey) -> None:
+        """A flow that runs no more."""
+        for known in (self._runs, self._histories, self._blamed):
+            known.pop(key, None)
+        self._store.forget([key])
+
+    def file(self, result: FlowResult) -> None:
+        """One run."""
+        key = result.key
+        check = self._checks.get(key.check)
+        if check is None:
+            return
+        now = trio.current_time()
+        began = now - result.seconds
+        result = replace(
+            result,
+            outcome=self._excuse(result.outcome, began),
+            steps=tuple(self._excused(step, began) for step in result.steps),
+        )
+        runs = self._runs.setdefault(key, deque(maxlen=WINDOW))
+        runs.append(result)
+        persona = next((p for p in check.personas if p.name == key.persona), None)
+        diagnosis = diagnose(check, persona, tuple(runs))
+        attempt = Attempt(key, result.outcome, result.at, result.seconds)
+        history, decision = advance(self._histories.get(key, History()), attempt, CONFIRM, now)
+        self._histories[key] = history
+        self._store.record_flow(result, diagnosis, history.status, history.since)
+        self._tell(result, diagnosis, history)
+        for after in decision.again:
+            self._ask(key, after)
+
+    def _excused(self, step: StepResult, began: float) -> StepResult:
+        return replace(step, outcome=self._excuse(step.outcome, began))
+
+    def _tell(self, result: FlowResult, diagnosis: Diagnosis, history: History) -> None:
+        """Log when the blame changes."""
+        after = blame_of(diagnosis)
+        before = self._blamed.get(result.key, HEALTHY)
+        if before == after:
+            return
+        self._blamed[result.key] = after
+        failed = [step for step in result.steps if step.step in diagnosis.steps]
+        step = next((step for step in failed if step.evidence.command), None)
+        change = Transition(
+            result.key,
+            before,
+            after,
+            since=result.at if history.status is EdgeStatus.UNKNOWN else history.since,
+            at=result.at + result.seconds,
+            failure=history.failure if after != HEALTHY else None,
+            command=step.evidence.command if step else "",
+            note=diagnosis.why,
+        )
+        self._store.note(change)
+        self._log.transition(change, trace_id=step.evidence.trace_id if step else "")
+
+
+def blame_of(diagnosis: Diagnosis) -> str:
+    """The diagnosis as one word: ``healthy``, ``fails_open``, or the layer to blame."""
+    if diagnosis.fails_open:
+        return "fails_open"
+    return diagnosis.layer or HEALTHY
