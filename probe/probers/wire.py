@@ -13,6 +13,7 @@ sending cannot starve the deadline.
 from __future__ import annotations
 
 import errno
+import select
 import socket
 from types import TracebackType
 
@@ -118,6 +119,12 @@ class Wire:
         self.received += len(data)
         if len(self.head) < _HEAD:
             self.head = (self.head + data)[:_HEAD]
+
+    def readable(self) -> bool:
+        """Whether bytes, the end, or an error lie waiting; never waits itself."""
+        look = select.poll()
+        look.register(self._sock, select.POLLIN)
+        return bool(look.poll(0))
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase: failures are filed under it, and evidence starts anew."""

@@ -16,6 +16,8 @@ from probe.probers.http.dial import Origin
 from probe.probers.http.library import httpx
 from probe.probers.http.stream import WatchedStream
 
+_ANSWER = b"HTTP/"
+
 _HEAD_ROOM = 256 * 1024
 """Bytes on the wire that an answer may need besides its body: header, framing, settings."""
 
@@ -83,6 +85,8 @@ async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answ
         # The seam to httpcore, h11 and h2: `faults` knows every type that they raise, and
         # names what it does not know UNKNOWN, which is counted and is ours to fix.
         failure = faults.failed(error, stream.phase, ended=stream.left, http2=link.http2)
+        if head is None and not link.http2 and not stream.opening.startswith(_ANSWER):
+            failure = faults.no_http(failure, stream.opening)
         partial = None if head is None else _with_body(head, body.whole)
         stream.close()
         raise Interrupted(failure, partial) from error
@@ -97,9 +101,29 @@ def _core(request: httpx.Request, link: Link) -> httpcore.Request:
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         ),
         headers=request.headers.raw,
-        content=request.stream,
+        content=_Content(request.content),
         extensions={"trace": link.stream.trace} if link.http2 else None,
     )
+
+
+class _Content:
+    """A request's body for httpcore, in one piece.
+
+    No generator: httpcore stops in the middle of one when a write fails, and a generator
+    that nobody closes is a warning of Python's.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __aiter__(self) -> _Content:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._data:
+            raise StopAsyncIteration
+        data, self._data = self._data, b""
+        return data
 
 
 def _head(response: httpcore.Response) -> Answer:

@@ -54,6 +54,14 @@ def failed(error: Exception, phase: Phase, *, ended: bool, http2: bool) -> Failu
     return Failure(phase, Reason.UNKNOWN, f"{type(error).__name__}: {error}")
 
 
+def no_http(failure: Failure, opening: bytes) -> Failure:
+    """An HTTP/1.1 answer that did not begin as one; how it ended then matters less."""
+    if not opening or failure.reason not in {Reason.CLOSED, Reason.RESET, Reason.HTTP_INVALID}:
+        return failure
+    detail = f"the answer is no HTTP: it begins with {opening!r}"
+    return Failure(failure.phase, Reason.HTTP_INVALID, detail)
+
+
 def _http2(phase: Phase, detail: str) -> Failure:
     return Failure(phase, Reason.HTTP2_ERROR, detail)
 

@@ -19,6 +19,11 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.probers.fault import AttemptFailed
 from probe.probers.transport import TlsStream, Wire
 
+_OPENING = 16
+
+_GLANCE = 0.001
+"""Seconds in which bytes that are known to have arrived are read."""
+
 _PIECE = 16 * 1024
 """Most bytes handed to the HTTP parsers at once: one TLS record, some milliseconds of parsing
 even when it is all one-byte chunks. Between two pieces the event loop gets its turn."""
@@ -34,6 +39,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         sent: when its last byte had been written.
         first: when the answer's first byte had arrived (HTTP/1.1; for HTTP/2 the session says).
         last: when the latest bytes had arrived.
+        opening: the first bytes of the answer.
     """
 
     def __init__(self, stream: TlsStream | Wire, *, http2: bool) -> None:
@@ -42,6 +48,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         self._http2 = http2
         self._room = 0
         self._refused: Failure | None = None
+        self.opening = b""
         self.ended = False
         self.left = False
         self.started: float | None = None
@@ -68,6 +75,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         """Start an exchange that may receive ``room`` bytes."""
         self._room = room
         self._refused = None
+        self.opening = b""
         self._wire.lag = 0.0
         self.started = self.sent = self.first = self.last = None
         self._wire.phase = Phase.SEND
@@ -103,6 +111,8 @@ class WatchedStream(httpcore.AsyncNetworkStream):
             self.ended = self.left = True
             return data
         self.last = self._wire.arrived
+        if len(self.opening) < _OPENING:
+            self.opening = (self.opening + data)[:_OPENING]
         if not self._http2 and self.first is None:
             self.first = self.last
             self._wire.phase = Phase.RECEIVE
@@ -134,10 +144,11 @@ class WatchedStream(httpcore.AsyncNetworkStream):
     async def quiet(self) -> bool:
         """Whether a kept HTTP/1.1 connection is still open, with nothing unasked on it.
 
-        Looks without waiting: a deadline that has passed lets what is readable be read
-        (session tickets are), and ends anything else.
+        What is readable may be no more than a session ticket (RFC 8446 section 4.6.1).
         """
-        with trio.move_on_after(0) as look:
+        if not self._wire.readable():
+            return True
+        with trio.move_on_after(_GLANCE) as look:
             try:
                 await self._stream.receive_some(_PIECE)
             except AttemptFailed:
