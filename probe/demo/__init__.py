@@ -1,1 +1,30 @@
-"""Both incidents replayed by real agents against the lab."""
+"""Both incidents replayed by real agents against the lab.
+
+Nothing is imported here before it is needed: the agents of a demo pass through this package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+from probe.demo.errors import DemoError
+
+__all__ = ["DemoError", "run_demo"]
+
+
+def run_demo(*, seconds: float | None, report: Path | None, stdout: TextIO) -> bool:
+    """Replay both incidents; whether both were found and named rightly, without a false alarm.
+
+    Args:
+        seconds: ends after so long; None stays until Ctrl-C on a terminal, else two minutes.
+        report: where the JSON report is written, whatever the end.
+        stdout: shown on; live when it is a terminal.
+
+    Raises:
+        DemoError: the lab or an agent did not start, or died.
+        KeyboardInterrupt: a signal ended it; everything is cleaned up.
+    """
+    from probe.demo.run import play
+
+    return play(seconds=seconds, report=report, stdout=stdout)

@@ -1,0 +1,104 @@
+"""What the demo knows at one moment, and how it is put into words: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from probe.demo.verdict import Seen, Watch
+
+_NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPicture:
+    """One agent's view.
+
+    Attributes:
+        edges: (target, provider, edge) that it has probed; None while it cannot be asked.
+        flows: flows that it has run.
+    """
+
+    region: str
+    url: str
+    edges: int | None
+    flows: int
+    seen: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything at one moment.
+
+    Attributes:
+        at: wall time, seconds since the epoch.
+        elapsed: seconds since the demo began.
+        alarms: what agents say that no fault explains.
+    """
+
+    at: float
+    elapsed: float
+    regions: tuple[RegionPicture, ...]
+    watches: tuple[Watch, ...]
+    alarms: tuple[Seen, ...]
+
+
+def in_words(seen: Iterable[Seen]) -> list[str]:
+    """What a region sees, a line for each provider and reason."""
+    groups: dict[tuple[str, str, str], list[Seen]] = {}
+    for one in seen:
+        groups.setdefault((one.provider, one.layer, one.reason), []).append(one)
+    return [_group(*key, found) for key, found in sorted(groups.items())]
+
+
+def _group(provider: str, layer: str, reason: str, found: list[Seen]) -> str:
+    targets = sorted({one.target for one in found})
+    edges = sorted({one.edge for one in found if one.edge})
+    if not edges:
+        return f"{', '.join(targets)} through {provider}: {layer} layer ({reason})"
+    domains = f"{len(targets)} domain{'s' if len(targets) != 1 else ''}"
+    return f"{provider}: {domains} on {_some(edges)}: {reason}"
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def found_line(watch: Watch) -> str:
+    """The sentence for an incident that has just been named."""
+    incident, edges = watch.incident, sorted({one.edge for one in watch.named if one.edge})
+    what = f"layer {incident.layer}" if not edges else f"edges {_some(edges)}"
+    targets = _some(sorted({one.target for one in watch.named}))
+    return (
+        f"FOUND {incident.name} after {watch.seconds:.1f} s: region {watch.region}, "
+        f"provider {incident.provider}, {what}, {targets}"
+    )
+
+
+def summary_line(watch: Watch) -> str:
+    """The sentence for the end."""
+    name = watch.incident.name
+    if watch.fault_at is None:
+        return f"{name}: was not begun"
+    if watch.seconds is None:
+        return f"{name}: NOT FOUND"
+    edges, targets = watch.incident.edges, watch.incident.targets
+    named = {one.edge for one in watch.named if one.edge}
+    scope = (
+        f"{len(named)} of {len(edges)} edges, "
+        f"{len({one.target for one in watch.named})} of {len(targets)} domains"
+        if edges
+        else f"layer {watch.incident.layer}"
+    )
+    text = f"{name}: found after {watch.seconds:.1f} s by {watch.region}; named {scope}"
+    if watch.recovered_at is not None and watch.repaired_at is not None:
+        text += f"; recovery seen {watch.recovered_at - watch.repaired_at:.1f} s after the repair"
+    return text
+
+
+def alarm_line(alarm: Seen) -> str:
+    """The sentence for a false alarm."""
+    where = f" on {alarm.edge}" if alarm.edge else f", layer {alarm.layer}"
+    return f"FALSE ALARM: {alarm.region} says {alarm.target} fails through {alarm.provider}{where}"

@@ -1,0 +1,183 @@
+"""Runs a demo: the lab, three agents, the story, and an eye on what the agents say."""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import httpx
+import trio
+
+from probe.demo.agents import Agent, open_agents
+from probe.demo.configuration import write_files
+from probe.demo.display import Display, open_display
+from probe.demo.errors import DemoError
+from probe.demo.eyes import look
+from probe.demo.picture import Picture, RegionPicture, alarm_line, found_line, summary_line
+from probe.demo.report import report as report_of
+from probe.demo.story import Story, incidents, pace_for, plan_for
+from probe.demo.verdict import Seen, Watch, false_alarms
+from probe.lab.control import Lab
+from probe.lab.info import Layout
+from probe.lab.process import LabDied, open_lab_process
+
+WITHOUT_A_TERMINAL = 120.0
+"""Seconds that a demo lasts where nobody can end it."""
+
+_LOOK_EVERY = 0.5
+_SETTLE_SECONDS = 60.0
+
+
+def play(
+    *, seconds: float | None, report: Path | None, stdout: TextIO, layout: Layout | None = None
+) -> bool:
+    """See ``probe.demo.run_demo``; ``layout`` is the lab's."""
+    if seconds is None and not stdout.isatty():
+        seconds = WITHOUT_A_TERMINAL
+    demo = _Demo(seconds, open_display(stdout), layout or Layout())
+    try:
+        trio.run(demo.run)
+    finally:
+        if report is not None:
+            report.write_text(json.dumps(report_of(demo.watches), indent=2) + "\n")
+    demo.conclude(stdout)
+    if demo.interrupted:
+        raise KeyboardInterrupt
+    return demo.good
+
+
+@dataclass(slots=True)
+class _Demo:
+    seconds: float | None
+    display: Display
+    layout: Layout
+    watches: tuple[Watch, ...] = ()
+    alarms: set[Seen] = field(default_factory=set)
+    interrupted: bool = False
+    _begun: float = 0.0
+    _named: dict[str, trio.Event] = field(default_factory=dict)
+    _settled: trio.Event = field(default_factory=trio.Event)
+    _regions: tuple[RegionPicture, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Both incidents found, and nothing else."""
+        found = bool(self.watches) and all(watch.seconds is not None for watch in self.watches)
+        return found and not self.alarms
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self.display.say(trio.current_time() - self._begun, text)
+
+    def conclude(self, stdout: TextIO) -> None:
+        """The last lines, where they stay."""
+        for watch in self.watches:
+            stdout.write(f"{summary_line(watch)}\n")
+        stdout.write(f"false alarms: {len(self.alarms)}\n")
+        stdout.flush()
+
+    async def run(self) -> None:
+        """Until the time is over or a signal ends it."""
+        self._begun = trio.current_time()
+        with tempfile.TemporaryDirectory(prefix="probe-demo-") as name, self.display:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end_on_signals, nursery.cancel_scope)
+                if self.seconds is not None:
+                    nursery.cancel_scope.deadline = self._begun + self.seconds
+                try:
+                    await self._play(Path(name))
+                except LabDied as died:
+                    raise DemoError(str(died)) from died
+                nursery.cancel_scope.cancel()
+
+    async def _end_on_signals(self, scope: trio.CancelScope) -> None:
+        ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        with trio.open_signal_receiver(*ends) as signals:
+            async for _ in signals:
+                self.interrupted = True
+                scope.cancel()
+
+    async def _play(self, folder: Path) -> None:
+        self.say(f"starting a lab with {len(self.layout.domains)} stores, two CDNs and a platform")
+        async with open_lab_process(folder, self.layout) as lab:
+            plan = plan_for(lab.info)
+            self.watches = tuple(map(Watch, incidents(lab.info, plan)))
+            self._named = {watch.incident.name: trio.Event() for watch in self.watches}
+            files = {
+                region: write_files(folder, lab.info, region) for region in lab.info.layout.regions
+            }
+            async with open_agents(folder, files) as agents, trio.open_nursery() as nursery:
+                for agent in agents:
+                    self.say(f"agent {agent.region}: status page {agent.url}/")
+                nursery.start_soon(self._watch, agents)
+                await self._settle(lab)
+                first, second = self.watches
+                story = Story(
+                    lab,
+                    plan,
+                    pace_for(self.seconds),
+                    (first, second),
+                    lambda watch: self._named[watch.incident.name].wait(),
+                    self.say,
+                    time.time,
+                )
+                await story.tell()
+                self.say("both incidents are over; the status pages stay up until the end")
+                await trio.sleep_forever()
+
+    async def _settle(self, lab: Lab) -> None:
+        """Wait until every agent has looked at every edge once."""
+        with trio.move_on_after(_SETTLE_SECONDS):
+            await self._settled.wait()
+        self.say(f"calm: {len(lab.info.layout.domains)} stores, nothing fails")
+
+    # ------------------------------------------------------------ watching the agents
+
+    async def _watch(self, agents: tuple[Agent, ...]) -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                await self._look_at_all(client, agents)
+                await trio.sleep(_LOOK_EVERY)
+
+    async def _look_at_all(self, client: httpx.AsyncClient, agents: tuple[Agent, ...]) -> None:
+        pictures: dict[str, RegionPicture] = {}
+
+        async def look_at(agent: Agent) -> None:
+            if agent.process.poll() is not None:
+                raise DemoError(f"the agent of {agent.region} has ended")
+            pictures[agent.region] = await look(client, agent.region, agent.url)
+
+        async with trio.open_nursery() as nursery:
+            for agent in agents:
+                nursery.start_soon(look_at, agent)
+        self._take(tuple(pictures[agent.region] for agent in agents), time.time())
+
+    def _take(self, regions: tuple[RegionPicture, ...], now: float) -> None:
+        """Judge what the agents say, and show it."""
+        seen = tuple(one for region in regions for one in region.seen)
+        for watch in self.watches:
+            before = watch.detected_at, watch.recovered_at
+            watch.look(seen, now)
+            self._tell_progress(watch, before)
+        alarms = false_alarms(seen, self.watches)
+        for alarm in set(alarms) - self.alarms:
+            self.say(alarm_line(alarm))
+        self.alarms.update(alarms)
+        expected = 2 * 4 * len(self.layout.domains)
+        if all((one.edges or 0) >= expected and one.flows for one in regions):
+            self._settled.set()
+        elapsed = trio.current_time() - self._begun
+        self.display.show(Picture(now, elapsed, regions, self.watches, alarms))
+
+    def _tell_progress(self, watch: Watch, before: tuple[float | None, float | None]) -> None:
+        if before[0] is None and watch.detected_at is not None:
+            self.say(found_line(watch))
+            self._named[watch.incident.name].set()
+        if before[1] is None and watch.recovered_at is not None and watch.repaired_at is not None:
+            after = watch.recovered_at - watch.repaired_at
+            self.say(f"RECOVERED {watch.incident.name}: seen {after:.1f} s after the repair")
