@@ -230,6 +230,10 @@ async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> None:
         if scope.cancelled_caught:
             raise AttemptFailed(classify.connect_timed_out(edge))
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == errno.ECONNRESET:
+            # While connecting, RST reads as ECONNREFUSED: this one came after the SYN-ACK and
+            # before we looked. The next phase meets it, however quick we were.
+            code = 0
     if code:
         refusal = OSError(code, errno.errorcode.get(code, str(code)))
         raise AttemptFailed(classify.not_connected(refusal, edge, at_once=at_once))
