@@ -47,6 +47,8 @@ class Analysis:
         issuer: of the server's certificate, when it is known from the chain or the roots.
         must_staple: the server's certificate demands a stapled answer (RFC 7633).
         boundaries: instants at which a certificate's validity begins or is over.
+        readable: whether the server's certificate could be read whole; if not, its names and
+            purposes are unknown and nothing more is found about them.
         trusted: whether some path ends in a trust root; if not, knowing more
             intermediates may tell more.
         taught: intermediates of verified paths.
@@ -58,6 +60,7 @@ class Analysis:
     issuer: Certificate | None = None
     must_staple: bool = False
     boundaries: tuple[float, ...] = ()
+    readable: bool = True
     trusted: bool = True
     taught: tuple[Certificate, ...] = ()
 
@@ -85,7 +88,10 @@ def analyse(
     )
     findings = [*on_presented.unparsable(presented), *on_presented.chain_too_long(presented)]
     if not presented.read or isinstance(presented.read[0], Unparsable):
-        return Analysis((), tuple(findings))
+        return Analysis((), tuple(findings), readable=False)
+    if presented.read[0].flaw:
+        facts = tuple(c.facts for c in presented.certificates)
+        return Analysis(facts, tuple(findings), readable=False)
     case = _Case(presented, roots, now, known)
     verified = case.verified()
     findings += case.about_trust(verified)

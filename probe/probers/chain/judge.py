@@ -45,9 +45,10 @@ def judge_chain(
 class Judge:
     """Judges presented chains and remembers its verdicts as long as they hold.
 
-    Share one between all checks, profiles and flows. It keeps no clock; it reads trust roots
-    on first use, or earlier with ``prepare``. Intermediates of chains that verify are
-    remembered, so that an edge that lacks one is told from an edge whose root is unknown.
+    Share one between all checks, profiles and flows. It keeps no clock. Trust roots are read
+    once, on first use or with ``prepare``; a new judge reads them anew. Intermediates of chains
+    that verify are remembered, so that an edge that lacks one is told from an edge whose root
+    is unknown.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ def _conclude(
     findings = list(analysis.findings)
     boundaries = list(analysis.boundaries)
     stapled = StapleJudgement()
-    if analysis.facts:
+    if analysis.readable:
         leaf, ends = analysis.facts[0], analysis.verified_not_after
         findings += expectations.wrong_name(leaf, name, own_names)
         findings += expectations.unexpected_issuer(leaf, expect)

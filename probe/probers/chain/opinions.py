@@ -18,12 +18,12 @@ from cryptography.x509.verification import (
     PolicyBuilder,
     ServerVerifier,
     Store,
-    Subject,
     VerificationError,
 )
 from OpenSSL import crypto
 
 from probe.probers.chain.certificate import UNREADABLE, Certificate
+from probe.probers.chain.names import covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,14 @@ def ask_webpki(
 
 def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVerifier]:
     """One for each of the leaf's names that the verifier takes for a name at all."""
-    names: list[Subject] = [x509.DNSName(n.replace("*", "any", 1)) for n in leaf.facts.dns_names]
-    names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in leaf.facts.ip_names]
-    for name in names:
+    for ip in leaf.facts.ip_names:
+        yield builder.build_server_verifier(x509.IPAddress(ipaddress.ip_address(ip)))
+    for pattern in leaf.facts.dns_names:
+        name = pattern.replace("*", "any", 1)
+        if not covers(leaf.facts, name):
+            continue  # a pattern that matches nothing, as a*.example
         try:
-            yield builder.build_server_verifier(name)
+            yield builder.build_server_verifier(x509.DNSName(name))
         except ValueError:  # an underscore, an empty label
             continue
 

@@ -44,4 +44,6 @@ def called(subject: str) -> str:
 
 def from_url(facts: CertificateFacts) -> str:
     """Where the certificate says that its issuer's can be had, as a trailing remark."""
-    return f"; its issuer is published at {clip(facts.issuer_url)}" if facts.issuer_url else ""
+    if facts.issuer_url is None:
+        return ""
+    return f"; the issuer's certificate is published at {clip(facts.issuer_url)}"

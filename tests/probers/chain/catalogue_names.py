@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations
 
@@ -103,6 +106,39 @@ def only_a_common_name() -> Case:
         webpki=False,
         says=("no name at all", "CN=shop.example"),
     )
+
+
+@case
+def names_unreadable() -> Case:
+    """Leaf whose subjectAltName is garbage: one finding says so, and none guesses further."""
+    top = root()
+    issuing = intermediate(top)
+    garbage = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"garbage")
+    return Case(
+        sent=[leaf(issuing, dns=(), extra=[(garbage, False)]), issuing],
+        roots=[top],
+        failures=(Reason.UNPARSABLE,),
+        openssl=False,
+        webpki=False,
+        says=("extensions of certificate 1 of 2",),
+    )
+
+
+@case
+def pattern_that_matches_nothing() -> Case:
+    """Leaf for w*.shop.example asked as www.shop.example: invalid since RFC 9525.
+
+    OpenSSL still follows RFC 6125, which left it open; browsers do not.
+    """
+    made = _mismatch(_served("w*.shop.example", asked="www.shop.example"))
+    return replace(made, openssl=True)
+
+
+@case
+def pattern_that_matches_nothing_beside_the_name() -> Case:
+    """Leaf for w*.shop.example and my_shop.example: valid for the second, odd as it is."""
+    made = _served("w*.shop.example", "my_shop.example", asked="my_shop.example")
+    return replace(made, webpki=False)  # it takes no underscore for a name
 
 
 @case
