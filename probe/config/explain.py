@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping as Bag
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from probe.config.document.nodes import Mapping, Node, Scalar, Sequence
 from probe.config.problem import instead, unknown
 from probe.config.shape.base import OURS, Shape
@@ -63,8 +65,8 @@ _BOUNDS = {
     "greater_than": ("must be more than {}", "gt"),
     "less_than_equal": ("must be at most {}", "le"),
     "less_than": ("must be less than {}", "lt"),
-    "too_short": ("must have at least {} entry", "min_length"),
-    "too_long": ("must have at most {} entries", "max_length"),
+    "too_short": ("write at least {} entry", "min_length"),
+    "too_long": ("write at most {} entries", "max_length"),
     "string_too_short": ("must not be empty", "min_length"),
     "string_too_long": ("must have at most {} characters", "max_length"),
 }
@@ -92,6 +94,8 @@ _ALIASES = {
 }
 """Keys that others use for the same thing; too far from ours for spelling to find them."""
 
+_HINTS = {"request": "write get: and the URL, or method: and url:, in the step itself"}
+
 
 def found(node: Node) -> str:
     """What a value is, without repeating it."""
@@ -110,8 +114,13 @@ def found(node: Node) -> str:
             return "text"
 
 
+def _found_beside(expected: str, node: Node) -> str:
+    fraction = isinstance(node, Scalar) and isinstance(node.value, float)
+    return "a fraction" if fraction and expected == "a whole number" else found(node)
+
+
 def _wrong_type(expected: str, node: Node) -> str:
-    message = f"expected {expected}, found {found(node)}"
+    message = f"expected {expected}, found {_found_beside(expected, node)}"
     if not isinstance(node, Scalar):
         return message
     value = node.value
@@ -132,9 +141,9 @@ def _wrong_type(expected: str, node: Node) -> str:
 
 
 def _unknown_key(key: str, shape: type[Shape] | None) -> str:
-    known = (
-        [] if shape is None else [field.alias or name for name, field in shape.model_fields.items()]
-    )
+    known = [] if shape is None else list(_fields(shape))
+    if key in _HINTS and shape is not None:
+        return f"unknown key {quoted(key)}; {_HINTS[key]}"
     alias = _ALIASES.get(key.casefold())
     if alias in known:
         return f"unknown key {quoted(key)}; did you mean {quoted(alias)}?"
@@ -144,20 +153,29 @@ def _unknown_key(key: str, shape: type[Shape] | None) -> str:
 def _missing(key: str, kind: str, context: Bag[str, Any], shape: type[Shape] | None) -> str:
     if kind == "union_tag_not_found":
         key = str(context.get("discriminator", "kind")).strip("'")
-        words = "; write one of: " + ", ".join(_words(context.get("expected_tags", "")))
-        return f"{quoted(key)} is missing" + (words if context.get("expected_tags") else "")
+        return f"{quoted(key)} is missing; it says what this is"
     example = ""
-    if shape is not None and (field := shape.model_fields.get(key)) is not None:
-        examples = field.examples or []
-        example = f"; write for example {key}: {_flow(examples[0])}" if examples else ""
+    if shape is not None and (field := _fields(shape).get(key)) is not None and field.examples:
+        example = f"; write for example {key}: {_flow(field.examples[0])}"
     return f"{quoted(key)} is missing{example}"
+
+
+def stand_in(shape: type[Shape], key: str) -> object:
+    """A value that may stand under a key that must be there; None for other keys."""
+    field = _fields(shape).get(key)
+    return field.examples[0] if field and field.is_required() and field.examples else None
+
+
+def _fields(shape: type[Shape]) -> dict[str, FieldInfo]:
+    """The fields of a shape by the names that stand in the file."""
+    return {field.alias or name: field for name, field in shape.model_fields.items()}
 
 
 def _no_such_word(context: Bag[str, Any], node: Node) -> str:
     words = _words(context.get("expected_tags") or context.get("expected", ""))
     tag = context.get("tag")
     if tag is None and not isinstance(node, Scalar):
-        return f"expected one of {', '.join(words)}; found {found(node)}"
+        return f"expected a word, found {found(node)}; write one of: {', '.join(words)}"
     value = str(tag) if tag is not None else node.text if isinstance(node, Scalar) else ""
     return f"{quoted(value)} means nothing here; {instead(value, words)}"
 

@@ -64,16 +64,16 @@ def instead(name: str, known: Collection[str]) -> str:
         known: words that may be written, each once.
     """
     if not known:
-        return "there is none"
+        return "none is defined"
     near = nearest(name, known)
     if near is not None:
         return f"did you mean {quoted(near)}?"
     shown = ", ".join(quoted(word)[1:-1] for word in itertools.islice(known, _SHOWN))
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"known: {shown}{more}"
+    return f"write one of: {shown}{more}"
 
 
-_SHOWN = 12
+_SHOWN = 24
 _COMPARED = 100  # words compared: names are few, and difflib is quadratic in their length
 _LONGEST = 64
 

@@ -14,16 +14,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from probe.config.document.nodes import (
+    Entry,
     Mapping,
     Node,
     Place,
     Scalar,
     Sequence,
     child,
+    from_data,
     key_place,
     to_data,
 )
-from probe.config.explain import explain
+from probe.config.explain import explain, stand_in
 from probe.config.problem import MOST_PROBLEMS, Problem
 from probe.config.shape.base import ReadAs
 from probe.config.shape.file import FileShape
@@ -45,30 +47,43 @@ def read(root: Mapping, file: str) -> tuple[FileShape | None, list[Problem]]:
             return FileShape.model_validate(to_data(root), context=read_as), problems
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False)
-        trails = [_Trail(root, found["loc"], read_as) for found in errors]
+        trails = [_Trail(root, found["loc"], found["type"], read_as) for found in errors]
         if round_ == 0:  # later rounds find only what taking out has left behind
             problems = [
-                trail.problem(file, found["type"], found.get("ctx", {}))
+                trail.problem(file, found.get("ctx", {}))
                 for trail, found in zip(trails[:MOST_PROBLEMS], errors, strict=False)
             ]
-        if len(errors) >= MOST_PROBLEMS or not _take_out(trails):
+        if len(errors) >= MOST_PROBLEMS or not _take_out(trails, read_as):
             break
     return None, problems
 
 
-def _take_out(trails: Many[_Trail]) -> bool:
-    """Take wrong values out of the tree; False when there is nothing left to take."""
+def _take_out(trails: Many[_Trail], read_as: ReadAs) -> bool:
+    """Take wrong values out of the tree; False when there is nothing left to take.
+
+    Where something must stand, the example of its field takes the place: else the whole
+    mapping around it would have to go, and what else is wrong in that would not be found.
+    """
     wrong: dict[Node, set[str | int]] = {}
-    for holder, part in filter(None, (trail.last_step for trail in trails)):
+    for holder, part in filter(None, (trail.blame(read_as) for trail in trails)):
         wrong.setdefault(holder, set()).add(part)
     for holder, parts in wrong.items():
         if isinstance(holder, Sequence):
             holder.dropped += [item for i, item in enumerate(holder.items) if i in parts]
             holder.items = [item for i, item in enumerate(holder.items) if i not in parts]
         elif isinstance(holder, Mapping):
+            shape = read_as.shapes.get(holder)
             for key in map(str, parts):
-                holder.dropped[key] = holder.entries.pop(key)
+                _drop(holder, key, stand_in(shape, key) if shape else None)
     return bool(wrong)
+
+
+def _drop(holder: Mapping, key: str, example: object) -> None:
+    entry = holder.entries.pop(key, Entry(holder.place, Scalar(holder.place, None, "")))
+    first = key not in holder.dropped  # an example that is no good would come back for ever
+    holder.dropped.setdefault(key, entry)
+    if example is not None and first:
+        holder.entries[key] = Entry(entry.place, from_data(example, entry.value.place))
 
 
 class _Trail:
@@ -78,7 +93,8 @@ class _Trail:
     stand nowhere in the tree; and behind a short form, keys that nobody wrote.
     """
 
-    def __init__(self, root: Node, location: Many[str | int], read_as: ReadAs) -> None:
+    def __init__(self, root: Node, location: Many[str | int], kind: str, read_as: ReadAs) -> None:
+        self._kind = kind
         self._steps: list[tuple[Node, str | int]] = []
         self._node = root
         self._last = ""
@@ -102,26 +118,29 @@ class _Trail:
         kind = child(self._node, "kind")
         return str(part).startswith("<") or (isinstance(kind, Scalar) and kind.value == part)
 
-    def problem(self, file: str, kind: str, context: dict[str, Any]) -> Problem:
+    def problem(self, file: str, context: dict[str, Any]) -> Problem:
         """The error as a problem with its place."""
-        place = self._place(kind)
-        holder = self._node if kind == "missing" or not self._steps else self._steps[-1][0]
+        place = self._place()
+        at_node = self._kind == "missing" or not self._steps
+        holder = self._node if at_node else self._steps[-1][0]
         shape = self._shapes.get(holder) if isinstance(holder, Mapping) else None
-        message = explain(kind, self._last, context, self._value(kind), shape)
+        message = explain(self._kind, self._last, context, self._value(), shape)
         return Problem(file, place.line, place.column, message)
 
-    def _value(self, kind: str) -> Node:
-        if kind == "union_tag_invalid":
+    def _value(self) -> Node:
+        if self._kind == "union_tag_invalid":
             return child(self._node, "kind") or self._node
         return self._node
 
-    def _place(self, kind: str) -> Place:
-        if kind == "extra_forbidden" or self._about_key:
+    def _place(self) -> Place:
+        if self._kind == "extra_forbidden" or self._about_key:
             holder, key = self._steps[-1]
             return key_place(holder, str(key))
-        return self._value(kind).place
+        return self._value().place
 
-    @property
-    def last_step(self) -> tuple[Node, str | int] | None:
-        """What holds the wrong value, and under which key or index; None for the root."""
+    def blame(self, read_as: ReadAs) -> tuple[Node, str | int] | None:
+        """What holds the wrong or missing value, and under which key or index; None at the root."""
+        shape = read_as.shapes.get(self._node) if isinstance(self._node, Mapping) else None
+        if self._kind == "missing" and shape and stand_in(shape, self._last) is not None:
+            return self._node, self._last
         return self._steps[-1] if self._steps else None

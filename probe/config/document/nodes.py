@@ -60,7 +60,8 @@ class Mapping:
     """A mapping; keys are text whatever they look like.
 
     Attributes:
-        dropped: entries taken out because they are wrong; a problem stands for each.
+        dropped: entries taken out because they are wrong, and keys that are missing though they
+            must be there; a problem stands for each.
     """
 
     place: Place
@@ -92,6 +93,18 @@ def to_data(node: Node) -> Any:
             block = Block(node)
             block.update((key, to_data(entry.value)) for key, entry in node.entries.items())
             return block
+
+
+def from_data(data: Any, place: Place) -> Node:
+    """The tree of plain data, all of it at one place."""
+    match data:
+        case dict():
+            entries = {str(k): Entry(place, from_data(v, place)) for k, v in data.items()}
+            return Mapping(place, entries)
+        case list():
+            return Sequence(place, [from_data(item, place) for item in data])
+        case _:
+            return Scalar(place, data, "" if data is None else str(data))
 
 
 def child(node: Node, part: str | int) -> Node | None:
@@ -126,16 +139,17 @@ def key_place(node: Node, key: str) -> Place:
 def keys(node: Node | None) -> Iterator[str]:
     """All keys of a mapping as written, wrong ones included; nothing for other nodes."""
     if isinstance(node, Mapping):
-        yield from node.entries
-        yield from node.dropped
+        yield from (node.entries | node.dropped)
 
 
 def lost(node: Node, key: str) -> bool:
-    """Whether the value under a key was written and taken out because it is wrong."""
+    """Whether the value under a key is not what was written there, because that is wrong."""
     return isinstance(node, Mapping) and key in node.dropped
 
 
 def wrong_entries(node: Node, key: str) -> bool:
     """Whether the value under a key, or an entry of it, was taken out because it is wrong."""
+    if isinstance(node, Sequence):  # a short form: the list stands for the mapping with the key
+        return bool(node.dropped)
     below = child(node, key)
     return lost(node, key) or (not isinstance(below, Scalar | None) and bool(below.dropped))

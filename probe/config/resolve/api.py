@@ -38,7 +38,7 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     interval, timeout, flow_timeout = flow_times(common, shape, node)
     targets = None
     if shape.targets is not None:
-        targets = common.targets_of(shape.name, shape.targets, at(node, "targets"))
+        targets = common.targets_of(shape.name, shape.targets, node)
     variants = tuple({**shape.vars, **persona.vars} for persona in shape.personas.values()) or (
         dict(shape.vars),
     )
@@ -47,7 +47,11 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     headers(site, shape.headers, at(node, "headers"), scope)
     captures = _captures(node)
     auth_context = AuthContext(
-        site, scope, variants, tuple(captures), shape.client_certificate is not None
+        site=site,
+        scope=scope,
+        variants=variants,
+        captures=None if lost(node, "steps") else tuple(captures),
+        has_certificate=shape.client_certificate is not None or lost(node, "client_certificate"),
     )
     auths = {
         name: auth(auth_context, entry, at(node, "auth", name))
@@ -59,8 +63,8 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
         scope=replace(scope, captures={}, later=captures, too_early=()),
         variants=variants,
         auths=None if lost(node, "auth") else dict.fromkeys(keys(child(node, "auth"))),
-        layers=layers,
-        own_layers=shape.layers is not None or lost(node, "layers"),
+        layers=None if wrong_entries(node, "layers") else layers,
+        own_layers=shape.layers is not None,
         flow_timeout=flow_timeout,
     )
     steps = _steps(context, shape, node, auths)
@@ -80,7 +84,7 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
         layers=layers,
         evidence_headers=tuple(name.lower() for name in shape.evidence_headers),
         instance_headers=tuple(name.lower() for name in shape.instance_headers),
-        trust=trust(site, shape.trust or common.defaults.trust, at(node, "trust")),
+        trust=trust(site, shape.trust, at(node, "trust")) or common.trust,
         client_certificate=client_certificate(site, shape.client_certificate),
         labels=MappingProxyType(dict(shape.labels)),
         **written,
@@ -165,7 +169,7 @@ def _steps(
     running = sorted(range(len(shape.steps)), key=lambda index: shape.steps[index].cleanup)
     for index in running:  # cleanup runs last, wherever it stands
         entry, where = shape.steps[index], at(steps_node, index)
-        if entry.name in names:
+        if entry.name in names and not lost(where, "name"):
             first = at(steps_node, names[entry.name], "name").place.line
             site.problem(at(where, "name"), f"the step {entry.name} stands already on line {first}")
         names.setdefault(entry.name, index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import assert_never
 
-from probe.config.document.nodes import Node, at
+from probe.config.document.nodes import Node, at, lost
 from probe.config.problem import unknown
 from probe.config.resolve.logins import AuthContext, login_document, login_url, text
 from probe.config.resolve.oauth2 import oauth2
@@ -71,11 +71,13 @@ def auth(context: AuthContext, shape: AuthField, node: Node) -> Auth:
 
 def _bearer(context: AuthContext, shape: BearerShape, node: Node) -> BearerAuth:
     site = context.site
-    if (shape.token is None) == (shape.capture is None):
+    read = not (lost(node, "token") or lost(node, "capture"))
+    if read and (shape.token is None) == (shape.capture is None):
         both = "both are there" if shape.token else "neither is there"
         site.problem(node, f"bearer needs one of token: and capture:, and {both}")
-    if shape.capture is not None and shape.capture not in context.captures:
-        site.problem(at(node, "capture"), unknown("capture", shape.capture, context.captures))
+    known = context.captures
+    if shape.capture is not None and known is not None and shape.capture not in known:
+        site.problem(at(node, "capture"), unknown("capture", shape.capture, known))
     token = None if shape.token is None else site.secret(shape.token)
     return BearerAuth(token, shape.capture, shape.scheme, shape.header)
 
@@ -103,7 +105,7 @@ def _json_login(context: AuthContext, shape: JsonLoginShape, node: Node) -> Json
 
 def _cookie(context: AuthContext, shape: CookieShape, node: Node) -> CookieAuth:
     login_url(context, shape.url, at(node, "url"))
-    if (shape.form is None) == (shape.json_ is None):
+    if not lost(node, "form") and (shape.form is None) == (shape.json_ is None):
         context.site.problem(node, "a cookie login needs one of form: and json:")
     form = None
     if shape.form is not None:

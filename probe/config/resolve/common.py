@@ -14,7 +14,7 @@ from probe.config.shape.tls import ClientCertificateShape, TrustShape
 from probe.config.shape.world import CheckTargetsShape, TargetListShape
 from probe.config.units import format_duration
 from probe.model.spec import TargetList
-from probe.model.tls import ClientCertificate, Trust
+from probe.model.tls import ClientCertificate, ClientProfile, Trust
 
 LIVE = "live"
 """Provider of TLS checks that name none; one of that name in the file takes its place."""
@@ -29,6 +29,8 @@ class Common:
     """The parts of the file that checks refer to.
 
     Attributes:
+        profiles: of ``defaults``; empty where it names none.
+        trust: of ``defaults``.
         providers: names that are written, good or not, in order; None when the section is
             unreadable.
         lists: names of target lists likewise.
@@ -39,7 +41,8 @@ class Common:
 
     site: Site
     defaults: DefaultsShape
-    defaults_node: Node
+    profiles: tuple[ClientProfile, ...]
+    trust: Trust
     providers: Names | None
     lists: Names | None
     targets: dict[str, TargetList]
@@ -64,15 +67,16 @@ class Common:
         if labels is not None:
             self.labels[name] = labels
 
-    def targets_of(self, check: str, shape: CheckTargetsShape, where: Node) -> str:
+    def targets_of(self, check: str, shape: CheckTargetsShape, node: Node) -> str:
         """The name of a check's target list; one that the check brings itself is added."""
+        where = at(node, "targets")
         if shape.named is None:
             name = f"inline:{check}"
             self.add_list(name, shape, where)
             return name
         if shape.static or shape.files or shape.http:
             self.site.problem(where, "name a list, or write its sources here; write one of the two")
-        if self.lists is not None and shape.named not in self.lists:
+        if self.lists is not None and shape.named not in self.lists and not lost(node, "targets"):
             message = unknown("target list", shape.named, self.lists)
             if not self.lists:
                 message += f"; write targets: [{shape.named}] if it is a target itself"
@@ -145,10 +149,10 @@ def _must_fit(site: Site, inner: _Time | None, outer: _Time) -> None:
     )
 
 
-def trust(site: Site, shape: TrustShape | None, node: Node) -> Trust:
-    """Which roots verify a chain; a file of roots must be there."""
+def trust(site: Site, shape: TrustShape | None, node: Node) -> Trust | None:
+    """Which roots verify a chain, None where nothing says; a file of roots must be there."""
     if shape is None:
-        return Trust()
+        return None
     if shape.file is None:
         return Trust(shape.roots or "mozilla")
     if shape.roots is not None:

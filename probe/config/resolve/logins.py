@@ -27,14 +27,14 @@ class AuthContext:
         scope: names for templates; answers of steps are not among them, because a login also
             runs on its own clock.
         variants: the vars of every persona.
-        captures: names that any step captures.
+        captures: names that any step captures; None when the steps cannot be read.
         has_certificate: whether the check has a client certificate.
     """
 
     site: Site
     scope: Scope
     variants: tuple[Bag[str, str], ...]
-    captures: tuple[str, ...]
+    captures: tuple[str, ...] | None
     has_certificate: bool
 
 

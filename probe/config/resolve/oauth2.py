@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Literal
 
-from probe.config.document.nodes import Node, at
+from probe.config.document.nodes import Node, at, lost
 from probe.config.resolve.logins import AuthContext, login_url, secret, text
 from probe.config.resolve.scope import check_texts
 from probe.config.resolve.site import Site
@@ -26,8 +26,7 @@ def oauth2(context: AuthContext, shape: OAuth2Shape, node: Node) -> OAuth2:
     for key in ("scope", "audience", "extra", "claims"):
         check_texts(site, getattr(shape, key), at(node, key), context.scope)
     how = shape.client_auth or _client_auth(shape, context)
-    for key, why in _needed(shape, how, context):
-        site.problem(at(node, "client_auth" if key == "client_certificate" else "grant"), why)
+    _check_parts(context, shape, how, node)
     client_id = shape.client_id
     if client_id is not None:
         client_id = text(context, client_id, at(node, "client_id"))
@@ -62,33 +61,40 @@ def _client_auth(shape: OAuth2Shape, context: AuthContext) -> _ClientAuth:
     return "none"
 
 
-def _needed(shape: OAuth2Shape, how: _ClientAuth, context: AuthContext) -> list[tuple[str, str]]:
-    """Keys that a grant or a client's authentication cannot do without, and why."""
-    lacking = []
-    if shape.grant == "refresh_token" and shape.refresh_token is None:
-        lacking.append(("refresh_token", "the grant refresh_token needs refresh_token:"))
-    if shape.grant == "jwt_bearer" and shape.jwt_key is None:
-        lacking.append(("jwt_key", "the grant jwt_bearer needs jwt_key:"))
-    if shape.grant == "client_credentials" and shape.client_id is None:
-        lacking.append(("client_id", "the grant client_credentials needs client_id:"))
-    if shape.grant == "client_credentials" and how == "none":
-        lacking.append(("client_auth", "the grant client_credentials cannot do without a proof "
-                        "of who the client is; write another client_auth:"))  # fmt: skip
-    if how in ("basic", "body") and shape.client_secret is None:
-        lacking.append(
-            (
-                "client_secret",
-                f"the client shows who it is by {how}, which needs client_secret: "
-                "(or jwt_key:, or client_auth: mtls)",
+def _check_parts(context: AuthContext, shape: OAuth2Shape, how: _ClientAuth, node: Node) -> None:
+    """What a grant and a client's way to show who it is cannot do without must be there."""
+    site, grant = context.site, at(node, "grant")
+
+    def need(key: str, reason: str, where: Node = grant, more: str = "") -> None:
+        if getattr(shape, key) is None and not (lost(node, key) or lost(node, "grant")):
+            site.problem(where, f"{reason} needs {key}:{more}")
+
+    match shape.grant:
+        case "refresh_token" | "jwt_bearer":
+            need(
+                "refresh_token" if shape.grant == "refresh_token" else "jwt_key",
+                f"the grant {shape.grant}",
             )
-        )
-    if how == "private_key_jwt" and shape.jwt_key is None:
-        lacking.append(("jwt_key", "client_auth private_key_jwt needs jwt_key:"))
+        case "client_credentials":
+            need("client_id", "the grant client_credentials")
+            if how == "none":
+                site.problem(
+                    at(node, "client_auth"),
+                    "the grant client_credentials has to show who the client is; "
+                    "write another client_auth:",
+                )
+    if how in ("basic", "body"):
+        written = shape.client_auth is not None
+        reason = f"client_auth {how}" if written else f"the grant {shape.grant}"
+        where = at(node, "client_auth") if written else grant
+        more = "" if written else ", or jwt_key:, or client_auth: mtls"
+        need("client_secret", reason, where, more)
+    if how == "private_key_jwt":
+        need("jwt_key", "client_auth private_key_jwt", at(node, "client_auth"))
     if how == "mtls" and not context.has_certificate:
-        lacking.append(
-            ("client_certificate", "client_auth mtls needs the check's client_certificate:")
+        site.problem(
+            at(node, "client_auth"), "client_auth mtls needs client_certificate: in the check"
         )
-    return lacking
 
 
 def _jwt_key(site: Site, shape: JwtKeyShape) -> JwtKey:

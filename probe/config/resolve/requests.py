@@ -35,16 +35,16 @@ class StepContext:
         scope: grows by each step's captures.
         variants: the vars of every persona.
         auths: names written under ``auth``, good or not; None when the section is unreadable.
-        layers: names that ``layer`` may have.
+        layers: names that ``layer`` may have; None when the check's own cannot be read.
         own_layers: whether the check declares its layers itself.
-        timeout: most that a step may take, with words for where that stands.
+        flow_timeout: seconds; most that a step may take.
     """
 
     site: Site
     scope: Scope
     variants: tuple[Bag[str, str], ...]
     auths: Names | None
-    layers: tuple[str, ...]
+    layers: tuple[str, ...] | None
     own_layers: bool
     flow_timeout: float
 

@@ -8,14 +8,15 @@ from typing import assert_never
 
 from probe.config.document.nodes import Mapping, Node, at, keys, lost, wrong_entries
 from probe.config.resolve.api import api_check
-from probe.config.resolve.common import LIVE, Common
+from probe.config.resolve.common import LIVE, Common, trust
 from probe.config.resolve.site import Names, Site
-from probe.config.resolve.tls import tls_check
+from probe.config.resolve.tls import client_profiles, tls_check
 from probe.config.resolve.world import provider
 from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
 from probe.model.spec import Check, Limits, Listen, Provider, Spec
+from probe.model.tls import Trust
 
 
 def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, digest: str) -> Spec:
@@ -24,10 +25,12 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
         name: provider(site, name, entry, at(root, "providers", name))
         for name, entry in shape.providers.items()
     }
+    defaults = shape.defaults or DefaultsShape()
     common = Common(
         site=site,
-        defaults=shape.defaults or DefaultsShape(),
-        defaults_node=at(root, "defaults"),
+        defaults=defaults,
+        profiles=client_profiles(site, defaults.profiles, at(root, "defaults", "profiles")),
+        trust=trust(site, defaults.trust, at(root, "defaults", "trust")) or Trust(),
         providers=_names(root, "providers"),
         lists=_names(root, "targets"),
         targets={},
@@ -66,7 +69,7 @@ def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...
     checks: dict[str, Check] = {}
     for index, entry in enumerate(shape.checks):
         where = at(node, index)
-        if entry.name in checks:
+        if entry.name in checks and not lost(where, "name"):
             common.site.problem(
                 at(where, "name"), f"two checks are named {entry.name}; names must differ"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from probe.config.document.nodes import Node, at, key_place
+from probe.config.document.nodes import Node, at, key_place, lost
 from probe.config.problem import unknown
 from probe.config.resolve.logins import is_secret_name
 from probe.config.resolve.requests import StepContext
@@ -136,16 +136,18 @@ def _check_sense(
 
 
 def _layer(context: StepContext, layer: str | None, node: Node) -> str:
+    if context.layers is None or lost(node, "layer"):
+        return layer or "backend"
     if layer is None:
         if context.own_layers:
             context.site.problem(
-                node, f'"layer" is missing; write one of {", ".join(context.layers)}'
+                node, f'"layer" is missing; write one of: {", ".join(context.layers)}'
             )
         return "backend"
     if layer not in context.layers:
         message = unknown("layer", layer, context.layers)
-        if not context.own_layers:
-            message += "; names of your own need layers: [...] in the check"
+        if not context.own_layers and message.endswith(STANDARD_LAYERS[-1]):
+            message += ", or name your own with layers: in the check"
         context.site.problem(at(node, "layer"), message)
     return layer
 

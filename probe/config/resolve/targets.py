@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from probe.config.document.compose import compose
-from probe.config.document.nodes import Mapping, Node, Place, Scalar, Sequence, at, keys
+from probe.config.document.nodes import Mapping, Node, Place, Scalar, Sequence, at, keys, lost
 from probe.config.document.source import MissingFile, decode, read_bytes
 from probe.config.explain import found
 from probe.config.problem import ConfigError, nearest, unknown
@@ -31,6 +31,8 @@ def static_targets(
     """The targets of ``static`` groups."""
     targets = []
     for index, group in enumerate(groups):
+        if lost(at(node, index), "targets"):
+            continue
         names = at(node, index, "targets")
         for position, name in enumerate(group.targets):
             target = _target(site, name, dict(group.labels), at(names, position).place, seen)

@@ -22,18 +22,14 @@ def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:
     """One ``kind: tls`` entry."""
     site, defaults = common.site, common.defaults
     interval, timeout = times(common, shape, node)
-    if shape.profiles is not None:
-        profiles = _profiles(site, shape.profiles, at(node, "profiles"))
-    elif defaults.profiles is not None:
-        profiles = _profiles(Site(site.file), defaults.profiles, common.defaults_node)
-    else:
-        profiles = (ClientProfile(),)
+    own = client_profiles(site, shape.profiles, at(node, "profiles"))
+    profiles = own or common.profiles or (ClientProfile(),)
     expect = _expect(shape.expect)
     if not wrong_entries(node, "profiles"):
         _check_alpn(site, expect, profiles, at(node, "expect", "alpn"))
     return TlsCheck(
         name=shape.name,
-        targets=common.targets_of(shape.name, shape.targets, at(node, "targets")),
+        targets=common.targets_of(shape.name, shape.targets, node),
         providers=common.providers_of(shape.providers, at(node, "providers")) or (LIVE,),
         interval=interval,
         timeout=timeout,
@@ -42,7 +38,7 @@ def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:
         starttls=shape.starttls,
         profiles=profiles,
         expect=expect,
-        trust=trust(site, shape.trust or defaults.trust, at(node, "trust")),
+        trust=trust(site, shape.trust, at(node, "trust")) or common.trust,
         confirm=_merged(Confirmation(), defaults.confirm, shape.confirm),
         consensus=_merged(ConsensusRule(), defaults.consensus, shape.consensus),
         edge_series=shape.edge_series or defaults.edge_series or "all",
@@ -58,9 +54,12 @@ def _merged(base: Any, *shapes: Shape | None) -> Any:
     return base
 
 
-def _profiles(site: Site, shapes: list[ProfileShape], node: Node) -> tuple[ClientProfile, ...]:
+def client_profiles(
+    site: Site, shapes: list[ProfileShape] | None, node: Node
+) -> tuple[ClientProfile, ...]:
+    """Client profiles with names of their own; none where none are written."""
     profiles: dict[str, ClientProfile] = {}
-    for index, shape in enumerate(shapes):
+    for index, shape in enumerate(shapes or ()):
         where = at(node, index)
         profile = _profile(site, shape, where)
         if profile.name in profiles:

@@ -64,7 +64,8 @@ def _problem(url: str, why: str | None) -> str | None:
     match = _SCHEME.match(url)
     if match is None:
         shown = url.replace(_GIVEN, "{target}").replace(_ANSWERED, "…")
-        safe = quoted(f"https://{shown.lstrip('/')}")[1:-1]
+        host = "shop.example" if shown.startswith("/") else ""
+        safe = quoted(f"https://{host}{shown}")[1:-1]
         return f"a URL starts with https://; write {'https://…' if '@' in shown else safe}"
     scheme, authority = match[1].lower(), match[2]
     if scheme not in ("http", "https"):

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.expressions import Condition, Expression
-from probe.config.shape.http import HeaderName, HeaderValue
+from probe.config.shape.http import CookieName, HeaderName, HeaderValue
 from probe.config.shape.secret import Reference, TextOrReference
 from probe.config.shape.texts import Duration, Text, between, text
 from probe.model.names import quoted
@@ -203,7 +203,7 @@ class CookieShape(Shape):
     url: Url = Field(
         description="URL of the login; a template.", examples=["https://shop.example/login"]
     )
-    cookie: HeaderName = Field(description="Name of the cookie.", examples=["session"])
+    cookie: CookieName = Field(description="Name of the cookie.", examples=["session"])
     form: dict[str, TextOrReference] | None = Field(
         default=None, description="Form fields to send: templates, or references to secrets."
     )

@@ -69,8 +69,8 @@ def _check_functions(tree: Any) -> None:
         variadic = bool(signature) and signature[-1].get("variadic", False)
         count = len(children)
         if count < len(signature) or (count > len(signature) and not variadic):
-            wanted = f"{len(signature)} or more" if variadic else str(len(signature))
-            raise wrong(f"the function {name} takes {wanted} arguments, and here has {count}")
+            wanted = f"{len(signature)}{' or more' if variadic else ''}"
+            raise wrong(f"the function {name} has {count} arguments here, and takes {wanted}")
 
 
 Expression = Annotated[str, AfterValidator(check_expression)]

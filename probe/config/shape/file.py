@@ -41,7 +41,7 @@ def _listen(value: str) -> tuple[str, int]:
 
 
 CheckField = Annotated[TlsCheckShape | ApiCheckShape, Field(discriminator="kind")]
-Listening = Annotated[tuple[str, int], from_text(_listen), STRING_SCHEMA]
+Listening = Annotated[tuple[str, int], from_text(_listen, "127.0.0.1:9469"), STRING_SCHEMA]
 
 
 class DefaultsShape(Shape):

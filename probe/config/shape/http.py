@@ -37,7 +37,14 @@ def _header_value(value: str) -> str:
     return value
 
 
+def _cookie_name(value: str) -> str:
+    if not _TOKEN.match(value):  # RFC 6265 section 4.1.1
+        raise wrong(f"{quoted(value)} cannot be a cookie's name; write one such as session")
+    return value
+
+
 HeaderName = Annotated[str, text(_header_name)]
+CookieName = Annotated[str, text(_cookie_name)]
 HeaderValue = Annotated[Text, AfterValidator(_header_value)]
 
 

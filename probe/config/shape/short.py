@@ -42,7 +42,9 @@ class Short:
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         def spelled_out(value: object) -> object:
-            key = self._keys.get(type(value))
+            if isinstance(value, dict) or value is None:
+                return value
+            key = self._keys.get(type(value), self._keys.get(str))
             return value if key is None else {key: value}
 
         return core_schema.no_info_before_validator_function(spelled_out, handler(source))
@@ -52,7 +54,12 @@ class Short:
     ) -> JsonSchemaValue:
         long = handler(core)
         properties = handler.resolve_ref_schema(long)["properties"]
-        return {"anyOf": [*(without_null(properties[k]) for k in self._keys.values()), long]}
+        return {
+            "anyOf": [
+                *(without_null(properties[k]) for k in dict.fromkeys(self._keys.values())),
+                long,
+            ]
+        }
 
 
 def without_null(schema: JsonSchemaValue) -> JsonSchemaValue:

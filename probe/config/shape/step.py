@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.check import Timeout
 from probe.config.shape.expressions import CapturingRegex, Condition, Expression, Regex
-from probe.config.shape.http import HeaderExpectations, HeaderName, HeaderValue, Status
+from probe.config.shape.http import CookieName, HeaderExpectations, HeaderName, HeaderValue, Status
 from probe.config.shape.secret import TextOrReference
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between, text
@@ -79,7 +79,7 @@ class CaptureShape(Shape):
         default=None, alias="json", description="JMESPath of the value.", examples=["data.token"]
     )
     header: HeaderName | None = Field(default=None, description="Name of a response header.")
-    cookie: HeaderName | None = Field(default=None, description="Name of a cookie that is set.")
+    cookie: CookieName | None = Field(default=None, description="Name of a cookie that is set.")
     regex: CapturingRegex | None = Field(
         default=None, description="Regular expression; its first group is the value."
     )

@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from probe.config.shape.base import wrong
 from probe.config.units import (
@@ -47,12 +47,12 @@ def text(parse: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(_ours(parse))
 
 
-def from_text(parse: Callable[[str], Any]) -> PlainValidator:
+def from_text(parse: Callable[[str], Any], example: str) -> PlainValidator:
     """Validator for a text that becomes something else."""
 
     def parsed(value: object) -> Any:
         if not isinstance(value, str):
-            raise PydanticCustomError("string_type", "expected text")
+            raise wrong(f"this must be text; write for example {example}")
         return _ours(parse)(value)
 
     return PlainValidator(parsed)

@@ -28,7 +28,9 @@ def _days(value: object) -> float:
 
 
 Fingerprint = Annotated[str, text(parse_fingerprint)]
-Moment = Annotated[float, from_text(parse_moment), WithJsonSchema({"type": "string"})]
+Issuers = Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany(), Field(min_length=1)]
+Fingerprints = Annotated[list[Fingerprint], OneOrMany(), Field(min_length=1)]
+Moment = Annotated[float, from_text(parse_moment, "2024-05-31"), WithJsonSchema({"type": "string"})]
 Days = Annotated[
     float,
     PlainValidator(_days),
@@ -99,14 +101,15 @@ class ChainShape(Shape):
     days_left: Days | None = Field(
         default=None, description="Warn when the verified path ends in fewer days than this (14)."
     )
-    issuers: Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany()] | None = Field(
-        default=None, description="Texts of which one must be in the leaf's issuer."
-    )
-    fingerprints: Annotated[list[Fingerprint], OneOrMany()] | None = Field(
+    issuers: (
+        Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany(), Field(min_length=1)]
+        | None
+    ) = Field(default=None, description="Texts of which one must be in the leaf's issuer.")
+    fingerprints: Fingerprints | None = Field(
         default=None,
         description="SHA-256 of the leaf certificates that are right; hex, colons allowed.",
     )
-    spki: Annotated[list[Fingerprint], OneOrMany()] | None = Field(
+    spki: Fingerprints | None = Field(
         default=None, description="SHA-256 of the leaf's public key (SubjectPublicKeyInfo); hex."
     )
     not_before: Moment | None = Field(

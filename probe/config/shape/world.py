@@ -56,8 +56,8 @@ def _prefix(value: str) -> str:
     return _subnet(value)
 
 
-Server = Annotated[tuple[str, int], from_text(_server), STRING_SCHEMA]
-Address = Annotated[tuple[str, int | None], from_text(parse_address), STRING_SCHEMA]
+Server = Annotated[tuple[str, int], from_text(_server, "192.0.2.53"), STRING_SCHEMA]
+Address = Annotated[tuple[str, int | None], from_text(parse_address, "198.51.100.7"), STRING_SCHEMA]
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -176,7 +176,7 @@ class TargetListShape(Shape):
     )
 
 
-TargetListField = Annotated[TargetListShape, Short({list: "static"})]
+TargetListField = Annotated[TargetListShape, Short({list: "static", str: "static"})]
 
 
 class CheckTargetsShape(TargetListShape):
