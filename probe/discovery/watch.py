@@ -167,21 +167,22 @@ class TargetWatcher:
             targets=len(targets),
             rejected=one.source.rejected,
             problems=(*faults, *one.source.complaints),
-            notes=() if targets or faults else ("the list is empty",),
             good_at=before.good_at if faults else now,
             changed_at=now if changed else before.changed_at,
         )
         if changed:
             self._merge()
+        else:
+            one.status = _noted(one.status, one.status.duplicates)
         if on_status is not None and _news(before, one.status):
             on_status(one.status)
 
     def _merge(self) -> None:
         """Join the sources in their order; the first of equal targets stays."""
         found: dict[tuple[str, int | None], Target] = {}
-        self._static = replace(self._static, duplicates=_add(found, self._spec.static))
+        self._static = _noted(self._static, _add(found, self._spec.static))
         for one in (*self._files, *self._http):
-            one.status = replace(one.status, duplicates=_add(found, one.targets))
+            one.status = _noted(one.status, _add(found, one.targets))
         self.targets = tuple(found.values())
 
 
@@ -193,11 +194,20 @@ def _add(found: dict[tuple[str, int | None], Target], targets: Sequence[Target])
     return len(targets) - (len(found) - before)
 
 
+def _noted(status: SourceStatus, duplicates: int) -> SourceStatus:
+    notes = []
+    if status.up and not status.targets:
+        notes.append("the list is empty")
+    if duplicates:
+        notes.append(f"{duplicates} targets are named before; the first of each counts")
+    return replace(status, duplicates=duplicates, notes=tuple(notes))
+
+
 def _news(before: SourceStatus, after: SourceStatus) -> bool:
     """Whether a person should hear of it. No problem at the first look is no news."""
 
     def told(status: SourceStatus) -> tuple[object, ...]:
-        return status.problems, status.notes, status.duplicates
+        return status.problems, status.notes
 
     return told(before) != told(after)
 

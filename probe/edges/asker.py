@@ -11,7 +11,7 @@ from typing import TypeGuard
 import trio
 
 from probe.edges.answers import AnswerCache, Holding
-from probe.edges.question import ROOT, NoAnswer, Outcome, Question, server_label
+from probe.edges.question import ROOT, Answer, NoAnswer, Outcome, Question, server_label
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import NameServer
 
@@ -21,7 +21,10 @@ Ask = Callable[[Sequence[NameServer], Question, float], Awaitable[Outcome]]
 Servers = tuple[NameServer, ...]
 
 SILENT_AFTER = 8
-"""Questions in a row without a sign of life after which servers count as silent."""
+"""Questions in a row without a sign of life after which servers are suspected to be silent."""
+
+SILENT_FOR = 5.0
+"""Seconds for which silent servers are asked nothing, before a control question tries again."""
 
 _CONTROL_TIMEOUT = 2.0
 _TICK = 0.02  # seconds: paced questions leave in small groups, which wakes the loop less often
@@ -53,20 +56,20 @@ class _Line:
     """Everything about one list of servers; one that stays silent takes nothing from another."""
 
     def __init__(self, servers: Servers, pace: Pace) -> None:
+        self.servers = servers
         self.labels = ", ".join(map(server_label, servers))
         self.slots = trio.CapacityLimiter(pace.concurrency)
         self.cache = AnswerCache()
         self.pending: dict[Question, _Pending] = {}
+        self.control_done: trio.Event | None = None  # set while control questions are out
+        self.answered: Question | None = None  # the latest that was answered
         self.last_sign = float("-inf")  # when a server last gave a sign of life
         self.unanswered = 0  # questions in a row without one
+        self.silent_until: float | None = None
         self._reason = Reason.TIMEOUT
         self._gap = 1 / pace.rate
         self._burst = pace.concurrency * self._gap
         self._due = float("-inf")
-
-    @property
-    def silent(self) -> bool:
-        return self.unanswered >= SILENT_AFTER
 
     def take_turn(self, now: float) -> float:
         """Seconds to wait before the next packet, so that the rate holds."""
@@ -75,22 +78,22 @@ class _Line:
             return 0.0
         return ceil(self._due / _TICK) * _TICK - now
 
-    def heard(self, outcome: Outcome, now: float) -> None:
+    def heard(self, question: Question, outcome: Outcome, now: float) -> None:
         """Keep count of signs of life; a fault of our own is neither that nor silence."""
+        if isinstance(outcome, Answer) and question != ROOT:
+            self.answered = question
         if not isinstance(outcome, NoAnswer) or outcome.alive:
-            self.last_sign, self.unanswered = now, 0
+            self.last_sign, self.unanswered, self.silent_until = now, 0, None
         elif outcome.failure.reason in _SILENCE:
             self.unanswered += 1
             self._reason = outcome.failure.reason
 
-    def spared(self, question: Question, mine: int) -> NoAnswer | None:
-        """The verdict without asking, while the servers are silent and somebody else tries.
-
-        One question at a time still goes out, so that their return is noticed.
-        """
-        if not self.silent or self.slots.borrowed_tokens <= mine:
-            return None
-        detail = f"{question}: not asked, {self.labels} left {self.unanswered} unanswered in a row"
+    def spared(self, question: Question) -> NoAnswer:
+        """The verdict on a question that need not wait for the same silence again."""
+        detail = (
+            f"{question}: not asked, {self.labels} left {self.unanswered} questions in a row "
+            "unanswered and control questions too"
+        )
         return NoAnswer(Failure(Phase.RESOLVE, self._reason, detail))
 
 
@@ -124,7 +127,9 @@ class Asker:
             ours: the servers are this host's own resolvers. When they are silent altogether
                 it is the vantage that is ill, not the name.
         """
-        line = self._lines.setdefault(servers, _Line(servers, self._pace))
+        line = self._lines.get(servers)
+        if line is None:
+            line = self._lines[servers] = _Line(servers, self._pace)
         while pending := line.pending.get(question):
             await pending.done.wait()
             if pending.outcome is not None:  # None: its asker was cancelled; take its place
@@ -133,9 +138,11 @@ class Asker:
         pending = line.pending[question] = _Pending()
         try:
             begin = trio.current_time()
-            outcome = await self._paced(line, servers, question, timeout)
-            if ours and _is_silence(outcome) and line.last_sign < begin:
-                outcome = await self._control(servers, outcome)
+            outcome = await self._paced(line, question, timeout)
+            if ours and _is_silence(outcome):
+                silent = line.silent_until is not None
+                if silent or not await self._alive_since(line, begin):
+                    outcome = _vantage_ill(outcome)
             pending.outcome = outcome
         finally:
             del line.pending[question]
@@ -143,28 +150,61 @@ class Asker:
         line.cache.store(question, outcome, trio.current_time())
         return outcome
 
-    async def _paced(
-        self, line: _Line, servers: Servers, question: Question, timeout: float
-    ) -> Outcome:
-        if spared := line.spared(question, mine=0):
-            return spared
+    async def _paced(self, line: _Line, question: Question, timeout: float) -> Outcome:
         async with line.slots:
-            if spared := line.spared(question, mine=1):
-                return spared
+            if line.unanswered >= SILENT_AFTER and await self._is_silent(line):
+                return line.spared(question)
             if delay := line.take_turn(trio.current_time()):
                 await trio.sleep(delay)
-            outcome = await self._ask(servers, question, timeout)
-        line.heard(outcome, trio.current_time())
+            return await self._send(line, question, timeout)
+
+    async def _send(self, line: _Line, question: Question, timeout: float) -> Outcome:
+        outcome = await self._ask(line.servers, question, timeout)
+        line.heard(question, outcome, trio.current_time())
         self.asked[_label(outcome)] += 1
         return outcome
 
-    async def _control(self, servers: Servers, silence: NoAnswer) -> NoAnswer:
-        """Nobody answered for this name: would they for the root, which every resolver knows?"""
-        control = await self.ask(servers, ROOT, _CONTROL_TIMEOUT, ours=False)
-        if not _is_silence(control):
-            return silence
-        detail = f"{silence.failure.detail}; this host's resolvers are silent about the root too"
-        return replace(silence, failure=Failure(Phase.RESOLVE, Reason.VANTAGE_ILL, detail))
+    async def _is_silent(self, line: _Line) -> bool:
+        """Whether servers that left many questions unanswered are silent altogether.
+
+        Many names may be at fault at once, and their neighbours must not suffer for it: only
+        unanswered control questions count, and they count for a few seconds.
+        """
+        now = trio.current_time()
+        if line.silent_until is None or now >= line.silent_until:
+            if await self._alive_since(line, now):
+                return False
+            line.silent_until = trio.current_time() + SILENT_FOR
+        return True
+
+    async def _alive_since(self, line: _Line, begin: float) -> bool:
+        """Whether servers gave a sign of life since a moment; asks for one if need be.
+
+        They are asked for the root, to which every resolver says something, and for what they
+        answered last, since a server in charge of some zones may drop everything else.
+        """
+        if line.control_done is not None:
+            await line.control_done.wait()
+        elif line.last_sign < begin:
+            line.control_done = trio.Event()
+            try:
+                await self._ask_control(line)
+            finally:
+                line.control_done.set()
+                line.control_done = None
+        return line.last_sign >= begin
+
+    async def _ask_control(self, line: _Line) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def ask(question: Question) -> None:
+                outcome = await self._send(line, question, _CONTROL_TIMEOUT)
+                if not _is_silence(outcome):
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(ask, ROOT)
+            if line.answered is not None:
+                nursery.start_soon(ask, line.answered)
 
     def forget_before(self, at: float) -> None:
         """Drop what came before ``at``."""
@@ -182,12 +222,17 @@ class Asker:
         )
 
     def silent(self) -> tuple[str, ...]:
-        """Lists of servers that left several questions in a row unanswered."""
-        return tuple(line.labels for line in self._lines.values() if line.silent)
+        """Lists of servers that answer nothing, not even control questions."""
+        return tuple(line.labels for line in self._lines.values() if line.silent_until is not None)
 
 
 def _is_silence(outcome: Outcome) -> TypeGuard[NoAnswer]:
     return isinstance(outcome, NoAnswer) and outcome.failure.reason in _SILENCE
+
+
+def _vantage_ill(silence: NoAnswer) -> NoAnswer:
+    detail = f"{silence.failure.detail}; this host's resolvers are silent about the root too"
+    return replace(silence, failure=Failure(Phase.RESOLVE, Reason.VANTAGE_ILL, detail))
 
 
 def _label(outcome: Outcome) -> str:

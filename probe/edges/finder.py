@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
 
 from probe.edges import dns
-from probe.edges.asker import Ask, Asker, Pace, Servers
+from probe.edges.asker import Ask, Asker, Pace
 from probe.edges.inquiry import Inquiry
 from probe.edges.memory import EdgeMemory, KnownEdge
 from probe.edges.question import Answer, Family
+from probe.edges.stats import FinderStats
 from probe.edges.system import (
     HOSTS,
     RESOLV_CONF,
@@ -34,30 +35,6 @@ MOST_EDGES = 64
 _SOONEST = 1.0
 _FORGET_AFTER = 3600.0
 _ROUTE_HOLDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class FinderStats:
-    """What the finder did since it was made, for metrics.
-
-    Attributes:
-        questions: questions that went out, by outcome: ``addresses`` or a failure's reason.
-        from_cache: questions that what is known answered.
-        shared: questions that joined the same one under way.
-        subnet_ignored: answers per server that ignored the client subnet (RFC 7871).
-        under_way: questions out now.
-        waiting: questions that wait for their turn now.
-        silent: servers that left several questions in a row unanswered; most questions for
-            them are answered with that failure at once, until one gets through.
-    """
-
-    questions: Mapping[str, int]
-    from_cache: int
-    shared: int
-    subnet_ignored: Mapping[str, int]
-    under_way: int
-    waiting: int
-    silent: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -159,7 +136,7 @@ class EdgeFinder:
         heard = await inquiry.about(name)
         self._count(heard)
         now = trio.current_time()
-        memory = self._memory(servers, name, options, now)
+        memory = self._memory(name, options, now)
         left_out = _learn(memory, heard, now)
         notes = notes_of(heard)
         if left_out:
@@ -179,8 +156,9 @@ class EdgeFinder:
             elif one.subnet_ignored and isinstance(one.outcome, Answer):
                 self._subnet_ignored[one.outcome.server] += 1
 
-    def _memory(self, servers: Servers, name: str, options: DnsOptions, now: float) -> EdgeMemory:
-        key = (name, servers, *sorted(options.client_subnets.items()), options.keep)
+    def _memory(self, name: str, options: DnsOptions, now: float) -> EdgeMemory:
+        # Not by the system's servers, which may change while the edges stay the same.
+        key = (name, options.servers, *sorted(options.client_subnets.items()), options.keep)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = _Known(EdgeMemory(options.keep, MOST_EDGES), now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 import trio
@@ -267,3 +268,20 @@ async def test_names_that_nobody_asks_for_any_more_are_forgotten(
     await trio.sleep(3 * 3600.0)
     await finder.find(PLAIN, Target("other.example"), 443)
     assert (await finder.find(PLAIN, SHOP, 443)).edges == ()
+
+
+async def test_known_edges_survive_a_change_of_the_systems_resolvers(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    dns = Dns(lambda question: named("192.0.2.1"))
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("nameserver 192.0.2.53\n")
+    finder = EdgeFinder(ask=dns.ask, resolv_conf=resolv_conf, hosts_file=tmp_path / "none")
+    options = DnsOptions(families=(4,))
+    await finder.resolve("shop.example", 443, options)
+    resolv_conf.write_text("nameserver 198.51.100.53\n")
+    dns.answer = lambda question: failed(Reason.SERVFAIL)
+    await trio.sleep(61.0)
+    found = await finder.resolve("shop.example", 443, options)
+    assert found.failure is not None
+    assert [edge.ip for edge in found.edges] == ["192.0.2.1"]
