@@ -53,7 +53,8 @@ class Access:
     run: Context
     store: TokenStore
     entrance: Entrance
-    _tickets: dict[str, Ticket] = field(default_factory=dict)
+    _found: dict[str, Ticket | Skipped | Inconclusive] = field(default_factory=dict)
+    _renewed: set[str] = field(default_factory=set)
     _slots: dict[str, Slot] = field(default_factory=dict)
 
     async def ticket(self, name: str | None) -> Ticket | Skipped | Inconclusive:
@@ -61,11 +62,11 @@ class Access:
         spec = self.run.auth(name)
         if name is None or spec is None:
             return Ticket(None)
-        if name in self._tickets:
-            return self._tickets[name]
+        if name in self._found:
+            return self._found[name]
         found = await self._find(name, spec, renew=False)
-        if isinstance(found, Ticket) and kinds.is_login(spec):
-            self._tickets[name] = found
+        if kinds.is_login(spec):
+            self._found[name] = found  # one login a run, whatever comes of it
         return found
 
     async def renewed(self, name: str | None) -> Ticket | None:
@@ -73,17 +74,19 @@ class Access:
         spec = self.run.auth(name)
         if name is None or spec is None or not kinds.is_login(spec):
             return None
-        if self._slots[name].rejected:
+        if self._slots[name].rejected or name in self._renewed:
             return None  # a new token was refused just so: the next login is on its clock
+        self._renewed.add(name)
         found = await self._find(name, spec, renew=True)
         if not isinstance(found, Ticket):
             return None
-        self._tickets[name] = found
+        self._found[name] = found
         return found
 
     def latest(self, name: str | None, ticket: Ticket) -> Ticket:
         """The ticket, or the newer one that took its place."""
-        return ticket if name is None else self._tickets.get(name, ticket)
+        newest = ticket if name is None else self._found.get(name, ticket)
+        return newest if isinstance(newest, Ticket) else ticket
 
     def accepted(self, name: str | None, *, yes: bool) -> None:
         """Remember whether a call took a token that was new in this run."""
