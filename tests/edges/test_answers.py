@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.edges.answers import NEGATIVE_CAP, AnswerCache, Holding, lifetime, valid_for
@@ -149,6 +149,7 @@ SUBNETS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(SUBNETS, SUBNETS)
 def test_coverage_is_what_the_standard_library_calls_a_subnet(a: Subnet, b: Subnet) -> None:
     from ipaddress import IPv4Network  # noqa: PLC0415 - the reference, for this test only
@@ -157,6 +158,7 @@ def test_coverage_is_what_the_standard_library_calls_a_subnet(a: Subnet, b: Subn
     assert a.covers(b) == inner.subnet_of(outer)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SUBNETS, st.none() | st.integers(0, 24)), max_size=12), SUBNETS)
 def test_whatever_was_stored_an_answer_found_covers_the_asking_prefix(
     stored: list[tuple[Subnet, int | None]], asking: Subnet

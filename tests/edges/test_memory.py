@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.edges.memory import EdgeMemory, KnownEdge
@@ -118,6 +118,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_no_edge_is_lost_before_its_time_none_returns_after_and_none_is_there_twice(
     steps: list[tuple[float, str, set[str] | None]],

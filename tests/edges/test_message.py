@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.edges.message import Reply, Truncated, Unrelated, Unusable, build, read
@@ -277,6 +277,7 @@ def reference(wire: bytes) -> tuple[set[str], tuple[str, ...]] | None:
     return {record.address for record in chain.answer or ()}, names
 
 
+@settings(deadline=None)
 @given(RECORDS)
 def test_valid_answers_are_read_as_the_reference_reads_them(
     records: list[tuple[str, int, str, str]],
@@ -304,6 +305,7 @@ WHOLE = response(
 ).to_wire()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(2, len(WHOLE) - 1), st.integers(0, 255)), max_size=4),
     st.integers(0, len(WHOLE)),
@@ -321,6 +323,7 @@ def test_damage_anywhere_raises_nothing_and_both_readers_agree_on_what_is_left(
         assert set(answer.addresses) == expected[0]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_behind_a_good_header_raise_nothing(data: bytes) -> None:
     read(HEADER + QUESTION + data, ASKED, 7, "ns")
