@@ -1,0 +1,149 @@
+"""``probe check`` as a person and as the gate of a migration."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import trio
+
+from probe.lab.board import Where
+from probe.lab.process import RemoteLab
+
+Done = subprocess.CompletedProcess[str]
+
+
+async def check(config: Path, *more: str) -> Done:
+    command = [sys.executable, "-m", "probe", "check", "--config", str(config), *more]
+    run = partial(trio.run_process, command, capture_stdout=True, capture_stderr=True, check=False)
+    with trio.fail_after(60):
+        done = await run()
+    return Done(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def batch(config: Path, *names: str) -> str:
+    path = config.with_name("batch.yaml")
+    path.write_text(f"- targets: [{', '.join(names)}]\n")
+    return str(path)
+
+
+async def test_all_pass_is_0_and_only_counts_are_shown(config: Path) -> None:
+    done = await check(config)
+    assert (done.returncode, done.stdout) == (0, "32 pass\n"), done.stderr
+
+
+async def test_a_failing_edge_is_1_and_named_with_everything_to_act_on(
+    config: Path, lab: RemoteLab
+) -> None:
+    gru = lab.info.place("cdn-b/gru")
+    both = frozenset({"store-001.example", "store-002.example"})
+    await lab.inject("default_certificate", Where(both, frozenset({gru.name})))
+    done = await check(config)
+    assert done.returncode == 1
+    assert done.stdout.count("FAIL cdn-b") == 1  # one block for what fails alike
+    assert f"FAIL cdn-b {gru.label} default" in done.stdout
+    assert "2 targets: store-001.example, store-002.example" in done.stdout
+    assert f"openssl s_client -connect {gru.label} -servername store-001.example" in done.stdout
+    assert "30 pass, 2 FAIL" in done.stdout
+    assert "certificates that differ between edges" in done.stdout
+
+
+async def test_json_and_junit_say_the_same(config: Path, lab: RemoteLab) -> None:
+    gru = lab.info.place("cdn-b/gru")
+    where = Where(frozenset({"store-001.example"}), frozenset({gru.name}))
+    await lab.inject("alert_unrecognized_name", where)
+    one = ("--target", "store-001.example", "--provider", "cdn-b")
+    document = json.loads((await check(config, *one, "-o", "json")).stdout)
+    assert document["summary"] == {"pass": 3, "fail": 1, "inconclusive": 0, "skipped": 0}
+    (failed,) = [row for row in document["results"] if row["verdict"] == "fail"]
+    assert (failed["edge"], failed["reason"]) == (gru.label, "alert_unrecognized_name")
+    suite = ET.fromstring((await check(config, *one, "-o", "junit")).stdout).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+
+
+async def test_the_gate_passes_a_batch_whose_edges_are_all_right(config: Path) -> None:
+    targets = batch(config, "store-003.example", "store-004.example")
+    done = await check(config, "--provider", "cdn-b", "--targets", targets, "--wait", "5s")
+    assert (done.returncode, done.stdout) == (0, "8 pass\n"), done.stderr
+
+
+async def test_the_gate_stops_a_batch_with_an_edge_that_fails_now_and_then(
+    config: Path, lab: RemoteLab
+) -> None:
+    gru = lab.info.place("cdn-b/gru")
+    where = Where(frozenset({"store-003.example"}), frozenset({gru.name}))
+    await lab.inject("alert_unrecognized_name", where, probability=0.4)
+    targets = batch(config, "store-003.example", "store-004.example")
+    gate = ("--provider", "cdn-b", "--targets", targets, "--attempts", "30", "--wait", "1s")
+    done = await check(config, *gate)
+    assert done.returncode == 1
+    assert gru.label in done.stdout
+    assert "store-003.example" in done.stdout
+    assert "store-004.example" not in done.stdout
+
+
+async def test_the_gate_waits_until_the_last_edge_is_right(config: Path, lab: RemoteLab) -> None:
+    where = Where(frozenset({"store-003.example"}), frozenset({"cdn-b/gru"}))
+    await lab.inject("alert_unrecognized_name", where)
+    targets = batch(config, "store-003.example")
+    done: list[Done] = []
+
+    async def gate() -> None:
+        arguments = ("--provider", "cdn-b", "--targets", targets, "--wait", "50s")
+        done.append(await check(config, *arguments))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate)
+        await trio.sleep(3)
+        assert not done  # it waits
+        await lab.clear()
+    assert done[0].returncode == 0, done[0].stdout
+
+
+async def test_the_gate_wants_the_new_certificate_everywhere(config: Path, lab: RemoteLab) -> None:
+    now = ("--provider", "cdn-b", "--target", "store-001.example", "-o", "json", "--all")
+    rows = json.loads((await check(config, *now)).stdout)["results"]
+    (fingerprint,) = {row["certificate"] for row in rows}
+    right = await check(config, *now, "--expect-fingerprint", fingerprint)
+    assert right.returncode == 0
+    wrong = await check(config, *now, "--expect-fingerprint", "ab" * 32)
+    assert wrong.returncode == 1
+    assert "unexpected_fingerprint" in wrong.stdout
+    later = await check(config, *now, "--expect-not-before", "2100-01-01")
+    assert later.returncode == 1
+    assert "older_than_expected" in later.stdout
+
+
+async def test_bad_words_on_the_command_line_are_2_and_say_what_to_write(config: Path) -> None:
+    cases = {
+        ("--provider", "cdn-c"): "did you mean cdn-b?",
+        ("--check", "storse"): "did you mean stores?",
+        ("--target", "nobody.example"): "holds nobody.example",
+        ("--expect-fingerprint", "abc"): "64 hex digits",
+        ("--expect-not-before", "yesterday"): "2026-11-22",
+        ("--wait", "10"): "10s",
+        ("--targets", "/nonexistent.yaml"): "/nonexistent.yaml",
+    }
+    for words, hint in cases.items():
+        done = await check(config, *words)
+        assert done.returncode == 2, words
+        assert hint in done.stderr, (words, done.stderr)
+        assert "Traceback" not in done.stderr, words
+
+
+async def test_inconclusive_is_3(config: Path) -> None:
+    text = config.read_text()
+    config.write_text(
+        text.replace(
+            "trust: {file: roots.pem}",
+            "profiles: [{name: mtls, client_certificate: {certificate: env:NONE, key: env:NONE}}]",
+        )
+    )
+    done = await check(config)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "env:NONE" in done.stdout

@@ -1,0 +1,72 @@
+"""What the project says of itself agrees with what it is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from probe import __version__
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    commands = re.findall(r"^(python3 -m venv .*)$", README, re.MULTILINE)
+    assert len(commands) == 2, "one line runs the demo, one the tests"
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert ci[-1] == commands[1]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))])
+def test_links_and_pictures_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} names {target}"
+
+
+def test_every_command_has_help_that_names_its_exit_status() -> None:
+    for command in ("run", "check", "validate", "demo"):
+        done = _probe(command, "--help")
+        assert done.returncode == 0
+        assert "Exit status" in done.stdout, command
+
+
+def test_the_version_is_told() -> None:
+    assert __version__ in _probe("--version").stdout
+
+
+def test_help_loads_no_part_that_it_does_not_need() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from probe.cli import main\n"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
+        "print([m for m in ('trio', 'rich', 'pydantic', 'httpx', 'OpenSSL') if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_readme_configuration_is_valid(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(# probe\.yaml.*?)```", README, re.DOTALL)
+    (tmp_path / "probe.yaml").write_text(block)
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "stores.yaml").write_text("- targets: [shop.example]\n")
+    done = _probe("validate", str(tmp_path / "probe.yaml"))
+    assert done.returncode == 0, done.stderr
+
+
+def _probe(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "probe", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
