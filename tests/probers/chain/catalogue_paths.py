@@ -121,6 +121,33 @@ def cross_signed_root_for_old_clients() -> Case:
 
 
 @case
+def dead_end_sent_first() -> Case:
+    """Leaf -> Issuing (cross) -> (Unknown Root), sent before Issuing -> [Root].
+
+    Browsers turn back at the dead end and find the other path; OpenSSL does not.
+    """
+    top = root()
+    issuing = intermediate(top)
+    dead_end = intermediate(root("Unknown Root"), key=issuing.key)
+    return Case(
+        sent=[leaf(issuing), dead_end, issuing],
+        roots=[top],
+        failures=(Reason.CHAIN_INVALID,),
+        openssl=False,
+        says=("OpenSSL",),
+        verified_not_after=NOW + 60 * DAY,
+    )
+
+
+@case
+def dead_end_sent_last() -> Case:
+    """The same, sent after Issuing -> [Root]: valid everywhere."""
+    made = dead_end_sent_first()
+    server, dead_end, issuing = made.sent
+    return Case(sent=[server, issuing, dead_end], roots=made.roots)
+
+
+@case
 def old_root_expired_and_unused() -> Case:
     """Leaf -> Issuing -> [New Root]; New Root (cross) -> [Old Root, expired]: valid."""
     old, new, cross, issuing = _cross_signed(old_ends=-1)
