@@ -25,6 +25,6 @@ def run_demo(*, seconds: float | None, report: Path | None, stdout: TextIO) -> b
         DemoError: the lab or an agent did not start, or died.
         KeyboardInterrupt: a signal ended it; everything is cleaned up.
     """
-    from probe.demo.run import play
+    from probe.demo.run import play  # noqa: PLC0415 - see the top of this file
 
     return play(seconds=seconds, report=report, stdout=stdout)

@@ -51,7 +51,7 @@ def configuration(info: WorldInfo, region: str, folder: Path) -> dict[str, Any]:
     return {
         "region": region,
         "listen": "127.0.0.1:0",
-        "defaults": {"interval": INTERVAL, "timeout": "5s", "trust": {"file": info.roots}},
+        "defaults": {"interval": INTERVAL, "timeout": "10s", "trust": {"file": info.roots}},
         "providers": _providers(info, region),
         "targets": {STORES: {"files": [str(folder / "stores.yaml")]}},
         "checks": [

@@ -40,7 +40,8 @@ def read(document: Mapping[str, Any], region: str) -> Iterator[Seen]:
         if flow["state"] in _CONFIRMED and flow["layer"] != "inconclusive":
             yield _seen(region, flow, "", flow["layer"])
     for name in document["names"]:
-        yield _seen(region, name, "", "resolve")
+        if not name["edges"]:  # else what was known before is still probed
+            yield _seen(region, name, "", "resolve")
 
 
 def _seen(region: str, one: Mapping[str, Any], edge: str, layer: str) -> Seen:

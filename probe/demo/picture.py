@@ -55,7 +55,7 @@ def _group(provider: str, layer: str, reason: str, found: list[Seen]) -> str:
     targets = sorted({one.target for one in found})
     edges = sorted({one.edge for one in found if one.edge})
     if not edges:
-        return f"{', '.join(targets)} through {provider}: {layer} layer ({reason})"
+        return f"{_some(targets)} through {provider}: {layer} layer ({reason})"
     domains = f"{len(targets)} domain{'s' if len(targets) != 1 else ''}"
     return f"{provider}: {domains} on {_some(edges)}: {reason}"
 
@@ -98,7 +98,13 @@ def summary_line(watch: Watch) -> str:
     return text
 
 
-def alarm_line(alarm: Seen) -> str:
-    """The sentence for a false alarm."""
-    where = f" on {alarm.edge}" if alarm.edge else f", layer {alarm.layer}"
-    return f"FALSE ALARM: {alarm.region} says {alarm.target} fails through {alarm.provider}{where}"
+def alarm_lines(alarms: Iterable[Seen]) -> list[str]:
+    """Sentences for what no fault explains, a line for each region, provider and reason."""
+    by_region: dict[str, list[Seen]] = {}
+    for alarm in alarms:
+        by_region.setdefault(alarm.region, []).append(alarm)
+    return [
+        f"FALSE ALARM: {region}: {words}"
+        for region, found in sorted(by_region.items())
+        for words in in_words(found)
+    ]

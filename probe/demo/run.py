@@ -18,7 +18,7 @@ from probe.demo.configuration import write_files
 from probe.demo.display import Display, open_display
 from probe.demo.errors import DemoError
 from probe.demo.eyes import look
-from probe.demo.picture import Picture, RegionPicture, alarm_line, found_line, summary_line
+from probe.demo.picture import Picture, RegionPicture, alarm_lines, found_line, summary_line
 from probe.demo.report import report as report_of
 from probe.demo.story import Story, incidents, pace_for, plan_for
 from probe.demo.verdict import Seen, Watch, false_alarms
@@ -165,8 +165,8 @@ class _Demo:
             watch.look(seen, now)
             self._tell_progress(watch, before)
         alarms = false_alarms(seen, self.watches)
-        for alarm in set(alarms) - self.alarms:
-            self.say(alarm_line(alarm))
+        for line in alarm_lines(set(alarms) - self.alarms):
+            self.say(line)
         self.alarms.update(alarms)
         expected = 2 * 4 * len(self.layout.domains)
         if all((one.edges or 0) >= expected and one.flows for one in regions):

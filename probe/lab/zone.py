@@ -19,7 +19,7 @@ _LONGEST_CHAIN = 8
 
 
 class Zone:
-    """Names, aliases and addresses; aliases may change while it is served.
+    """Names, aliases and addresses; when aliases change, so does ``version``.
 
     Args:
         hosts: name to addresses per region; the region ``""`` is for everybody.
@@ -39,11 +39,13 @@ class Zone:
         self._aliases = dict(aliases)
         self._subnets = {region: ip_network(prefix) for region, prefix in subnets.items()}
         self.ttl = ttl
+        self.version = 0
 
     def point(self, names: Iterable[str], canonical: str) -> None:
         """Move names: from the next answer on they lead to this canonical name."""
         if canonical not in self._hosts:
             raise ValueError(f"no host of this zone is called {canonical!r}")
+        self.version += 1
         for name in names:
             self._aliases[name] = canonical
 
