@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -82,6 +83,7 @@ def test_a_path_is_verified_only_when_a_verifier_has_one(name: str) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command on this host")
 @each_case
 def test_openssl_of_this_host_says_what_the_case_says(name: str, tmp_path: Path) -> None:
     case = CATALOGUE[name]()
