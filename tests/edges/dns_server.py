@@ -114,13 +114,23 @@ class DnsServer:
 
     async def serve_tcp(self, stream: trio.SocketStream) -> None:
         async with stream:
-            size = int.from_bytes(await stream.receive_some(2), "big")
-            wire = b""
-            while len(wire) < size:
-                wire += bytes(await stream.receive_some(size - len(wire)))
-            reply = self._reply(wire, "tcp")
-            if reply is not None:
-                await stream.send_all(len(reply).to_bytes(2, "big") + reply)
+            try:
+                size = int.from_bytes(await _read(stream, 2), "big")
+                reply = self._reply(await _read(stream, size), "tcp")
+                if reply is not None:
+                    await stream.send_all(len(reply).to_bytes(2, "big") + reply)
+            except (trio.BrokenResourceError, EOFError):
+                return  # the asker gave up
+
+
+async def _read(stream: trio.SocketStream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = bytes(await stream.receive_some(size - len(data)))
+        if not chunk:
+            raise EOFError
+        data += chunk
+    return data
 
 
 @asynccontextmanager
