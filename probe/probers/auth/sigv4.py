@@ -35,13 +35,14 @@ class Keys:
     session: str | None = None
 
 
-def sign(draft: Draft, keys: Keys, now: float) -> Draft:
+def sign(draft: Draft, keys: Keys, now: float, *, plain_path: bool = False) -> Draft:
     """The request with its signature.
 
     Args:
         draft: complete but for headers that are not signed.
         keys: of the account.
         now: wall time; servers refuse what differs by more than some minutes.
+        plain_path: sign the path as it is, as is always done for S3.
     """
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     dated = draft.adding(("X-Amz-Date", stamp))
@@ -50,7 +51,9 @@ def sign(draft: Draft, keys: Keys, now: float) -> Draft:
     payload = hashlib.sha256(draft.body).hexdigest()
     if keys.service == "s3":  # S3 alone demands the payload's hash as a header
         dated = dated.adding(("X-Amz-Content-SHA256", payload))
-    request, signed = canonical_request(dated, payload, plain_path=keys.service == "s3")
+    request, signed = canonical_request(
+        dated, payload, plain_path=plain_path or keys.service == "s3"
+    )
     scope = f"{stamp[:8]}/{keys.region}/{keys.service}/aws4_request"
     signature = hmac.new(_key(keys, stamp[:8]), to_sign(request, stamp, scope), "sha256")
     return dated.adding(
