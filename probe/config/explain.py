@@ -25,7 +25,7 @@ def explain(
 
     Args:
         kind: pydantic's type of the error.
-        key: the last part of the error's path.
+        key: the last part of the error's path; for a missing ``kind``, the section.
         context: what pydantic adds: bounds, expected words.
         node: the value found there, or what stands in its place.
         shape: the shape that the mapping around ``key`` was read as.
@@ -94,6 +94,21 @@ _ALIASES = {
 }
 """Keys that others use for the same thing; too far from ours for spelling to find them."""
 
+KINDS = {
+    "checks": ("tls", "api", "command"),
+    "auth": (
+        "bearer",
+        "basic",
+        "digest",
+        "headers",
+        "json_login",
+        "oauth2",
+        "sigv4",
+        "cookie",
+    ),
+}
+"""What ``kind`` may be, by the section it stands in; pydantic does not say when it is missing."""
+
 _HINTS = {"request": "write get: and the URL, or method: and url:, in the step itself"}
 
 
@@ -152,8 +167,7 @@ def _unknown_key(key: str, shape: type[Shape] | None) -> str:
 
 def _missing(key: str, kind: str, context: Bag[str, Any], shape: type[Shape] | None) -> str:
     if kind == "union_tag_not_found":
-        key = str(context.get("discriminator", "kind")).strip("'")
-        return f"{quoted(key)} is missing; it says what this is"
+        return f'"kind" is missing; write one of: {", ".join(KINDS[key])}'
     example = ""
     if shape is not None and (field := _fields(shape).get(key)) is not None and field.examples:
         example = f"; write for example {key}: {_flow(field.examples[0])}"
@@ -173,11 +187,9 @@ def _fields(shape: type[Shape]) -> dict[str, FieldInfo]:
 
 def _no_such_word(context: Bag[str, Any], node: Node) -> str:
     words = _words(context.get("expected_tags") or context.get("expected", ""))
-    tag = context.get("tag")
-    if tag is None and not isinstance(node, Scalar):
+    if not isinstance(node, Scalar):
         return f"expected a word, found {found(node)}; write one of: {', '.join(words)}"
-    value = str(tag) if tag is not None else node.text if isinstance(node, Scalar) else ""
-    return f"{quoted(value)} means nothing here; {instead(value, words)}"
+    return f"{quoted(node.text)} means nothing here; {instead(node.text, words)}"
 
 
 def _words(expected: str) -> list[str]:

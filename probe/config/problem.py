@@ -78,7 +78,7 @@ _COMPARED = 100  # words compared: names are few, and difflib is quadratic in th
 _LONGEST = 64
 
 
-def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+def nearest(name: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
     """The known word that was probably meant, or None.
 
     Args:

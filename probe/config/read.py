@@ -100,7 +100,7 @@ class _Trail:
         self._last = ""
         self._about_key = bool(location) and location[-1] == "[key]"
         self._shapes = read_as.shapes
-        tagged: Node | None = None
+        tagged: Node | None = None  # a mapping is the member of one union only
         for part in location:
             if part == "[key]":
                 continue
@@ -124,7 +124,10 @@ class _Trail:
         at_node = self._kind == "missing" or not self._steps
         holder = self._node if at_node else self._steps[-1][0]
         shape = self._shapes.get(holder) if isinstance(holder, Mapping) else None
-        message = explain(self._kind, self._last, context, self._value(), shape)
+        key = self._last
+        if self._kind == "union_tag_not_found":  # unions are the entries of checks and of auth
+            key = "checks" if len(self._steps) == 2 else "auth"
+        message = explain(self._kind, key, context, self._value(), shape)
         return Problem(file, place.line, place.column, message)
 
     def _value(self) -> Node:

@@ -95,12 +95,12 @@ class _OpenMapping(_Open):
 
     Attributes:
         key: text and place of the key whose value comes next; None when a key comes next.
-        merges: what ``<<`` keys name.
+        merges: what ``<<`` keys name, with the keys' places.
     """
 
     node: Mapping = field(kw_only=True)
     key: tuple[str, Place] | None = None
-    merges: list[Node] = field(default_factory=list)
+    merges: list[tuple[Place, Node]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +222,16 @@ class _Composer:
         elif top.key is not None:  # a key always came before
             (text, place), top.key = top.key, None
             if text == "<<":
-                top.merges.append(node)
+                top.merges.append((place, node))
             else:
                 top.node.entries.setdefault(text, Entry(place, node))
 
-    def _merge(self, node: Mapping, merges: Iterable[Node]) -> None:
+    def _merge(self, node: Mapping, merges: Iterable[tuple[Place, Node]]) -> None:
         """YAML's merge key: entries of other mappings, where the mapping has none of its own."""
-        for merged in merges:
+        for place, merged in merges:
             for source in merged.items if isinstance(merged, Sequence) else (merged,):
                 if not isinstance(source, Mapping):
-                    self._problem(source.place, "<<: merges mappings; write <<: *name of one")
+                    self._problem(place, "<<: merges mappings; write <<: *name of one")
                     continue
                 for key, entry in source.entries.items():
                     node.entries.setdefault(key, entry)

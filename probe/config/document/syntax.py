@@ -42,6 +42,10 @@ _HINTS = (
         "a key without a colon; write key: value",
     ),
     (
+        "expected the node content",
+        "a value is expected here; brackets that are open need their end",
+    ),
+    (
         "found unexpected end of stream",
         "the text in quotes has no end; write the closing quote",
     ),
@@ -66,7 +70,7 @@ def explain_syntax(error: yaml.MarkedYAMLError) -> str:
 
 
 def place_of(error: yaml.MarkedYAMLError) -> Place:
-    """Where it is; a quote or bracket that never ends is shown where it begins."""
+    """Where it is; a quote, bracket or key that never ends is shown where it begins."""
     mark = error.problem_mark or error.context_mark
     if error.context_mark is not None and _never_ends(error):
         mark = error.context_mark
@@ -75,4 +79,4 @@ def place_of(error: yaml.MarkedYAMLError) -> Place:
 
 def _never_ends(error: yaml.MarkedYAMLError) -> bool:
     text = error.problem or ""
-    return "end of stream" in text or "<stream end>" in text
+    return any(part in text for part in ("end of stream", "<stream end>", "expected ':'"))

@@ -169,10 +169,12 @@ def _steps(
     running = sorted(range(len(shape.steps)), key=lambda index: shape.steps[index].cleanup)
     for index in running:  # cleanup runs last, wherever it stands
         entry, where = shape.steps[index], at(steps_node, index)
-        if entry.name in names and not lost(where, "name"):
+        named = not lost(where, "name")  # else a stand-in, which may equal another
+        if named and entry.name in names:
             first = at(steps_node, names[entry.name], "name").place.line
             site.problem(at(where, "name"), f"the step {entry.name} stands already on line {first}")
-        names.setdefault(entry.name, index)
+        if named:
+            names.setdefault(entry.name, index)
         steps[index] = _step(context, shape, entry, where, auths)
     return tuple(steps[index] for index in sorted(steps))
 

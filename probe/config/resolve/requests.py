@@ -63,7 +63,8 @@ def request(context: StepContext, shape: CallShape, node: Node) -> Request:
     document = plain_data(shape.json_)
     used |= check_texts(site, document, at(node, "json"), scope)
     used |= check_texts(site, shape.body, at(node, "body"), scope)
-    check_url(site, url, at(node, key), context.variants, _why_safe(shape, used, scope))
+    why = _why_safe(shape, used, scope)
+    check_url(site, url, at(node, key), context.variants, why, scope.captures)
     return Request(
         method=method,
         url=url,

@@ -69,12 +69,13 @@ def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...
     checks: dict[str, Check] = {}
     for index, entry in enumerate(shape.checks):
         where = at(node, index)
-        if entry.name in checks and not lost(where, "name"):
+        named = not lost(where, "name")  # else a stand-in, which may equal another
+        if entry.name in checks and named:
             common.site.problem(
                 at(where, "name"), f"two checks are named {entry.name}; names must differ"
             )
         check = _check(common, entry, where)
-        checks.setdefault(entry.name, check)
+        checks.setdefault(entry.name if named else f"unnamed {index}", check)
     return tuple(checks.values())
 
 

@@ -7,20 +7,25 @@ that an answer names could be anyone's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from probe.config.document.nodes import Node
 from probe.config.resolve.site import Site
 from probe.model.names import quoted
 from probe.model.template import Placeholder, TemplateProblem, parse
 
-_GIVEN = "\ue000"  # stands for a value of the target
+_GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives
 _ANSWERED = "\ue001"  # stands for a value that an answer gives
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
 
 
 def check_url(
-    site: Site, url: str, node: Node, variants: Iterable[Mapping[str, str]], why: str | None
+    site: Site,
+    url: str,
+    node: Node,
+    variants: Iterable[Mapping[str, str]],
+    why: str | None,
+    answered: Container[str] = (),
 ) -> None:
     """Note what is wrong with a URL.
 
@@ -30,6 +35,7 @@ def check_url(
         node: where it stands.
         variants: the vars of every persona.
         why: what secret thing is sent there, in words; None when nothing is.
+        answered: names whose values come from answers.
     """
     try:
         template = parse(url)
@@ -37,7 +43,7 @@ def check_url(
         return  # a problem of its own already
     for values in variants:
         filled = "".join(
-            _fill(piece, values) if isinstance(piece, Placeholder) else piece
+            _fill(piece.name, values, answered) if isinstance(piece, Placeholder) else piece
             for piece in template.pieces
         )
         problem = _problem(filled, why)
@@ -46,12 +52,10 @@ def check_url(
             return
 
 
-def _fill(piece: Placeholder, values: Mapping[str, str]) -> str:
-    if piece.name in values:
-        return values[piece.name]
-    if piece.name == "target" or piece.name.startswith("labels."):
-        return _GIVEN
-    return _ANSWERED
+def _fill(name: str, values: Mapping[str, str], answered: Container[str]) -> str:
+    if name in values:
+        return values[name]
+    return _ANSWERED if name in answered or name.startswith("auth.") else _GIVEN
 
 
 def _problem(url: str, why: str | None) -> str | None:

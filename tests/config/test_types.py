@@ -1,0 +1,188 @@
+"""A value of another kind than expected says both, and what to write."""
+
+from collections.abc import Callable
+
+import pytest
+
+Problems = Callable[..., list[str]]
+
+TOP = "{}\nchecks: [{{name: a, kind: tls, targets: [shop.example]}}]\n"
+TLS = "checks:\n- name: a\n  kind: tls\n  targets: [shop.example]\n  {}\n"
+STEP = (
+    "checks:\n- name: a\n  kind: api\n  steps:\n  - name: s\n    get: https://x.example/\n    {}\n"
+)
+TEXT = "expected text, found a number; put it in quotes to make it text"
+
+
+@pytest.mark.parametrize(
+    ("template", "fragment", "place", "message"),
+    [
+        (TOP, "region: 5", "1:9", TEXT),
+        (TOP, "listen: 9469", "1:9", "this must be text; write for example 127.0.0.1:9469"),
+        (TOP, "limits: {concurrency: 1.5}", "1:23", "expected a whole number, found a fraction"),
+        (TOP, "limits: 5", "1:9", "expected a mapping of key: value, found a number"),
+        (TOP, "limits: {concurrency: [1]}", "1:23", "expected a whole number, found a list"),
+        (TOP, "providers: [a]", "1:12", "expected a mapping of key: value, found a list"),
+        (TOP, "providers: {a: live}", "1:16", "expected a mapping of key: value, found text"),
+        (
+            TOP,
+            "providers: {a: {dns: 1}}",
+            "1:22",
+            "expected a mapping of key: value, found a number",
+        ),
+        (TOP, "targets: {t: 5}", "1:14", TEXT),
+        (TOP, "targets: {t: [5]}", "1:15", TEXT),
+        (TLS, 'port: "443"', "5:9", "expected a whole number, found text; write it without quotes"),
+        (TLS, "port: https", "5:9", "expected a whole number, found text"),
+        (TLS, "port: true", "5:9", "expected a whole number, found true"),
+        (
+            TLS,
+            "consensus: {across_providers: yes}",
+            "5:33",
+            "expected true or false, found text; write true",
+        ),
+        (
+            TLS,
+            'consensus: {across_providers: "Off"}',
+            "5:33",
+            "expected true or false, found text; write false",
+        ),
+        (TLS, "consensus: {across_providers: 1}", "5:33", "expected true or false, found a number"),
+        (TLS, "confirm: {sample_budget: x}", "5:28", "expected a number, found text"),
+        (TLS, "expect: [h2]", "5:11", "expected a mapping of key: value, found a list"),
+        (TLS, "labels: {x: [1]}", "5:15", "expected text, found a list"),
+        (
+            TLS,
+            "labels: {x: 1.10}",
+            "5:15",
+            "this is a number; put it in quotes so that it stays as it is written",
+        ),
+        (
+            TLS,
+            "labels: {x: true}",
+            "5:15",
+            'this is a truth value; write "true" in quotes to make it text',
+        ),
+        (
+            TLS,
+            "profiles: {kind: tls13}\n  starttls: 5",
+            "6:13",
+            '"5" means nothing here; write one of: smtp, imap, pop3, ldap, postgres',
+        ),
+        (TLS, "starttls: smpt", "5:13", '"smpt" means nothing here; did you mean "smtp"?'),
+        (
+            TLS,
+            "profiles: [[tls13]]",
+            "5:14",
+            "expected a word, found a list; write one of: default, tls13, tls12-ecdsa, tls12-rsa",
+        ),
+        (
+            TLS,
+            "edge_series: some",
+            "5:16",
+            '"some" means nothing here; write one of: all, failing, none',
+        ),
+        (TLS, "profiles: []", "5:13", "write at least 1 entry"),
+        (TLS, "port: 0", "5:9", "must be at least 1"),
+        (TLS, "port: 70000", "5:9", "must be at most 65535"),
+        (STEP, "deny: on", "7:11", "expected true or false, found text; write true"),
+        (
+            STEP,
+            "json: {a: b}\n    headers: [x]",
+            "8:14",
+            "expected a mapping of key: value, found a list",
+        ),
+        (STEP, "body: [x]", "7:11", "expected text, found a list"),
+        (STEP, "capture: [t]", "7:14", "expected a mapping of key: value, found a list"),
+        (STEP, "capture: {t: data.token}", "7:18", "expected a mapping of key: value, found text"),
+        (STEP, 'backend: ""', "7:14", "must not be empty"),
+    ],
+)
+def test_a_value_of_another_kind_says_what_was_found(
+    problems: Problems, template: str, fragment: str, place: str, message: str
+) -> None:
+    assert problems(template.format(fragment)) == [f"probe.yaml:{place}: {message}"]
+
+
+@pytest.mark.parametrize("section", ["providers", "targets", "defaults", "limits", "region"])
+def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -> None:
+    assert problems(TOP.format(f"{section}:")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("checks: [5]", ["1:10: expected a mapping of key: value, found a number"]),
+        ("checks: [{}]", ['1:10: "kind" is missing; write one of: tls, api, command']),
+        ("checks: [{kind: tsl}]", ['1:17: "tsl" means nothing here; did you mean "tls"?']),
+        (
+            "checks: [{kind: [tls]}]",
+            ["1:17: expected a word, found a list; write one of: tls, api, command"],
+        ),
+        (
+            "checks: [{kind: tls}]",
+            [
+                '1:10: "name" is missing; write for example name: stores',
+                '1:10: "targets" is missing; write for example targets: stores',
+            ],
+        ),
+        (
+            "checks: [{kind: api, name: ''}]",
+            [
+                '1:10: "steps" is missing; write for example steps: '
+                "[{name: home, get: https://shop.example/}]",
+                '1:28: "" cannot be a name; use letters, digits, dots, hyphens and underscores, '
+                "63 at most, starting with a letter or digit",
+            ],
+        ),
+        (
+            "checks: [{kind: api, name: a, steps: [], auth: {x: {}}}]",
+            [
+                "1:38: write at least 1 entry",
+                '1:52: "kind" is missing; write one of: bearer, basic, digest, headers, '
+                "json_login, oauth2, sigv4, cookie",
+            ],
+        ),
+        (
+            "checks:\n- {kind: tls, name: a, targets: [a.example]}\n"
+            "- {kind: tls, name: a, targets: [b.example]}",
+            ["3:21: two checks are named a; names must differ"],
+        ),
+    ],
+)
+def test_what_a_check_cannot_do_without(problems: Problems, text: str, expected: list[str]) -> None:
+    assert problems(text) == [f"probe.yaml:{line}" for line in expected]
+
+
+def test_wrong_values_do_not_hide_each_other(problems: Problems) -> None:
+    """Names are looked up and templates read even where the shape around them is wrong."""
+    text = """\
+checks:
+- kind: api
+  name: [5]
+  targets: nowhere
+  providers: [nobody]
+  foo: 1
+  auth: {x: {kind: json_login, url: http://x.example/, token: "a |", json: {password: y}}}
+  steps:
+  - {get: "https://{unknown}.example/", layer: nolayer, auth: noauth}
+"""
+    assert problems(text) == [
+        "probe.yaml:3:9: expected text, found a list",
+        'probe.yaml:4:12: unknown target list "nowhere"; none is defined; '
+        "write targets: [nowhere] if it is a target itself",
+        'probe.yaml:5:15: unknown provider "nobody"; write one of: live',
+        'probe.yaml:6:3: unknown key "foo"; write one of: name, interval, timeout, labels, kind, '
+        "steps, targets, providers, flow_timeout, vars, headers, user_agent, auth, personas, "
+        "layers, evidence_headers, instance_headers, run_id_header, login_interval, max_body, "
+        "http2, trust, client_certificate",
+        "probe.yaml:7:37: a login sends secrets, and secrets go over TLS only; write https://",
+        'probe.yaml:7:63: "a |" is not a whole JMESPath expression: it ends early',
+        "probe.yaml:7:87: a secret never stands in this file; write where it is found: "
+        "file:/path, env:NAME or credential:name",
+        'probe.yaml:9:5: "name" is missing; write for example name: whoami',
+        "probe.yaml:9:11: nothing gives {unknown} a value; write one of: target",
+        'probe.yaml:9:48: unknown layer "nolayer"; write one of: edge, control, login, token, '
+        "authorization, backend, or name your own with layers: in the check",
+        'probe.yaml:9:63: unknown auth "noauth"; write one of: x',
+    ]
