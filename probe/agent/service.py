@@ -28,6 +28,7 @@ from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
 from probe.model.spec import Listen, Spec
 from probe.model.target import Target
+from probe.probers.chain import TrustError
 from probe.schedule import Defect, Runner, Start
 from probe.serve import ListenError, Store, application, serve
 from probe.state.vantage import Vantage
@@ -182,6 +183,12 @@ class Service:
         self._log.info("reloaded", checks=len(spec.checks), digest=spec.digest[:12])
 
     def _configure(self) -> None:
+        for trust in {check.trust for check in self._spec.checks}:
+            try:
+                self._parts.judge.prepare(trust)  # 40 ms that the first handshake need not wait
+            except TrustError as error:
+                # Every attempt that needs them is inconclusive until they can be read.
+                self._log.error("trust roots cannot be read", problem=str(error))
         self._coverage.configure(self._spec)
         self._flows.configure(self._spec)
 
