@@ -20,7 +20,7 @@ from probe.probers import browser, reproduce, starttls
 from probe.probers.chain import Verdict
 from probe.probers.contexts import Contexts, ReadSecret
 from probe.probers.fault import AttemptFailed
-from probe.probers.transport import Presented, Unparsable, Wire, connect, handshake, sni
+from probe.probers.transport import Presented, Unparsable, Wire, connect, facts_of, handshake, sni
 
 
 class JudgesChains(Protocol):
@@ -131,7 +131,7 @@ class TlsProber:
         if presented is None:
             return outcome_of(failures), None
         if not presented.certificates:
-            return outcome_of(failures), _facts(presented, Verdict())
+            return outcome_of(failures), facts_of(presented, Verdict())
         verdict = self._judge(
             presented.certificates,
             name,
@@ -146,20 +146,7 @@ class TlsProber:
             chosen = presented.alpn or "none"
             detail = f"expected {check.expect.alpn}, the server chose {chosen}"
             failures += (Failure(Phase.TLS, Reason.ALPN_MISMATCH, detail),)
-        return outcome_of(failures, verdict.warnings), _facts(presented, verdict)
-
-
-def _facts(presented: Presented, verdict: Verdict) -> Handshake:
-    """What the handshake showed, with what the judge read out of the certificates."""
-    return Handshake(
-        version=presented.version,
-        cipher=presented.cipher,
-        chain=verdict.chain,
-        group=presented.group,
-        alpn=presented.alpn,
-        verified_not_after=verdict.verified_not_after,
-        ocsp=verdict.ocsp,
-    )
+        return outcome_of(failures, verdict.warnings), facts_of(presented, verdict)
 
 
 class _Attempt:

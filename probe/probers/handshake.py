@@ -1,0 +1,106 @@
+"""The TLS handshake: bytes carried between OpenSSL and the socket until it is over.
+
+Memory BIOs: OpenSSL never touches the socket, so every wait is trio's, and what was received is
+at hand as evidence.
+"""
+
+from __future__ import annotations
+
+import trio
+from OpenSSL import SSL
+
+from probe.model.failure import Failure, Phase
+from probe.probers import classify
+from probe.probers.fault import AttemptFailed
+from probe.probers.presented import Presented, collect
+from probe.probers.tls_stream import TlsStream, outgoing, queue
+from probe.probers.wire import Wire
+
+MAX_HANDSHAKE = 256 * 1024
+"""Bytes that a server may send before the handshake must be over. OpenSSL itself ends it at
+100 KiB of certificates; this bounds everything else."""
+
+
+class Unparsable(AttemptFailed):
+    """OpenSSL cannot parse a presented certificate; what was agreed before it is kept."""
+
+    def __init__(self, failure: Failure, presented: Presented) -> None:
+        super().__init__(failure)
+        self.presented = presented
+
+
+async def handshake(
+    wire: Wire, context: SSL.Context, *, server_name: bytes | None, deadline: float
+) -> TlsStream:
+    """Do a full handshake; never a resumed one.
+
+    Args:
+        wire: connected; closed here when the handshake fails.
+        context: from `contexts.Contexts.get`.
+        server_name: from `sni`.
+        deadline: trio time.
+
+    Raises:
+        AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
+    """
+    wire.enter(Phase.TLS)
+    start = trio.current_time()
+    tls = SSL.Connection(context)
+    tls.set_connect_state()
+    if server_name is not None:
+        tls.set_tlsext_host_name(server_name)
+    tls.request_ocsp()
+    try:
+        with trio.CancelScope(deadline=deadline):
+            return await _shake(wire, tls, start)
+        raise AttemptFailed(classify.timed_out(wire.progress(), trio.current_time() - start))
+    except BaseException:
+        wire.close()
+        raise
+
+
+async def _shake(wire: Wire, tls: SSL.Connection, start: float) -> TlsStream:
+    """Carry bytes between OpenSSL and the socket until the handshake is over."""
+    ours = 0.0  # time between the arrival of a flight and our answer to it
+    most = wire.received + MAX_HANDSHAKE
+    while not _step(wire, tls):
+        flight = outgoing(tls)
+        if flight:
+            if wire.arrived > start:
+                ours += trio.current_time() - wire.arrived
+            await _send_flight(wire, flight)
+        data = await wire.receive_some()
+        if not data:
+            raise AttemptFailed(classify.closed(wire.progress()))
+        if wire.received > most:
+            raise AttemptFailed(classify.too_large(wire.progress()))
+        tls.bio_write(data)
+    last = outgoing(tls)
+    return TlsStream(wire, tls, last, collect(tls, last), max(wire.arrived - start - ours, 0.0))
+
+
+def _step(wire: Wire, tls: SSL.Connection) -> bool:
+    """Let OpenSSL go as far as it can; whether the handshake is complete."""
+    try:
+        tls.do_handshake()
+    except SSL.WantReadError:
+        return False
+    except SSL.ZeroReturnError as error:
+        raise AttemptFailed(classify.closed(wire.progress(), politely=True)) from error
+    except SSL.Error as error:
+        wire.try_send(outgoing(tls))  # the alert that tells the server what we disliked
+        failure = classify.handshake_failed(queue(error), wire.progress())
+        if failure.phase is Phase.CERTIFICATE:
+            raise Unparsable(failure, collect(tls, None)) from error
+        raise AttemptFailed(failure) from error
+    return True
+
+
+async def _send_flight(wire: Wire, flight: bytes) -> None:
+    """Send, and when the peer is gone already, look at what it said before it went."""
+    try:
+        await wire.send_all(flight)
+    except AttemptFailed:
+        if wire.read_last_words():
+            raise AttemptFailed(classify.closed(wire.progress())) from None
+        raise
