@@ -6,7 +6,7 @@ Pure: it is told of every edge, flow and name resolution that appears, changes o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -76,21 +76,73 @@ class ProviderCensus:
         """Edges as they are probed: one per target, address and client profile."""
         return sum(self.edges.values())
 
-    def confirmed(self) -> Iterator[Trouble]:
-        """What is failing or flapping: suspicion alone accuses nobody."""
-        return (trouble for trouble in self.troubles.values() if trouble.status in CONFIRMED)
+    def groups(self) -> list[TroubleGroup]:
+        """What does not pass, alike things together: by reason, confirmed or not."""
+        groups: dict[tuple[Why, bool], TroubleGroup] = {}
+        for key, trouble in self.troubles.items():
+            kind = (trouble.why, trouble.status in CONFIRMED)
+            group = groups.get(kind)
+            if group is None:
+                group = groups[kind] = TroubleGroup(*kind, key, trouble.since)
+            group.add(key, trouble)
+        return list(groups.values())
 
-    def edges_failing(self) -> set[str]:
-        """Distinct addresses that fail for any target."""
-        return {trouble.edge for trouble in self.confirmed() if trouble.edge}
 
-    def targets_failing(self) -> set[str]:
-        """Targets that anything fails for."""
-        return {trouble.target for trouble in self.confirmed()}
+@dataclass(slots=True)
+class TroubleGroup:
+    """Things that fail alike.
 
-    def since(self) -> float | None:
-        """When the earliest of the present failures began."""
-        return min((trouble.since for trouble in self.confirmed()), default=None)
+    Attributes:
+        confirmed: failing or flapping; suspicion alone accuses nobody.
+        first: the one that fails for longest, an example.
+        edges: distinct addresses.
+        flapping: every one of them passes now and then.
+    """
+
+    why: Why
+    confirmed: bool
+    first: Key
+    since: float
+    edges: set[str] = field(default_factory=set)
+    targets: set[str] = field(default_factory=set)
+    probed: int = 0
+    flapping: bool = True
+
+    def add(self, key: Key, trouble: Trouble) -> None:
+        """Count one more."""
+        if trouble.since < self.since:
+            self.first, self.since = key, trouble.since
+        self.targets.add(trouble.target)
+        if trouble.edge:
+            self.edges.add(trouble.edge)
+            self.probed += 1
+        if trouble.status is EdgeStatus.FAILING:
+            self.flapping = False
+
+    @property
+    def state(self) -> EdgeStatus:
+        """The gravest state among them."""
+        if not self.confirmed:
+            return EdgeStatus.SUSPECT
+        return EdgeStatus.FLAPPING if self.flapping else EdgeStatus.FAILING
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """What of a provider fails, confirmed, over all reasons."""
+
+    edges: int
+    targets: int
+    since: float | None
+
+
+def failing(groups: Iterable[TroubleGroup]) -> Failing:
+    """The confirmed groups taken together: an edge that fails for two reasons counts once."""
+    confirmed = [group for group in groups if group.confirmed]
+    edges: set[str] = set().union(*(group.edges for group in confirmed))
+    targets: set[str] = set().union(*(group.targets for group in confirmed))
+    since = min((group.since for group in confirmed), default=None)
+    return Failing(len(edges), len(targets), since)
 
 
 class Census:
@@ -156,24 +208,21 @@ def _less(counter: Counter[str], name: str) -> None:
 
 def provider_samples(census: ProviderCensus) -> list[Sample]:
     """The series of one provider."""
-    tally, failing = census.tally, len(census.targets_failing())
+    tally, groups = census.tally, census.groups()
+    whole, now = len(census.targets), failing(groups)
     samples: list[Sample] = [
-        (_TARGETS, float(len(census.targets)), ()),
-        (_TARGETS_FAILING, float(failing), ()),
-        (_RATIO, failing / len(census.targets) if census.targets else 0.0, ()),
+        (_TARGETS, float(whole), ()),
+        (_TARGETS_FAILING, float(now.targets), ()),
+        (_RATIO, now.targets / whole if whole else 0.0, ()),
         (_ATTEMPTS, float(tally.attempts), ()),
         (_FAILED, float(tally.failed), ()),
     ]
     if census.edges:
         samples.append((_EDGES, float(len(census.edges)), ()))
-        samples.append((_EDGES_FAILING, float(len(census.edges_failing())), ()))
-    since = census.since()
-    if since is not None:
-        samples.append((_SINCE, since, ()))
-    affected: dict[Why, set[str]] = {}
-    for trouble in census.confirmed():
-        affected.setdefault(trouble.why, set()).add(trouble.target)
-    samples += [_by_why(_BY_REASON, why, len(names)) for why, names in affected.items()]
+        samples.append((_EDGES_FAILING, float(now.edges), ()))
+    if now.since is not None:
+        samples.append((_SINCE, now.since, ()))
+    samples += [_by_why(_BY_REASON, g.why, len(g.targets)) for g in groups if g.confirmed]
     samples += [_by_why(_FAILURES, why, n) for why, n in (tally.failures or {}).items()]
     return samples
 

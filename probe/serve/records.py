@@ -137,6 +137,12 @@ class ResolveRecord:
     failures: Counter[Reason] | None = None
     failing_since: float | None = None
 
+    @property
+    def lost(self) -> bool:
+        """No address is known, by the name's own fault."""
+        failure = self.resolution.failure
+        return failure is not None and not failure.ours and not self.resolution.edges
+
     def take(self, result: ResolveResult) -> None:
         """Note the latest answer; fixed addresses ask nobody, so they count no attempt."""
         self.at, self.resolution = result.at, result.resolution

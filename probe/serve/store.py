@@ -207,8 +207,7 @@ class Store:
             self.census.add(key)
         record.take(result)
         failure = result.resolution.failure
-        lost = failure is not None and not failure.ours and not result.resolution.edges
-        status = EdgeStatus.FAILING if lost else EdgeStatus.PASSING
+        status = EdgeStatus.FAILING if record.lost else EdgeStatus.PASSING
         self.census.judge(key, status, record.failing_since or result.at, failure)
         if failure is None:
             self.unresolved.pop(key, None)

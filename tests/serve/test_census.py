@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
-from probe.serve.census import Census, Through, Trouble
+from probe.serve.census import Census, Through, Trouble, failing
 from probe.serve.records import CONFIRMED, TROUBLED
 
 KEYS = [
@@ -55,9 +55,12 @@ def test_counts_follow_every_change(
         assert set(seen.edges) == {key.edge for key in own}
         assert set(seen.targets) == {key.target for key in own}
         assert set(seen.troubles) == {key for key, status in own.items() if status in TROUBLED}
-        failing = {key for key, status in own.items() if status in CONFIRMED}
-        assert seen.targets_failing() == {key.target for key in failing}
-        assert seen.edges_failing() == {key.edge for key in failing}
+        bad = {key for key, status in own.items() if status in CONFIRMED}
+        now = failing(seen.groups())
+        assert now.targets == len({key.target for key in bad})
+        assert now.edges == len({key.edge for key in bad})
+        assert seen.probed == len(own)
+        assert sum(group.probed for group in seen.groups()) == len(seen.troubles)
 
 
 def test_a_passing_attempt_on_a_flapping_edge_keeps_the_reason() -> None:

@@ -1,0 +1,138 @@
+"""Flows as the page and the API show them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import nsmallest
+from typing import assert_never
+
+from probe.model.failure import Failure
+from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
+from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord
+from probe.serve.samples import slow
+from probe.serve.views import FlowProblem, FlowView, StepView
+
+NAMED = 60
+"""Most targets named in one problem."""
+
+
+def flow_views(records: Iterable[FlowRecord], most: int) -> list[FlowView]:
+    """The flows that need a look first, then the others, in a stable order."""
+    return list(map(flow_view, nsmallest(most, records, key=_urgency)))
+
+
+def _urgency(record: FlowRecord) -> tuple[object, ...]:
+    return (not record.diagnosis.fails_open, record.status not in TROUBLED, record.key)
+
+
+def flow_problems(records: Iterable[FlowRecord]) -> list[FlowProblem]:
+    """Confirmed failures of flows, alike ones together; the gravest and broadest first."""
+    known = list(records)
+    whole: dict[str, set[str]] = {}
+    alike: dict[tuple[str, bool, str, str], list[FlowRecord]] = {}
+    for record in known:
+        whole.setdefault(record.key.check, set()).add(record.key.target)
+        diagnosis = record.diagnosis
+        if record.status in CONFIRMED or diagnosis.fails_open:
+            failure = _failure((record.evidence or record.last).outcome)
+            reason = "" if diagnosis.layer or failure is None else failure.reason.value
+            group = (record.key.check, diagnosis.fails_open, diagnosis.layer, reason)
+            alike.setdefault(group, []).append(record)
+    problems = [_problem(group, members, len(whole[group[0]])) for group, members in alike.items()]
+    return sorted(problems, key=lambda p: (not p.fails_open, -p.targets_total, p.since))
+
+
+def _problem(
+    group: tuple[str, bool, str, str], members: list[FlowRecord], of_targets: int
+) -> FlowProblem:
+    check, fails_open, layer, reason = group
+    targets = {member.key.target for member in members}
+    personas = {member.key.persona for member in members} - {""}
+    return FlowProblem(
+        check=check,
+        layer=layer,
+        reason=reason,
+        fails_open=fails_open,
+        since=min(member.since for member in members),
+        personas=tuple(sorted(personas)),
+        targets=tuple(nsmallest(NAMED, targets)),
+        targets_total=len(targets),
+        of_targets=of_targets,
+    )
+
+
+def flow_view(record: FlowRecord) -> FlowView:
+    """A flow: while it does not pass, with the evidence of its latest failed run."""
+    shown = record.evidence or record.last
+    failure = _failure(shown.outcome)
+    diagnosis, key = record.diagnosis, record.key
+    return FlowView(
+        check=key.check,
+        target=key.target,
+        provider=key.provider,
+        persona=key.persona,
+        state=record.status.value,
+        since=record.since,
+        at=shown.at,
+        seconds=shown.seconds,
+        run_id=shown.run_id,
+        layer=diagnosis.layer,
+        why=diagnosis.why,
+        fails_open=diagnosis.fails_open,
+        phase=failure.phase.value if failure else "",
+        reason=failure.reason.value if failure else "",
+        detail=failure.detail if failure else "",
+        steps=tuple(map(_step, shown.steps)),
+    )
+
+
+def _step(result: StepResult) -> StepView:
+    failure, evidence = _failure(result.outcome), result.evidence
+    skipped = isinstance(result.outcome, Skipped)
+    return StepView(
+        step=result.step,
+        layer=result.layer,
+        outcome=_outcome(result),
+        phase=failure.phase.value if failure else "",
+        reason=failure.reason.value if failure else "",
+        detail=_detail(result.outcome),
+        status=evidence.status,
+        seconds=None if skipped else result.timings.total,
+        attempts=result.attempts,
+        edge=result.edge.label if result.edge else "",
+        request=evidence.request,
+        headers=dict(evidence.headers),
+        body=evidence.body,
+        command=evidence.command,
+        trace_id=evidence.trace_id,
+    )
+
+
+def _outcome(result: StepResult) -> str:
+    match result.outcome:
+        case Passed():
+            return "degraded" if slow(result) else "passed"
+        case Failed():
+            return "failed"
+        case Inconclusive():
+            return "inconclusive"
+        case Skipped():
+            return "skipped"
+        case _:
+            assert_never(result.outcome)
+
+
+def _failure(outcome: StepOutcome) -> Failure | None:
+    return outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
+
+
+def _detail(outcome: StepOutcome) -> str:
+    match outcome:
+        case Skipped(missing):
+            return f"needs {missing}"
+        case Passed(warnings):
+            return "; ".join(str(warning) for warning in warnings)
+        case Failed(failure) | Inconclusive(failure):
+            return failure.detail
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,156 @@
+"""The lesser parts of the status: names, certificates, providers, checks, changes, the agent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from heapq import nsmallest
+
+from probe.model.failure import Failure
+from probe.model.flow import ApiCheck
+from probe.model.state import Transition
+from probe.model.target import EdgeKey, FlowKey
+from probe.serve.census import Through, TroubleGroup, failing
+from probe.serve.store import Store
+from probe.serve.views import (
+    AgentView,
+    BlindView,
+    ChangeView,
+    CheckView,
+    NameView,
+    ProviderView,
+    SourceView,
+    SplitView,
+)
+
+NAMED = 10
+"""Edges named in one comparison of certificates."""
+
+
+def name_views(store: Store, most: int) -> Iterator[NameView]:
+    """Name resolutions that fail now."""
+    for key in nsmallest(most, store.unresolved):
+        record = store.unresolved[key]
+        failure = record.resolution.failure
+        if failure is not None:
+            yield NameView(
+                check=key.check,
+                target=key.target,
+                provider=key.provider,
+                reason=failure.reason.value,
+                detail=failure.detail,
+                since=record.failing_since or record.at,
+                edges=len(record.resolution.edges),
+            )
+
+
+def split_views(store: Store, most: int) -> Iterator[SplitView]:
+    """Certificates that differ across edges, those beyond their grace first."""
+    ranked = ((not split.alarming, key) for key, split in store.differing.items())
+    for _, key in nsmallest(most, ranked):
+        split = store.differing[key]
+        edges = sorted({edge.edge for edge in split.minority})
+        yield SplitView(
+            check=key.check,
+            target=key.target,
+            provider=key.provider,
+            key_type=key.key_type,
+            distinct=split.distinct,
+            minority=tuple(edges[:NAMED]),
+            minority_total=len(edges),
+            since=split.since,
+            alarming=split.alarming,
+        )
+
+
+def blind_views(store: Store) -> Iterator[BlindView]:
+    """What cannot be judged, by check and reason."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    examples: dict[tuple[str, str, str], Failure] = {}
+    for key, failure in store.blind.items():
+        why = (key.check, failure.phase.value, failure.reason.value)
+        counts[why] += 1
+        examples.setdefault(why, failure)
+    for why, count in counts.most_common():
+        yield BlindView(*why, count, examples[why].detail)
+
+
+def provider_views(
+    store: Store, groups: Mapping[Through, list[TroubleGroup]]
+) -> Iterator[ProviderView]:
+    """Every provider of every check, with what of it fails."""
+    blind = Counter((key.check, key.provider) for key in store.blind)
+    for through, census in sorted(store.census.providers.items(), key=lambda item: item[0]):
+        now = failing(groups[through])
+        yield ProviderView(
+            check=through.check,
+            provider=through.provider,
+            edges=len(census.edges),
+            edges_failing=now.edges,
+            targets=len(census.targets),
+            targets_failing=now.targets,
+            inconclusive=blind[through],
+            attempts=census.tally.attempts,
+            failed_attempts=census.tally.failed,
+            since=now.since,
+        )
+
+
+def check_views(store: Store) -> Iterator[CheckView]:
+    """Every check of the configuration."""
+    for check in store.checks.values():
+        kind = "api" if isinstance(check, ApiCheck) else "tls"
+        yield CheckView(
+            check.name, kind, check.interval, tuple(check.providers), dict(check.labels)
+        )
+
+
+def change_view(change: Transition) -> ChangeView:
+    """One change of state."""
+    key, failure = change.key, change.failure
+    return ChangeView(
+        check=key.check,
+        target=key.target,
+        provider=key.provider,
+        edge=key.edge if isinstance(key, EdgeKey) else "",
+        client=key.client if isinstance(key, EdgeKey) else "",
+        persona=key.persona if isinstance(key, FlowKey) else "",
+        before=change.before,
+        after=change.after,
+        since=change.since,
+        at=change.at,
+        phase=failure.phase.value if failure else "",
+        reason=failure.reason.value if failure else "",
+        detail=failure.detail if failure else "",
+        command=change.command,
+        note=change.note,
+    )
+
+
+def source_views(store: Store) -> Iterator[SourceView]:
+    """Every source of targets."""
+    for source in store.agent.sources.values():
+        yield SourceView(
+            source.name,
+            source.source,
+            source.up,
+            source.targets,
+            source.answered_at,
+            source.problem,
+        )
+
+
+def agent_view(store: Store) -> AgentView:
+    """The agent on itself."""
+    agent = store.agent
+    return AgentView(
+        version=agent.version,
+        started_at=store.started_at,
+        ready=agent.ready,
+        config_digest=agent.digest,
+        reload_success=agent.reload.success if agent.reload else None,
+        reload_at=agent.reload.at if agent.reload else None,
+        reload_problem=agent.reload.problem if agent.reload else "",
+        vantage_healthy=agent.healthy,
+        vantage_causes=agent.causes,
+    )
