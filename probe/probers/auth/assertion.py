@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
+import warnings
 from collections.abc import Mapping
 from typing import Literal
 
@@ -33,7 +34,7 @@ def assertion(
     """
     # Costs some MiB, and only flows with signed assertions need it.
     from joserfc import jwt  # noqa: PLC0415
-    from joserfc.errors import JoseError  # noqa: PLC0415
+    from joserfc.errors import JoseError, SecurityWarning  # noqa: PLC0415
     from joserfc.jwk import import_key  # noqa: PLC0415
 
     now = int(material.wall())
@@ -54,7 +55,10 @@ def assertion(
         kind = "OKP"
     try:
         own = import_key(pem, kind)
-        signed = jwt.encode(header, payload, own, algorithms=[key.algorithm])
+        with warnings.catch_warnings():
+            # The algorithm is what the server at hand wants; it is not ours to modernise.
+            warnings.simplefilter("ignore", SecurityWarning)
+            signed = jwt.encode(header, payload, own, algorithms=[key.algorithm])
     except (JoseError, ValueError, TypeError) as error:
         # The message may quote the key; its type says enough.
         detail = f"{key.key} cannot sign {key.algorithm}: {type(error).__name__}"

@@ -137,6 +137,6 @@ def token(spec: OAuth2, answer: Answer, now: float) -> Token | Failure:
 def _error(document: dict[str, Any], answer: Answer, now: float) -> Failure:
     code = document.get("error")
     said = code if isinstance(code, str) else "no error code"
-    if code in _OURS:
+    if said in _OURS:
         return refused(answer, now, f"answered {answer.status} {said}")
     return login_failed(f"answered {answer.status}, {said}")
