@@ -16,6 +16,7 @@ from probe.model.target import Target
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _NUMERIC = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
+_EMPTY = "the name is empty; write a name such as shop.example"
 _MOST = 253  # characters of a name in text form without the trailing dot (RFC 1035 section 2.3.4)
 
 
@@ -91,7 +92,7 @@ def quoted(text: str, most: int = 60) -> str:
 
 def _refuse_what_is_no_name(text: str) -> None:
     if not text.strip():
-        raise NameProblem("the name is empty; write a name such as shop.example")
+        raise NameProblem(_EMPTY)
     scheme = _SCHEME.match(text)
     if scheme or "/" in text:
         # A URL may hold a password before an @: such a text is never repeated.
@@ -143,6 +144,8 @@ def _ip(text: str) -> str | None:
 
 def _host_name(text: str) -> str:
     name = text.removesuffix(".").lower()
+    if not name:
+        raise NameProblem(_EMPTY)
     if len(name) > _MOST:
         raise NameProblem(f"{quoted(text)} is longer than the {_MOST} characters of a DNS name")
     if not name.isascii():
