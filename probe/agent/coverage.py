@@ -84,7 +84,7 @@ class Coverage:
         targets = self._lists.get(check.targets, ())
         self._store.set_targets(check.name, targets)
         wanted = {
-            ProviderKey(check.name, target.name, provider): target
+            ProviderKey(check.name, target.label, provider): target
             for target in targets
             for provider in check.providers
         }

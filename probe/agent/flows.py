@@ -68,7 +68,7 @@ class FlowCoverage:
             targets = self._lists.get(check.targets, ())
         self._store.set_targets(check.name, targets)
         wanted = {
-            FlowKey(check.name, target.name, provider, persona): target
+            FlowKey(check.name, target.label, provider, persona): target
             for target in targets
             for provider in check.providers or ("",)
             for persona in [persona.name for persona in check.personas] or [""]

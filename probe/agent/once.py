@@ -117,7 +117,7 @@ class Round:
     async def _edges(self, check: TlsCheck, target: Target, provider: Provider) -> None:
         async with self._limit:
             resolution = await self._parts.finder.find(provider, target, check.port)
-        key = ProviderKey(check.name, target.name, provider.name)
+        key = ProviderKey(check.name, target.label, provider.name)
         self._results.append(ResolveResult(key, time.time(), resolution))
         async with trio.open_nursery() as nursery:
             for edge in resolution.edges:
@@ -133,7 +133,7 @@ class Round:
         edge: Edge,
         profile: ClientProfile,
     ) -> None:
-        key = EdgeKey(check.name, target.name, provider.name, edge.label, profile.name)
+        key = EdgeKey(check.name, target.label, provider.name, edge.label, profile.name)
         for _ in range(self._attempts):
             async with self._limit:
                 result = await self._parts.tls.probe(key, edge, target, check, profile)
@@ -146,7 +146,7 @@ class Round:
         personas: Iterable[Persona | None] = check.personas or (None,)
         for persona in personas:
             name = persona.name if persona is not None else ""
-            key = FlowKey(check.name, target.name, provider.name if provider else "", name)
+            key = FlowKey(check.name, target.label, provider.name if provider else "", name)
             async with self._limit:
                 resolve = resolver_of(self._parts.finder, provider, target)
                 result = await self._parts.flow.run(key, check, target, persona, resolve=resolve)

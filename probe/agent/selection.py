@@ -61,7 +61,8 @@ def narrow(spec: Spec, selection: Selection) -> Spec:
 
 def wanted(targets: Iterable[Target], selection: Selection) -> tuple[Target, ...]:
     """The targets that were selected by name."""
-    return tuple(t for t in targets if not selection.targets or t.name in selection.targets)
+    names = frozenset(selection.targets)
+    return tuple(t for t in targets if not names or t.name in names or t.label in names)
 
 
 def _narrow_check(check: TlsCheck | ApiCheck, selection: Selection) -> TlsCheck | ApiCheck:

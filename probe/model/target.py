@@ -26,6 +26,13 @@ class Target:
     port: int | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS, hash=False)
 
+    @property
+    def label(self) -> str:
+        """The ``target`` label: the name, with the port if one was written with it."""
+        if self.port is None:
+            return self.name
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:

@@ -105,7 +105,7 @@ class Store:
 
     def set_targets(self, check: str, targets: Iterable[Target]) -> None:
         """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
-        before, listed = self._listed.get(check, {}), {target.name: target for target in targets}
+        before, listed = self._listed.get(check, {}), {target.label: target for target in targets}
         self._listed[check] = listed
         for record in [r for r in self.targets.values() if r.key.check == check]:
             if record.key.target not in listed:
