@@ -68,7 +68,7 @@ async def _shake(wire: Wire, tls: SSL.Connection, start: float) -> TlsStream:
         if flight:
             if wire.arrived > start:
                 ours += trio.current_time() - wire.arrived
-            await _send_flight(wire, flight)
+            await _send_flight(wire, tls, flight)
         data = await wire.receive_some()
         if not data:
             raise AttemptFailed(classify.closed(wire.progress()))
@@ -96,11 +96,14 @@ def _step(wire: Wire, tls: SSL.Connection) -> bool:
     return True
 
 
-async def _send_flight(wire: Wire, flight: bytes) -> None:
-    """Send, and when the peer is gone already, look at what it said before it went."""
+async def _send_flight(wire: Wire, tls: SSL.Connection, flight: bytes) -> None:
+    """Send, and when the peer is gone already, listen to what it said before it went."""
     try:
         await wire.send_all(flight)
     except AttemptFailed:
-        if wire.read_last_words():
-            raise AttemptFailed(classify.closed(wire.progress())) from None
-        raise
+        data = wire.last_words()
+        if not data:
+            raise
+        tls.bio_write(data)
+        _step(wire, tls)  # raises, if it was an alert or no TLS at all
+        raise AttemptFailed(classify.closed(wire.progress())) from None

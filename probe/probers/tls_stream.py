@@ -113,7 +113,24 @@ class TlsStream:
         data = self._unsent + outgoing(self._tls)
         self._unsent = b""
         if data:
-            await self.wire.send_all(data)
+            try:
+                await self.wire.send_all(data)
+            except AttemptFailed:
+                self._hear_last_words()
+                raise
+
+    def _hear_last_words(self) -> None:
+        """The peer is gone. If an alert said why, that is the failure: raise it."""
+        data = self.wire.last_words()
+        if not data:
+            return
+        self._tls.bio_write(data)
+        try:
+            self._tls.recv(1, socket.MSG_PEEK)
+        except (SSL.WantReadError, SSL.ZeroReturnError):
+            return
+        except SSL.Error as error:
+            raise self._refused(error) from error
 
     def _refused(self, error: SSL.Error) -> AttemptFailed:
         return AttemptFailed(classify.handshake_failed(queue(error), self.wire.progress()))

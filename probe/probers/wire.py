@@ -140,15 +140,15 @@ class Wire:
                 # A full buffer or a peer that is gone: there is nobody left to tell.
                 return
 
-    def read_last_words(self) -> bool:
-        """After a failed write: keep what the peer sent before it went; whether it did."""
+    def last_words(self) -> bytes:
+        """After a failed write: what the peer had sent before it went; empty when nothing."""
         try:
             data = self._sock.recv(_READ)
         except OSError:
-            return False  # nothing was left to read: the failed write says it all
+            return b""  # nothing was left to read: the failed write says it all
         if data:
             self._note(data, [])
-        return bool(data)
+        return data
 
     def progress(self) -> classify.Progress:
         """How far the attempt got, for the classifier."""

@@ -11,7 +11,7 @@ from probe.probers.fault import AttemptFailed
 
 from .conftest import NAME, Client
 from .record_layer import ALERT, Server, plain_alert, records, seal
-from .servers import Script, says, start
+from .servers import Script, reset, says, start
 
 # RFC 8446, section 6: AlertDescription, without close_notify.
 NAMED = {
@@ -88,6 +88,20 @@ async def test_a_close_notify_is_a_closed_connection(client: Client, nursery: tr
         assert "close_notify" in failure.detail
 
 
+async def test_from_a_server_that_is_gone_before_our_hello(
+    client: Client, nursery: trio.Nursery
+) -> None:
+    """Whether our ClientHello finds the reset or the alert first, the alert is the reason."""
+
+    async def script(stream: trio.SocketStream) -> None:
+        await stream.send_all(plain_alert(80))
+        reset(stream)
+
+    edge = await start(nursery, script)
+    for _ in range(10):
+        assert (await client.failure(edge)).reason is Reason.ALERT_INTERNAL_ERROR
+
+
 def encrypted(pki: Pki, number: int, *, late: bool) -> Script:
     """A TLS 1.3 server that sends an alert under its keys.
 
@@ -131,3 +145,23 @@ async def test_after_the_handshake_at_the_first_read(
         await stream.receive_some()
     failure: Failure = caught.value.failure
     assert (failure.phase, failure.reason) == (Phase.TLS, expected(number))
+
+
+async def test_that_was_there_before_we_wrote_to_a_peer_that_is_gone(
+    client: Client, pki: Pki, nursery: trio.Nursery
+) -> None:
+    """The write fails with a reset; why it was reset lies unread in the socket."""
+    gone = trio.Event()
+
+    async def script(stream: trio.SocketStream) -> None:
+        await encrypted(pki, 116, late=True)(stream)
+        reset(stream)
+        gone.set()
+
+    stream = await client.stream(await start(nursery, script))
+    with stream.wire:
+        await stream.flush()
+        await gone.wait()
+        with pytest.raises(AttemptFailed) as caught:
+            await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+    assert caught.value.failure.reason is Reason.ALERT_CERTIFICATE_REQUIRED
