@@ -14,13 +14,17 @@ def exposed(store: Store, form: Format = Format.TEXT) -> str:
     return b"".join(blocks(store, form)).decode()
 
 
+def everything(store: Store) -> list[Sample]:
+    """Every sample."""
+    families = text_string_to_metric_families(exposed(store))
+    return [sample for family in families for sample in family.samples]
+
+
 def series(store: Store, name: str, **labels: str) -> list[Sample]:
     """Every sample of that name whose labels hold these values."""
-    text = exposed(store)
     return [
         sample
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
+        for sample in everything(store)
         if sample.name == name and labels.items() <= sample.labels.items()
     ]
 

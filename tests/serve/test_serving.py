@@ -124,7 +124,7 @@ async def test_stopping_does_not_wait_for_idle_or_stuck_clients() -> None:
     """A client that asks for megabytes and never reads must not keep the agent from ending."""
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        start = partial(serve, application(filled(targets=800)), LOOPBACK, stop=stop.wait)
+        start = partial(serve, application(filled(targets=600)), LOOPBACK, stop=stop.wait)
         address = await nursery.start(start)
         idle = await connect(address)
         await idle.send_all(b"GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n")
@@ -145,7 +145,7 @@ async def test_stopping_does_not_wait_for_idle_or_stuck_clients() -> None:
 async def test_a_stuck_client_does_not_resist_cancellation_either() -> None:
     with trio.move_on_after(5) as whole:
         async with trio.open_nursery() as nursery:
-            app = application(filled(targets=800))
+            app = application(filled(targets=600))
             address = await nursery.start(partial(serve, app, LOOPBACK))
             stuck = await connect(address)
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -159,7 +159,7 @@ async def test_a_stuck_client_does_not_resist_cancellation_either() -> None:
 async def test_clients_that_leave_in_the_middle_are_no_event(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with serving(filled(targets=1000)) as address:
+    async with serving(filled(targets=300)) as address:
         for _ in range(3):
             async with await connect(address) as stream:
                 await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: probe\r\n\r\n")

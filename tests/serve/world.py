@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from zlib import crc32
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, Request, Step
@@ -110,7 +111,7 @@ class World:
             own = leaf(key.target, provider=key.provider)
             self.leaves[key.target, key.provider] = own
         handshake = shaken(own) if shook and not failed else None
-        spread = (hash(key) % 1000) / 100_000
+        spread = (crc32(repr(key).encode()) % 1000) / 100_000
         return TlsResult(
             key=key,
             edge=Edge(ip.strip("[]"), int(port)),
