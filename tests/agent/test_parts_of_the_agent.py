@@ -1,0 +1,204 @@
+"""The agent's own pieces: log lines, lag, excuses, selection, reading configurations apart."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from probe.agent import log
+from probe.agent.excuse import Excuse
+from probe.agent.lag import LagMeter
+from probe.agent.selection import Selection, SelectionError, narrow, wanted
+from probe.config import ConfigError, load
+from probe.config.apart import LoaderError, load_apart
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Failed, Inconclusive, Outcome, Passed
+from probe.model.state import Transition
+from probe.model.target import EdgeKey, Target
+from probe.state.health import VantageRule
+from probe.state.vantage import Vantage
+
+KEY = EdgeKey("stores", "shop.example", "cdn-b", "192.0.2.1:443", "default")
+TIMEOUT = Failure(Phase.TLS, Reason.TIMEOUT, "no answer in 10 s")
+
+
+# ------------------------------------------------------------ log
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What is written to the log; the loggers are put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def change(detail: str) -> Transition:
+    failure = Failure(Phase.TLS, Reason.PLAIN_TEXT, detail)
+    return Transition(KEY, "suspect", "failing", 1.0, 2.5, failure, "openssl s_client …")
+
+
+def test_a_change_is_one_json_line_with_all_that_a_person_needs(written: io.StringIO) -> None:
+    log.configure(written, "json")
+    log.EventLog(region="sa-east").transition(change("HTTP/1.1 400\nBad"))
+    (line,) = written.getvalue().splitlines()
+    found = json.loads(line)
+    assert found | {"ts": ""} == {
+        "ts": "",
+        "level": "warning",
+        "event": "state",
+        "region": "sa-east",
+        "check": "stores",
+        "target": "shop.example",
+        "provider": "cdn-b",
+        "edge": "192.0.2.1:443",
+        "client": "default",
+        "before": "suspect",
+        "after": "failing",
+        "since": "1970-01-01T00:00:01.000Z",
+        "phase": "tls",
+        "reason": "plain_text",
+        "detail": "HTTP/1.1 400\nBad",
+        "command": "openssl s_client …",
+    }
+
+
+def test_a_banner_cannot_forge_a_line_or_move_the_cursor(written: io.StringIO) -> None:
+    log.configure(written, "text")
+    log.EventLog(region="sa-east").transition(change("x\n2026-01-01 INFO all is well\x1b[2J"))
+    text = written.getvalue()
+    assert len(text.splitlines()) == 2  # the event and its command
+    assert "\x1b" not in text
+    assert "\\n2026" in text
+
+
+# ------------------------------------------------------------ lag
+
+
+async def test_lag_is_what_a_blocked_loop_costs() -> None:
+    meter = LagMeter(period=0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(meter.run)
+        await trio.sleep(0.03)
+        time.sleep(0.2)  # noqa: ASYNC251 - blocking the loop is the point
+        await trio.sleep(0.03)
+        assert meter.current() >= 0.15
+        nursery.cancel_scope.cancel()
+
+
+async def test_lag_is_zero_where_nothing_blocks(mock_clock: MockClock) -> None:
+    samples: list[float] = []
+    meter = LagMeter(samples.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(meter.run)
+        for _ in range(40):
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(0.05)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert len(samples) == 40
+    assert max(samples) < 1e-9
+
+
+# ------------------------------------------------------------ excuse
+
+
+def test_only_failures_are_excused_and_only_those_that_the_vantage_explains() -> None:
+    vantage = Vantage(VantageRule(least=1))
+    excuse = Excuse(vantage)
+    refused: Outcome = Failed(Failure(Phase.CONNECT, Reason.REFUSED))
+    assert excuse(Failed(TIMEOUT), 10.0) == Failed(TIMEOUT)
+    vantage.lag(3.0, 11.0)
+    vantage.judge(11.0)
+    ours = excuse(Failed(TIMEOUT), 10.0)
+    assert isinstance(ours, Inconclusive)
+    assert ours.failure.reason is Reason.VANTAGE_ILL
+    assert excuse(refused, 10.0) is refused  # lag refuses no connection
+    assert excuse(Passed(), 10.0) == Passed()
+
+
+# ------------------------------------------------------------ selection
+
+CONFIGURATION = """\
+region: sa-east
+providers:
+  live: {dns: {}}
+  cdn-b: {hostname: stores.cdn-b.example}
+targets:
+  stores: {static: [a.example, "b.example:8443"]}
+checks:
+  - {name: stores, kind: tls, targets: stores, providers: [live]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "probe.yaml"
+    path.write_text(CONFIGURATION)
+    return path
+
+
+def test_a_provider_that_no_check_lists_can_be_tried(file: Path) -> None:
+    spec = narrow(load(file, environ={}), Selection(providers=("cdn-b",)))
+    assert [check.providers for check in spec.checks] == [("cdn-b",)]
+
+
+def test_a_batch_replaces_every_list(file: Path) -> None:
+    batch = (Target("new.example"),)
+    spec = narrow(load(file, environ={}), Selection(batch=batch))
+    assert spec.targets["stores"].static == batch
+
+
+def test_targets_are_selected_by_name_or_by_name_and_port(file: Path) -> None:
+    targets = load(file, environ={}).targets["stores"].static
+    for name in ("b.example", "b.example:8443"):
+        assert [t.name for t in wanted(targets, Selection(targets=(name,)))] == ["b.example"]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(file: Path) -> None:
+    with pytest.raises(SelectionError, match="did you mean cdn-b"):
+        narrow(load(file, environ={}), Selection(providers=("cdn_b",)))
+
+
+# ------------------------------------------------------------ reading apart
+
+
+def test_a_configuration_read_apart_is_the_same(file: Path) -> None:
+    assert load_apart(file, environ=os.environ) == load(file, environ=os.environ)
+
+
+def test_problems_read_apart_are_the_same(file: Path) -> None:
+    file.write_text(CONFIGURATION.replace("dns: {}", "dsn: {}").replace("live]", "liv]"))
+    found: list[list[str]] = []
+    for read in (load, load_apart):
+        with pytest.raises(ConfigError) as raised:
+            read(file, environ=os.environ)
+        found.append([str(problem) for problem in raised.value.problems])
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
+
+
+def test_a_reader_that_dies_is_an_error_and_not_a_configuration(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(LoaderError, match="ended with 1"):
+        load_apart(file, environ=os.environ)
+
+
+def test_the_agent_stays_free_of_the_configuration_model() -> None:
+    code = "import sys, probe.agent; print('pydantic' in sys.modules, 'rich' in sys.modules)"
+    with os.popen(f'{sys.executable} -c "{code}"') as out:
+        assert out.read().split() == ["False", "False"]
