@@ -13,6 +13,7 @@ from probe.model.names import (
     parse_target,
     quoted,
 )
+from probe.model.target import Target
 
 
 @pytest.mark.parametrize(
@@ -200,10 +201,6 @@ def test_any_text_is_a_target_in_normal_form_or_a_problem_on_one_line(text: str)
         assert target.name == target.name.lower()
     assert message
     assert message.isprintable()
-    assert target.name == target.name.lower()
-    assert (
-        parse_target(f"[{target.name}]" if ":" in target.name else target.name).name == target.name
-    )
 
 
 @given(st.text(max_size=300))
