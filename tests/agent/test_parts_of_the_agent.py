@@ -187,7 +187,7 @@ def test_problems_read_apart_are_the_same(file: Path) -> None:
             read(file, environ=os.environ)
         found.append([str(problem) for problem in raised.value.problems])
     assert found[0] == found[1]
-    assert len(found[0]) == 2
+    assert len(found[0]) >= 2
 
 
 def test_a_reader_that_dies_is_an_error_and_not_a_configuration(
