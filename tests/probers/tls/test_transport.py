@@ -198,6 +198,13 @@ async def warnings_without_end(stream: trio.SocketStream) -> None:
         await stream.send_all(bytes([ALERT, 3, 3, 0, 2, 1, 112]) * 100)
 
 
+async def hello_requests(stream: trio.SocketStream) -> None:
+    """A client in a handshake ignores them (RFC 5246, section 7.4.1.1): all of them."""
+    await stream.receive_some(65536)
+    while True:
+        await stream.send_all(bytes([HANDSHAKE, 3, 3, 0, 4, 0, 0, 0, 0]) * 100)
+
+
 async def one_endless_message(stream: trio.SocketStream) -> None:
     """A handshake message that claims 16 MiB, in records of full size."""
     await stream.receive_some(65536)
@@ -221,7 +228,9 @@ async def test_drip(client: Client, pki: Pki, nursery: trio.Nursery) -> None:
     assert trio.current_time() - begun < 2.0
 
 
-@pytest.mark.parametrize("script", [empty_records, warnings_without_end, one_endless_message])
+@pytest.mark.parametrize(
+    "script", [empty_records, warnings_without_end, hello_requests, one_endless_message]
+)
 async def test_never_stops_sending(script: Script, client: Client, nursery: trio.Nursery) -> None:
     failure = await client.failure(await start(nursery, script), timeout=5.0)
     assert failure.phase is Phase.TLS
