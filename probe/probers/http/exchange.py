@@ -139,6 +139,12 @@ def _with_body(head: Answer, body: bytes) -> Answer:
     return Answer(head.status, head.headers, body, head.version)
 
 
+_PIECES = 1000
+_SMALL = 8
+"""A body in more pieces than this, of fewer bytes each: parsing it would cost the agent more
+than sending it costs the server."""
+
+
 class _Body:
     """Gathers the decoded body.
 
@@ -151,6 +157,7 @@ class _Body:
         self._cap = cap
         self._decoder: decode.Decoder | None = None
         self._pieces: list[bytes] = []
+        self._count = self._size = 0
         self._failure: Failure | None = None
 
     @property
@@ -165,6 +172,11 @@ class _Body:
 
     def take(self, data: bytes) -> None:
         if self._failure is not None or self._decoder is None:
+            return
+        self._count += 1
+        self._size += len(data)
+        if self._count > _PIECES and self._size < self._count * _SMALL:
+            self._fail(Reason.TOO_LARGE, f"a body in {self._count} pieces of a few bytes each")
             return
         try:
             self._pieces.append(self._decoder.feed(data))
