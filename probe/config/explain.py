@@ -43,7 +43,7 @@ def explain(
             return _no_such_word(context, node)
         case _ if kind in _BOUNDS:
             words, name = _BOUNDS[kind]
-            return words.format(context.get(name, ""))
+            return words.format(f"{context[name]:g}")
         case _:
             return "this value does not fit here; see the JSON Schema of the configuration"
 

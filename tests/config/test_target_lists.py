@@ -276,3 +276,8 @@ def test_a_target_file_can_be_read_alone(tmp_path: Path) -> None:
         load_targets(path)
     with pytest.raises(ConfigError, match="there is no such file"):
         load_targets(tmp_path / "none.yaml")
+
+
+def test_a_file_that_two_entries_give_is_read_once(problems: Problems) -> None:
+    text = TEXT.format("{files: ['*.json', t.json]}")
+    assert problems(text, {"t.json": '[{"targets": ["a.example"]}]'}) == []

@@ -63,9 +63,13 @@ def _target(
 def target_files(site: Site, written: list[str], node: Node, seen: Seen) -> list[Target]:
     """The targets of all files that ``files`` names, problems noted at the entry or inside."""
     targets: list[Target] = []
+    read: set[Path] = set()  # a glob may give what another entry names
     for index, entry in enumerate(written):
         where = at(node, index)
         for path in _paths(site, entry, where):
+            if path in read:
+                continue
+            read.add(path)
             try:
                 targets += read_targets(Site(str(path), site.problems), path, seen)
             except MissingFile:

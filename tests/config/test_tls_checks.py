@@ -1,0 +1,271 @@
+"""TLS checks: what profiles, expectations, trust and confirmation may be, and what comes out."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from probe.config.shape.tls import ConfirmShape, ConsensusShape
+from probe.model.secret import SecretRef
+from probe.model.spec import Confirmation, ConsensusRule, Spec, TlsCheck
+from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, Trust
+
+Problems = Callable[..., list[str]]
+Loader = Callable[..., Spec]
+
+TEXT = "checks:\n- name: a\n  kind: tls\n  targets: [shop.example]\n  {}\n"
+SECRET = (
+    "a secret never stands in this file; write where it is found: "
+    "file:/path, env:NAME or credential:name"
+)
+MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("fragment", "expected"),
+    [
+        ("profiles: [tls14]", ['5:14: "tls14" means nothing here; did you mean "tls13"?']),
+        (
+            "profiles: [tls13, tls13]",
+            ['5:21: two profiles are named "tls13"; give one a name: of its own'],
+        ),
+        (
+            "profiles: [{kind: tls12-rsa, min_version: TLSv1.3}]",
+            [
+                "5:45: the profile tls12-rsa speaks TLS 1.2 only; "
+                "leave min_version out, or write kind: tls13"
+            ],
+        ),
+        (
+            "profiles: [{kind: tls13, ciphers: ECDHE}]",
+            [
+                "5:28: ciphers are chosen for TLS 1.2 only, and the profile tls13 does not "
+                "speak it; leave them out"
+            ],
+        ),
+        (
+            "profiles: [{min_version: 1.2}]",
+            ['5:28: "1.2" means nothing here; write one of: TLSv1.2, TLSv1.3'],
+        ),
+        (
+            "profiles: [{client_certificate: {certificate: client.pem}}]",
+            ['5:35: "key" is missing; write for example key: file:client.key', f"5:49: {SECRET}"],
+        ),
+        ("expect: {fingerprints: aa}", ["5:26: a SHA-256 fingerprint has 64 digits; this has 2"]),
+        (
+            "expect: {spki: [zz]}",
+            ["5:19: a SHA-256 fingerprint has hexadecimal digits only, colons if you like"],
+        ),
+        ("expect: {fingerprints: []}", ["5:26: write at least 1 entry"]),
+        ("expect: {issuers: ['']}", ["5:22: must not be empty"]),
+        ("expect: {not_before: yesterday}", [f"5:24: {MOMENT}"]),
+        (
+            "expect: {not_before: 20240531}",
+            ["5:24: this must be text; write for example 2024-05-31"],
+        ),
+        (
+            "expect: {not_before: 2024-05-01T10:00:00}",
+            ["5:24: the time has no zone; write 2024-05-01T10:00:00Z for UTC"],
+        ),
+        ("expect: {days_left: -1}", ["5:23: write a number of days, such as 14"]),
+        ("expect: {days_left: 2w}", ["5:23: write a number of days, such as 14"]),
+        (
+            "expect: {ocsp: always}",
+            ['5:18: "always" means nothing here; write one of: ignore, if_must_staple, require'],
+        ),
+        (
+            "expect: {alpn: h3}",
+            [
+                '5:18: the profile "default" does not offer "h3", so no server can choose it; '
+                "write one of: h2, http/1.1"
+            ],
+        ),
+        (
+            "expect: {alpn: h2}\n  profiles: [tls13, {name: old, alpn: [http/1.1]}]",
+            [
+                '5:18: the profile "old" does not offer "h2", so no server can choose it; '
+                "write one of: http/1.1"
+            ],
+        ),
+        ("trust: mozila", ['5:10: "mozila" means nothing here; did you mean "mozilla"?']),
+        (
+            "trust: {file: roots.pem}",
+            ["5:17: there is no file roots.pem; paths are relative to the configuration file"],
+        ),
+        (
+            "trust: {file: probe.yaml, roots: system}",
+            ["5:29: roots or a file; write one of the two"],
+        ),
+        ("confirm: {attempts: 21}", ["5:23: must be at most 20"]),
+        ("confirm: {spacing: 2m}", ["5:22: must be between 0 and 1m; found 2m"]),
+        ("confirm: {flapping_score: 0}", ["5:29: must be at least 1"]),
+        ("sni: 'shop.example:443'", ["5:8: no port or colon is expected here; write shop.example"]),
+        (
+            "labels: {a-b: c}",
+            ['5:12: "a-b" cannot be a label; use letters, digits and underscores'],
+        ),
+        ("labels: {__x: c}", ['5:12: "__x": names that start with __ are Prometheus\'s own']),
+    ],
+)
+def test_what_is_wrong_with_a_check(problems: Problems, fragment: str, expected: list[str]) -> None:
+    assert problems(TEXT.format(fragment)) == [f"probe.yaml:{line}" for line in expected]
+
+
+def test_a_wrong_profile_brings_no_problem_about_alpn_with_it(problems: Problems) -> None:
+    assert problems(TEXT.format("profiles: [tls14]\n  expect: {alpn: h3}")) == [
+        'probe.yaml:5:14: "tls14" means nothing here; did you mean "tls13"?'
+    ]
+
+
+def test_a_check_that_says_nothing_is_what_the_model_says(loaded: Loader) -> None:
+    spec = loaded(TEXT.format(""))
+    assert spec.checks == (TlsCheck(name="a", targets="inline:a", providers=("live",)),)
+
+
+def test_a_check_comes_out_whole(loaded: Loader, tmp_path: Path) -> None:
+    text = """\
+targets: {stores: [shop.example]}
+providers: {cdn: {hostname: cdn.example}}
+checks:
+- name: a
+  kind: tls
+  targets: stores
+  providers: cdn
+  interval: 1m
+  timeout: 5s
+  port: 8443
+  sni: Other.Example.
+  starttls: smtp
+  profiles:
+  - tls12-ecdsa
+  - name: own
+    kind: tls12-rsa
+    alpn: []
+    min_version: TLSv1.2
+    ciphers: ECDHE+AESGCM
+    client_certificate: {certificate: file:client.pem, key: credential:client-key}
+  - {min_version: TLSv1.3, alpn: [h2]}
+  expect:
+    days_left: 21d
+    issuers: "Let's Encrypt"
+    fingerprints: FINGERPRINT
+    spki: [KEY]
+    not_before: 2024-05-31
+    ocsp: require
+  trust: {file: roots.pem}
+  confirm:
+    attempts: 0
+    spacing: 250ms
+    sample_interval: 2s
+    sample_for: 1h
+    sample_budget: 1.5
+    flapping_score: 3
+    forgive_after: 4
+    clear_after: 5
+  consensus: {grace: 0, across_providers: true}
+  edge_series: failing
+  labels: {team: edge, tier: 1}
+"""
+    text = text.replace("FINGERPRINT", ":".join(["AA"] * 32)).replace("KEY", "bb" * 32)
+    (check,) = loaded(text, {"roots.pem": ""}).checks
+    assert check == TlsCheck(
+        name="a",
+        targets="stores",
+        providers=("cdn",),
+        interval=60.0,
+        timeout=5.0,
+        port=8443,
+        sni="other.example",
+        starttls="smtp",
+        profiles=(
+            ClientProfile("tls12-ecdsa", "tls12-ecdsa"),
+            ClientProfile(
+                "own",
+                "tls12-rsa",
+                alpn=(),
+                min_version="TLSv1.2",
+                ciphers="ECDHE+AESGCM",
+                client_certificate=ClientCertificate(
+                    SecretRef("file", str(tmp_path / "client.pem")),
+                    SecretRef("credential", "client-key"),
+                ),
+            ),
+            ClientProfile("default", "default", alpn=("h2",), min_version="TLSv1.3"),
+        ),
+        expect=ChainExpectations(
+            days_left=21.0,
+            issuers=("Let's Encrypt",),
+            fingerprints=("aa" * 32,),
+            spki=("bb" * 32,),
+            not_before=1717113600.0,
+            ocsp="require",
+        ),
+        trust=Trust("file", str(tmp_path / "roots.pem")),
+        confirm=Confirmation(0, 0.25, 2.0, 3600.0, 1.5, 3.0, 4, 5),
+        consensus=ConsensusRule(0.0, across_providers=True),
+        edge_series="failing",
+        labels={"team": "edge", "tier": "1"},
+    )
+
+
+def test_defaults_hold_where_a_check_says_nothing(loaded: Loader) -> None:
+    text = """\
+defaults:
+  interval: 15s
+  timeout: 3s
+  profiles: [tls13]
+  trust: system
+  confirm: {attempts: 2, spacing: 2s}
+  consensus: {grace: 1h}
+  edge_series: none
+checks:
+- {name: a, kind: tls, targets: [a.example]}
+- {name: b, kind: tls, targets: [b.example], interval: 1m, timeout: 9s, profiles: [default],
+   trust: mozilla, confirm: {spacing: 5s}, consensus: {across_providers: true}, edge_series: all}
+"""
+    a, b = loaded(text).checks
+    assert a == TlsCheck(
+        name="a",
+        targets="inline:a",
+        providers=("live",),
+        interval=15.0,
+        timeout=3.0,
+        profiles=(ClientProfile("tls13", "tls13"),),
+        trust=Trust("system"),
+        confirm=Confirmation(attempts=2, spacing=2.0),
+        consensus=ConsensusRule(grace=3600.0),
+        edge_series="none",
+    )
+    assert b == TlsCheck(
+        name="b",
+        targets="inline:b",
+        providers=("live",),
+        interval=60.0,
+        timeout=9.0,
+        confirm=Confirmation(attempts=2, spacing=5.0),
+        consensus=ConsensusRule(grace=3600.0, across_providers=True),
+    )
+
+
+def test_what_is_wrong_with_defaults_is_said_once_and_there(problems: Problems) -> None:
+    text = """\
+defaults: {profiles: [tls13, tls13], trust: {file: none.pem}}
+checks:
+- {name: a, kind: tls, targets: [a.example]}
+- {name: b, kind: tls, targets: [b.example]}
+"""
+    assert problems(text) == [
+        'probe.yaml:1:30: two profiles are named "tls13"; give one a name: of its own',
+        "probe.yaml:1:52: there is no file none.pem; paths are relative to the configuration file",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "model"), [(ConfirmShape, Confirmation), (ConsensusShape, ConsensusRule)]
+)
+def test_what_is_passed_on_by_name_has_the_model_s_names(
+    shape: type[ConfirmShape] | type[ConsensusShape],
+    model: type[Confirmation] | type[ConsensusRule],
+) -> None:
+    assert set(shape.model_fields) == {field.name for field in fields(model)}
