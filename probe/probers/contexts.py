@@ -91,6 +91,8 @@ def _build(wanted: Offer) -> SSL.Context:
         # Browsers still talk to servers without RFC 5746; OpenSSL refuses them by default.
         | SSL.OP_LEGACY_SERVER_CONNECT
     )
+    # 15 KiB less per handshake in flight: hundreds are, when a provider stops answering.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     if wanted.alpn:
         context.set_alpn_protos([name.encode() for name in wanted.alpn])
     context.set_ocsp_client_callback(_keep_staple)
