@@ -8,8 +8,8 @@ from typing import assert_never
 
 from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
+from probe.serve.flow_samples import slow
 from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord
-from probe.serve.samples import slow
 from probe.serve.views import FlowProblem, FlowView, StepView
 
 NAMED = 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from probe.model.flow import ApiCheck
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
@@ -77,7 +78,7 @@ class FlowBook:
         since: float,
     ) -> None:
         """Take in one run."""
-        key = result.key
+        key, result = result.key, slimmed(result)
         record = target.flows.get(key)
         if record is None:
             record = FlowRecord(key, result, diagnosis, status, since)
@@ -164,6 +165,21 @@ class FlowBook:
         failed = any(isinstance(outcome, Failed) for outcome in outcomes)
         passed = any(isinstance(outcome, Passed) for outcome in outcomes)
         self._tables.personas.set(through, ((_DIVERGE, float(failed and passed), ()),))
+
+
+def slimmed(result: FlowResult) -> FlowResult:
+    """The run without the bodies of steps that passed: nobody looks at them, and they are large."""
+    if not any(map(_fat, result.steps)):
+        return result
+    steps = tuple(
+        replace(step, evidence=replace(step.evidence, body="")) if _fat(step) else step
+        for step in result.steps
+    )
+    return replace(result, steps=steps)
+
+
+def _fat(step: StepResult) -> bool:
+    return isinstance(step.outcome, Passed) and bool(step.evidence.body)
 
 
 def _steps(check: Check | None) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from probe.model.spec import Check, TlsCheck
+from probe.serve.flow_samples import flow_samples, step_samples
 from probe.serve.records import (
     TROUBLED,
     EdgeRecord,
@@ -13,13 +14,7 @@ from probe.serve.records import (
     StepRecord,
     TargetRecord,
 )
-from probe.serve.samples import (
-    edge_samples,
-    flow_samples,
-    resolve_samples,
-    steady_edge_samples,
-    step_samples,
-)
+from probe.serve.samples import edge_samples, resolve_samples, steady_edge_samples
 from probe.serve.tables import Tables
 from probe.serve.target_samples import steady_target_samples, target_samples
 

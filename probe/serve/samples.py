@@ -1,4 +1,4 @@
-"""From records to samples of one edge, one name resolution, one flow, one step. Pure.
+"""From records to samples of one edge or one name resolution. Pure.
 
 What was not measured by the latest attempt gives no sample. Two things are beliefs rather than
 measurements and stay between attempts: the confirmed state, and counters.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from probe.model.failure import Reason
 from probe.model.result import (
     CertificateFacts,
     Failed,
     Handshake,
     Inconclusive,
     Passed,
-    Skipped,
     StepOutcome,
-    StepResult,
     TlsResult,
 )
 from probe.serve.definitions import BY_NAME
@@ -25,9 +22,7 @@ from probe.serve.family import Family, Sample
 from probe.serve.records import (
     TROUBLED,
     EdgeRecord,
-    FlowRecord,
     ResolveRecord,
-    StepRecord,
     Tally,
     Why,
 )
@@ -53,27 +48,6 @@ _RESOLVE_EDGES = BY_NAME["probe_resolve_edges"]
 _RESOLVE_SKIPPED = BY_NAME["probe_resolve_skipped_ipv6_edges"]
 _RESOLVE_ATTEMPTS = BY_NAME["probe_resolve_attempts_total"]
 _RESOLVE_FAILURES = BY_NAME["probe_resolve_failures_total"]
-_FLOW_UP = BY_NAME["probe_flow_up"]
-_FLOW_STATE = BY_NAME["probe_flow_state"]
-_FLOW_SINCE = BY_NAME["probe_flow_state_since_timestamp_seconds"]
-_FLOW_DIAGNOSIS = BY_NAME["probe_flow_diagnosis"]
-_FLOW_FAILS_OPEN = BY_NAME["probe_flow_fails_open"]
-_FLOW_DEGRADED = BY_NAME["probe_flow_degraded"]
-_FLOW_DURATION = BY_NAME["probe_flow_duration_seconds"]
-_FLOW_TOKEN = BY_NAME["probe_flow_token_expiry_timestamp_seconds"]
-_FLOW_RUNS = BY_NAME["probe_flow_runs_total"]
-_FLOW_FAILED = BY_NAME["probe_flow_failed_runs_total"]
-_FLOW_FAILURES = BY_NAME["probe_flow_failures_total"]
-_FLOW_INCONCLUSIVE = BY_NAME["probe_flow_inconclusive_total"]
-_STEP_SUCCESS = BY_NAME["probe_step_success"]
-_STEP_SKIPPED = BY_NAME["probe_step_skipped"]
-_STEP_DEGRADED = BY_NAME["probe_step_degraded"]
-_STEP_STATUS = BY_NAME["probe_step_status_code"]
-_STEP_DURATION = BY_NAME["probe_step_duration_seconds"]
-_STEP_ATTEMPTS = BY_NAME["probe_step_attempts_total"]
-_STEP_FAILED = BY_NAME["probe_step_failed_attempts_total"]
-_STEP_FAILURES = BY_NAME["probe_step_failures_total"]
-_STEP_INCONCLUSIVE = BY_NAME["probe_step_inconclusive_total"]
 
 NONE = "none"
 """Label value for a layer when there is none to blame: an empty label would not exist."""
@@ -107,11 +81,11 @@ def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
     if record.status in TROUBLED:
         samples.append((_EDGE_SINCE, record.since, ()))
     if tally.failures or tally.inconclusive:
-        samples += _tallied(tally, _EDGE_FAILURES, _EDGE_INCONCLUSIVE)
+        samples += tallied(tally, _EDGE_FAILURES, _EDGE_INCONCLUSIVE)
     if isinstance(last.outcome, Passed):
         # Two findings may share phase and reason; a series exists once.
         whys = dict.fromkeys((w.phase, w.reason) for w in last.outcome.warnings)
-        samples += [(_EDGE_WARNING, 1.0, _labels_of(why)) for why in whys]
+        samples += [(_EDGE_WARNING, 1.0, why_labels(why)) for why in whys]
     samples += _timings(last, lag_bound)
     if last.handshake is not None:
         samples += _handshake(last.handshake)
@@ -210,77 +184,8 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     return samples
 
 
-def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
-    """The series of one flow, its steps' apart."""
-    last, tally, diagnosis = record.last, record.tally, record.diagnosis
-    samples: list[Sample] = [
-        (_FLOW_STATE, 1.0, (("state", record.status.value),)),
-        (_FLOW_DIAGNOSIS, 1.0, (("layer", clean(diagnosis.layer or NONE)),)),
-        (_FLOW_FAILS_OPEN, float(diagnosis.fails_open), ()),
-        (_FLOW_RUNS, float(tally.attempts), ()),
-        (_FLOW_FAILED, float(tally.failed), ()),
-    ]
-    up = verdict((last.outcome,))
-    if up is not None:
-        samples.append((_FLOW_UP, up, ()))
-        samples.append((_FLOW_DEGRADED, float(any(map(slow, last.steps))), ()))
-    if record.status in TROUBLED:
-        samples.append((_FLOW_SINCE, record.since, ()))
-    if last.lag <= lag_bound:
-        samples.append((_FLOW_DURATION, last.seconds, ()))
-    if last.token_expires_at is not None:
-        samples.append((_FLOW_TOKEN, last.token_expires_at, ()))
-    return samples + _tallied(tally, _FLOW_FAILURES, _FLOW_INCONCLUSIVE)
-
-
-def slow(result: StepResult) -> bool:
-    """Whether the step was slower than it may be."""
-    match result.outcome:
-        case Passed(warnings=findings) | Failed(others=findings):
-            return any(finding.reason is Reason.TOO_SLOW for finding in findings)
-        case Inconclusive() | Skipped():
-            return False
-
-
-def step_samples(record: StepRecord, lag_bound: float) -> list[Sample]:
-    """The series of one step; a run may hold several attempts of it."""
-    tally, latest = record.tally, record.latest
-    samples: list[Sample] = [
-        (_STEP_ATTEMPTS, float(tally.attempts), ()),
-        (_STEP_FAILED, float(tally.failed), ()),
-    ]
-    success = verdict(result.outcome for result in latest)
-    if success is not None:
-        samples.append((_STEP_SUCCESS, success, ()))
-    if latest and all(isinstance(result.outcome, Skipped) for result in latest):
-        samples.append((_STEP_SKIPPED, 1.0, ()))
-    if success == 1.0 and any(map(slow, latest)):
-        samples.append((_STEP_DEGRADED, 1.0, ()))
-    shown = worst_of(latest)
-    if shown is not None and shown.evidence.status is not None:
-        samples.append((_STEP_STATUS, float(shown.evidence.status), ()))
-    durations = [
-        result.timings.total
-        for result in latest
-        if not isinstance(result.outcome, Skipped) and result.timings.lag <= lag_bound
-    ]
-    if durations:
-        samples.append((_STEP_DURATION, max(durations), ()))
-    return samples + _tallied(tally, _STEP_FAILURES, _STEP_INCONCLUSIVE)
-
-
-def worst_of(results: Iterable[StepResult]) -> StepResult | None:
-    """The first failed result, else the last that ran."""
-    last = None
-    for result in results:
-        if isinstance(result.outcome, Failed):
-            return result
-        if not isinstance(result.outcome, Skipped):
-            last = result
-    return last
-
-
-def _tallied(tally: Tally, failures: Family, inconclusive: Family) -> list[Sample]:
+def tallied(tally: Tally, failures: Family, inconclusive: Family) -> list[Sample]:
+    """Counters by phase and reason."""
     return [
         *_counts(failures, tally.failures or {}),
         *_counts(inconclusive, tally.inconclusive or {}),
@@ -288,9 +193,10 @@ def _tallied(tally: Tally, failures: Family, inconclusive: Family) -> list[Sampl
 
 
 def _counts(family: Family, counts: Mapping[Why, int]) -> list[Sample]:
-    return [(family, float(count), _labels_of(why)) for why, count in counts.items()]
+    return [(family, float(count), why_labels(why)) for why, count in counts.items()]
 
 
-def _labels_of(why: Why) -> tuple[tuple[str, str], ...]:
+def why_labels(why: Why) -> tuple[tuple[str, str], ...]:
+    """Phase and reason as labels."""
     phase, reason = why
     return (("phase", phase.value), ("reason", reason.value))

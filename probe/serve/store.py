@@ -8,7 +8,6 @@ on the event loop, in memory, without I/O.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import assert_never
 
 from probe.model.failure import Failure, Reason
 from probe.model.result import (
@@ -22,14 +21,14 @@ from probe.model.result import (
 )
 from probe.model.spec import Check, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
-from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
+from probe.model.target import FlowKey, Target
 from probe.serve.agent_metrics import AgentMetrics
-from probe.serve.census import Census, provider_samples
-from probe.serve.flows import FlowBook
+from probe.serve.census import provider_samples
 from probe.serve.info import check_samples, target_info_samples
 from probe.serve.instruments import Instruments
 from probe.serve.journal import Journal
 from probe.serve.latency import observe_edge
+from probe.serve.memory import Key, Memory
 from probe.serve.records import (
     TROUBLED,
     EdgeRecord,
@@ -43,8 +42,6 @@ from probe.serve.samples import steady
 from probe.serve.split import CertificatesKey, CertificateSplit, split_samples
 from probe.serve.tables import Tables
 
-Key = EdgeKey | FlowKey | ProviderKey
-
 
 class Store:
     """What is known now.
@@ -56,12 +53,10 @@ class Store:
 
     Attributes:
         agent: where the agent reports on itself.
-        targets: everything that is probed, by check and target.
         checks: the running checks by name.
         journal: the recent changes of state.
-        blind: edges and flows whose latest attempt was inconclusive.
-        unresolved: name resolutions whose latest question failed.
-        differing: certificates that differ across edges now.
+
+    The other attributes are read by the page: see ``Memory``.
     """
 
     def __init__(self, region: str, *, started_at: float, plain: bool = False) -> None:
@@ -70,15 +65,15 @@ class Store:
         self.instruments = Instruments(region)
         self.agent = AgentMetrics(self.instruments)
         self.tables = Tables(region, plain=plain)
-        self.targets: dict[TargetKey, TargetRecord] = {}
         self.checks: dict[str, Check] = {}
-        self.census = Census()
         self.journal = Journal()
-        self.blind: dict[Key, Failure] = {}
-        self.unresolved: dict[ProviderKey, ResolveRecord] = {}
-        self.differing: dict[CertificatesKey, CertificateSplit] = {}
         self._render = Renderer(self.tables)
-        self._flows = FlowBook(self.tables, self._render, self.census, self.instruments)
+        self._memory = Memory(self.tables, self._render, self.instruments)
+        self.targets = self._memory.targets
+        self.census = self._memory.census
+        self.blind = self._memory.blind
+        self.unresolved = self._memory.unresolved
+        self.differing = self._memory.differing
         self._listed: dict[str, dict[str, Target]] = {}
 
     # ------------------------------------------------------------ what is probed
@@ -93,9 +88,9 @@ class Store:
             self.tables.check_info.drop(name)
         for record in list(self.targets.values()):
             if record.key.check not in self.checks:
-                self._forget_target(record)
+                self._memory.forget_target(record)
         self.instruments.forget("check", self.checks)
-        self._flows.configure(before, self.checks)
+        self._memory.flows.configure(before, self.checks)
         for check in spec.checks:
             self.tables.check_info.set(check.name, check_samples(check))
             self.agent.begin(check.name)
@@ -109,7 +104,7 @@ class Store:
         self._listed[check] = listed
         for record in [r for r in self.targets.values() if r.key.check == check]:
             if record.key.target not in listed:
-                self._forget_target(record)
+                self._memory.forget_target(record)
         for name in before.keys() - listed.keys():
             self.tables.target_info.drop(TargetKey(check, name))
         for name, target in listed.items():
@@ -122,19 +117,7 @@ class Store:
     def forget(self, keys: Iterable[Key]) -> None:
         """Remove edges, flows, or (by a provider's key) all of a target through a provider."""
         for key in keys:
-            record = self.targets.get(TargetKey(key.check, key.target))
-            if record is None:
-                continue
-            match key:
-                case EdgeKey():
-                    self._forget_edge(record, key)
-                case FlowKey():
-                    self._forget_flow(record, key)
-                case ProviderKey():
-                    self._forget_provider(record, key)
-                case _:
-                    assert_never(key)
-            self._settle(record)
+            self._memory.forget(key)
 
     # ------------------------------------------------------------ results
 
@@ -190,7 +173,7 @@ class Store:
             return
         if result.lag > self._render.lag_bound:
             self.agent.untrusted_timings(result.key.check)
-        self._flows.record(target, result, diagnosis, status, since)
+        self._memory.flows.record(target, result, diagnosis, status, since)
         self._count(result.key, result.outcome)
         self._render.target(target)
 
@@ -239,9 +222,7 @@ class Store:
 
     def forget_split(self, key: CertificatesKey) -> None:
         """Remove a comparison of which no edge is left."""
-        target = self.targets.get(TargetKey(key.check, key.target))
-        if target is not None:
-            self._forget_splits(target, [key])
+        self._memory.forget_split(key)
 
     def note(self, transition: Transition) -> None:
         """Keep a change of state for the page."""
@@ -252,7 +233,7 @@ class Store:
     @property
     def flows(self) -> Mapping[FlowKey, FlowRecord]:
         """Every flow."""
-        return self._flows.records
+        return self._memory.flows.records
 
     def refresh(self) -> Iterator[None]:
         """Bring the series of providers up to date, one at a time."""
@@ -271,11 +252,7 @@ class Store:
             self.checks and check not in self.checks
         ):
             return None
-        key = TargetKey(check, name)
-        record = self.targets.get(key)
-        if record is None:
-            record = self.targets[key] = TargetRecord(key)
-        return record
+        return self._memory.target(TargetKey(check, name))
 
     def _count(self, key: Key, outcome: Outcome) -> None:
         match outcome:
@@ -286,50 +263,6 @@ class Store:
             case Failed(failure) if failure.reason is Reason.UNKNOWN:
                 self.agent.unknown_reason(key.check)
         self.blind.pop(key, None)
-
-    def _settle(self, record: TargetRecord) -> None:
-        """Write a target's series after something of it was removed."""
-        if record.empty:
-            self.targets.pop(record.key, None)
-            self._forget_splits(record, list(record.splits))
-        self._render.target(record)
-
-    def _forget_target(self, record: TargetRecord) -> None:
-        for edge in list(record.edges):
-            self._forget_edge(record, edge)
-        for flow in list(record.flows):
-            self._forget_flow(record, flow)
-        for through in list(record.resolutions):
-            self._forget_provider(record, through)
-        self._settle(record)
-
-    def _forget_edge(self, record: TargetRecord, key: EdgeKey) -> None:
-        if record.edges.pop(key, None) is not None:
-            self.census.remove(key)
-            self.blind.pop(key, None)
-        self.tables.edge.drop(key)
-
-    def _forget_flow(self, record: TargetRecord, key: FlowKey) -> None:
-        self._flows.forget(record, key)
-        self.blind.pop(key, None)
-
-    def _forget_provider(self, record: TargetRecord, key: ProviderKey) -> None:
-        for edge in [edge for edge in record.edges if edge.through == key]:
-            self._forget_edge(record, edge)
-        for flow in [flow for flow in record.flows if flow.provider == key.provider]:
-            self._forget_flow(record, flow)
-        if record.resolutions.pop(key, None) is not None:
-            self.census.remove(key)
-            self.unresolved.pop(key, None)
-            self.blind.pop(key, None)
-        self.tables.resolve.drop(key)
-        self._forget_splits(record, [k for k in record.splits if k.provider == key.provider])
-
-    def _forget_splits(self, record: TargetRecord, keys: Iterable[CertificatesKey]) -> None:
-        for key in keys:
-            record.splits.pop(key, None)
-            self.differing.pop(key, None)
-            self.tables.certificates.drop(key)
 
 
 def _failure(outcome: Outcome) -> Failure | None:

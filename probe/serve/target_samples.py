@@ -16,8 +16,8 @@ from probe.model.state import EdgeStatus
 from probe.model.target import Edge
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Sample
+from probe.serve.flow_samples import worst_of
 from probe.serve.records import CONFIRMED, EdgeRecord, FlowRecord, TargetRecord
-from probe.serve.samples import worst_of
 from probe.serve.text import clean
 
 _SUCCESS = BY_NAME["probe_success"]
