@@ -174,7 +174,8 @@ checks:
         'probe.yaml:5:15: unknown provider "nobody"; write one of: live',
         'probe.yaml:6:3: unknown key "foo"; write one of: name, interval, timeout, labels, kind, '
         "steps, targets, providers, flow_timeout, vars, headers, user_agent, auth, personas, "
-        "layers, evidence_headers, instance_headers, run_id_header, login_interval, max_body, "
+        "layers, router_codes, evidence_headers, "
+        "instance_headers, run_id_header, login_interval, max_body, "
         "http2, trust, client_certificate",
         "probe.yaml:7:37: a login sends secrets, and secrets go over TLS only; write https://",
         'probe.yaml:7:63: "a |" is not a whole JMESPath expression: it ends early',

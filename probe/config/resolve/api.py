@@ -69,6 +69,8 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     )
     steps = _steps(context, shape, node, auths)
     written = {key: getattr(shape, key) for key in _OPTIONAL if getattr(shape, key) is not None}
+    if shape.router_codes is not None:
+        written["router_codes"] = tuple(shape.router_codes)
     return ApiCheck(
         name=shape.name,
         steps=steps,

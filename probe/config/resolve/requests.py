@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from probe.config.document.nodes import Node, at, child, key_place
+from probe.config.document.nodes import Node, at, child, key_place, lost
 from probe.config.resolve.scope import Scope, check_texts
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.urls import check_url
@@ -105,7 +105,7 @@ def _method_and_url(site: Site, shape: CallShape, node: Node) -> tuple[str, str,
         if not written:
             site.problem(node, "the step has no URL; write for example get: https://shop.example/")
         return "GET", "https://unknown.invalid/", "url"
-    if shape.method is None:
+    if shape.method is None and not lost(node, "method"):
         site.problem(
             key_place(node, "url"), "url: needs method: beside it; or write get: and the URL"
         )

@@ -11,7 +11,7 @@ from probe.config.shape.base import Shape
 from probe.config.shape.check import CheckShape, Timeout
 from probe.config.shape.http import HeaderName, HeaderValue
 from probe.config.shape.short import OneOrMany
-from probe.config.shape.step import StepField, ValueName
+from probe.config.shape.step import NotEmpty, StepField, ValueName
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between
 from probe.config.shape.tls import ClientCertificateShape, TrustField
 from probe.config.shape.world import CheckTargetsField
@@ -68,6 +68,11 @@ class ApiCheckShape(CheckShape):
         default=None,
         description="Own names of layers, outermost first, instead of edge, control, login, "
         "token, authorization, backend.",
+    )
+    router_codes: Annotated[list[NotEmpty], OneOrMany()] | None = Field(
+        default=None,
+        description="Codes in error bodies or evidence headers by which a router says that it did "
+        "not reach what is behind it (routing_error, route_map_error, ProxyTimeout).",
     )
     evidence_headers: Annotated[list[HeaderName], OneOrMany()] = Field(
         default=[], description="Response headers to keep as evidence of failures."
