@@ -137,9 +137,13 @@ def test_edges_in_the_minority_are_marked_until_they_agree(store: Store, world: 
     assert value(store, "probe_certificates_distinct", key_type="ecdsa") == 2.0
     assert value(store, "probe_certificates_split") == 1.0
     assert value(store, "probe_certificates_differ_since_timestamp_seconds") == START
+    assert list(store.differing) == [split]
     store.record_split(CertificateSplit(split, 1))
     assert value(store, "probe_edge_certificate_minority") is None
     assert value(store, "probe_certificates_differ_since_timestamp_seconds") is None
+    assert not store.differing
+    store.forget_split(split)
+    assert value(store, "probe_certificates_distinct") is None
 
 
 @pytest.mark.parametrize(("mode", "shown"), [("all", 2), ("failing", 1), ("none", 0)])

@@ -132,6 +132,14 @@ def test_failures_are_counted_by_what_answered_within_bounds(store: Store) -> No
     assert value(store, name, **by_header) == float(INSTANCES + 10)
 
 
+def test_bodies_are_kept_of_failed_steps_only(store: Store) -> None:
+    run = flow_result(KEY, START, ("apps",))
+    store.record_flow(run, DENIED_ALL, EdgeStatus.FAILING, START)
+    bodies = {step.step: step.evidence.body for step in store.flows[KEY].last.steps}
+    assert bodies["apps"]
+    assert not bodies["login"]
+
+
 def test_the_trace_id_is_an_exemplar_in_openmetrics_only(store: Store) -> None:
     run = flow_result(KEY, START)
     store.record_flow(run, Diagnosis(), EdgeStatus.PASSING, START)

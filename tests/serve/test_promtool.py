@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 
 from probe.serve import Store
 from probe.serve.exposition import blocks
 from probe.serve.text import Format
 
 from .world import filled
+
+DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 @pytest.fixture
@@ -35,3 +40,33 @@ def test_promtool_accepts_the_exposition(promtool: str, store: Store) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, "", "")
+
+
+@pytest.mark.real
+def test_the_queries_of_the_docs_are_queries(promtool: str, tmp_path: Path) -> None:
+    text = DOCS.read_text()
+    section = text.partition("## Questions and their queries")[2].partition("\n## ")[0]
+    found = re.findall(r"\| `(.+)` \|$", section, re.MULTILINE)
+    found += re.findall(r"^    (.*probe_target_info.*)$", text, re.MULTILINE)
+    assert len(found) > 8
+    rules = [
+        {"record": f"docs:query:{number}", "expr": query.replace("\\|", "|")}
+        for number, query in enumerate(found)
+    ]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "docs", "rules": rules}]}))
+    done = subprocess.run(
+        [promtool, "check", "rules", str(file)], capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.real
+def test_every_name_in_the_docs_queries_is_exported() -> None:
+    exported = set(
+        re.findall(r"^(\w+)[{ ]", b"".join(blocks(filled(), Format.TEXT)).decode(), re.M)
+    )
+    section = DOCS.read_text().partition("## Questions and their queries")[2].partition("\n## ")[0]
+    named = set(re.findall(r"probe_\w+", section))
+    absent = {"probe_flow_latency_seconds", "probe_step_latency_seconds"}  # named as families
+    assert named - exported == absent
