@@ -13,8 +13,7 @@ from probe.probers.flow.context import Context
 from probe.probers.http import redirect
 from probe.probers.http.answer import Answered, Broken, Call, Trip
 from probe.probers.http.decode import ACCEPTED
-from probe.probers.http.draft import Draft
-from probe.probers.http.library import httpx
+from probe.probers.http.draft import Draft, parsed
 from probe.probers.http.session import origin_of
 
 
@@ -134,10 +133,10 @@ def _carries_secret(run: Context, draft: Draft) -> bool:
 
 
 def _unsafe(run: Context, draft: Draft) -> Failure | None:
-    url = httpx.URL(draft.url)
+    url = parsed(draft.url)
     if url.scheme != "https":
         return unsafe("credentials are never sent without TLS: use https")
-    if origin_of(url) not in run.named:
+    if origin_of(url) not in run.named():
         return unsafe("credentials would go to an origin that the configuration does not name")
     return None
 

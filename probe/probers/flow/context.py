@@ -13,13 +13,13 @@ from probe.model.failure import Failure
 from probe.model.flow import ApiCheck, Auth, Persona, Step
 from probe.model.result import StepResult
 from probe.model.target import FlowKey, Target
+from probe.probers.auth import kinds
 from probe.probers.auth.material import Material
 from probe.probers.flow.evidence import CurlTerms, clean
 from probe.probers.flow.redact import Redactor
 from probe.probers.flow.values import Missing, Values
 from probe.probers.http.dial import Origin
-from probe.probers.http.draft import BadUrl, clean_url
-from probe.probers.http.library import httpx
+from probe.probers.http.draft import BadUrl, clean_url, parsed
 from probe.probers.http.session import Session, origin_of
 
 NewId = Callable[[int], str]
@@ -54,7 +54,7 @@ class Context:
     lag: Callable[[], float]
     ids: NewId = new_id
     results: list[StepResult] = field(default_factory=list)
-    named: frozenset[Origin] = frozenset()
+    _named: frozenset[Origin] | None = None
 
     def denied(self, step: Step) -> bool:
         """Whether the call must be refused."""
@@ -67,6 +67,23 @@ class Context:
         if self.persona is not None and name in self.persona.auth:
             return self.persona.auth[name]
         return self.check.auth[name]
+
+    def named(self) -> frozenset[Origin]:
+        """The origins that the configuration itself names: credentials go to no others."""
+        if self._named is None:
+            self._named = _named_origins(self)
+        return self._named
+
+    def logins(self) -> list[str]:
+        """URL templates of the logins that this persona may use."""
+        entries: dict[str, Auth | None] = dict(self.check.auth)
+        if self.persona is not None:
+            entries.update(self.persona.auth)
+        return [
+            kinds.login_url(spec)
+            for spec in entries.values()
+            if spec is not None and kinds.is_login(spec)
+        ]
 
     def curl_terms(self) -> CurlTerms:
         """What the run's curl commands have in common."""
@@ -96,20 +113,13 @@ class Context:
         return self.check.user_agent or f"regional-probe/{__version__}"
 
 
-def named_origins(check: ApiCheck, auths: list[str], values: Values) -> frozenset[Origin]:
-    """The origins that the configuration itself names; credentials go to no others.
-
-    Args:
-        check: its steps' URLs.
-        auths: URL templates of its logins.
-        values: of the run.
-    """
-    known = values.uncaptured()
+def _named_origins(run: Context) -> frozenset[Origin]:
+    known = run.values.uncaptured()
     origins = set()
-    templates = [step.request.url for step in check.steps if isinstance(step, Step)]
-    for template in [*templates, *auths]:
+    templates = [step.request.url for step in run.check.steps if isinstance(step, Step)]
+    for template in [*templates, *run.logins()]:
         try:
-            origins.add(origin_of(httpx.URL(clean_url(_until_path(known, template)))))
+            origins.add(origin_of(parsed(clean_url(_until_path(known, template)))))
         except (Missing, BadUrl):
             continue  # depends on what a server said: names nothing by itself
     return frozenset(origins)

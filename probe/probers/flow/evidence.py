@@ -13,8 +13,7 @@ from probe.model.tls import Trust
 from probe.probers.flow.redact import Redactor
 from probe.probers.http.answer import Answer
 from probe.probers.http.dial import Origin
-from probe.probers.http.draft import Draft
-from probe.probers.http.library import httpx
+from probe.probers.http.draft import Draft, parsed
 from probe.probers.http.session import origin_of
 
 BODY_SHOWN = 512
@@ -106,7 +105,7 @@ def curl(
     if terms.client_certificate:
         words += ["--cert", '"$CLIENT_CERTIFICATE"', "--key", '"$CLIENT_KEY"']
     if edge is not None:
-        origin = origin_of(httpx.URL(draft.url))
+        origin = origin_of(parsed(draft.url))
         words += ["--connect-to", redactor.shell(f"{_authority(origin)}:{edge.label}")]
     if draft.method != ("POST" if draft.body else "GET"):
         words += ["-I"] if draft.method == "HEAD" else ["-X", draft.method]

@@ -9,7 +9,7 @@ from pathlib import Path
 import trio
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Auth, CommandStep, Persona, Step
+from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -22,7 +22,6 @@ from probe.model.result import (
 from probe.model.secret import Secret, SecretRef
 from probe.model.target import FlowKey, Target
 from probe.model.tls import ClientProfile
-from probe.probers.auth import kinds
 from probe.probers.auth.material import Material
 from probe.probers.auth.rotation import Kept
 from probe.probers.auth.store import TokenStore
@@ -30,7 +29,7 @@ from probe.probers.chain import Judge
 from probe.probers.contexts import Contexts
 from probe.probers.flow.access import Access
 from probe.probers.flow.command_step import command_step
-from probe.probers.flow.context import Context, NewId, named_origins, new_id
+from probe.probers.flow.context import Context, NewId, new_id
 from probe.probers.flow.login import Entrance
 from probe.probers.flow.redact import Redactor
 from probe.probers.flow.step import http_step, out_of_time
@@ -170,7 +169,6 @@ class FlowProber:
             deadline=start + check.flow_timeout,
             lag=self.lag,
             ids=self.ids,
-            named=named_origins(check, _login_urls(check, persona), values),
         )
 
 
@@ -200,17 +198,6 @@ def _given(check: ApiCheck, target: Target, persona: Persona | None) -> dict[str
     given["target"] = target.name
     given.update({f"labels.{name}": value for name, value in target.labels.items()})
     return given
-
-
-def _login_urls(check: ApiCheck, persona: Persona | None) -> list[str]:
-    entries: dict[str, Auth | None] = dict(check.auth)
-    if persona is not None:
-        entries.update(persona.auth)
-    return [
-        kinds.login_url(spec)
-        for spec in entries.values()
-        if spec is not None and kinds.is_login(spec)
-    ]
 
 
 def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -50,8 +51,18 @@ class Draft:
     def request(self) -> httpx.Request:
         """What goes over the wire."""
         return httpx.Request(
-            self.method, self.url, headers=list(self.headers), content=self.body or None
+            self.method, parsed(self.url), headers=list(self.headers), content=self.body or None
         )
+
+
+@functools.lru_cache(maxsize=4096)
+def parsed(url: str) -> httpx.URL:
+    """A URL in parts, remembered: flows call the same ones again and again.
+
+    Raises:
+        httpx.InvalidURL: it is none.
+    """
+    return httpx.URL(url)
 
 
 def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
@@ -61,16 +72,16 @@ def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
         BadUrl: no absolute http(s) URL, or one that carries a password.
     """
     try:
-        parsed = httpx.URL(url)
+        found = parsed(url)
         if query:
-            parsed = parsed.copy_merge_params(dict(query))
+            found = found.copy_merge_params(dict(query))
     except httpx.InvalidURL as error:
         raise BadUrl(str(error)) from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
+    if found.scheme not in {"http", "https"} or not found.host:
         raise BadUrl("the URL is not an absolute http or https URL")
-    if parsed.userinfo:
+    if found.userinfo:
         raise BadUrl("the URL holds a user name or password; use an auth entry")
-    return str(parsed.copy_with(fragment=None))
+    return str(found.copy_with(fragment=None) if found.fragment else found)
 
 
 def json_body(document: Any) -> tuple[bytes, tuple[str, str]]:

@@ -14,6 +14,7 @@ from probe.probers.http import decode, faults
 from probe.probers.http.answer import Answer, Headers
 from probe.probers.http.dial import Origin
 from probe.probers.http.library import httpx
+from probe.probers.http.machines import Machine
 from probe.probers.http.stream import WatchedStream
 
 _ANSWER = b"HTTP/"
@@ -29,7 +30,7 @@ class Link:
     origin: Origin
     edge: Edge
     stream: WatchedStream
-    connection: httpcore.AsyncHTTP11Connection | httpcore.AsyncHTTP2Connection
+    connection: Machine
     http2: bool
 
     @property

@@ -11,7 +11,7 @@ import ipaddress
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
 from probe.probers.http.answer import Answer
-from probe.probers.http.draft import BadUrl, Draft, clean_url
+from probe.probers.http.draft import BadUrl, Draft, clean_url, parsed
 from probe.probers.http.library import httpx
 from probe.probers.http.session import origin_of
 
@@ -31,12 +31,12 @@ def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Fai
         answer: the redirect.
         credentials: whether the request carried any.
     """
-    here = httpx.URL(draft.url)
+    here = parsed(draft.url)
     try:
         url = clean_url(str(here.join(answer.header("location") or "")))
     except (BadUrl, httpx.InvalidURL):
         return refused("a redirect to what is no http or https URL")
-    there = httpx.URL(url)
+    there = parsed(url)
     if origin_of(there) != origin_of(here) and credentials:
         return refused(f"a redirect to {there.scheme}://{there.host} with credentials")
     # RFC 9110 section 15.4: 303 always turns into GET, 301 and 302 do so for POST.

@@ -17,6 +17,7 @@ from probe.probers.http.answer import Answer, Answered, Broken, Call, Trip
 from probe.probers.http.dial import ChainRejected, Dialler, Origin
 from probe.probers.http.exchange import Interrupted, Link, NotTaken, exchange
 from probe.probers.http.library import httpx
+from probe.probers.http.machines import machine
 from probe.probers.http.stream import WatchedStream
 
 Resolve = Callable[[str, int], Awaitable[Resolution]]
@@ -232,12 +233,8 @@ class Session:
         way.tls, way.handshake = dialled.tls_seconds, dialled.handshake
         way.warnings = dialled.warnings
         where = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
-        machine: httpcore.AsyncHTTP11Connection | httpcore.AsyncHTTP2Connection
-        if dialled.http2:
-            machine = httpcore.AsyncHTTP2Connection(where, dialled.stream)
-        else:
-            machine = httpcore.AsyncHTTP11Connection(where, dialled.stream)
-        link = Link(origin, edge, dialled.stream, machine, dialled.http2)
+        own = machine(where, dialled.stream, http2=dialled.http2)
+        link = Link(origin, edge, dialled.stream, own, dialled.http2)
         self._links[origin] = link
         return link
 
