@@ -6,27 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from probe.serve.sentence import clock
 from probe.serve.target_view import TargetView
 from probe.serve.views import ChangeView, Status
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "style-src 'self'",
-        "script-src 'self'",
-        "connect-src 'self'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-"""Only the page's own style and script; nothing inline, nothing from elsewhere."""
 
 _SIGNS = {
     "ok": "✓",
@@ -56,13 +41,11 @@ def target_page(view: TargetView) -> str:
 
 
 @cache
-def static(name: str) -> bytes:
-    """A file that comes with the page."""
-    return files("probe.serve").joinpath("static", name).read_bytes()
-
-
-@cache
 def _environment() -> Environment:
+    # Imported when the page is first asked for, in the thread that renders it: an agent that
+    # is only scraped does not carry its 2 MiB.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=PackageLoader("probe.serve"),
         autoescape=True,

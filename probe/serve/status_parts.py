@@ -28,8 +28,9 @@ NAMED = 10
 
 
 def name_views(store: Store, most: int) -> Iterator[NameView]:
-    """Name resolutions that fail now."""
-    for key in nsmallest(most, store.unresolved):
+    """Name resolutions that fail now; first those whose edges are still known and probed."""
+    ranked = ((not record.resolution.edges, key) for key, record in store.unresolved.items())
+    for _, key in nsmallest(most, ranked):
         record = store.unresolved[key]
         failure = record.resolution.failure
         if failure is not None:

@@ -20,15 +20,14 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from probe.serve.assets import CONTENT_SECURITY_POLICY, TYPES, static
 from probe.serve.exposition import compressed, exposition
 from probe.serve.negotiate import choose_format, gzip_accepted
-from probe.serve.page import CONTENT_SECURITY_POLICY, static, status_page, target_page
 from probe.serve.status import EDGES, status_of
 from probe.serve.store import Store
-from probe.serve.target_view import target_view
+from probe.serve.target_view import TargetView, target_view
 from probe.serve.views import Status
 
-_STATIC = {"style.css": "text/css", "refresh.js": "text/javascript"}
 _MOST_EDGES = 10_000
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -66,6 +65,23 @@ def application(store: Store, *, wall: Callable[[], float] = time.time) -> Starl
     )
 
 
+# The next three run in a thread: they take longer than a probe should wait, and work on
+# snapshots. Jinja is imported by the first look at a page: an agent that nobody looks at saves
+# its 3 MiB.
+
+
+def _status_page(status: Status) -> str:
+    from probe.serve.page import status_page  # noqa: PLC0415 - see above
+
+    return status_page(status)
+
+
+def _target_page(view: TargetView) -> str:
+    from probe.serve.page import target_page  # noqa: PLC0415 - see above
+
+    return target_page(view)
+
+
 def _as_json(status: Status) -> bytes:
     return json.dumps(asdict(status), ensure_ascii=False).encode(errors="backslashreplace")
 
@@ -78,9 +94,7 @@ class _Handlers:
     async def index(self, _: Request) -> Response:
         """The status page."""
         status = status_of(self._store, self._wall(), edges=0)
-        # Rendering takes longer than a probe should wait; the view is a snapshot, so a thread
-        # may work on it.
-        page = await trio.to_thread.run_sync(status_page, status)
+        page = await trio.to_thread.run_sync(_status_page, status)
         return HTMLResponse(page, headers=_HEADERS)
 
     async def target(self, request: Request) -> Response:
@@ -88,16 +102,16 @@ class _Handlers:
         view = target_view(self._store, request.path_params["name"], self._wall())
         if view is None:
             raise HTTPException(404, "no such target is probed here")
-        page = await trio.to_thread.run_sync(target_page, view)
+        page = await trio.to_thread.run_sync(_target_page, view)
         return HTMLResponse(page, headers=_HEADERS)
 
     async def static(self, request: Request) -> Response:
         """Style and script of the pages."""
         name = request.path_params["name"]
-        if name not in _STATIC:
+        if name not in TYPES:
             raise HTTPException(404)
         headers = _HEADERS | {"Cache-Control": "max-age=60"}
-        return Response(static(name), media_type=_STATIC[name], headers=headers)
+        return Response(static(name), media_type=TYPES[name], headers=headers)
 
     async def api(self, request: Request) -> Response:
         """The status as JSON; ``?edges=N`` lists so many failing edges."""
