@@ -38,6 +38,10 @@ _HINTS = (
         "the mapping in { } has no end; write , between entries and } after the last",
     ),
     (
+        "found unexpected ':'",
+        "a colon ends the text here; put text with a colon in quotes",
+    ),
+    (
         "could not find expected ':'",
         "a key without a colon; write key: value",
     ),
