@@ -42,10 +42,6 @@ def target_page(view: TargetView) -> str:
 
 @cache
 def _environment() -> Environment:
-    # Imported when the page is first asked for, in the thread that renders it: an agent that
-    # is only scraped does not carry its 2 MiB.
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
-
     environment = Environment(
         loader=PackageLoader("probe.serve"),
         autoescape=True,
