@@ -28,6 +28,7 @@ from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
 from probe.model.spec import Listen, Spec
 from probe.model.target import Target
+from probe.probers import kernel_time
 from probe.probers.chain import TrustError
 from probe.schedule import Defect, Runner, Start
 from probe.serve import ListenError, Store, application, serve
@@ -73,7 +74,10 @@ def run_agent(spec: Spec, options: Options) -> None:
             f"or write region: NAME in {options.config}"
         )
     listen = spec.listen if options.listen is None else _parse_listen(options.listen)
-    trio.run(Service(replace(spec, listen=listen), options, spec.region).run)
+    service = Service(replace(spec, listen=listen), options, spec.region)
+    # Else the kernel would switch stamping on and off with each attempt.
+    with kernel_time.kept_on():
+        trio.run(service.run)
 
 
 class Service:

@@ -57,7 +57,7 @@ class RunningAgent:
 
     async def get(self, path: str) -> httpx.Response:
         """What it answers."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             return await client.get(await self.address() + path)
 
     async def metric(self, name: str, **labels: str) -> float | None:

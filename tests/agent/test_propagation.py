@@ -1,0 +1,87 @@
+"""The 2021 incident at its size: a few domains, some edges, now and then; all named, no other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from probe.lab.board import Where
+from probe.lab.info import Layout
+from probe.lab.process import RemoteLab, open_lab_process
+
+StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+
+BAR = 60.0
+"""Seconds in which every affected (domain, edge) must be named: the mission's minute."""
+
+EDGES = ("cdn-b/gru", "cdn-b/scl")
+
+
+@pytest.fixture
+async def large(tmp_path: Path) -> AsyncIterator[RemoteLab]:
+    """A lab with 300 stores on two CDNs of four edges in each region."""
+    async with open_lab_process(tmp_path, Layout(with_rsa=True)) as running:
+        yield running
+
+
+def write(folder: Path, lab: RemoteLab) -> Path:
+    ip, port = lab.info.resolvers["sa-east"]
+    stores = ", ".join(lab.info.layout.domains)
+    path = folder / "probe.yaml"
+    path.write_text(f"""\
+region: sa-east
+listen: 127.0.0.1:0
+defaults: {{interval: 20s, timeout: 10s}}
+providers:
+  cdn-a: {{hostname: stores.cdn-a.example, dns: {{servers: ["{ip}:{port}"]}}}}
+  cdn-b: {{hostname: stores.cdn-b.example, dns: {{servers: ["{ip}:{port}"]}}}}
+targets:
+  stores: {{static: [{stores}]}}
+checks:
+  - name: stores
+    kind: tls
+    targets: stores
+    providers: [cdn-a, cdn-b]
+    profiles: [tls13, tls12-rsa]
+    port: {lab.info.port}
+    trust: {{file: roots.pem}}
+""")
+    return path
+
+
+async def test_three_in_a_hundred_domains_on_two_edges_four_in_ten_handshakes(
+    tmp_path: Path, large: RemoteLab, agents: StartAgent
+) -> None:
+    domains = large.info.layout.domains[::34]  # 9 of 300
+    where = Where(frozenset(domains), frozenset(EDGES))
+    affected = {
+        (domain, large.info.place(edge).label, client)
+        for domain in domains
+        for edge in EDGES
+        for client in ("tls13", "tls12-rsa")
+    }
+    async with agents(write(tmp_path, large)) as agent:
+
+        async def whole() -> bool:
+            status = (await agent.get("/api/v1/status")).json()
+            return bool(status["totals"]["edges"] == 300 * 2 * 4 * 2)
+
+        await agent.until(whole)
+        await large.inject("alert_unrecognized_name", where, probability=0.4)
+        began = trio.current_time()
+
+        def named() -> set[tuple[str, str, str]]:
+            return {
+                (line["target"], line["edge"], line["client"])
+                for line in agent.log
+                if line["event"] == "state" and line.get("after") in ("failing", "flapping")
+            }
+
+        while trio.current_time() < began + BAR and not affected <= named():
+            await trio.sleep(0.5)
+        assert named() == affected
