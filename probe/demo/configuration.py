@@ -6,7 +6,7 @@ file could not say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,25 @@ STORES = "stores"
 CLI = "developer-cli"
 LIVE = "live"
 NEXT = "cdn-b"
-INTERVAL = "20s"
-FLOW_INTERVAL = "5s"
+BATCH = "next-batch"
+INTERVAL = "30s"
+BATCH_INTERVAL = "10s"
+SAMPLE_INTERVAL = "500ms"
+SAMPLE_BUDGET = 15  # lab and agents share one machine: a slow one must not be made slower
+FLOW_INTERVAL = "10s"
 _PERSON = "lab-appkey-external"
 _EVIDENCE = ("x-request-id", "x-vtex-error-code", "x-vtex-io-cluster-id")
 
 
-def write_files(folder: Path, info: WorldInfo, region: str) -> Path:
+def write_files(folder: Path, info: WorldInfo, region: str, moving: Sequence[str]) -> Path:
     """Write everything that the agent of a region needs to watch a lab.
 
-    ``folder`` is the whole demo's. Returns the path of the configuration file.
+    ``folder`` is the whole demo's; ``moving`` are the stores that will move to several CDNs.
+    Returns the path of the configuration file.
     """
-    targets = folder / "stores.yaml"
-    group = {"targets": list(info.layout.domains), "labels": {"platform": "demo"}}
-    targets.write_text(yaml.safe_dump([group]))
+    for name, stores in ((STORES, info.layout.domains), (BATCH, moving)):
+        group = {"targets": list(stores), "labels": {"platform": "demo"}}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump([group]))
     identity = IDENTITIES[_PERSON]
     for name, value in (("appkey", identity.appkey), ("apptoken", identity.apptoken)):
         secret = folder / name
@@ -53,16 +58,22 @@ def configuration(info: WorldInfo, region: str, folder: Path) -> dict[str, Any]:
         "listen": "127.0.0.1:0",
         "defaults": {"interval": INTERVAL, "timeout": "10s", "trust": {"file": info.roots}},
         "providers": _providers(info, region),
-        "targets": {STORES: {"files": [str(folder / "stores.yaml")]}},
+        "targets": {name: {"files": [str(folder / f"{name}.yaml")]} for name in (STORES, BATCH)},
         "checks": [
-            {
-                "name": STORES,
-                "kind": "tls",
-                "targets": STORES,
-                "providers": [LIVE, NEXT],
-            },
+            _tls(STORES, LIVE),
+            _tls(BATCH, NEXT) | {"interval": BATCH_INTERVAL},
             _flow(info, folder),
         ],
+    }
+
+
+def _tls(targets: str, provider: str) -> dict[str, Any]:
+    return {
+        "name": targets,
+        "kind": "tls",
+        "targets": targets,
+        "providers": [provider],
+        "confirm": {"sample_interval": SAMPLE_INTERVAL, "sample_budget": SAMPLE_BUDGET},
     }
 
 
@@ -97,6 +108,8 @@ def _flow(info: WorldInfo, folder: Path) -> dict[str, Any]:
         "kind": "api",
         "providers": [API],
         "interval": FLOW_INTERVAL,
+        "timeout": FLOW_INTERVAL,
+        "flow_timeout": FLOW_INTERVAL,
         "user_agent": "Toolbelt/4.4.2",
         "headers": {"x-vtex-account": account},
         "evidence_headers": list(_EVIDENCE),

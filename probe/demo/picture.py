@@ -55,7 +55,8 @@ def _group(provider: str, layer: str, reason: str, found: list[Seen]) -> str:
     targets = sorted({one.target for one in found})
     edges = sorted({one.edge for one in found if one.edge})
     if not edges:
-        return f"{_some(targets)} through {provider}: {layer} layer ({reason})"
+        blamed = f"{layer} layer" if layer else "no layer named"
+        return f"{_some(targets)} through {provider}: {blamed} ({reason})"
     domains = f"{len(targets)} domain{'s' if len(targets) != 1 else ''}"
     return f"{provider}: {domains} on {_some(edges)}: {reason}"
 

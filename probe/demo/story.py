@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import trio
 
-from probe.demo.configuration import CLI, NEXT, STORES
+from probe.demo.configuration import BATCH, CLI, NEXT, STORES
 from probe.demo.verdict import Incident, Watch
 from probe.lab.board import Where
 from probe.lab.control import Lab
@@ -66,6 +66,11 @@ class Plan:
     victims: frozenset[str]
     edges: frozenset[str]
 
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """Every store that moves."""
+        return tuple(name for batch in self.batches for name in batch)
+
 
 def plan_for(info: WorldInfo) -> Plan:
     """The plan for a lab's stores and edges."""
@@ -84,7 +89,7 @@ def incidents(info: WorldInfo, plan: Plan) -> tuple[Incident, Incident]:
     """Both incidents, as they should be named."""
     propagation = Incident(
         name="tls-propagation",
-        check=STORES,
+        checks=frozenset({STORES, BATCH}),
         regions=frozenset({REGION}),
         provider=NEXT,
         edges=frozenset(info.place(name).label for name in plan.edges),
@@ -94,7 +99,7 @@ def incidents(info: WorldInfo, plan: Plan) -> tuple[Incident, Incident]:
     )
     authorization = Incident(
         name="cli-authorization",
-        check=CLI,
+        checks=frozenset({CLI}),
         regions=frozenset(info.layout.regions),
         provider=API,
         edges=frozenset(),

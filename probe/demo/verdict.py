@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+UNNAMED = ""
+"""A flow's layer while its failure is known and what caused it is not, or no longer there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -17,7 +20,7 @@ class Seen:
     Attributes:
         target: a domain, or the name of a flow.
         edge: ``127.20.2.1:40123``; empty for a flow or a name resolution.
-        layer: that a flow blames; ``edge`` for TLS.
+        layer: that a flow blames, or ``UNNAMED``; ``edge`` for TLS.
     """
 
     region: str
@@ -35,6 +38,7 @@ class Incident:
 
     Attributes:
         name: as the report spells it.
+        checks: that can see it.
         regions: where it can be seen.
         provider: that must be named.
         edges: addresses that are broken; empty for a fault behind them.
@@ -42,7 +46,7 @@ class Incident:
     """
 
     name: str
-    check: str
+    checks: frozenset[str]
     regions: frozenset[str]
     provider: str
     edges: frozenset[str]
@@ -53,17 +57,17 @@ class Incident:
     def explains(self, seen: Seen) -> bool:
         """Whether this fault is the reason for what was seen, whichever provider leads there."""
         return (
-            seen.check == self.check
+            seen.check in self.checks
             and seen.region in self.regions
             and seen.target in self.targets
             and (seen.edge in self.edges if self.edges else not seen.edge)
-            and seen.layer == self.layer
+            and seen.layer in (self.layer, UNNAMED)
             and seen.reason in self.reasons
         )
 
     def named_by(self, seen: Seen) -> bool:
         """Whether it names the fault as it must be named."""
-        return self.explains(seen) and seen.provider == self.provider
+        return self.explains(seen) and seen.provider == self.provider and seen.layer == self.layer
 
 
 @dataclass(slots=True)

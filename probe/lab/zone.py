@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 
@@ -25,7 +26,7 @@ class Zone:
         hosts: name to addresses per region; the region ``""`` is for everybody.
         aliases: name to canonical name.
         subnets: region to the network of its clients (RFC 7871).
-        ttl: of every record, in seconds.
+        ttl: of addresses, in seconds; an alias may live up to a half longer.
     """
 
     def __init__(
@@ -79,6 +80,10 @@ class Zone:
                     return region, dns.edns.ECSOption(option.address, option.srclen, scope)
         return None
 
+    def _ttl_of(self, alias: str) -> int:
+        """Between ``ttl`` and a half more: names that are asked for together expire apart."""
+        return self.ttl + zlib.crc32(alias.encode()) % (self.ttl // 2 + 1)
+
     def answer(self, query: dns.message.Message, region: str) -> dns.message.Message:
         """What an honest server answers for a region."""
         response = reply_to(query)
@@ -91,8 +96,8 @@ class Zone:
             response.set_rcode(dns.rcode.NXDOMAIN)
             return response
         for alias, canonical in chain:
-            target = f"{canonical}."
-            response.answer.append(dns.rrset.from_text(f"{alias}.", self.ttl, _IN, "CNAME", target))
+            ttl, target = self._ttl_of(alias), f"{canonical}."
+            response.answer.append(dns.rrset.from_text(f"{alias}.", ttl, _IN, "CNAME", target))
         last = f"{chain[-1][1] if chain else name}."
         if question.rdtype == dns.rdatatype.A and addresses:
             response.answer.append(dns.rrset.from_text_list(last, self.ttl, _IN, "A", addresses))
