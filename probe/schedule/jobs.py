@@ -21,6 +21,7 @@ class Job(Generic[K]):
         timeout: seconds after which a run is cancelled, whatever it does. Longer than the
             prober's own time-out, which gives a result; this one gives a defect.
         call: one run. It files its own result and raises nothing.
+        kin: keys of the same kin are slow together, for example edges at the same address.
     """
 
     key: K
@@ -28,6 +29,7 @@ class Job(Generic[K]):
     interval: float
     timeout: float
     call: Callable[[], Awaitable[None]]
+    kin: Hashable = None
 
 
 class Start(NamedTuple, Generic[K]):

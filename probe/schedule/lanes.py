@@ -2,44 +2,62 @@
 
 One bound for all runs of a check would let the slow starve the quick: 2,000 edges that each
 hang for a time-out of 10 s need 1,300 places, and the healthy ones would queue behind them.
-So there are two lanes with ``limit`` places each:
+So there are two lanes:
 
-- *quick*: keys whose last run was not slow. A run that turns out to be slow (it has been in
-  flight for ``slow_after`` seconds) leaves the lane while it runs on, so that hanging runs
-  hold a quick place for a moment only, even in the first wave of an outage.
-- *slow*: keys whose last run was slow. They wait for each other, never for a place that a
-  quick key needs, and return to the quick lane with their first quick run.
+- *quick*, ``limit`` places: runs expected to be quick. A run that turns out to be slow (it
+  has been in flight for ``slow_after`` seconds) leaves the lane while it runs on, so that
+  hanging runs hold a quick place for a moment only, even in the first wave of an outage.
+- *slow*, twice as many places: keys whose last run was slow, and keys whose *kin* have been
+  slow of late (edges at the same address: hanging is a property of addresses more than of
+  domains). They wait for each other, never for a place that a quick key needs, and return to
+  the quick lane with the first quick run. Those who were asked for and those of the grid take
+  turns, so that a confirmation does not wait behind thousands of hanging runs, nor they
+  behind it.
 
-Runs that changed lane may fill the slow lane to twice its limit; beyond that they keep their
-quick places. So at most ``3 * limit`` runs are in flight, whatever the world does.
+When the slow lane is full, runs that turn slow keep their quick places. So at most
+``3 * limit`` runs are in flight, whatever the world does.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_SLOW_KIN = 4
+"""Slow runs from which kin are expected to be slow; each quick run makes up for as many, so
+that an address where one run in five is quick keeps its keys in the quick lane."""
+
+_MOST_KIN = 2 * _SLOW_KIN
+
+_QUICK, _SLOW, _SLOW_EXTRA = range(3)
+
 
 class Place(Generic[T]):
-    """A run's place: waiting, then in flight in one lane, then given back."""
+    """A run's place: waiting in a line, then in flight in one lane, then given back."""
 
-    __slots__ = ("item", "slow", "started", "state")
+    __slots__ = ("extra", "item", "kin", "line", "slow", "started", "state", "told")
 
-    def __init__(self, item: T, *, slow: bool) -> None:
+    def __init__(
+        self, item: T, *, slow: bool = False, extra: bool = False, kin: Hashable = None
+    ) -> None:
         self.item = item
         self.slow = slow
+        self.extra = extra
+        self.kin = kin
+        self.line = _QUICK
         self.started = 0.0
         self.state = "waiting"
+        self.told = False  # whether the kin know of it
 
 
 class Lanes(Generic[T]):
     """The two lanes of one check.
 
     Args:
-        limit: places in each lane.
+        limit: places in the quick lane; the slow one has twice as many.
         slow_after: seconds in flight from which a run is slow.
     """
 
@@ -49,8 +67,10 @@ class Lanes(Generic[T]):
         self._quick = 0
         self._slow = 0
         self._young: deque[Place[T]] = deque()  # quick runs by start, oldest first
-        self._lines: tuple[deque[Place[T]], deque[Place[T]]] = (deque(), deque())
-        self._waiting = [0, 0]  # those in line who have not gone
+        self._lines: tuple[deque[Place[T]], ...] = (deque(), deque(), deque())
+        self._waiting = [0, 0, 0]  # those in line who have not gone
+        self._next_slow = _SLOW_EXTRA
+        self._kin: dict[Hashable, int] = {}
 
     @property
     def in_flight(self) -> int:
@@ -60,44 +80,48 @@ class Lanes(Generic[T]):
     @property
     def waiting(self) -> int:
         """Runs that wait for one."""
-        return self._waiting[False] + self._waiting[True]
+        return sum(self._waiting)
 
     def offer(self, place: Place[T], now: float) -> bool:
         """Take the place now if there is one (true), else wait in line."""
         self._age(now)
-        if not self._waiting[place.slow] and self._free(place.slow):
+        place.slow = place.slow or self._kin.get(place.kin, 0) >= _SLOW_KIN
+        if place.slow:
+            place.line = _SLOW_EXTRA if place.extra else _SLOW
+        if not self._waiting[place.line] and self._free(place.slow):
             self._take(place, now)
             return True
-        self._lines[place.slow].append(place)
-        self._waiting[place.slow] += 1
+        self._lines[place.line].append(place)
+        self._waiting[place.line] += 1
         return False
 
-    def give_back(self, place: Place[T]) -> None:
+    def give_back(self, place: Place[T], now: float) -> None:
         """End of a run, or of waiting."""
         if place.state == "waiting":
-            self._waiting[place.slow] -= 1  # it stays in line as gone: finding it costs O(n)
+            self._waiting[place.line] -= 1  # it stays in line as gone: finding it costs O(n)
         elif place.state == "quick":
             self._quick -= 1
+            self._tell(place, slow=now - place.started >= self.slow_after)
         elif place.state == "slow":
             self._slow -= 1
+            self._tell(place, slow=now - place.started >= self.slow_after)
         place.state = "gone"
 
     def admit(self, now: float) -> Iterator[Place[T]]:
         """Those who waited and may start now, in line; each has taken its place."""
         self._age(now)
-        for slow in (False, True):
-            line = self._lines[slow]
-            while line and self._free(slow):
-                place = line.popleft()
-                if place.state == "gone":
-                    continue
-                self._waiting[slow] -= 1
-                self._take(place, now)
-                yield place
+        while self._waiting[_QUICK] and self._free(False):
+            yield self._first(_QUICK, now)
+        while (self._waiting[_SLOW] or self._waiting[_SLOW_EXTRA]) and self._free(True):
+            line = self._next_slow
+            if not self._waiting[line]:
+                line = _SLOW + _SLOW_EXTRA - line
+            self._next_slow = _SLOW + _SLOW_EXTRA - line
+            yield self._first(line, now)
 
     def next_change(self) -> float | None:
         """When a quick place comes free because its run turns slow, if anybody waits for it."""
-        if not self._waiting[False] or self._slow >= 2 * self.limit:
+        if not self._waiting[_QUICK] or not self._free(True):
             return None
         for place in self._young:
             if place.state == "quick":
@@ -105,7 +129,16 @@ class Lanes(Generic[T]):
         return None
 
     def _free(self, slow: bool) -> bool:
-        return (self._slow if slow else self._quick) < self.limit
+        return self._slow < 2 * self.limit if slow else self._quick < self.limit
+
+    def _first(self, number: int, now: float) -> Place[T]:
+        line = self._lines[number]
+        place = line.popleft()
+        while place.state == "gone":
+            place = line.popleft()
+        self._waiting[number] -= 1
+        self._take(place, now)
+        return place
 
     def _take(self, place: Place[T], now: float) -> None:
         place.started = now
@@ -123,9 +156,21 @@ class Lanes(Generic[T]):
         while young:
             oldest = young[0]
             if oldest.state == "quick":
-                if oldest.started + self.slow_after > now or self._slow >= 2 * self.limit:
+                if oldest.started + self.slow_after > now or not self._free(True):
                     return
                 oldest.state = "slow"
                 self._quick -= 1
                 self._slow += 1
+                self._tell(oldest, slow=True)
             young.popleft()
+
+    def _tell(self, place: Place[T], *, slow: bool) -> None:
+        """Let the kin know how a run went, once, and as soon as it is known."""
+        if place.kin is None or place.told:
+            return
+        place.told = True
+        score = self._kin.get(place.kin, 0) + (1 if slow else -_SLOW_KIN)
+        if score > 0:
+            self._kin[place.kin] = min(score, _MOST_KIN)
+        else:
+            self._kin.pop(place.kin, None)

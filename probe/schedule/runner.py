@@ -42,7 +42,7 @@ class Runner(Generic[K]):
 
     Args:
         wall: seconds since the epoch; read once, to align the plan with absolute time.
-        limit: places in each of the two lanes of a check.
+        limit: places in the quick lane of a check; the slow one has twice as many.
         slow_after: seconds from which a run is slow.
         salt: differs between agents (the region), so that they probe at different moments.
         on_start: told of each start, with its lateness.
@@ -237,7 +237,7 @@ class Runner(Generic[K]):
         """Give back what a run holds, to those who wait."""
         self._running.pop(run, None)
         run.entry.runs.remove(run)
-        run.group.lanes.give_back(run.place)
+        run.group.lanes.give_back(run.place, self.now())
         if run.group.lanes.waiting:
             self._admit(run.group, self.now())
 
@@ -247,7 +247,7 @@ class Runner(Generic[K]):
             if not run.stuck and run.deadline + _WATCH < now:
                 run.stuck = True
                 run.group.counts.stuck += 1
-                run.group.lanes.give_back(run.place)
+                run.group.lanes.give_back(run.place, now)
                 self._on_defect(Defect(run.job, DefectKind.STUCK, None))
 
     # ------------------------------------------------------------ groups

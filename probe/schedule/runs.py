@@ -43,7 +43,7 @@ class Entry(Generic[K]):
             counts.merged += 1
         elif any(run.scope is not None for run in self.runs):
             counts.skipped += 1
-        elif self.slow:
+        elif any(run.place.slow for run in self.runs):
             counts.deferred += 1
         else:
             counts.missed += 1
@@ -59,7 +59,7 @@ class Run(Generic[K]):
         self.job = entry.job
         self.group = entry.group  # a reload may move the job; the place belongs to this one
         self.due = due
-        self.place: Place[Run[K]] = Place(self, slow=entry.slow)
+        self.place: Place[Run[K]] = Place(self, slow=entry.slow, extra=due.extra, kin=entry.job.kin)
         self.scope: trio.CancelScope | None = None
         self.deadline = 0.0
         self.stuck = False

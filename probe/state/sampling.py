@@ -5,17 +5,27 @@ check share a token bucket that fills at ``sample_budget`` a second, and no fast
 check's regular attempts come: a total outage at most doubles the load. What matters less
 leaves part of the bucket to what matters more, so that random losses of a large check cannot
 use up what confirms a failure.
+
+When a whole location is down, budget and patience would go into confirming the same thing a
+thousand times. So once ``_DOWN`` attempts in a row at one address have failed, over all
+targets and without a single pass, one further failure of an edge there is confirmation enough.
+
+An attempt that is likely to hang as the last one did costs
+more than one token: confirming a hundred hanging edges a little would name none of them soon,
+and hold the places that others need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.spec import Confirmation
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
+from probe.state.budget import Budget
 from probe.state.confirmation import advance
 from probe.state.history import Attempt, Decision, History, Neighbours, Urgency
 
@@ -28,44 +38,11 @@ _LEAST_RATE = 2.0
 _LEAST_BURST = 40.0
 """Tokens that even the smallest check's full bucket holds: enough to name two edges."""
 
-_LEAVES = {
-    Urgency.CONFIRM: 0.0,
-    Urgency.SUSPECT: 0.25,
-    Urgency.WATCH: 0.5,
-    Urgency.NAMED: 0.75,
-}
-"""Share of the bucket that an urgency leaves to higher ones."""
+_DOWN = 20
+"""Failures in a row at one address that no random loss explains."""
 
-
-class Budget:
-    """A token bucket with levels.
-
-    Args:
-        rate: tokens a second.
-        burst: tokens in a full bucket; it starts full.
-    """
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self.rate = rate
-        self.burst = burst
-        self._tokens = burst
-        self._filled: float | None = None
-
-    def take(self, wanted: int, urgency: Urgency, now: float) -> int:
-        """How many of ``wanted`` tokens are granted at ``now`` (monotonic seconds)."""
-        if self._filled is not None and now > self._filled:
-            self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
-        self._filled = now
-        free = self._tokens - _LEAVES[urgency] * self.burst
-        granted = max(0, min(wanted, int(free)))
-        self._tokens -= granted
-        return granted
-
-    def resize(self, rate: float, burst: float) -> None:
-        """Change rate and size; tokens beyond the new size are lost."""
-        self.rate = rate
-        self.burst = burst
-        self._tokens = min(self._tokens, burst)
+_SECONDS_PER_TOKEN = 3.0
+"""An attempt costs a token for each such time it is likely to take, and one at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +81,8 @@ class Confirmer:
     def __init__(self, policy: Confirmation, interval: float) -> None:
         self.policy = policy
         self.interval = interval
+        self._short = _shortened(policy)
+        self._rows: dict[tuple[str, str], int] = {}  # failures in a row per provider and edge
         self._histories: dict[EdgeKey, History] = {}
         self._siblings: dict[ProviderKey, list[EdgeKey]] = {}
         self._budget = Budget(_LEAST_RATE, _LEAST_BURST)
@@ -119,6 +98,7 @@ class Confirmer:
         """Change the rules; no history is lost."""
         self.policy = policy
         self.interval = interval
+        self._short = _shortened(policy)
         self._resize()
 
     def add(self, keys: Iterable[EdgeKey]) -> None:
@@ -138,6 +118,7 @@ class Confirmer:
             siblings.remove(key)
             if not siblings:
                 del self._siblings[key.through]
+            self._rows.pop((key.provider, key.edge), None)  # rebuilt in no time if still true
         self._resize()
 
     def record(self, attempt: Attempt[EdgeKey], now: float) -> Step:
@@ -152,13 +133,31 @@ class Confirmer:
         history = self._histories.get(key)
         if history is None:
             return _NOTHING
-        self._histories[key], decision = advance(history, attempt, self.policy, now)
+        policy = self._short if self._down(attempt) else self.policy
+        self._histories[key], decision = advance(history, attempt, policy, now)
         if decision.transition is None and not decision.again and not decision.neighbours:
             return _NOTHING
-        return Step(decision.transition, self._requests(key, decision, now))
+        return Step(decision.transition, self._requests(key, decision, _cost(attempt), now))
 
-    def _requests(self, key: EdgeKey, decision: Decision, now: float) -> tuple[Request, ...]:
-        granted = self._grant(len(decision.again), decision.urgency, now)
+    def _down(self, attempt: Attempt[EdgeKey]) -> bool:
+        """Whether this is one of many failures at an address where nothing passes."""
+        address = attempt.key.provider, attempt.key.edge
+        match attempt.outcome:
+            case Passed():
+                self._rows.pop(address, None)
+                return False
+            case Failed():
+                row = self._rows[address] = self._rows.get(address, 0) + 1
+                return row > _DOWN
+            case Inconclusive():
+                return False
+            case _ as never:
+                assert_never(never)
+
+    def _requests(
+        self, key: EdgeKey, decision: Decision, cost: float, now: float
+    ) -> tuple[Request, ...]:
+        granted = self._grant(len(decision.again), decision.urgency, cost, now)
         same = tuple(Request(key, after, decision.beside) for after in decision.again[:granted])
         match decision.neighbours:
             case Neighbours.NONE:
@@ -169,11 +168,11 @@ class Confirmer:
                 others, urgency = self.neighbours(key), Urgency.SUSPECT
             case _ as never:
                 assert_never(never)
-        granted = self._grant(len(others), urgency, now)
+        granted = self._grant(len(others), urgency, cost, now)
         return same + tuple(Request(other) for other in others[:granted])
 
-    def _grant(self, wanted: int, urgency: Urgency, now: float) -> int:
-        granted = self._budget.take(wanted, urgency, now)
+    def _grant(self, wanted: int, urgency: Urgency, cost: float, now: float) -> int:
+        granted = self._budget.take(wanted, urgency, now, cost)
         self.refused += wanted - granted
         return granted
 
@@ -201,3 +200,13 @@ class Confirmer:
         regular = len(self._histories) / self.interval
         rate = min(max(_LEAST_RATE, regular), self.policy.sample_budget)
         self._budget.resize(rate, max(_LEAST_BURST, _BURST * rate) if rate else 0.0)
+
+
+def _shortened(policy: Confirmation) -> Confirmation:
+    """The rules at an address that is down."""
+    return replace(policy, attempts=min(policy.attempts, 1))
+
+
+def _cost(attempt: Attempt[EdgeKey]) -> float:
+    """Tokens for each attempt that follows one like this."""
+    return max(1.0, attempt.seconds / _SECONDS_PER_TOKEN)

@@ -214,41 +214,40 @@ async def test_a_slow_check_does_not_delay_another(autojump_clock: MockClock) ->
 async def test_a_total_outage_of_most_edges_leaves_the_healthy_on_time(
     autojump_clock: MockClock,
 ) -> None:
-    """2,000 of 2,200 edges hang for 10 s each, every 15 s, from one moment on."""
-    world = World()
+    """400 of 450 edges hang for 10 s each, every 15 s, from one moment on."""
+    world = World(limit=100)
     broken = False
     sick = [
-        world.job(f"sick-{i}", lambda: 10.0 if broken else 0.05, interval=15.0) for i in range(2000)
+        world.job(f"sick-{i}", lambda: 10.0 if broken else 0.05, interval=15.0) for i in range(400)
     ]
-    well = [world.job(f"well-{i}", 0.05, interval=15.0) for i in range(200)]
+    well = [world.job(f"well-{i}", 0.05, interval=15.0) for i in range(50)]
     world.jobs(*sick, *well)
     async with world.running():
         await trio.sleep(20)
         broken = True
         await trio.sleep(70)
         counts = world.runner.counts()["g"]
-        assert counts.in_flight <= 1500
+        assert counts.in_flight <= 300
         broken = False
         before = len(world.calls)
         await trio.sleep(26)
     late = [start.lateness for start in world.starts if start.job.key.startswith("well")]
-    assert len(late) >= 200 * 7
+    assert len(late) >= 50 * 7
     assert max(late) < 0.01
     assert counts.missed == 0
-    assert counts.deferred > 0
+    assert counts.skipped > 0
     recovered = {key for key, _ in world.calls[before:] if key.startswith("sick")}
-    assert len(recovered) == 2000
+    assert len(recovered) == 400
 
 
 async def test_slow_starts_say_so(autojump_clock: MockClock) -> None:
     """Waiting in the slow lane is intended; it must not look like a late agent."""
     world = World(limit=1)
-    world.jobs(world.job("a", 8.0), world.job("b", 8.0))
+    world.jobs(*(world.job(f"k{i}", 8.0) for i in range(4)))
     async with world.running():
         await trio.sleep(60)
-    late = [start for start in world.starts if start.lateness > 1.0]
-    assert late
-    assert all(start.slow for start in late)
+    assert not world.starts[0].slow
+    assert [start for start in world.starts if start.slow and start.lateness > 1.0]
 
 
 async def test_reload_keeps_phase_and_does_not_disturb_runs(autojump_clock: MockClock) -> None:

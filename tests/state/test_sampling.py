@@ -11,8 +11,9 @@ from probe.model.result import Failed, Outcome, Passed
 from probe.model.spec import Confirmation
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
+from probe.state.budget import Budget
 from probe.state.history import Attempt, Urgency
-from probe.state.sampling import Budget, Confirmer, Request, Step
+from probe.state.sampling import Confirmer, Request, Step
 
 POLICY = Confirmation()
 PASS = Passed()
@@ -55,6 +56,12 @@ def test_a_full_bucket_serves_at_once_and_refills_at_its_rate() -> None:
 )
 def test_what_matters_less_leaves_part_of_the_bucket(urgency: Urgency, granted: int) -> None:
     assert Budget(rate=1.0, burst=100.0).take(1000, urgency, 0.0) == granted
+
+
+def test_attempts_that_will_hang_cost_more() -> None:
+    budget = Budget(rate=1.0, burst=10.0)
+    assert budget.take(9, Urgency.CONFIRM, 0.0, cost=3.0) == 3
+    assert budget.take(9, Urgency.CONFIRM, 0.0) == 1
 
 
 def test_a_clock_that_stands_still_or_goes_back_grants_nothing_new() -> None:
@@ -148,6 +155,53 @@ def test_adding_known_edges_and_changing_the_rules_lose_no_history() -> None:
     at.add([key(0), key(1)])
     at.configure(Confirmation(attempts=2), interval=30.0)
     assert at.histories[key(0)].status is EdgeStatus.FAILING
+
+
+def test_confirming_hanging_edges_names_few_soon_instead_of_none() -> None:
+    """Time-outs of 12 s cost four tokens each: 40 tokens confirm two edges, not ten."""
+    keys = [key(i) for i in range(10)]
+    at = confirmer(*keys)
+    granted = []
+    for edge in keys:
+        step = at.record(Attempt(edge, FAIL, 1_700_000_000.0, seconds=12.0), 12.0)
+        granted.append(len([request for request in step.requests if request.beside]))
+    assert granted[:2] == [4, 4]
+    assert sum(granted[2:]) <= 1
+
+
+def test_at_an_address_that_is_down_two_failures_are_enough() -> None:
+    keys = [key(0, target=f"{n}.example") for n in range(30)]
+    at = confirmer(*keys)
+    for now in range(20):
+        record(at, keys[now], FAIL, float(now))
+    late = keys[25]
+    first = record(at, late, FAIL, 30.0)
+    assert [request for request in first.requests if request.beside] == [
+        Request(late, 1.0, beside=True)
+    ]
+    record(at, late, FAIL, 31.0)
+    assert at.histories[late].status is EdgeStatus.FAILING
+    assert at.histories[keys[0]].status is EdgeStatus.SUSPECT
+
+
+@pytest.mark.parametrize(
+    ("claim", "other"),
+    [
+        ("a pass at the address shows that it is up", key(0, target="x.example")),
+        ("another address proves nothing about this one", None),
+    ],
+)
+def test_an_address_where_something_passes_is_not_down(claim: str, other: EdgeKey | None) -> None:
+    keys = [key(0 if other else 1, target=f"{n}.example") for n in range(30)]
+    late = key(0, target="late.example")
+    at = confirmer(late, *keys, *([other] if other else []))
+    for now, edge in enumerate(keys):
+        record(at, edge, FAIL, float(now))
+    if other:
+        record(at, other, PASS, 31.0)
+    record(at, late, FAIL, 32.0)
+    record(at, late, FAIL, 33.0)
+    assert at.histories[late].status is EdgeStatus.SUSPECT, claim
 
 
 def test_a_budget_of_zero_grants_nothing_and_states_are_still_found() -> None:
