@@ -101,11 +101,11 @@ class _Trail:
         self._about_key = bool(location) and location[-1] == "[key]"
         self._shapes = read_as.shapes
         tagged: Node | None = None  # a mapping is the member of one union only
-        for part in location:
-            if part == "[key]":
-                continue
+        parts = location[:-1] if self._about_key else location
+        for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
             self._last = str(part)
-            if tagged is not self._node and self._is_tag(part):
+            inside = left > 0  # a tag always has a key of its member behind it
+            if inside and tagged is not self._node and self._is_tag(part):
                 tagged = self._node
             elif (below := child(self._node, part)) is not None:
                 self._steps.append((self._node, part))

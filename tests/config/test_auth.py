@@ -98,6 +98,13 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
                 "(file:/path, env:NAME or credential:name)"
             ],
         ),
+        (
+            "{kind: headers}",
+            [
+                '8: "headers" is missing; write for example headers: {X-Api-Key: env:API_KEY}',
+            ],
+        ),
+        ("{kind: headers, headers: [x]}", ["33: expected a mapping of key: value, found a list"]),
         ("{kind: headers, headers: {}}", ["33: write at least 1 entry"]),
         ("{kind: headers, headers: {X-Key: hunter2}}", [f"41: {SECRET}"]),
         # -- logins

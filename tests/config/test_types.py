@@ -113,6 +113,21 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
     ("text", "expected"),
     [
         ("checks: [5]", ["1:10: expected a mapping of key: value, found a number"]),
+        (
+            "checks: [{kind: tls, name: a, targets: [a.example], profiles: [{kind: kind}]}]",
+            [
+                '1:71: "kind" means nothing here; '
+                "write one of: default, tls13, tls12-ecdsa, tls12-rsa"
+            ],
+        ),
+        (
+            "kind: kind\nchecks: []",
+            [
+                '1:1: unknown key "kind"; write one of: region, listen, state_dir, limits, '
+                "defaults, providers, targets, checks",
+                "2:9: there is nothing to probe; write at least one entry of checks:",
+            ],
+        ),
         ("checks: [{}]", ['1:10: "kind" is missing; write one of: tls, api, command']),
         ("checks: [{kind: tsl}]", ['1:17: "tsl" means nothing here; did you mean "tls"?']),
         (
