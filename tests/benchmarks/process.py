@@ -1,0 +1,108 @@
+"""Processes under measurement, and what the kernel says that they used."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PATIENCE = 60.0
+
+
+class BenchmarkError(Exception):
+    """A run that says nothing: a program is missing, or it did not do the work."""
+
+
+def cores() -> tuple[int, int | None]:
+    """The core of the prober, and that of everything else (None: there is only one)."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[1] if len(usable) > 1 else None
+
+
+class Process:
+    """A running program, bound to one core, its output in a file.
+
+    Args:
+        command: what to run.
+        log: where its output goes.
+        core: the only core that it may use; None for any.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        core: int | None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.log = log
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        with log.open("wb") as output:
+            self.began = time.monotonic()
+            self._child = subprocess.Popen(
+                [*pinned, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environ or {})},
+            )
+        self.pid = self._child.pid
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, all threads, user and system (proc(5), stat)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def resident(self) -> int:
+        """Bytes of memory that are in RAM now (proc(5), statm)."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
+
+    def until(self, holds: Callable[[], bool], *, within: float = PATIENCE) -> float:
+        """Wait until something holds; seconds since the start of the process.
+
+        Raises:
+            BenchmarkError: it ended, or never held; with the end of what it said.
+        """
+        deadline = time.monotonic() + within
+        while not holds():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                said = self.log.read_text(errors="replace")[-1000:]
+                raise BenchmarkError(f"{self._child.args}: not in time, or ended: {said}")
+            time.sleep(0.01)
+        return time.monotonic() - self.began
+
+    def stop(self) -> None:
+        """End it, by force when it does not."""
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+            try:
+                self._child.wait(10)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+
+
+@contextmanager
+def running(process: Process) -> Iterator[Process]:
+    """The process for the length of a block."""
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def answers(url: str) -> bool:
+    """Whether a URL answers with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
