@@ -74,6 +74,8 @@ async def make(run: Context, draft: Draft, signer: Signer | None, options: Optio
         left, whole = left - 1, following
         made = await _once(run, whole, signer, options, made.call.trip.edge)
         trips.append(made.call.trip)
+    if len(trips) == 1:
+        return made
     return replace(made, call=replace(made.call, trip=joined(trips)))
 
 

@@ -28,7 +28,10 @@ NewId = Callable[[int], str]
 
 def new_id(count: int) -> str:
     """Random bytes as hex, never all zero (W3C Trace Context forbids that)."""
-    return secrets.token_hex(count - 1) + f"{secrets.randbelow(255) + 1:02x}"
+    while True:
+        found = secrets.token_hex(count)
+        if found.strip("0"):
+            return found
 
 
 @dataclass(slots=True)

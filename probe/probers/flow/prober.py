@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from probe.model.result import (
 )
 from probe.model.secret import Secret, SecretRef
 from probe.model.target import FlowKey, Target
-from probe.model.tls import ClientProfile
+from probe.model.tls import ClientCertificate, ClientProfile
 from probe.probers.auth.material import Material
 from probe.probers.auth.rotation import Kept
 from probe.probers.auth.store import TokenStore
@@ -148,10 +149,7 @@ class FlowProber:
 
         terms = Terms(
             resolve=resolve,
-            profile=ClientProfile(
-                alpn=("h2", "http/1.1") if check.http2 else ("http/1.1",),
-                client_certificate=check.client_certificate,
-            ),
+            profile=_profile(check.http2, check.client_certificate),
             trust=check.trust,
             max_body=check.max_body,
             turn=int(at // check.interval),
@@ -170,6 +168,13 @@ class FlowProber:
             lag=self.lag,
             ids=self.ids,
         )
+
+
+@functools.lru_cache(maxsize=256)
+def _profile(http2: bool, certificate: ClientCertificate | None) -> ClientProfile:
+    """How a check's handshakes look; equal checks share one, and with it one TLS context."""
+    alpn = ("h2", "http/1.1") if http2 else ("http/1.1",)
+    return ClientProfile(alpn=alpn, client_certificate=certificate)
 
 
 async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandStep]) -> None:

@@ -18,7 +18,7 @@ from probe.model.result import (
 )
 from probe.probers import expect
 from probe.probers.auth.token import CLOCK_TOLERANCE, clock_off, clock_skew
-from probe.probers.capture import Captured, capture
+from probe.probers.capture import capture
 from probe.probers.flow import call, evidence
 from probe.probers.flow.access import Access, Ticket
 from probe.probers.flow.context import Context
@@ -111,11 +111,14 @@ def _judged(run: Context, step: Step, answer: Answer, timings: Timings) -> expec
     denied = run.denied(step)
     # A persona's denial replaces what the step expects of everybody else.
     wanted = step.expect if step.deny or not denied else Expect()
-    wanted = replace(wanted, contains=tuple(run.values.fill(text) for text in wanted.contains))
+    if wanted.contains:
+        wanted = replace(wanted, contains=tuple(run.values.fill(text) for text in wanted.contains))
     found = expect.judge(wanted, answer, seconds=timings.total, denied=denied)
     if not expect.status_accepted(wanted, answer.status, denied=denied):
         return found
-    captured = Captured() if denied and not step.deny else capture(step.captures, answer)
+    if not step.captures or (denied and not step.deny):
+        return found
+    captured = capture(step.captures, answer)
     run.values.learn(captured.values)
     for one in step.captures:
         if one.secret and one.name in captured.values:

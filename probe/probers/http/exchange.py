@@ -19,8 +19,8 @@ from probe.probers.http.stream import WatchedStream
 
 _ANSWER = b"HTTP/"
 
-_HEAD_ROOM = 256 * 1024
-"""Bytes on the wire that an answer may need besides its body: header, framing, settings."""
+_FRAMING = 128 * 1024
+"""Bytes on the wire that the framing of a body may take whatever its size."""
 
 
 @dataclass(slots=True)
@@ -64,13 +64,13 @@ async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answ
         NotTaken: the request may be repeated on another connection, whatever it is.
     """
     stream = link.stream
-    # Twice the body leaves room for chunks of a few bytes each; more is an attack or a defect.
-    stream.begin(_HEAD_ROOM + 2 * max_body)
+    stream.begin(body=bool(request.content))
     body = _Body(stream, max_body)
     head: Answer | None = None
     try:
         response = await link.connection.handle_async_request(_core(request, link))
-        stream.head_arrived()
+        # Twice the body leaves room for small chunks; more is an attack or a defect.
+        stream.head_arrived(_FRAMING + 2 * max_body)
         head = _head(response)
         body.coding(head.header("content-encoding") or "")
         async for piece in response.aiter_stream():
@@ -102,8 +102,7 @@ def _core(request: httpx.Request, link: Link) -> httpcore.Request:
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         ),
         headers=request.headers.raw,
-        content=_Content(request.content),
-        extensions={"trace": link.stream.trace} if link.http2 else None,
+        content=_Content(request.content, link.stream),
     )
 
 
@@ -114,14 +113,16 @@ class _Content:
     that nobody closes is a warning of Python's.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, stream: WatchedStream) -> None:
         self._data = data
+        self._stream = stream
 
     def __aiter__(self) -> _Content:
         return self
 
     async def __anext__(self) -> bytes:
         if not self._data:
+            self._stream.said_all()
             raise StopAsyncIteration
         data, self._data = self._data, b""
         return data

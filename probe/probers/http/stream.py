@@ -20,6 +20,11 @@ from probe.probers.fault import AttemptFailed
 from probe.probers.transport import TlsStream, Wire
 
 _OPENING = 16
+_FLUSH = 64 * 1024
+
+_HEAD_ROOM = 128 * 1024
+"""Bytes on the wire that an answer's header may take, with all that comes before it: interim
+responses, settings, pings. Each may be tiny and cost a parser far more than its sender."""
 
 _GLANCE = 0.001
 """Seconds in which bytes that are known to have arrived are read."""
@@ -48,6 +53,8 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         self._http2 = http2
         self._room = 0
         self._refused: Failure | None = None
+        self._out = bytearray()
+        self._complete = False
         self.opening = b""
         self.ended = False
         self.left = False
@@ -71,17 +78,19 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         """Which phase a failure now belongs to."""
         return self._wire.phase
 
-    def begin(self, room: int) -> None:
-        """Start an exchange that may receive ``room`` bytes."""
-        self._room = room
+    def begin(self, *, body: bool) -> None:
+        """Start an exchange whose request has a body, or none."""
+        self._room = _HEAD_ROOM
         self._refused = None
+        self._complete = not body
         self.opening = b""
         self._wire.lag = 0.0
         self.started = self.sent = self.first = self.last = None
         self._wire.phase = Phase.SEND
 
-    def head_arrived(self) -> None:
-        """The response's header is complete: what follows is its body."""
+    def head_arrived(self, room: int) -> None:
+        """The response's header is complete; its body may take ``room`` bytes on the wire."""
+        self._room += room
         if self.first is None:
             self.first = self.last
         self._wire.phase = Phase.RECEIVE
@@ -90,11 +99,9 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         """Read no more of this answer: the next read fails so."""
         self._refused = failure
 
-    async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Learn from httpcore when an HTTP/2 request is out: later writes only acknowledge."""
-        if event == "http2.send_request_body.complete":
-            self._wire.phase = Phase.WAIT
-            self.sent = trio.current_time()
+    def said_all(self) -> None:
+        """The request is complete: what is written later only acknowledges."""
+        self._complete = True
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Bytes of the answer. Deadlines are the session's, so ``timeout`` has no use.
@@ -104,12 +111,27 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         """
         if self._refused is not None:
             raise AttemptFailed(self._refused)
-        if not self._http2 and self._wire.phase is Phase.SEND:
-            self._wire.phase = Phase.WAIT
-        data = await self._stream.receive_some(min(max_bytes, _PIECE))
+        if not self._http2:
+            self.said_all()  # HTTP/1.1 reads only then
+        # Once the request is out, what HTTP/2 acknowledges can wait while an answer lies there.
+        acknowledges = self._http2 and self._wire.phase is not Phase.SEND
+        unsent = None
+        if not (acknowledges and self._wire.readable()):
+            unsent = await self._flush_or_why()
+        try:
+            data = await self._stream.receive_some(min(max_bytes, _PIECE))
+        except AttemptFailed as error:
+            raise unsent or error from None
         if not data:
             self.ended = self.left = True
+            if unsent is not None:
+                raise unsent
             return data
+        self._note(data)
+        return data
+
+    def _note(self, data: bytes) -> None:
+        """Keep when and what arrived, and bound it."""
         self.last = self._wire.arrived
         if len(self.opening) < _OPENING:
             self.opening = (self.opening + data)[:_OPENING]
@@ -121,25 +143,35 @@ class WatchedStream(httpcore.AsyncNetworkStream):
             raise AttemptFailed(
                 Failure(self.phase, Reason.TOO_LARGE, "the answer on the wire has no end")
             )
-        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send bytes of the request.
+        """Take bytes of the request; they leave together, at the next read or when they are many.
 
         Raises:
             httpcore.WriteError: with the classified failure as its cause. httpcore then still
                 reads: a server may answer and close before it has read everything.
         """
-        if not buffer:
-            return
-        if self.started is None:
-            self.started = trio.current_time()
-        try:
-            await self._stream.send_all(buffer)
-        except AttemptFailed as error:
-            raise httpcore.WriteError(str(error)) from error
-        if not self._http2:
-            self.sent = trio.current_time()
+        self._out += buffer
+        if len(self._out) >= _FLUSH:
+            error = await self._flush_or_why()
+            if error is not None:
+                raise httpcore.WriteError(str(error)) from error
+
+    async def _flush_or_why(self) -> AttemptFailed | None:
+        """Send what was written; the failure if that did not work."""
+        if self._out:
+            data, self._out = bytes(self._out), bytearray()
+            if self.started is None:
+                self.started = trio.current_time()
+            try:
+                await self._stream.send_all(data)
+            except AttemptFailed as error:
+                return error
+            if self._wire.phase is Phase.SEND:
+                self.sent = trio.current_time()
+        if self._complete and self._wire.phase is Phase.SEND:
+            self._wire.phase = Phase.WAIT
+        return None
 
     async def quiet(self) -> bool:
         """Whether a kept HTTP/1.1 connection is still open, with nothing unasked on it.

@@ -51,11 +51,10 @@ FAULTS: list[tuple[Misdeed, Phase, Reason]] = [
     (h.resets_in_the_body, Phase.RECEIVE, Reason.HTTP2_ERROR),
     (h.goes_away, Phase.WAIT, Reason.HTTP2_ERROR),
     (h.talks_garbage, Phase.WAIT, Reason.HTTP2_ERROR),
-    (h.shuts, Phase.WAIT, Reason.CLOSED),
     (h.says_nothing, Phase.WAIT, Reason.TIMEOUT),
     (h.odd_status, Phase.WAIT, Reason.HTTP_INVALID),
     (h.endless_body, Phase.RECEIVE, Reason.TOO_LARGE),
-    (h.endless_headers, Phase.WAIT, Reason.HTTP2_ERROR),
+    (h.endless_headers, Phase.WAIT, Reason.TOO_LARGE),
     (h.endless_pings, Phase.WAIT, Reason.TOO_LARGE),
 ]
 
@@ -70,6 +69,16 @@ async def test_every_fault_has_its_reason(
     failure = result.outcome.failure
     assert (failure.phase, failure.reason) == (phase, reason), failure
     assert result.steps[0].timings.total < 2.5
+
+
+async def test_a_server_that_shuts_the_connection(ca: Ca, bench: Bench) -> None:
+    """A reset, when what we acknowledged is still unread at its end."""
+    async with serve(ca.context("api.example", alpn=("h2",)), Http2(misdeed=h.shuts)) as server:
+        result = await bench.run(CHECK, at(server.port))
+    assert isinstance(result.outcome, Failed)
+    failure = result.outcome.failure
+    assert failure.phase is Phase.WAIT
+    assert failure.reason in {Reason.CLOSED, Reason.RESET}
 
 
 @pytest.mark.parametrize("misdeed", [h.goes_away_politely, h.shuts])
