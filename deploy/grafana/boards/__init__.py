@@ -1,0 +1,1 @@
+"""The dashboards as code: one module each, and what they share."""
