@@ -142,9 +142,9 @@ def keys(node: Node | None) -> Iterator[str]:
         yield from (node.entries | node.dropped)
 
 
-def lost(node: Node, key: str) -> bool:
-    """Whether the value under a key is not what was written there, because that is wrong."""
-    return isinstance(node, Mapping) and key in node.dropped
+def lost(node: Node, *keys_: str) -> bool:
+    """Whether the value under one of these keys is not what was written, because that is wrong."""
+    return isinstance(node, Mapping) and any(key in node.dropped for key in keys_)
 
 
 def wrong_entries(node: Node, key: str) -> bool:

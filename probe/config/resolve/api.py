@@ -39,41 +39,18 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     targets = None
     if shape.targets is not None:
         targets = common.targets_of(shape.name, shape.targets, node)
-    variants = tuple({**shape.vars, **persona.vars} for persona in shape.personas.values()) or (
-        dict(shape.vars),
-    )
-    scope = _scope(common, shape, node, targets)
+    before = _before_steps(common, shape, node, targets)
     refuse_references(site, shape.vars, at(node, "vars"))
-    headers(site, shape.headers, at(node, "headers"), scope)
-    captures = _captures(node)
-    auth_context = AuthContext(
-        site=site,
-        scope=scope,
-        variants=variants,
-        captures=None if lost(node, "steps") else tuple(captures),
-        has_certificate=shape.client_certificate is not None or lost(node, "client_certificate"),
-    )
+    headers(site, shape.headers, at(node, "headers"), before.scope)
     auths = {
-        name: auth(auth_context, entry, at(node, "auth", name))
-        for name, entry in shape.auth.items()
+        name: auth(before, entry, at(node, "auth", name)) for name, entry in shape.auth.items()
     }
-    layers = _layers(site, shape, node)
-    context = StepContext(
-        site=site,
-        scope=replace(scope, captures={}, later=captures, too_early=()),
-        variants=variants,
-        auths=None if lost(node, "auth") else dict.fromkeys(keys(child(node, "auth"))),
-        layers=None if wrong_entries(node, "layers") else layers,
-        own_layers=shape.layers is not None,
-        flow_timeout=flow_timeout,
-    )
-    steps = _steps(context, shape, node, auths)
     written = {key: getattr(shape, key) for key in _OPTIONAL if getattr(shape, key) is not None}
     if shape.router_codes is not None:
         written["router_codes"] = tuple(shape.router_codes)
     return ApiCheck(
         name=shape.name,
-        steps=steps,
+        steps=_steps(_in_steps(before, shape, node, flow_timeout), shape, node, auths),
         targets=targets,
         providers=common.providers_of(shape.providers, at(node, "providers")),
         interval=interval,
@@ -82,8 +59,8 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
         vars=MappingProxyType(dict(shape.vars)),
         headers=MappingProxyType(dict(shape.headers)),
         auth=MappingProxyType(auths),
-        personas=_personas(auth_context, shape, node),
-        layers=layers,
+        personas=_personas(before, shape, node),
+        layers=STANDARD_LAYERS if shape.layers is None else tuple(dict.fromkeys(shape.layers)),
         evidence_headers=tuple(name.lower() for name in shape.evidence_headers),
         instance_headers=tuple(name.lower() for name in shape.instance_headers),
         trust=trust(site, shape.trust, at(node, "trust")) or common.trust,
@@ -93,10 +70,41 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     )
 
 
+def _before_steps(
+    common: Common, shape: ApiCheckShape, node: Node, targets: str | None
+) -> AuthContext:
+    """What is known before the first step runs: logins and the check's headers use it."""
+    variants = [{**shape.vars, **persona.vars} for persona in shape.personas.values()]
+    return AuthContext(
+        site=common.site,
+        scope=_scope(common, node, targets),
+        variants=tuple(variants) or (shape.vars,),
+        captures=None if lost(node, "steps") else tuple(_captures(node)),
+        has_certificate=shape.client_certificate is not None or lost(node, "client_certificate"),
+    )
+
+
+def _in_steps(
+    before: AuthContext, shape: ApiCheckShape, node: Node, flow_timeout: float
+) -> StepContext:
+    """What steps are resolved with; the names that have values grow as they run."""
+    _refuse_repeated_layers(before.site, shape.layers or [], node)
+    layers = STANDARD_LAYERS if shape.layers is None else tuple(shape.layers)
+    return StepContext(
+        site=before.site,
+        scope=replace(before.scope, captures={}, later=_captures(node), too_early=()),
+        variants=before.variants,
+        auths=None if lost(node, "auth") else dict.fromkeys(keys(child(node, "auth"))),
+        layers=None if wrong_entries(node, "layers") else layers,
+        own_layers=shape.layers is not None,
+        flow_timeout=flow_timeout,
+    )
+
+
 # ---------------------------------------------------------------- names
 
 
-def _scope(common: Common, shape: ApiCheckShape, node: Node, targets: str | None) -> Scope:
+def _scope(common: Common, node: Node, targets: str | None) -> Scope:
     """Names that have a value before the first step."""
     own = dict.fromkeys(keys(child(node, "vars")))
     personas = at(node, "personas")
@@ -145,15 +153,12 @@ def _captures(node: Node) -> dict[str, str]:
     return found
 
 
-def _layers(site: Site, shape: ApiCheckShape, node: Node) -> tuple[str, ...]:
-    if shape.layers is None:
-        return STANDARD_LAYERS
-    layers: dict[str, None] = {}
-    for index, name in enumerate(shape.layers):
-        if name in layers:
+def _refuse_repeated_layers(site: Site, layers: list[str], node: Node) -> None:
+    seen = set()
+    for index, name in enumerate(layers):
+        if name in seen:
             site.problem(at(node, "layers", index), f"the layer {name} is named twice; remove one")
-        layers[name] = None
-    return tuple(layers)
+        seen.add(name)
 
 
 # ---------------------------------------------------------------- steps
@@ -164,8 +169,7 @@ def _steps(
 ) -> tuple[Step | CommandStep, ...]:
     """The steps in the order written, each checked with what the steps before it give."""
     site, steps_node = context.site, at(node, "steps")
-    lost_captures = _lost_captures(steps_node)
-    context.scope.captures.update(dict.fromkeys(lost_captures, False))
+    context.scope.captures.update(dict.fromkeys(_lost_captures(steps_node), False))
     steps: dict[int, Step | CommandStep] = {}
     names: dict[str, int] = {}
     running = sorted(range(len(shape.steps)), key=lambda index: shape.steps[index].cleanup)

@@ -71,7 +71,7 @@ def auth(context: AuthContext, shape: AuthField, node: Node) -> Auth:
 
 def _bearer(context: AuthContext, shape: BearerShape, node: Node) -> BearerAuth:
     site = context.site
-    read = not (lost(node, "token") or lost(node, "capture"))
+    read = not lost(node, "token", "capture")
     if read and (shape.token is None) == (shape.capture is None):
         both = "both are there" if shape.token else "neither is there"
         site.problem(node, f"bearer needs one of token: and capture:, and {both}")

@@ -11,7 +11,7 @@ from probe.config.document.nodes import Node, at
 from probe.config.resolve.scope import Scope, check_texts
 from probe.config.resolve.site import Site
 from probe.config.resolve.urls import check_url
-from probe.config.shape.secret import REFERENCE_HINT, looks_like_reference, parse_reference
+from probe.config.shape.secret import NEVER_HERE, looks_like_reference, parse_reference
 from probe.model.secret import SecretRef
 
 _SECRET_NAME = re.compile(
@@ -88,10 +88,7 @@ def login_document(context: AuthContext, document: Any, node: Node) -> Any:
 def _login_field(context: AuthContext, key: str, value: Any, node: Node) -> Any:
     plain = isinstance(value, (str, int)) and not isinstance(value, bool)
     if plain and is_secret_name(key) and not (isinstance(value, str) and _is_indirect(value)):
-        context.site.problem(
-            node,
-            f"a secret never stands in this file; write where it is found: {REFERENCE_HINT}",
-        )
+        context.site.problem(node, NEVER_HERE)
         return value
     return login_document(context, value, node)
 

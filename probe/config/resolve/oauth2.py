@@ -66,7 +66,7 @@ def _check_parts(context: AuthContext, shape: OAuth2Shape, how: _ClientAuth, nod
     site, grant = context.site, at(node, "grant")
 
     def need(key: str, reason: str, where: Node = grant, more: str = "") -> None:
-        if getattr(shape, key) is None and not (lost(node, key) or lost(node, "grant")):
+        if getattr(shape, key) is None and not lost(node, key, "grant"):
             site.problem(where, f"{reason} needs {key}:{more}")
 
     match shape.grant:

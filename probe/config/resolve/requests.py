@@ -101,8 +101,7 @@ def _method_and_url(site: Site, shape: CallShape, node: Node) -> tuple[str, str,
             )
         return short[0].upper(), getattr(shape, short[0]), short[0]
     if shape.url is None:
-        written = any(name in getattr(node, "dropped", {}) for name in (*METHODS, "url"))
-        if not written:
+        if not lost(node, *METHODS, "url"):
             site.problem(node, "the step has no URL; write for example get: https://shop.example/")
         return "GET", "https://unknown.invalid/", "url"
     if shape.method is None and not lost(node, "method"):

@@ -11,7 +11,7 @@ from probe.config.resolve.api import api_check
 from probe.config.resolve.common import LIVE, Common, trust
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.tls import client_profiles, tls_check
-from probe.config.resolve.world import provider
+from probe.config.resolve.world import provider, references
 from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
@@ -50,6 +50,7 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
         limits=_limits(shape.limits),
         digest=digest,
         source=site.file,
+        references=references(site, shape.vantage, at(root, "vantage"), common.trust),
         state_dir=None if shape.state_dir is None else site.absolute(shape.state_dir),
     )
 

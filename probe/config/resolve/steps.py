@@ -9,8 +9,9 @@ from probe.config.problem import unknown
 from probe.config.resolve.logins import is_secret_name
 from probe.config.resolve.requests import StepContext
 from probe.config.resolve.requests import request as request_of
-from probe.config.resolve.scope import check_texts
+from probe.config.resolve.scope import Scope, check_texts
 from probe.config.resolve.site import Site
+from probe.config.shape.secret import NEVER_HERE
 from probe.config.shape.step import CallShape, CaptureShape, CommandStepShape, ExpectShape
 from probe.config.units import format_duration
 from probe.model.flow import (
@@ -62,21 +63,7 @@ def command(context: StepContext, shape: CommandStepShape, node: Node) -> Comman
     """One program."""
     site, scope = context.site, context.scope
     _check_timeout(context, shape.timeout, node)
-    used = check_texts(site, shape.command, at(node, "command"), scope)
-    secret = sorted(name for name in used if scope.captures.get(name) or name.startswith("auth."))
-    if secret:
-        site.problem(
-            at(node, "command"),
-            f"{{{secret[0]}}} is secret, and everyone on the host can read a program's arguments; "
-            "pass a secret through environment: as a reference",
-        )
-    for name, value in shape.environment.items():
-        if is_secret_name(name) and isinstance(value, str) and value:
-            site.problem(
-                at(node, "environment", name),
-                "a secret never stands in this file; write where it is found: "
-                "file:/path, env:NAME or credential:name",
-            )
+    _check_secrecy(site, shape, node, scope)
     stdin = site.secret(shape.stdin) if isinstance(shape.stdin, SecretRef) else shape.stdin
     check_texts(site, stdin, at(node, "stdin"), scope)
     expect = shape.expect
@@ -104,6 +91,21 @@ def command(context: StepContext, shape: CommandStepShape, node: Node) -> Comman
         timeout=shape.timeout,
         cleanup=shape.cleanup,
     )
+
+
+def _check_secrecy(site: Site, shape: CommandStepShape, node: Node, scope: Scope) -> None:
+    """Secrets reach a program by references, and never through its arguments."""
+    used = check_texts(site, shape.command, at(node, "command"), scope)
+    secret = sorted(name for name in used if scope.captures.get(name) or name.startswith("auth."))
+    if secret:
+        site.problem(
+            at(node, "command"),
+            f"{{{secret[0]}}} is secret, and everyone on the host can read a program's arguments; "
+            "pass a secret through environment: as a reference",
+        )
+    for name, value in shape.environment.items():
+        if is_secret_name(name) and isinstance(value, str) and value:
+            site.problem(at(node, "environment", name), NEVER_HERE)
 
 
 def _check_timeout(context: StepContext, timeout: float | None, node: Node) -> None:
@@ -176,7 +178,7 @@ def _capture(site: Site, name: str, shape: CaptureShape, node: Node) -> Capture:
         "regex": shape.regex,
     }
     written = {source: text for source, text in sources.items() if text is not None}
-    if len(written) != 1 and not getattr(node, "dropped", {}):
+    if len(written) != 1 and not lost(node, *sources):
         count = "none is there" if not written else f"{' and '.join(written)} are there"
         site.problem(node, f"a capture has one of json, header, cookie and regex, and {count}")
     source, expression = next(iter(written.items()), ("json", "@"))

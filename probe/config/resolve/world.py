@@ -30,7 +30,7 @@ def provider(site: Site, name: str, shape: ProviderShape, node: Node) -> Provide
             key_place(node, second),
             f"addresses are fixed and need no {second}; write one of the two",
         )
-    if not (ways or shape.dns or any(lost(node, key) for key in _WAYS)):
+    if not (ways or shape.dns or lost(node, *_WAYS)):
         site.problem(
             node,
             "this provider does not say how edges are found; "
@@ -113,6 +113,31 @@ def target_list(
 def _some_lost(node: Node) -> bool:
     """Whether a source was written and is wrong."""
     return any(wrong_entries(node, key) for key in ("static", "files", "http"))
+
+
+def references(
+    site: Site, shape: VantageShape | None, node: Node, trust: Trust
+) -> References:
+    """The section ``vantage``."""
+    if shape is None:
+        return References(trust=trust)
+    seen: dict[str, None] = {}
+    for index, url in enumerate(shape.references):
+        where = at(at(node, "references"), index)
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            good = False
+        if not good:
+            site.problem(where, "this is no URL; write for example https://one.example/")
+        elif "@" in parts.netloc:
+            site.problem(where, "a URL must hold no user or password; references need none")
+        elif url in seen:
+            site.problem(where, "this reference is named twice; remove one")
+        seen[url] = None
+    options = {} if shape.interval is None else {"interval": shape.interval}
+    return References(tuple(seen), trust=trust, **options)
 
 
 def _http_source(site: Site, shape: HttpSourceShape, node: Node) -> HttpSource:

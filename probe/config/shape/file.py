@@ -10,7 +10,7 @@ from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.check import Interval, Timeout, TlsCheckShape
 from probe.config.shape.short import OneOrMany
-from probe.config.shape.texts import STRING_SCHEMA, Duration, Name, PathText, between, from_text
+from probe.config.shape.texts import STRING_SCHEMA, Duration, Name, PathText, Text, between, from_text
 from probe.config.shape.tls import (
     ConfirmShape,
     ConsensusShape,
@@ -80,6 +80,20 @@ class LimitsShape(Shape):
     )
 
 
+class VantageShape(Shape):
+    """What the agent judges its own network, DNS and clock by."""
+
+    references: Annotated[list[Text], OneOrMany()] = Field(
+        default=[],
+        description="URLs of endpoints that have nothing in common with the targets or each "
+        "other; three or more. Any answer will do.",
+        examples=[["https://one.example/", "https://two.example/", "https://three.example/"]],
+    )
+    interval: Annotated[Duration, between("1s", "10s")] | None = Field(
+        default=None, description="Time between looks at them (5s)."
+    )
+
+
 class FileShape(Shape):
     """The configuration of a regional probe."""
 
@@ -98,6 +112,9 @@ class FileShape(Shape):
         default=None, description="Directory where rotated refresh tokens are kept."
     )
     limits: LimitsShape | None = Field(default=None, description="Bounds on the agent itself.")
+    vantage: VantageShape | None = Field(
+        default=None, description="What the agent judges its own network, DNS and clock by."
+    )
     defaults: DefaultsShape | None = Field(
         default=None, description="What checks use where they say nothing themselves."
     )

@@ -11,6 +11,7 @@ from probe.config.shape.base import wrong
 from probe.model.secret import SecretRef
 
 REFERENCE_HINT = "file:/path, env:NAME or credential:name"
+NEVER_HERE = f"a secret never stands in this file; write where it is found: {REFERENCE_HINT}"
 _REFERENCE = re.compile(r"(file|env|credential):(.+)\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -24,9 +25,7 @@ def looks_like_reference(value: str) -> bool:
 def parse_reference(value: object) -> SecretRef:
     """A reference to a secret. Messages never repeat the text: it may be the secret itself."""
     if not isinstance(value, str) or not looks_like_reference(value):
-        raise wrong(
-            f"a secret never stands in this file; write where it is found: {REFERENCE_HINT}"
-        )
+        raise wrong(NEVER_HERE)
     match = _REFERENCE.match(value)
     if match is None:
         raise wrong(f"the reference to a secret is incomplete; write {REFERENCE_HINT}")
