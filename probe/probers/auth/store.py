@@ -18,8 +18,8 @@ class Slot:
     Attributes:
         token: the latest, possibly no longer good.
         tried_at: trio time of the latest login, successful or not.
-        rejected: the latest token was refused right after it was issued: another login would
-            not help until its clock strikes.
+        rejected: steps that refused the latest token right after it was issued: another login
+            would not help them until its clock strikes.
         hold: what to answer instead of asking again: refused credentials would lock the
             account, and a rate limit would only last longer.
         hold_until: trio time.
@@ -29,7 +29,7 @@ class Slot:
     lock: trio.Lock = field(default_factory=trio.Lock)
     token: Token | None = None
     tried_at: float = -math.inf
-    rejected: bool = False
+    rejected: set[str] = field(default_factory=set)
     hold: Failure | None = None
     hold_until: float = -math.inf
     held_for: str = ""

@@ -8,6 +8,7 @@ tokens still work.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import trio
@@ -40,10 +41,13 @@ class Ticket:
 
     Attributes:
         kept: they hang on a token from an earlier run, which may have ended since.
+        token: for templates that carry it elsewhere than in its header; None for kinds
+            without one.
     """
 
     signer: Signer | None
     kept: bool = False
+    token: str | None = None
 
 
 @dataclass(slots=True)
@@ -69,12 +73,28 @@ class Access:
             self._found[name] = found  # one login a run, whatever comes of it
         return found
 
-    async def renewed(self, name: str | None) -> Ticket | None:
-        """Credentials after a 401 to a kept token; None when nothing newer is to be had."""
+    async def lend(self, names: Iterable[str]) -> Skipped | Inconclusive | None:
+        """Give templates the tokens that they name as ``{auth.NAME}``; why not, if not."""
+        for name in names:
+            found = await self.ticket(name)
+            if not isinstance(found, Ticket):
+                return found
+            if found.token is None:
+                return Skipped(f"auth.{name}")
+            self.run.values.learn({f"auth.{name}": found.token})
+        return None
+
+    def kept(self, name: str) -> bool:
+        """Whether an entry's token is from an earlier run."""
+        found = self._found.get(name)
+        return isinstance(found, Ticket) and found.kept
+
+    async def renewed(self, name: str | None, step: str) -> Ticket | None:
+        """Credentials after a kept token was refused; None when nothing newer is to be had."""
         spec = self.run.auth(name)
         if name is None or spec is None or not kinds.is_login(spec):
             return None
-        if self._slots[name].rejected or name in self._renewed:
+        if step in self._slots[name].rejected or name in self._renewed:
             return None  # a new token was refused just so: the next login is on its clock
         self._renewed.add(name)
         found = await self._find(name, spec, renew=True)
@@ -88,10 +108,11 @@ class Access:
         newest = ticket if name is None else self._found.get(name, ticket)
         return newest if isinstance(newest, Ticket) else ticket
 
-    def accepted(self, name: str | None, *, yes: bool) -> None:
-        """Remember whether a call took a token that was new in this run."""
-        if name is not None and name in self._slots:
-            self._slots[name].rejected = not yes
+    def judged(self, name: str, step: str, *, accepted: bool) -> None:
+        """Remember whether a step's call took a token that was new in this run."""
+        if name in self._slots and not self.kept(name):
+            rejected = self._slots[name].rejected
+            rejected.discard(step) if accepted else rejected.add(step)
 
     def expires_at(self) -> float | None:
         """When the first of the run's tokens ends; wall time."""
@@ -130,7 +151,7 @@ class Access:
                 raise Missing(spec.capture or "token")
             value = captured
             self.run.redactor.add(value, "TOKEN")
-        return Ticket(token_header(spec.header, spec.scheme, value))
+        return Ticket(token_header(spec.header, spec.scheme, value), token=value)
 
     async def _login(self, name: str, spec: kinds.Login, *, renew: bool) -> Ticket | Skipped:
         key = self.run.key
@@ -160,4 +181,4 @@ class Access:
             return Skipped(name)
         value = token.value.reveal()
         self.run.redactor.add(value, "TOKEN")
-        return Ticket(kinds.signer(spec, value), kept=before_run)
+        return Ticket(kinds.signer(spec, value), kept=before_run, token=value)

@@ -10,6 +10,7 @@ from probe.model.result import Timings
 from probe.model.target import Edge
 from probe.probers.auth.sign import Signer
 from probe.probers.flow.context import Context
+from probe.probers.flow.values import fits_header
 from probe.probers.http import redirect
 from probe.probers.http.answer import Answered, Broken, Call, Trip
 from probe.probers.http.decode import ACCEPTED
@@ -54,10 +55,10 @@ async def make(run: Context, draft: Draft, signer: Signer | None, options: Optio
     """
     whole = with_common_headers(run, draft)
     secret = signer is not None or _carries_secret(run, whole)
-    unsafe = _unsafe(run, whole) if secret else None
-    if unsafe is not None:
+    refusal = _unsafe(run, whole, signer) if secret else None
+    if refusal is not None:
         trip = Trip(Timings(), fresh=False, url=whole.url)
-        return Made(Broken(unsafe, trip), whole)
+        return Made(Broken(refusal, trip), whole)
     made = await _once(run, whole, signer, options, None)
     trips = [made.call.trip]
     left = options.redirects
@@ -134,12 +135,15 @@ def _carries_secret(run: Context, draft: Draft) -> bool:
     )
 
 
-def _unsafe(run: Context, draft: Draft) -> Failure | None:
+def _unsafe(run: Context, draft: Draft, signer: Signer | None) -> Failure | None:
     url = parsed(draft.url)
     if url.scheme != "https":
         return unsafe("credentials are never sent without TLS: use https")
     if origin_of(url) not in run.named():
         return unsafe("credentials would go to an origin that the configuration does not name")
+    signed = draft if signer is None else signer.sign(draft)
+    if not all(fits_header(value) for _, value in signed.headers):
+        return unsafe("a secret in a header would hold a line end or control character")
     return None
 
 

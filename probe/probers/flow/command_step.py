@@ -22,15 +22,20 @@ from probe.model.result import (
 )
 from probe.model.secret import SecretError
 from probe.probers import command, expect
+from probe.probers.flow.access import Access
 from probe.probers.flow.call import unsafe
 from probe.probers.flow.context import Context
 from probe.probers.flow.evidence import BODY_SHOWN, clip
-from probe.probers.flow.values import Missing, Unsafe
+from probe.probers.flow.values import Missing, Unsafe, tokens_named
 
 
-async def command_step(run: Context, step: CommandStep) -> None:
+async def command_step(run: Context, access: Access, step: CommandStep) -> None:
     """Run a program; its result goes into the run."""
     spec = step.command
+    lacking = await access.lend(tokens_named(spec.arguments, spec.environment, spec.stdin))
+    if lacking is not None:
+        run.results.append(StepResult(step.name, step.layer, lacking))
+        return
     try:
         arguments = [run.values.fill_argument(text) for text in spec.arguments]
         if any(run.redactor.knows(argument) for argument in arguments):

@@ -61,7 +61,8 @@ class Entrance:
         found = self._read(spec, made)
         if isinstance(found, Token):
             run.redactor.add(found.value.reveal(), "TOKEN")
-            slot.token, slot.rejected, slot.hold = found, False, None
+            slot.token, slot.hold = found, None
+            slot.rejected.clear()
         else:
             self._hold(slot, found, made, secrets)
         lost = await self._keep(mark, configured, found)

@@ -182,7 +182,7 @@ async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandSte
         if trio.current_time() >= run.deadline:
             run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
         elif isinstance(step, CommandStep):
-            await command_step(run, step)
+            await command_step(run, access, step)
         else:
             await http_step(run, access, step)
 

@@ -23,23 +23,22 @@ from probe.probers.flow import call, evidence
 from probe.probers.flow.access import Access, Ticket
 from probe.probers.flow.context import Context
 from probe.probers.flow.render import render
-from probe.probers.flow.values import Missing, Unsafe
+from probe.probers.flow.values import Missing, Unsafe, tokens_named
 from probe.probers.http.answer import Answer, Answered, Broken
-from probe.probers.http.draft import BadUrl, Draft
+from probe.probers.http.draft import BadUrl
 
 
 async def http_step(run: Context, access: Access, step: Step) -> None:
     """Run a step; its results, and those of a login that it needs, go into the run."""
     try:
-        draft = render(step.request, run.values)
-        ticket = await access.ticket(step.auth)
+        lent = tokens_named(step.request, step.expect.contains, run.check.headers)
+        lacking = await access.lend(lent)
+        ticket = await access.ticket(step.auth) if lacking is None else lacking
         if not isinstance(ticket, Ticket):
             run.results.append(StepResult(step.name, step.layer, ticket))
             return
         for attempt in range(max(1, step.attempts)):
-            result = await _attempt(run, access, step, draft, ticket, attempt)
-            run.results.append(result)
-            ticket = access.latest(step.auth, ticket)
+            run.results.append(await _attempt(run, access, step, lent, attempt))
     except Missing as error:
         run.results.append(StepResult(step.name, step.layer, Skipped(error.name)))
     except (Unsafe, BadUrl) as error:
@@ -48,9 +47,34 @@ async def http_step(run: Context, access: Access, step: Step) -> None:
 
 
 async def _attempt(
-    run: Context, access: Access, step: Step, draft: Draft, ticket: Ticket, attempt: int
+    run: Context, access: Access, step: Step, lent: tuple[str, ...], attempt: int
 ) -> StepResult:
-    """One attempt; a 401 to a kept token makes it two calls."""
+    """One attempt; two calls when a kept token turns out to have ended."""
+    result, status = await _call(run, access, step, attempt)
+    newer = [
+        await access.renewed(name, step.name)
+        for name in _suspects(run, access, step, lent, result, status)
+    ]
+    if any(newer) and await access.lend(lent) is None:
+        before = result.attempts
+        result, status = await _call(run, access, step, attempt)
+        result = replace(result, attempts=before + result.attempts)
+    if status is not None:
+        for name in lent:
+            access.judged(name, step.name, accepted=isinstance(result.outcome, Passed))
+        if step.auth is not None and step.auth not in lent:
+            access.judged(step.auth, step.name, accepted=status != 401)
+    return result
+
+
+async def _call(
+    run: Context, access: Access, step: Step, attempt: int
+) -> tuple[StepResult, int | None]:
+    """One call, and the status of its answer. A token's time is not in its deadline."""
+    draft = render(step.request, run.values)
+    ticket = await access.ticket(step.auth)
+    if not isinstance(ticket, Ticket):
+        return StepResult(step.name, step.layer, ticket), None
     options = call.Options(
         deadline=run.step_deadline(step.timeout),
         redirects=step.request.follow_redirects,
@@ -58,25 +82,30 @@ async def _attempt(
         turn=attempt,
     )
     made = await call.make(run, draft, ticket.signer, options)
-    requests = made.call.trip.requests
-    if _ended(run, step, made, ticket):
-        newer = await access.renewed(step.auth)
-        if newer is not None:
-            ticket = newer
-            # The token's time is not the step's: it gets its own again.
-            options = replace(options, deadline=run.step_deadline(step.timeout))
-            made = await call.make(run, draft, ticket.signer, options)
-            requests += made.call.trip.requests
-    if isinstance(made.call, Answered) and not ticket.kept:
-        access.accepted(step.auth, yes=made.call.answer.status != 401)
-    return _result(run, step, made, ticket, requests)
+    status = made.call.answer.status if isinstance(made.call, Answered) else None
+    return _result(run, step, made, ticket, made.call.trip.requests), status
 
 
-def _ended(run: Context, step: Step, made: call.Made, ticket: Ticket) -> bool:
-    """Whether the answer says that a kept token is no longer good."""
-    if not ticket.kept or not isinstance(made.call, Answered) or made.call.answer.status != 401:
-        return False
-    return not run.denied(step) and not expect.status_accepted(step.expect, 401)
+def _suspects(
+    run: Context,
+    access: Access,
+    step: Step,
+    lent: tuple[str, ...],
+    result: StepResult,
+    status: int | None,
+) -> list[str]:
+    """Entries whose kept token may have ended, by what the call answered.
+
+    A token in its header is refused with a 401. One that is sent as content, say to be
+    validated, may be refused in any words that are not those expected.
+    """
+    if status is None or run.denied(step) or isinstance(result.outcome, Passed):
+        return []
+    names = [name for name in lent if access.kept(name)]
+    refused = status == 401 and not expect.status_accepted(step.expect, 401)
+    if refused and step.auth is not None and access.kept(step.auth) and step.auth not in names:
+        names.append(step.auth)
+    return names
 
 
 def _result(run: Context, step: Step, made: call.Made, ticket: Ticket, requests: int) -> StepResult:

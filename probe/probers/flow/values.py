@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from probe.model.flow import Request
 from probe.model.template import parse
 
 
@@ -34,8 +35,8 @@ _IN_URL = "/:@-._~"
 """Characters of a captured value that stay as they are inside a URL; the rest, above all
 ``?``, ``#``, ``&`` and ``%``, is percent-encoded so that it cannot change the URL's shape."""
 
-_NOT_IN_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
-"""RFC 9110 section 5.5: no line ends, no other control characters, nothing beyond Latin-1."""
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""RFC 9110 section 5.5: no line ends and no other control characters."""
 
 
 class Values:
@@ -89,7 +90,7 @@ class Values:
             Unsafe: the result would not stay one header.
         """
         value = self.fill(text)
-        if _NOT_IN_HEADER.search(value):
+        if not fits_header(value):
             raise Unsafe("a header's value would hold a line end or control character")
         return value
 
@@ -128,3 +129,37 @@ class Values:
         if value is None:
             raise Missing(name)
         return value
+
+
+def fits_header(value: str) -> bool:
+    """Whether a text stays one header value."""
+    return _NOT_IN_HEADER.search(value) is None
+
+
+def tokens_named(*documents: Any) -> tuple[str, ...]:
+    """Names of auth entries whose token templates name as ``{auth.NAME}``, each once."""
+    found: dict[str, None] = {}
+    for text in _texts(documents):
+        if "{auth." in text:
+            for name in _parsed(text).names:
+                kind, dot, rest = name.partition(".")
+                if dot and kind == "auth":
+                    found[rest] = None
+    return tuple(found)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for one in value.values():
+                yield from _texts(one)
+        case list() | tuple():
+            for one in value:
+                yield from _texts(one)
+        case Request():
+            yield value.url
+            yield from _texts((value.headers, value.query, value.json, value.form, value.body))
+        case _:
+            return  # numbers, secrets, nothing

@@ -49,9 +49,10 @@ class Draft:
         return replace(self, headers=tuple(p for p in self.headers if p[0].lower() not in gone))
 
     def request(self) -> httpx.Request:
-        """What goes over the wire."""
+        """What goes over the wire; headers as UTF-8, as shells and curl would send them."""
+        encoded = [(name.encode(), value.encode()) for name, value in self.headers]
         return httpx.Request(
-            self.method, parsed(self.url), headers=list(self.headers), content=self.body or None
+            self.method, parsed(self.url), headers=encoded, content=self.body or None
         )
 
 

@@ -14,7 +14,16 @@ import pytest
 import trio
 
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, Capture, JsonLogin, Persona, Request, Step
+from probe.model.flow import (
+    ApiCheck,
+    BearerAuth,
+    Capture,
+    Expect,
+    JsonLogin,
+    Persona,
+    Request,
+    Step,
+)
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.target import Target
 
@@ -350,3 +359,76 @@ async def test_credentials_do_not_go_where_a_server_sends_them(ca: Ca, bench: Be
         assert isinstance(found, Inconclusive)
         assert found.failure.reason is Reason.UNSAFE_VALUE
         assert other.connections == 0
+
+
+# ------------------------------------------------------------------ tokens elsewhere
+
+
+def validating(bench: Bench, platform: Platform) -> ApiCheck:
+    """A step that sends the token as content, to ask whether it is good."""
+
+    def validate(seen: Seen) -> Reply:
+        good = seen.json()["token"] in platform.valid
+        return Reply(200, {"authStatus": "Success" if good else "Invalid"})
+
+    platform.http.routes["POST /validate"] = validate
+    request = Request("POST", URL + "/validate", json={"token": "{auth.cli}"})
+    ask = Step("valid", "token", request, Expect(json=("authStatus == 'Success'",)))
+    check = check_of(bench)
+    return replace(check, steps=(ask, *check.steps))
+
+
+async def test_a_token_can_be_sent_as_content(ca: Ca, bench: Bench) -> None:
+    platform = Platform()
+    check = validating(bench, platform)
+    async with serve(ca.context("api.example"), platform.http) as server:
+        result = await bench.run(check, at(server.port))
+        assert names(result) == ["cli", "valid", "open", "me", "me2"]
+        assert result.outcome == Passed()
+        platform.valid.clear()  # revoked: asking shows it first
+        result = await bench.run(check, at(server.port))
+        assert result.outcome == Passed()
+        assert names(result) == ["cli", "valid", "open", "me", "me2"]
+        assert [one.attempts for one in result.steps] == [1, 2, 1, 1, 1]
+        assert platform.logins == 2
+        platform.http.routes["POST /validate"] = Reply(200, {"authStatus": "Broken"})
+        results = [await bench.run(check, at(server.port)) for _ in range(3)]
+    for result in results:
+        assert isinstance(outcome(result, "valid"), Failed)
+        assert outcome(result, "me") == Passed()
+    assert platform.logins == 3, "one more login for the doubt, then only on its clock"
+
+
+async def test_a_token_that_is_not_there_skips_what_carries_it(ca: Ca, bench: Bench) -> None:
+    platform = Platform()
+    check = validating(bench, platform)
+    platform.login_route = Reply(500)
+    async with serve(ca.context("api.example"), platform.http) as server:
+        result = await bench.run(check, at(server.port))
+    assert outcome(result, "valid") == Skipped("cli")
+    anonymous = Persona("anonymous", auth={"cli": None}, expect_denied=("me", "me2"))
+    async with serve(ca.context("api.example"), platform.http) as server:
+        result = await bench.run(check, at(server.port), persona=anonymous)
+    assert outcome(result, "valid") == Skipped("auth.cli")
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "ends\r\n", "nul\0"])
+async def test_a_secret_with_a_line_end_is_ours_and_not_sent(
+    ca: Ca, bench: Bench, value: str
+) -> None:
+    http = Http({"/me": Reply(200)})
+    check = check_of(bench, auth={"cli": BearerAuth(bench.secret("T", value))})
+    check = replace(check, steps=check.steps[1:2])
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check, at(server.port))
+    assert isinstance(result.outcome, Inconclusive)
+    assert result.outcome.failure.reason is Reason.UNSAFE_VALUE
+    assert http.seen == []
+
+
+async def test_headers_may_hold_any_letters(ca: Ca, bench: Bench) -> None:
+    http = Http({"/open": Reply(200)})
+    step = Step("open", "x", Request("GET", URL + "/open", {"X-Name": "Zo\u00eb \u6771"}))
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check_of(bench, steps=(step,)), at(server.port))
+    assert result.outcome == Passed()
