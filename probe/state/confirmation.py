@@ -231,7 +231,7 @@ def _transition(
         after=after.status,
         since=after.since,
         at=attempt.at + attempt.seconds,
-        failure=counted.failure or before.failure,
+        failure=counted.failure,
         command=attempt.command,
     )
 

@@ -95,7 +95,7 @@ class Course:
             self.good_since = None
             if self.bad_since is None:
                 self.bad_since = now
-            self.ill = self.ill or now - self.bad_since >= rule.ill_after
+            self.ill = now - self.bad_since >= rule.ill_after
         elif self.bad_since is not None:
             if self.good_since is None:
                 self.good_since = now

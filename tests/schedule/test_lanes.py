@@ -102,6 +102,20 @@ def test_kin_learn_from_runs_that_still_hang() -> None:
     assert (early.slow, late.slow) == (False, True)
 
 
+def test_a_run_counts_once_for_its_kin() -> None:
+    """It turns slow and then ends slow: that is one slow run, not two."""
+    lanes: Lanes[int] = Lanes(100, slow_after=1.0)
+    places = [Place(item, kin="a") for item in range(3)]
+    for place in places:
+        lanes.offer(place, 0.0)
+    list(lanes.admit(5.0))
+    for place in places:
+        lanes.give_back(place, 10.0)
+    again = Place(4, kin="a")
+    lanes.offer(again, 20.0)
+    assert not again.slow
+
+
 def test_kin_of_whom_some_are_quick_stay_in_the_quick_lane() -> None:
     lanes: Lanes[int] = Lanes(100, slow_after=1.0)
     for turn in range(50):

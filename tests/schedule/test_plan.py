@@ -89,6 +89,20 @@ def test_a_run_popped_at_its_exact_time_is_due_and_its_next_is_later() -> None:
     assert plan.next_due() == pytest.approx(first + 10)
 
 
+def test_a_key_put_at_its_exact_time_waits_for_the_next() -> None:
+    first = planned("a").next_due()
+    assert first is not None
+    assert planned("a", now=first).next_due() == pytest.approx(first + 10)
+
+
+def test_a_run_that_is_overdue_survives_a_reload() -> None:
+    plan = planned("a")
+    first = plan.next_due()
+    assert first is not None
+    plan.set({"a": 10.0}, first + 0.5)
+    assert plan.pop(first + 0.5) == [Due("a", first)]
+
+
 def test_an_extra_run_does_not_move_the_grid() -> None:
     plan = planned("a")
     grid = [due.at for due in drain(planned("a"), START + 40)]

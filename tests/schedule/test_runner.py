@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import trio
@@ -18,7 +19,7 @@ SALT = "test"
 class World:
     """A runner, what it reported, and jobs that note when they were called."""
 
-    def __init__(self, limit: int = 500) -> None:
+    def __init__(self, limit: int = 500, slow_after: float = 1.0) -> None:
         self.starts: list[Start[str]] = []
         self.defects: list[Defect[str]] = []
         self.calls: list[tuple[str, float]] = []
@@ -26,6 +27,7 @@ class World:
         self.runner: Runner[str] = Runner(
             wall=lambda: START,
             limit=limit,
+            slow_after=slow_after,
             salt=SALT,
             on_start=self.starts.append,
             on_defect=self.defects.append,
@@ -323,6 +325,42 @@ async def test_a_job_may_drop_itself(autojump_clock: MockClock) -> None:
     assert world.times("b") == near(grid("b", 10, 40))
 
 
+async def test_a_job_dropped_as_it_starts_is_not_called(autojump_clock: MockClock) -> None:
+    """Two that start in the same moment and drop each other: one of them runs."""
+    world = World()
+    called: list[str] = []
+
+    def dropping(key: str, other: str) -> Job[str]:
+        async def call() -> None:
+            called.append(key)
+            world.runner.drop(other)
+
+        return world.doing(key, call, interval=1e6)
+
+    world.jobs(dropping("a", "b"), dropping("b", "a"))
+    async with world.running():
+        world.runner.request("a")
+        world.runner.request("b")
+        await trio.sleep(5)
+    assert len(called) == 1
+    assert world.defects == []
+    assert len(world.starts) == 1
+
+
+async def test_one_who_waits_starts_the_moment_a_quick_place_is_free(
+    autojump_clock: MockClock,
+) -> None:
+    world = World(limit=1, slow_after=0.4)
+    world.jobs(world.job("a", 50.0, interval=1e6), world.job("b", interval=1e6))
+    async with world.running():
+        await trio.sleep(3)
+        world.runner.request("a")
+        await trio.sleep(0.1)
+        world.runner.request("b")
+        await trio.sleep(10)
+    assert world.times("b") == near([3.4])
+
+
 async def test_a_job_moved_to_another_check_gives_its_place_back_to_the_first(
     autojump_clock: MockClock,
 ) -> None:
@@ -404,6 +442,33 @@ async def test_a_backlog_after_a_pause_is_run_once_and_the_rest_counted(
     assert counts.started == 100
     periods = sum(len(grid(f"k{i}", 10, 45)) for i in range(100))
     assert counts.started + counts.missed == periods
+
+
+class Turns(trio.abc.Instrument):
+    """How many runs had started at each turn of the event loop."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.started: list[int] = []
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.started.append(len(self.world.starts))
+
+
+async def test_a_backlog_is_spread_over_turns_of_the_event_loop(mock_clock: MockClock) -> None:
+    """A thousand starts at once would make the loop lag, and the lag would look like latency."""
+    world = World()
+    world.jobs(*(world.job(f"k{i}") for i in range(500)))
+    turns = Turns(world)
+    async with world.running():
+        await trio.testing.wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(turns)
+        mock_clock.jump(10)
+        while len(world.starts) < 500:
+            await trio.lowlevel.checkpoint()
+        trio.lowlevel.remove_instrument(turns)
+    steps = [after - before for before, after in pairwise(turns.started)]
+    assert 0 < max(steps) <= 2 * 32
 
 
 async def test_a_step_of_the_wall_clock_moves_nothing(autojump_clock: MockClock) -> None:

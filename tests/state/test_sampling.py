@@ -231,6 +231,12 @@ def test_a_total_outage_at_most_doubles_the_load_and_every_edge_is_named() -> No
     assert {at.histories[edge].status for edge in keys} == {EdgeStatus.FAILING}
 
 
+def test_a_small_check_has_a_small_budget() -> None:
+    keys = [key(i) for i in range(20)]
+    at = confirmer(*keys)
+    assert sum(len(record(at, edge, FAIL, 1.0).requests) for edge in keys) <= 40
+
+
 def test_a_small_check_in_trouble_stays_polite() -> None:
     """Four edges in total: two further attempts a second at most, after the first burst."""
     keys = [key(i) for i in range(4)]

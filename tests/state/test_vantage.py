@@ -97,6 +97,11 @@ def test_references_that_do_not_resolve_are_about_dns() -> None:
     assert signs(health) == {Sign.DNS: False}
 
 
+def test_one_reference_that_does_not_resolve_among_others_cut_off_is_the_network() -> None:
+    health = see(Vantage(), [Failed(UNRESOLVED), CUT, CUT], 0.0)
+    assert signs(health) == {Sign.NETWORK: False}
+
+
 def test_names_of_references_that_are_not_answered_are_about_dns() -> None:
     vantage = Vantage()
     for name in ("one.example", "two.example"):
