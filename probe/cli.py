@@ -58,7 +58,16 @@ def main() -> None:
     show_default=True,
     help="Log lines as JSON or readable; auto is readable on a terminal.",
 )
-def run(config: Path, region: str | None, listen: str | None, style: str) -> None:
+@click.option(
+    "--handover",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Share the address with another agent of this user that was started with this too: "
+    "probe first, and serve once everything is known, after so many seconds at the latest.",
+)
+def run(
+    config: Path, region: str | None, listen: str | None, style: str, handover: float | None
+) -> None:
     """Probe until stopped; serve /metrics, /healthz, /readyz and a status page.
 
     SIGHUP reads the configuration again; a bad one is refused and the running one stays.
@@ -73,13 +82,42 @@ def run(config: Path, region: str | None, listen: str | None, style: str) -> Non
         chosen = "text"
     configure(sys.stderr, chosen)
     spec = _load(config, region, apart=True)
-    options = Options(config=config, region=region, listen=listen, environ=dict(os.environ))
+    options = Options(
+        config=config, region=region, listen=listen, environ=dict(os.environ), handover=handover
+    )
     try:
         run_agent(spec, options)
     except NoRegionError as error:
         _die(str(error), BAD_CONFIGURATION)
     except AgentError as error:
         _die(str(error), FAIL)
+
+
+@main.command()
+@click.option(
+    "--listen",
+    default="127.0.0.1:9469",
+    show_default=True,
+    help="ADDRESS:PORT where the agent serves.",
+)
+@click.option("--ready", is_flag=True, help="Ask whether it is ready, not only alive.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.01),
+    default=2.0,
+    show_default=True,
+    help="Seconds that it has to answer.",
+)
+def health(listen: str, ready: bool, timeout: float) -> None:
+    """Ask a running agent whether it is well; for containers, which have no curl.
+
+    Exit status: 0 well, 1 not.
+    """
+    from probe.serve.health import ask
+
+    problem = ask(listen, "/readyz" if ready else "/healthz", timeout)
+    if problem is not None:
+        _die(problem, FAIL)
 
 
 @main.command()

@@ -7,7 +7,7 @@ difference: jobs that stay are not touched, so they keep their phase and their h
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from probe.agent.filing import Filing
@@ -79,6 +79,12 @@ class Coverage:
         for check in self._checks.values():
             if check.targets == name:
                 self._cover(check)
+
+    def keys(self) -> Iterator[JobKey]:
+        """Everything that is probed now."""
+        for key, edges in self._keys.items():
+            yield key
+            yield from edges
 
     def _cover(self, check: TlsCheck) -> None:
         targets = self._lists.get(check.targets, ())

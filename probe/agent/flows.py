@@ -62,6 +62,10 @@ class FlowCoverage:
             if check.targets == name:
                 self._cover(check)
 
+    def keys(self) -> Iterable[FlowKey]:
+        """Every flow that runs now."""
+        return self._running
+
     def _cover(self, check: ApiCheck) -> None:
         targets: Iterable[Target] = (Target(check.name),)
         if check.targets is not None:

@@ -19,10 +19,13 @@ from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
+from probe.agent.handover import warmed_up
 from probe.agent.keys import JobKey
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
+from probe.agent.notify import Notifier
 from probe.agent.parts import build_parts
+from probe.agent.references import ReferenceWatch
 from probe.agent.sources import Sources
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
@@ -53,13 +56,16 @@ class Options:
 
     Attributes:
         listen: ``ADDRESS:PORT`` that goes before the configuration's.
-        environ: the environment, for secrets and PROBE_REGION.
+        environ: the environment, for secrets, PROBE_REGION and the service manager's socket.
+        handover: seconds to probe before an address is taken over from another agent; None
+            shares no address.
     """
 
     config: Path
     environ: Mapping[str, str]
     region: str | None = None
     listen: str | None = None
+    handover: float | None = None
 
 
 def run_agent(spec: Spec, options: Options) -> None:
@@ -93,6 +99,8 @@ class Service:
         self._spec = spec
         self._options = options
         self._log = EventLog(region=region)
+        self._manager = Notifier(options.environ, self._unheard)
+        self._serving = trio.Event()
         self._store = Store(region, started_at=time.time())
         self._vantage = Vantage()
         self._lag = LagMeter(self._lagged)
@@ -104,7 +112,8 @@ class Service:
             on_start=self._started,
             on_defect=self._defect,
         )
-        excuse = Excuse(self._vantage)
+        self._references = ReferenceWatch(self._parts, self._vantage)
+        excuse = Excuse(self._vantage, self._references.hurry)
         self._filing = Filing(self._store, self._log, excuse, self._ask)
         flows = FlowFiling(self._store, self._log, excuse, self._ask)
         self._coverage = Coverage(self._parts, self._runner, self._filing, self._store)
@@ -119,7 +128,14 @@ class Service:
         failure: ListenError | None = None
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
-                server = partial(serve, application(self._store), self._spec.listen, stop=stop.wait)
+                server = partial(
+                    serve,
+                    application(self._store),
+                    self._spec.listen,
+                    stop=stop.wait,
+                    turn=None if self._options.handover is None else self._take_over,
+                    on_serving=self._serving.set,
+                )
                 try:
                     address = await nursery.start(server)
                 except ListenError as error:
@@ -147,21 +163,27 @@ class Service:
         )
 
     async def _start(self, work: trio.Nursery) -> None:
+        work.start_soon(self._manager.keep_watchdog)
         await work.start(self._runner.run)
         work.start_soon(self._lag.run)
+        work.start_soon(self._references.run)
         self._configure()
         self._store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
         await work.start(self._sources.run)
         await self._sources.configure(self._spec.targets)
         work.start_soon(self._report)
         work.start_soon(self._tick)
+        work.start_soon(self._tell_ready)
 
     async def _follow(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
             if number != signal.SIGHUP:
                 self._log.info("stopping", signal=signal.Signals(number).name)
+                self._manager.stopping()
                 return
+            self._manager.reloading()
             await self._reload()
+            self._manager.ready(self._status())
 
     async def _reload(self) -> None:
         """Read the configuration again; a bad one changes nothing and is reported."""
@@ -193,6 +215,7 @@ class Service:
             except TrustError as error:
                 # Every attempt that needs them is inconclusive until they can be read.
                 self._log.error("trust roots cannot be read", problem=str(error))
+        self._references.configure(self._spec.references)
         self._coverage.configure(self._spec)
         self._flows.configure(self._spec)
 
@@ -209,6 +232,29 @@ class Service:
         )
         self._store.agent.reloaded(success=False, at=time.time(), problem=summary)
         self._log.error("reload refused", problems=len(problems), note="the running one stays")
+
+    # ------------------------------------------------------------ for the service manager
+
+    async def _take_over(self) -> None:
+        """Another agent serves our address: know what it knows before answering."""
+        limit = self._options.handover or 0.0
+        self._manager.status("another agent serves the address; getting to know the targets")
+        self._log.info("taking over", address=f"{self._spec.listen.host}:{self._spec.listen.port}")
+        complete = await warmed_up(
+            self._store, lambda: (*self._coverage.keys(), *self._flows.keys()), limit
+        )
+        self._log.info("took over", complete=complete)
+
+    async def _tell_ready(self) -> None:
+        await self._serving.wait()
+        self._manager.ready(self._status())
+
+    def _status(self) -> str:
+        checks = len(self._spec.checks)
+        return f"{checks} check{'s' if checks != 1 else ''}, configuration {self._spec.digest[:12]}"
+
+    def _unheard(self, why: str) -> None:
+        self._log.warning("service manager cannot be told", problem=why)
 
     # ------------------------------------------------------------ the agent on itself
 

@@ -4,10 +4,16 @@ Hypercorn's own ``serve`` is not used, only its handler of connections: it shiel
 from cancellation, so one client that asks for the metrics and stops reading would keep the agent
 from ending. Here the accept loop is ours (a few lines with trio), it knows every connection, and
 closes what is left after a short grace.
+
+A new release can take an address over that the old one still serves. Both sockets have
+SO_REUSEPORT then (socket(7)): the kernel lets processes of one user share the address, and gives
+new connections to those that listen. The new one binds at once, so that an address which cannot
+be shared is known before anything starts, and listens when it has something to say.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -43,6 +49,8 @@ async def serve(
     listen: Listen,
     *,
     stop: Callable[[], Awaitable[None]] = trio.sleep_forever,
+    turn: Callable[[], Awaitable[None]] | None = None,
+    on_serving: Callable[[], None] = lambda: None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until stopped or cancelled.
@@ -50,18 +58,36 @@ async def serve(
     Reports ``http://host:port`` with the port really bound. When ``stop`` returns, no new
     connection is accepted and answers under way get ``GRACE`` seconds; cancellation cuts them off.
 
+    Args:
+        app: what answers.
+        listen: where.
+        stop: returns when it is time to end.
+        turn: given, the address may be shared with a process that gave one too. It returns when
+            we may answer, and is not called when nobody else serves the address.
+        on_serving: called once connections are accepted.
+        task_status: told the address.
+
     Raises:
         ListenError: the address is in use, unknown, or not allowed.
     """
-    listeners = await _listeners(listen)
-    address = _url(listeners[0].socket.getsockname())
-    server = _Server(app)
+    sock, taken = await _bound(listen, shared=turn is not None)
+    with sock:
+        task_status.started(_url(sock.getsockname()))
+        if turn is not None and taken:
+            await turn()
+        sock.listen(128)  # a second call on a socket that listens changes nothing
+        on_serving()
+        await _accept(_Server(app), trio.SocketListener(sock), stop)
+
+
+async def _accept(
+    server: _Server, listener: trio.SocketListener, stop: Callable[[], Awaitable[None]]
+) -> None:
     async with trio.open_nursery() as connections:
         accept = partial(trio.serve_listeners, handler_nursery=connections)
         try:
             async with trio.open_nursery() as accepting:
-                accepting.start_soon(accept, server.handle, listeners)
-                task_status.started(address)
+                accepting.start_soon(accept, server.handle, [listener])
                 await stop()
                 accepting.cancel_scope.cancel()
         finally:
@@ -70,23 +96,41 @@ async def serve(
             connections.cancel_scope.cancel()
 
 
-async def _listeners(listen: Listen) -> list[trio.SocketListener]:
+async def _bound(listen: Listen, *, shared: bool) -> tuple[trio.socket.SocketType, bool]:
+    """A bound socket, and whether somebody else listens on the same address."""
     try:
         found = await trio.socket.getaddrinfo(
             listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, address = found[0]
+        taken = shared and await _taken(family, address)
         sock = trio.socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise ListenError(_problem(listen, error)) from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         await sock.bind(address)
-        sock.listen(128)
+        if not shared:
+            sock.listen(128)  # here, because that too can find the address in use
     except OSError as error:
         sock.close()
         raise ListenError(_problem(listen, error)) from error
-    return [trio.SocketListener(sock)]
+    return sock, taken
+
+
+async def _taken(family: int, address: object) -> bool:
+    """Whether the address is in use, found out by binding a socket that shares nothing."""
+    with trio.socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            await sock.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
 
 
 def _problem(listen: Listen, error: OSError) -> str:

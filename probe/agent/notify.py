@@ -1,0 +1,99 @@
+"""Tells the service manager how it goes, in systemd's protocol (sd_notify(3)), without its library.
+
+A message is a datagram of ``KEY=value`` lines to the socket that ``NOTIFY_SOCKET`` names. Nobody
+answers, and no fault of the manager may end the agent: what cannot be told is logged once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+import trio
+
+_PATH, _WATCHDOG, _WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
+
+
+class Notifier:
+    """The line to the service manager; silent where nobody listens.
+
+    Args:
+        environ: as the manager gave it.
+        on_fault: told why the manager cannot be reached, the first time.
+        pid: ours; a watchdog meant for another process is left alone.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        on_fault: Callable[[str], None] = lambda _: None,
+        *,
+        pid: int | None = None,
+    ) -> None:
+        self._address = _address(environ.get(_PATH, ""))
+        self._on_fault = on_fault
+        self._faulty = False
+        self.watchdog = _watchdog(environ, os.getpid() if pid is None else pid)
+
+    def ready(self, status: str) -> None:
+        """Started, or reloaded: everything that was asked for is in place."""
+        self._tell("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """A reload began; ``ready`` ends it. systemd 253 and later compare the time."""
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
+
+    def status(self, status: str) -> None:
+        """What ``systemctl status`` shows beside the state."""
+        self._tell(f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """The end began."""
+        self._tell("STOPPING=1", "STATUS=ending")
+
+    async def keep_watchdog(self) -> None:
+        """Give a sign of life at a third of the time asked for.
+
+        A task like every other: when the loop does not turn, it does not run either, and the
+        manager starts the agent anew.
+        """
+        if self.watchdog is None:
+            return
+        while True:
+            self._tell("WATCHDOG=1")
+            await trio.sleep(self.watchdog / 3)
+
+    def _tell(self, *lines: str) -> None:
+        if self._address is None:
+            return
+        message = "\n".join(line.replace("\n", " ") for line in lines).encode()
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+                sock.setblocking(False)  # a manager that does not read must not stop the loop
+                sock.sendto(message, self._address)
+        except OSError as error:
+            if not self._faulty:
+                self._faulty = True
+                self._on_fault(error.strerror or type(error).__name__)
+        else:
+            self._faulty = False
+
+
+def _address(path: str) -> str | None:
+    """A path, or ``@`` and a name in Linux's abstract namespace; others are not ours."""
+    if path.startswith("@"):
+        return "\0" + path[1:]
+    return path if path.startswith("/") else None
+
+
+def _watchdog(environ: Mapping[str, str], pid: int) -> float | None:
+    """Seconds within which a sign of life is expected; None when none is."""
+    written, owner = environ.get(_WATCHDOG, ""), environ.get(_WATCHDOG_PID, "")
+    if not (written.isascii() and written.isdecimal()) or int(written[:18]) == 0:
+        return None
+    if owner and owner != str(pid):
+        return None
+    return int(written[:18]) / 1_000_000
