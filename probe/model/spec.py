@@ -210,6 +210,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class References:
+    """What an agent judges its own network, DNS and clock by.
+
+    Attributes:
+        urls: endpoints that have nothing in common with the targets or each other; three or
+            more, because more than half of them must fail. None: neither network nor DNS nor
+            clock is judged.
+        interval: seconds between looks at them.
+        trust: which roots verify their chains; another verdict costs only their ``Date``.
+    """
+
+    urls: tuple[str, ...] = ()
+    interval: float = 5.0
+    trust: Trust = field(default_factory=Trust)
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A whole configuration, ready to run.
 
@@ -218,6 +235,7 @@ class Spec:
         digest: SHA-256 of the configuration file's bytes, for the config-hash metric.
         source: path of the file.
         state_dir: where rotated refresh tokens are kept; None keeps them in memory.
+        references: what the agent judges its own view by.
     """
 
     region: str | None
@@ -229,6 +247,7 @@ class Spec:
     digest: str = ""
     source: str = ""
     state_dir: str | None = None
+    references: References = field(default_factory=References)
 
 
 Check = TlsCheck | ApiCheck

@@ -175,7 +175,8 @@ def test_a_name_that_could_be_a_target_says_how_to_write_one(problems: Problems)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", []),
+        ("", ["1:1: the file is empty; write [] for a list without targets"]),
+        (" \n", ["1:1: the file is empty; write [] for a list without targets"]),
         ("[]", []),
         ("- targets: [a.example]\n  labels:\n", []),
         ('[{"targets": ["a.example"], "labels": {"__meta_x": "1"}}]', []),
@@ -232,6 +233,39 @@ def test_a_bad_target_file_has_problems_of_its_own(
     assert problems(TEXT.format("{files: t.yaml}"), {"t.yaml": content}) == [
         f"t.yaml:{line}" for line in expected
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", ["1:1: the file is empty; write [] for a list without targets"]),
+        ("[]", []),
+        ('[\n\t{\t"targets": ["a.example"]}\n]', []),
+        ('[{"targets": ["a.example"], "labels": {"a": "\\ud83d\\ude00\\/\\\\ud83d"}}]', []),
+        ("- targets: [a.example]", ["1:1: not valid JSON: expecting value"]),
+        ('[{"targets": ["a.example",]}]', ["1:27: not valid JSON: expecting value"]),
+        ('[{"targets": ["a.example"]}', ["1:28: not valid JSON: expecting ',' delimiter"]),
+        ("[" * 100_000, ["1:1: more than 40 levels inside each other"]),
+        (
+            '[{"targets": ["a.example"]},\n\t{"targets": ["b c"]}]',
+            ['2:15: "b c" has a space in it; write one name an entry'],
+        ),
+        ('[{"targets": [], "targets": []}]', ['1:18: the key "targets" stands already on line 1']),
+    ],
+)
+def test_a_json_file_is_held_to_the_rules_of_json(
+    problems: Problems, content: str, expected: list[str]
+) -> None:
+    assert problems(TEXT.format("{files: t.json}"), {"t.json": content}) == [
+        f"t.json:{line}" for line in expected
+    ]
+
+
+def test_characters_beyond_the_first_plane_come_out_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text('[{"targets": ["a.example"], "labels": {"a": "\\ud83d\\ude00 \\\\ud83d"}}]')
+    (target,) = load_targets(path)
+    assert target.labels == {"a": "\U0001f600 \\ud83d"}
 
 
 def test_a_target_file_that_is_not_utf_8_says_where(problems: Problems) -> None:

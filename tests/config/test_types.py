@@ -124,7 +124,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
             "kind: kind\nchecks: []",
             [
                 '1:1: unknown key "kind"; write one of: region, listen, state_dir, limits, '
-                "defaults, providers, targets, checks",
+                "vantage, defaults, providers, targets, checks",
                 "2:9: there is nothing to probe; write at least one entry of checks:",
             ],
         ),

@@ -209,3 +209,13 @@ def test_values_are_counted_as_often_as_aliases_repeat_them() -> None:
     whole = size(root)
     assert compose(text, "f", whole)[0] is not None
     assert compose(text, "f", whole - 1)[0] is None
+
+
+def test_half_a_character_is_refused_where_the_parser_lets_it_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(composing, "_FAST", yaml.SafeLoader)
+    _, problems = compose('a: "\\ud83d"', "f")
+    assert [str(problem) for problem in problems] == [
+        "f:1:4: half a character (\\ud800 to \\udfff); write the character itself"
+    ]

@@ -8,6 +8,7 @@ counts what aliases repeat.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -23,6 +24,7 @@ from probe.model.names import quoted
 MOST_DEPTH = 40
 MOST_VALUES = 100_000
 
+_HALF = re.compile("[\ud800-\udfff]")  # PyYAML's own parser lets them through; libyaml does not
 _COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # absent without libyaml
 
@@ -147,6 +149,8 @@ class _Composer:
 
     def _scalar(self, event: yaml.ScalarEvent, place: Place) -> None:
         text: str = event.value
+        if not text.isascii() and _HALF.search(text):
+            self._stop(place, "half a character (\\ud800 to \\udfff); write the character itself")
         holder = self._mapping()
         if holder is not None and holder.key is None:
             self._key(holder, text, place)

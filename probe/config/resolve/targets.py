@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from probe.config.document.compose import compose
+from probe.config.document.json_text import compose_json
 from probe.config.document.nodes import Mapping, Node, Place, Scalar, Sequence, at, keys, lost
 from probe.config.document.source import MissingFile, decode, read_bytes
 from probe.config.explain import found
@@ -120,7 +121,11 @@ def read_targets(site: Site, path: Path, seen: Seen) -> list[Target]:
         ConfigError: the file cannot be read at all.
     """
     text = decode(read_bytes(path, MOST_BYTES), site.file)
-    root, problems = compose(text, site.file, MOST_VALUES)
+    if not text.strip():
+        site.problem(Place(1, 1), "the file is empty; write [] for a list without targets")
+        return []
+    read = compose_json if path.suffix == ".json" else compose
+    root, problems = read(text, site.file, MOST_VALUES)
     site.problems.extend(problems)
     if root is None:
         return []

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from probe.config.document.nodes import Node, at, key_place, lost, wrong_entries
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.targets import Seen, static_targets, target_files
+from probe.config.shape.file import VantageShape
 from probe.config.shape.world import (
     DnsShape,
     HttpSourceShape,
@@ -16,7 +17,16 @@ from probe.config.shape.world import (
     TargetListShape,
 )
 from probe.config.units import format_duration
-from probe.model.spec import DnsOptions, FileSource, HttpSource, NameServer, Provider, TargetList
+from probe.model.spec import (
+    DnsOptions,
+    FileSource,
+    HttpSource,
+    NameServer,
+    Provider,
+    References,
+    TargetList,
+)
+from probe.model.tls import Trust
 
 _WAYS = ("addresses", "hostname", "dns")
 
@@ -115,9 +125,7 @@ def _some_lost(node: Node) -> bool:
     return any(wrong_entries(node, key) for key in ("static", "files", "http"))
 
 
-def references(
-    site: Site, shape: VantageShape | None, node: Node, trust: Trust
-) -> References:
+def references(site: Site, shape: VantageShape | None, node: Node, trust: Trust) -> References:
     """The section ``vantage``."""
     if shape is None:
         return References(trust=trust)

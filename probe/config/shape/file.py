@@ -10,7 +10,15 @@ from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.check import Interval, Timeout, TlsCheckShape
 from probe.config.shape.short import OneOrMany
-from probe.config.shape.texts import STRING_SCHEMA, Duration, Name, PathText, Text, between, from_text
+from probe.config.shape.texts import (
+    STRING_SCHEMA,
+    Duration,
+    Name,
+    PathText,
+    Text,
+    between,
+    from_text,
+)
 from probe.config.shape.tls import (
     ConfirmShape,
     ConsensusShape,

@@ -1,0 +1,47 @@
+"""The section ``vantage``: references and how often they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from probe.config import load
+from probe.model.spec import References
+
+Problems = Callable[..., list[str]]
+
+REST = "checks: [{name: a, kind: tls, targets: [shop.example]}]\n"
+
+
+def references(tmp_path: Path, section: str) -> References:
+    path = tmp_path / "probe.yaml"
+    path.write_text(f"region: sa-east\n{section}\n{REST}")
+    return load(path, environ={}).references
+
+
+def test_none_are_looked_at_unless_named(tmp_path: Path) -> None:
+    assert references(tmp_path, "").urls == ()
+
+
+def test_references_are_kept_in_order(tmp_path: Path) -> None:
+    section = "vantage: {references: [https://b.example/, http://a.example/x], interval: 3s}"
+    assert references(tmp_path, section) == References(
+        ("https://b.example/", "http://a.example/x"), 3.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("one.example", "this is no URL; write for example https://one.example/"),
+        ("ftp://one.example/", "this is no URL; write for example https://one.example/"),
+        ("https://me:secret@one.example/", "a URL must hold no user or password"),
+    ],
+)
+def test_a_wrong_reference_is_named(problems: Problems, written: str, message: str) -> None:
+    said = problems(f"vantage: {{references: ['{written}']}}\n{REST}")
+    assert len(said) == 1
+    assert message in said[0]
+    assert "secret" not in said[0]
