@@ -131,17 +131,9 @@ def references(site: Site, shape: VantageShape | None, node: Node, trust: Trust)
         return References(trust=trust)
     seen: dict[str, None] = {}
     for index, url in enumerate(shape.references):
-        where = at(at(node, "references"), index)
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            good = False
-        if not good:
-            site.problem(where, "this is no URL; write for example https://one.example/")
-        elif "@" in parts.netloc:
-            site.problem(where, "a URL must hold no user or password; references need none")
-        elif url in seen:
+        where = at(node, "references", index)
+        scheme = _scheme(site, url, where, "https://one.example/", "references need none")
+        if scheme is not None and url in seen:
             site.problem(where, "this reference is named twice; remove one")
         seen[url] = None
     options = {} if shape.interval is None else {"interval": shape.interval}
@@ -149,19 +141,27 @@ def references(site: Site, shape: VantageShape | None, node: Node, trust: Trust)
 
 
 def _http_source(site: Site, shape: HttpSourceShape, node: Node) -> HttpSource:
-    url = shape.url
+    url, where = shape.url, at(node, "url")
+    example = "https://inventory.example/targets"
+    scheme = _scheme(site, url, where, example, "use authorization: instead")
+    if shape.authorization is not None and scheme == "http":
+        site.problem(where, "a secret goes to https:// URLs only; write https://")
+    options = {} if shape.timeout is None else {"timeout": shape.timeout}
+    secret = None if shape.authorization is None else site.secret(shape.authorization)
+    return HttpSource(url=url, authorization=secret, **options)
+
+
+def _scheme(site: Site, url: str, where: Node, example: str, no_user: str) -> str | None:
+    """The scheme of a good URL; None with a problem noted for any other."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         good = False
-    where = at(node, "url")
     if not good:
-        site.problem(where, "this is no URL; write for example https://inventory.example/targets")
-    elif "@" in parts.netloc:
-        site.problem(where, "a URL must hold no user or password; use authorization: instead")
-    elif shape.authorization is not None and parts.scheme != "https":
-        site.problem(where, "a secret goes to https:// URLs only; write https://")
-    options = {} if shape.timeout is None else {"timeout": shape.timeout}
-    secret = None if shape.authorization is None else site.secret(shape.authorization)
-    return HttpSource(url=url, authorization=secret, **options)
+        site.problem(where, f"this is no URL; write for example {example}")
+        return None
+    if "@" in parts.netloc:
+        site.problem(where, f"a URL must hold no user or password; {no_user}")
+        return None
+    return parts.scheme
