@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from probe.model.result import Failed, Inconclusive, Passed, Skipped
@@ -15,10 +16,13 @@ class Excuse:
 
     Args:
         vantage: what is known of this agent's own view.
+        on_failure: told of each failure that is not excused, so that the references are
+            looked at before it is confirmed.
     """
 
-    def __init__(self, vantage: Vantage) -> None:
+    def __init__(self, vantage: Vantage, on_failure: Callable[[], object] = lambda: None) -> None:
         self._vantage = vantage
+        self._on_failure = on_failure
 
     def __call__(self, outcome: OutcomeT, began: float) -> OutcomeT | Inconclusive:
         """The outcome to file.
@@ -30,4 +34,7 @@ class Excuse:
         if not isinstance(outcome, Failed):
             return outcome
         ours = self._vantage.excuse(outcome.failure, began)
-        return outcome if ours is None else Inconclusive(ours)
+        if ours is None:
+            self._on_failure()
+            return outcome
+        return Inconclusive(ours)

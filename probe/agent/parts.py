@@ -15,6 +15,7 @@ from probe.model.target import Resolution, Target
 from probe.probers.chain import Judge
 from probe.probers.contexts import Contexts
 from probe.probers.flow import FlowProber
+from probe.probers.reference import ReferenceProber
 from probe.probers.tls import TlsProber
 
 
@@ -41,6 +42,7 @@ class Parts:
     finder: EdgeFinder
     tls: TlsProber
     flow: FlowProber
+    references: ReferenceProber
     judge: Judge
     secrets: SecretReader
     own_names: OwnNames
@@ -62,15 +64,17 @@ def build_parts(
     tls = TlsProber(
         judge=judge.judge, secrets=secrets.read, wall=time.time, own_names=own_names, lag=lag
     )
+    contexts = Contexts(secrets.read)
     flow = FlowProber(
-        Contexts(secrets.read),
+        contexts,
         judge,
         secrets.read,
         time.time,
         lag,
         None if spec.state_dir is None else Path(spec.state_dir),
     )
-    return Parts(EdgeFinder(), tls, flow, judge, secrets, own_names)
+    references = ReferenceProber(contexts, judge, time.time)
+    return Parts(EdgeFinder(), tls, flow, references, judge, secrets, own_names)
 
 
 def resolver_of(

@@ -1,0 +1,73 @@
+"""Looks at the references every few seconds, and at once when something fails."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+
+from probe.agent.parts import Parts
+from probe.model.spec import DnsOptions, References
+from probe.model.target import Resolution
+from probe.state.vantage import Vantage
+
+_TIMEOUT = 3.0
+_LEAST_APART = 1.0
+_DNS = DnsOptions(timeout=2.0, ttl_floor=0.0, ttl_cap=10.0)
+"""How references' names are asked for: an answer from minutes ago says nothing of now."""
+
+
+class ReferenceWatch:
+    """Feeds the vantage with how its references are.
+
+    Args:
+        parts: finder of addresses and the prober.
+        vantage: told every outcome, offset and answer of DNS.
+    """
+
+    def __init__(self, parts: Parts, vantage: Vantage) -> None:
+        self._parts = parts
+        self._vantage = vantage
+        self._references = References()
+        self._hurry = trio.Event()
+
+    def configure(self, references: References) -> None:
+        """Follow a configuration."""
+        self._references = references
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Something failed: look now, unless we have just looked."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            began = trio.current_time()
+            self._hurry = trio.Event()
+            async with trio.open_nursery() as nursery:
+                for url in self._references.urls:
+                    nursery.start_soon(self._look, url)
+            await trio.sleep_until(began + _LEAST_APART)
+            with trio.move_on_at(began + self._references.interval):
+                await self._hurry.wait()
+
+    async def _look(self, url: str) -> None:
+        trust = self._references.trust
+        resolve = partial(self._resolve, url)
+        look = await self._parts.references.look(
+            url, resolve=resolve, trust=trust, timeout=_TIMEOUT
+        )
+        now = trio.current_time()
+        if url not in self._references.urls:
+            return  # reconfigured meanwhile
+        self._vantage.reference(url, look.outcome, now)
+        if look.offset is not None:
+            self._vantage.clock(url, look.offset, now)
+        self._vantage.judge(now)
+
+    async def _resolve(self, url: str, host: str, port: int) -> Resolution:
+        found = await self._parts.finder.resolve(host, port, _DNS)
+        if found.seconds is not None:
+            self._vantage.dns(url, found.failure, trio.current_time())
+        return found

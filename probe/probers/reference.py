@@ -1,0 +1,97 @@
+"""Looks at a reference: does anything at all answer, and what time does it have?
+
+A reference tells whether this agent's own network, DNS and clock can be trusted. So any answer
+will do, also a refusal in TLS or an error in HTTP: what it must not be is what a broken network
+looks like, which is no address, no connection, silence, or a connection that is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import trio
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Failed, Outcome, Passed
+from probe.model.tls import ClientProfile, Trust
+from probe.probers.chain import Judge
+from probe.probers.contexts import Contexts
+from probe.probers.http.answer import Answered, Broken
+from probe.probers.http.dial import Dialler
+from probe.probers.http.library import httpx
+from probe.probers.http.session import Resolve, Session, Terms
+
+_CUT_OFF = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
+_NO_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT})
+_MOST_BODY = 64 * 1024
+_HALF_A_SECOND = 0.5  # Date is cut to whole seconds (RFC 9110 section 5.6.7)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a reference gave.
+
+    Attributes:
+        outcome: `Failed` only for what a broken network explains.
+        offset: the reference's clock minus ours in seconds, by its ``Date``; None without one.
+    """
+
+    outcome: Outcome
+    offset: float | None = None
+
+
+class ReferenceProber:
+    """Looks at references.
+
+    Args:
+        contexts: shared TLS contexts.
+        judge: shared judge of chains.
+        wall: wall time, seconds since the epoch.
+    """
+
+    def __init__(self, contexts: Contexts, judge: Judge, wall: Callable[[], float]) -> None:
+        self._dialler = Dialler(contexts, judge, wall)
+        self._wall = wall
+
+    async def look(self, url: str, *, resolve: Resolve, trust: Trust, timeout: float) -> Look:
+        """Ask once, on a connection of its own. Never raises for a remote fault.
+
+        Args:
+            url: without credentials.
+            resolve: finds the addresses of its host.
+            trust: which roots verify; another verdict costs only the offset.
+            timeout: seconds for everything.
+        """
+        terms = Terms(resolve, ClientProfile(), trust=trust, max_body=_MOST_BODY)
+        session = Session(self._dialler, terms)
+        request = httpx.Request("HEAD", url, headers={"User-Agent": "regional-probe"})
+        began, start = self._wall(), trio.current_time()
+        try:
+            call = await session.call(request, deadline=start + timeout, fresh=True)
+        finally:
+            session.close()
+        match call:
+            case Broken(failure=failure) if _network(failure):
+                return Look(Failed(failure))
+            case Broken():
+                return Look(Passed())
+            case Answered(answer=answer):
+                middle = began + (trio.current_time() - start) / 2
+                return Look(Passed(), _offset(answer.header("date"), middle))
+
+
+def _network(failure: Failure) -> bool:
+    return failure.phase in _NO_WAY or failure.reason in _CUT_OFF
+
+
+def _offset(date: str | None, now: float) -> float | None:
+    """Seconds by which a ``Date`` is ahead of ``now``; None when it is none."""
+    if date is None:
+        return None
+    try:
+        there = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return there.timestamp() + _HALF_A_SECOND - now
