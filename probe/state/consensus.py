@@ -175,6 +175,16 @@ class Consensus:
             self._agreement(subject, self._groups[subject], at) for subject in sorted(self._groups)
         )
 
+    def differing(self, at: float) -> tuple[Agreement, ...]:
+        """Those that differ or have not settled, in order; cheap when there are few."""
+        dated = [
+            subject for subject, group in self._groups.items() if group.differs_since is not None
+        ]
+        agreements = (
+            self._agreement(subject, self._groups[subject], at) for subject in sorted(dated)
+        )
+        return tuple(one for one in agreements if one.differs_since is not None)
+
     def settled(self, at: float) -> tuple[Agreement, ...]:
         """Agreements whose difference is over now because nothing happened since it ended.
 

@@ -28,8 +28,9 @@ class VantageRule:
             has whole seconds and the answer takes time, so less than 2 makes no sense.
         lag_bound: event-loop lag above which time-outs cannot be trusted.
         late_bound: lateness of a start above which the schedule is not kept.
-        share: part of a window's values that must be over their bound.
-        least: values that a window needs to say anything.
+        share: part of a window that must be over its bound: of the time for lag, of the
+            starts for lateness.
+        least: seconds or starts that a window needs to say anything.
     """
 
     ill_after: float = 10.0

@@ -70,6 +70,7 @@ class Vantage:
         self._offsets: dict[str, tuple[float, float]] = {}
         self._names: dict[str, tuple[float, Failure | None]] = {}
         self._lag = Share(self.rule.fresh)
+        self._lag_at: float | None = None
         self._late = Share(self.rule.fresh)
         self._courses = {sign: Course() for sign in Sign}
 
@@ -94,8 +95,14 @@ class Vantage:
         self._names[name] = (now, failure)
 
     def lag(self, seconds: float, now: float) -> None:
-        """One measurement of event-loop lag."""
-        self._lag.add(seconds > self.rule.lag_bound, now)
+        """One measurement of event-loop lag, standing for the time since the last one.
+
+        Counting measurements would not do: a loop that stands still for a second gives one,
+        and then twenty in the next.
+        """
+        span = seconds if self._lag_at is None else min(now - self._lag_at, self.rule.fresh)
+        self._lag_at = now
+        self._lag.add(seconds > self.rule.lag_bound, now, span)
 
     def late(self, seconds: float, now: float) -> None:
         """Lateness of one start, intended waiting left out."""
@@ -111,8 +118,12 @@ class Vantage:
             Sign.NETWORK: network,
             Sign.DNS: dns or self._unanswered(),
             Sign.CLOCK: self._astray(),
-            Sign.LAG: self._over(self._lag, f"event loop over {self.rule.lag_bound:g} s late", now),
-            Sign.LATE: self._over(self._late, f"starts over {self.rule.late_bound:g} s late", now),
+            Sign.LAG: self._over(
+                self._lag, f"event loop over {self.rule.lag_bound:g} s late", "seconds", now
+            ),
+            Sign.LATE: self._over(
+                self._late, f"over {self.rule.late_bound:g} s late", "starts", now
+            ),
         }
         complaints = []
         for sign, course in self._courses.items():
@@ -174,11 +185,11 @@ class Vantage:
             bound /= 2
         return f"clock differs by {offset:+.0f} s" if abs(offset) > bound else ""
 
-    def _over(self, values: Share, what: str, now: float) -> str:
-        over, total = values.counts(now)
+    def _over(self, values: Share, what: str, unit: str, now: float) -> str:
+        over, total = values.sums(now)
         if total < self.rule.least or over <= self.rule.share * total:
             return ""
-        return f"{what} in {over} of {total}"
+        return f"{what} in {over:.0f} of {total:.0f} {unit}"
 
 
 def _most_fail(evidence: Mapping[str, tuple[float, Failure | None]]) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""Counting over the latest seconds in constant memory. Pure; times are arguments."""
+"""Shares over the latest seconds in constant memory. Pure; times are arguments."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _PARTS = 10
 
 
 class Share:
-    """How many of the values of the latest ``span`` seconds were marked.
+    """How much of the weight of the latest ``span`` seconds was marked.
 
-    Counted in ten parts, so that hundreds of values a second cost a few integers; a value is
+    Summed in ten parts, so that hundreds of values a second cost a few numbers; a value is
     forgotten up to a tenth of the span early.
 
     Args:
@@ -21,20 +21,20 @@ class Share:
 
     def __init__(self, span: float) -> None:
         self._part = span / _PARTS
-        self._parts: deque[list[int]] = deque()  # [number of the part, marked, all]
+        self._parts: deque[list[float]] = deque()  # [number of the part, marked, all]
 
-    def add(self, marked: bool, now: float) -> None:
-        """Count one value."""
+    def add(self, marked: bool, now: float, weight: float = 1.0) -> None:
+        """Add one value."""
         number = int(now // self._part)
         if not self._parts or self._parts[-1][0] < number:
-            self._parts.append([number, 0, 0])
+            self._parts.append([number, 0.0, 0.0])
             self._forget(number)
         latest = self._parts[-1]
-        latest[1] += marked
-        latest[2] += 1
+        latest[1] += marked * weight
+        latest[2] += weight
 
-    def counts(self, now: float) -> tuple[int, int]:
-        """Marked values and all values."""
+    def sums(self, now: float) -> tuple[float, float]:
+        """Weight of the marked values, and of all."""
         self._forget(int(now // self._part))
         return sum(part[1] for part in self._parts), sum(part[2] for part in self._parts)
 

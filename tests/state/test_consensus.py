@@ -204,6 +204,17 @@ def test_an_unchanged_leaf_is_no_news() -> None:
     assert consensus.observe(key(0), leaf("old", not_before=1.0), T + 10) == ()
 
 
+def test_only_those_that_differ_or_have_not_settled() -> None:
+    consensus = served(OLD, NEW)
+    for edge in range(2):
+        consensus.observe(key(edge, "cdn-c"), OLD, T)
+    (agreement,) = consensus.differing(T)
+    assert agreement.subject.provider == "cdn-b"
+    consensus.observe(key(0), NEW, T + 10)
+    assert len(consensus.differing(T + 11)) == 1
+    assert consensus.differing(T + 10 + 600) == ()
+
+
 def test_letters_for_a_matrix() -> None:
     kinds = [leaf(f"{n:03}", not_before=-n) for n in range(30)]
     letters = only(served(kinds[0], *kinds)).letters()

@@ -153,10 +153,10 @@ def test_lag_and_lateness_need_much_of_a_window(sign: Sign) -> None:
     vantage = Vantage()
     add = vantage.lag if sign is Sign.LAG else vantage.late
     for now in range(10):
-        add(100.0 if now == 5 else 0.001, float(now))
+        add(9.0 if now == 5 else 0.001, float(now))
     assert not vantage.judge(9.0).doubtful
     for now in range(10, 30):
-        add(100.0, float(now))
+        add(9.0, float(now))
     assert signs(vantage.judge(29.0)) == {sign: False}
     assert signs(vantage.judge(40.0)) == {sign: True}
     for now in range(40, 90):
@@ -165,11 +165,27 @@ def test_lag_and_lateness_need_much_of_a_window(sign: Sign) -> None:
     assert vantage.judge(90.0).healthy
 
 
-def test_few_values_say_nothing() -> None:
+def test_lag_is_a_share_of_time_not_of_measurements() -> None:
+    """The loop stands still for 2 s, then gives twenty good measurements in a second."""
     vantage = Vantage()
-    for now in range(RULE.least - 1):
-        vantage.lag(100.0, float(now))
-    assert not vantage.judge(float(RULE.least)).doubtful
+    now = 0.0
+    for _ in range(8):
+        now += 2.0
+        vantage.lag(2.0, now)
+        for _ in range(20):
+            now += 0.05
+            vantage.lag(0.0, now)
+    (complaint,) = vantage.judge(now).complaints
+    assert complaint.sign is Sign.LAG
+    assert complaint.why == "event loop over 0.5 s late in 16 of 24 seconds"
+
+
+def test_a_short_time_says_nothing() -> None:
+    vantage = Vantage()
+    vantage.lag(RULE.least - 1.0, 0.0)
+    for _ in range(RULE.least - 1):
+        vantage.late(9.0, 0.0)
+    assert not vantage.judge(0.0).doubtful
 
 
 # ---------------------------------------------------------------- excuses
@@ -280,7 +296,7 @@ def test_the_window_counts_what_is_recent_and_forgets_what_is_not(
         now += pause
         share.add(marked, now)
         seen.append((now, marked))
-    marked_, total = share.counts(now)
+    marked_, total = share.sums(now)
     surely = [mark for at, mark in seen if at > now - 27]
     maybe = [mark for at, mark in seen if at > now - 30]
     assert len(surely) <= total <= len(maybe)
