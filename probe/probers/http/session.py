@@ -9,16 +9,15 @@ import httpcore
 import trio
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Clock, Handshake, Timings
 from probe.model.target import Edge, Resolution
 from probe.model.tls import ClientProfile, Trust
 from probe.probers.fault import AttemptFailed
-from probe.probers.http.answer import Answer, Answered, Broken, Call, Trip
+from probe.probers.http.answer import Answer, Answered, Broken, Call
 from probe.probers.http.dial import ChainRejected, Dialler, Origin
 from probe.probers.http.exchange import Interrupted, Link, NotTaken, exchange
 from probe.probers.http.library import httpx
 from probe.probers.http.machines import machine
-from probe.probers.http.stream import WatchedStream
+from probe.probers.http.way import Way
 
 Resolve = Callable[[str, int], Awaitable[Resolution]]
 """Finds the addresses of a host for this run; never raises for a remote fault."""
@@ -50,66 +49,6 @@ class Terms:
     turn: int = 0
 
 
-@dataclass(slots=True)
-class _Way:
-    """What is known of a call so far; becomes its `Trip`."""
-
-    start: float
-    url: str
-    phase: Phase = Phase.RESOLVE
-    edge: Edge | None = None
-    handshake: Handshake | None = None
-    resolve: float | None = None
-    connect: float | None = None
-    tls: float | None = None
-    fresh: bool = False
-    requests: int = 0
-    stream: WatchedStream | None = None
-    warnings: tuple[Failure, ...] = ()
-
-    def enter(self, phase: Phase) -> None:
-        self.phase = phase
-
-    def connected(self, seconds: float) -> None:
-        self.connect = seconds
-
-    def trip(self) -> Trip:
-        stream = self.stream
-        send, wait, receive, end = _phases(stream)
-        return Trip(
-            timings=Timings(
-                resolve=self.resolve,
-                connect=self.connect,
-                tls=self.tls,
-                send=send,
-                wait=wait,
-                receive=receive,
-                total=(trio.current_time() if end is None else end) - self.start,
-                lag=0.0 if stream is None else stream.wire.lag,
-                clock=Clock.APPLICATION if stream is None else stream.wire.clock,
-            ),
-            edge=self.edge,
-            handshake=self.handshake,
-            fresh=self.fresh,
-            requests=self.requests,
-            url=self.url,
-            warnings=self.warnings,
-        )
-
-
-def _phases(
-    stream: WatchedStream | None,
-) -> tuple[float | None, float | None, float | None, float | None]:
-    """Seconds of send, wait and receive, and the end; None for what did not happen."""
-    if stream is None or stream.started is None or stream.sent is None:
-        return None, None, None, None
-    send = stream.sent - stream.started
-    if stream.first is None or stream.last is None:
-        return send, None, None, None
-    # The kernel may stamp an early answer before our own write returned.
-    return send, max(0.0, stream.first - stream.sent), stream.last - stream.first, stream.last
-
-
 class Session:
     """Calls of one run, one at a time. Closing it closes every connection."""
 
@@ -136,7 +75,7 @@ class Session:
             turn: added to the run's own turn in choosing an address.
             refuse: says why an address must not be used, before it is connected to.
         """
-        way = _Way(trio.current_time(), str(request.url))
+        way = Way(trio.current_time(), str(request.url))
         with trio.CancelScope(deadline=deadline):
             try:
                 return await self._call(
@@ -157,7 +96,7 @@ class Session:
     async def _call(
         self,
         request: httpx.Request,
-        way: _Way,
+        way: Way,
         deadline: float,
         *,
         fresh: bool,
@@ -182,7 +121,7 @@ class Session:
             if link is not None and (fresh or not link.reusable):
                 self._drop(link)
 
-    async def _on_kept(self, link: Link, request: httpx.Request, way: _Way) -> Answer | None:
+    async def _on_kept(self, link: Link, request: httpx.Request, way: Way) -> Answer | None:
         """The answer over a kept connection; None when it had died before the request."""
         try:
             return await self._on(link, request, way)
@@ -198,7 +137,7 @@ class Session:
         self._drop(link)
         return None
 
-    async def _on(self, link: Link, request: httpx.Request, way: _Way) -> Answer:
+    async def _on(self, link: Link, request: httpx.Request, way: Way) -> Answer:
         way.edge, way.stream = link.edge, link.stream
         way.requests += 1
         return await exchange(link, request, max_body=self._terms.max_body)
@@ -213,7 +152,7 @@ class Session:
         return None
 
     async def _open(
-        self, origin: Origin, way: _Way, deadline: float, turn: int, refuse: Refuse | None
+        self, origin: Origin, way: Way, deadline: float, turn: int, refuse: Refuse | None
     ) -> Link:
         way.stream, way.fresh = None, True
         way.enter(Phase.RESOLVE)
@@ -238,7 +177,7 @@ class Session:
         self._links[origin] = link
         return link
 
-    async def _edge(self, origin: Origin, way: _Way, turn: int) -> Edge:
+    async def _edge(self, origin: Origin, way: Way, turn: int) -> Edge:
         resolution = await self._terms.resolve(origin.host, origin.port)
         way.resolve = resolution.seconds
         if resolution.edges:

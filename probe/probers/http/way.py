@@ -1,0 +1,76 @@
+"""What is known of a call while it is under way, and what it comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from probe.model.failure import Failure, Phase
+from probe.model.result import Clock, Handshake, Timings
+from probe.model.target import Edge
+from probe.probers.http.answer import Trip
+from probe.probers.http.stream import WatchedStream
+
+
+@dataclass(slots=True)
+class Way:
+    """What is known of a call so far; becomes its `Trip`."""
+
+    start: float
+    url: str
+    phase: Phase = Phase.RESOLVE
+    edge: Edge | None = None
+    handshake: Handshake | None = None
+    resolve: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    fresh: bool = False
+    requests: int = 0
+    stream: WatchedStream | None = None
+    warnings: tuple[Failure, ...] = ()
+
+    def enter(self, phase: Phase) -> None:
+        """A phase begins."""
+        self.phase = phase
+
+    def connected(self, seconds: float) -> None:
+        """Connecting is done."""
+        self.connect = seconds
+
+    def trip(self) -> Trip:
+        """The facts, as far as the call got."""
+        stream = self.stream
+        send, wait, receive, end = _phases(stream)
+        return Trip(
+            timings=Timings(
+                resolve=self.resolve,
+                connect=self.connect,
+                tls=self.tls,
+                send=send,
+                wait=wait,
+                receive=receive,
+                total=(trio.current_time() if end is None else end) - self.start,
+                lag=0.0 if stream is None else stream.wire.lag,
+                clock=Clock.APPLICATION if stream is None else stream.wire.clock,
+            ),
+            edge=self.edge,
+            handshake=self.handshake,
+            fresh=self.fresh,
+            requests=self.requests,
+            url=self.url,
+            warnings=self.warnings,
+        )
+
+
+def _phases(
+    stream: WatchedStream | None,
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """Seconds of send, wait and receive, and the end; None for what did not happen."""
+    if stream is None or stream.started is None or stream.sent is None:
+        return None, None, None, None
+    send = stream.sent - stream.started
+    if stream.first is None or stream.last is None:
+        return send, None, None, None
+    # The kernel may stamp an early answer before our own write returned.
+    return send, max(0.0, stream.first - stream.sent), stream.last - stream.first, stream.last
