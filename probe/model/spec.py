@@ -201,7 +201,8 @@ class Limits:
     """Bounds that keep an ill world from making the agent ill.
 
     Attributes:
-        concurrency: most attempts in flight, per check.
+        concurrency: attempts in flight per check while all goes well; up to three times as
+            many when many edges hang, so that the others are not kept waiting.
         lag_bound: event-loop lag in seconds above which timings are not trustworthy.
     """
 
@@ -226,6 +227,25 @@ class References:
     trust: Trust = field(default_factory=Trust)
 
 
+RegionSource = Literal["kubernetes", "aws", "gce", "azure"]
+"""Who can be asked for the name of the region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How agents of one region divide the targets among themselves.
+
+    Attributes:
+        peers: DNS name that has the addresses of all of them.
+        replicas: how many of them probe each target.
+        refresh: seconds between looks at the name.
+    """
+
+    peers: str
+    replicas: int = 2
+    refresh: float = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """A whole configuration, ready to run.
@@ -236,6 +256,8 @@ class Spec:
         source: path of the file.
         state_dir: where rotated refresh tokens are kept; None keeps them in memory.
         references: what the agent judges its own view by.
+        region_from: asked in this order when ``region`` is None.
+        share: None probes every target here.
     """
 
     region: str | None
@@ -248,6 +270,8 @@ class Spec:
     source: str = ""
     state_dir: str | None = None
     references: References = field(default_factory=References)
+    region_from: tuple[RegionSource, ...] = ()
+    share: Share | None = None
 
 
 Check = TlsCheck | ApiCheck
