@@ -90,6 +90,7 @@ async def test_results_and_removals_meanwhile_leave_a_scrape_whole(
 ) -> None:
     """Between two pieces anything may arrive; no series may come twice or in half."""
     monkeypatch.setattr(exposition, "PIECE", 500)
+    monkeypatch.setattr(exposition, "TURN", -1.0)  # a pause after every block
     monkeypatch.setattr(fragments, "BLOCK", 5)
     store, world = filled(targets=20), World()
     done = trio.Event()
