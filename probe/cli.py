@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from probe.agent.once import Progress
-    from probe.model.spec import Spec
+    from probe.model.spec import RegionSource, Spec
     from probe.report import Row
 
 FAIL, BAD_CONFIGURATION = 1, 2
@@ -59,6 +59,14 @@ def main() -> None:
     help="Log lines as JSON or readable; auto is readable on a terminal.",
 )
 @click.option(
+    "--region-from",
+    "sources",
+    multiple=True,
+    type=click.Choice(["kubernetes", "aws", "gce", "azure"]),
+    help="Ask the node's label or a cloud's metadata service for the region, where nothing "
+    "names it; may be repeated.",
+)
+@click.option(
     "--handover",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
@@ -66,7 +74,12 @@ def main() -> None:
     "probe first, and serve once everything is known, after so many seconds at the latest.",
 )
 def run(
-    config: Path, region: str | None, listen: str | None, style: str, handover: float | None
+    config: Path,
+    region: str | None,
+    listen: str | None,
+    style: str,
+    sources: tuple[RegionSource, ...],
+    handover: float | None,
 ) -> None:
     """Probe until stopped; serve /metrics, /healthz, /readyz and a status page.
 
@@ -83,7 +96,12 @@ def run(
     configure(sys.stderr, chosen)
     spec = _load(config, region, apart=True)
     options = Options(
-        config=config, region=region, listen=listen, environ=dict(os.environ), handover=handover
+        config=config,
+        region=region,
+        listen=listen,
+        environ=dict(os.environ),
+        region_from=sources,
+        handover=handover,
     )
     try:
         run_agent(spec, options)

@@ -29,8 +29,9 @@ from probe.agent.references import ReferenceWatch
 from probe.agent.sources import Sources
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
-from probe.model.spec import Listen, Spec
+from probe.model.spec import Listen, RegionSource, Spec
 from probe.model.target import Target
+from probe.place import PlaceError, find_region
 from probe.probers import kernel_time
 from probe.probers.chain import TrustError
 from probe.schedule import Defect, Runner, Start
@@ -57,6 +58,7 @@ class Options:
     Attributes:
         listen: ``ADDRESS:PORT`` that goes before the configuration's.
         environ: the environment, for secrets, PROBE_REGION and the service manager's socket.
+        region_from: who is asked for the region, instead of those that the configuration names.
         handover: seconds to probe before an address is taken over from another agent; None
             shares no address.
     """
@@ -65,6 +67,7 @@ class Options:
     environ: Mapping[str, str]
     region: str | None = None
     listen: str | None = None
+    region_from: tuple[RegionSource, ...] = ()
     handover: float | None = None
 
 
@@ -74,16 +77,30 @@ def run_agent(spec: Spec, options: Options) -> None:
     Raises:
         AgentError: no region, or the address cannot be listened on.
     """
-    if spec.region is None:
-        raise NoRegionError(
-            "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
-            f"or write region: NAME in {options.config}"
-        )
+    region = spec.region or _region_asked(spec, options)
+    options = replace(options, region=region)  # a reload asks nobody again
+    spec = replace(spec, region=region)
     listen = spec.listen if options.listen is None else _parse_listen(options.listen)
-    service = Service(replace(spec, listen=listen), options, spec.region)
+    service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
     with kernel_time.kept_on():
         trio.run(service.run)
+
+
+def _region_asked(spec: Spec, options: Options) -> str:
+    """The region by whoever the command line or the configuration says to ask."""
+    sources = options.region_from or spec.region_from
+    if not sources:
+        raise NoRegionError(
+            "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
+            f"or write region: NAME in {options.config}, or have it asked: --region-from aws"
+        )
+    try:
+        return find_region(sources, options.environ)
+    except PlaceError as error:
+        raise NoRegionError(
+            f"nobody names this agent's region ({error}): write --region NAME or set PROBE_REGION"
+        ) from None
 
 
 class Service:

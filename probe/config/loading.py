@@ -52,7 +52,8 @@ def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Sp
     spec = None
     if shape is not None:
         with contextlib.suppress(TooManyProblems):  # they are in the site
-            where = _region(site, region, environ, shape.region)
+            written = shape.region.name if shape.region else None
+            where = _region(site, region, environ, written)
             spec = resolve(site, shape, root, where, hashlib.sha256(data).hexdigest())
     if spec is None or site.problems:
         raise ConfigError(site.problems)

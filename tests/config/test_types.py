@@ -123,7 +123,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
         (
             "kind: kind\nchecks: []",
             [
-                '1:1: unknown key "kind"; write one of: region, listen, state_dir, limits, '
+                '1:1: unknown key "kind"; write one of: region, listen, share, state_dir, limits, '
                 "vantage, defaults, providers, targets, checks",
                 "2:9: there is nothing to probe; write at least one entry of checks:",
             ],

@@ -23,7 +23,7 @@ RUN = "checks:\n- name: a\n  kind: command\n  steps:\n  - name: s\n    command: 
             TOP,
             "foo: x",
             "1:1",
-            'unknown key "foo"; write one of: region, listen, state_dir, limits, vantage, '
+            'unknown key "foo"; write one of: region, listen, share, state_dir, limits, vantage, '
             "defaults, providers, targets, checks",
         ),
         (

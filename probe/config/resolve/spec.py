@@ -15,7 +15,8 @@ from probe.config.resolve.world import provider, references
 from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
-from probe.model.spec import Check, Limits, Listen, Provider, Spec
+from probe.config.shape.place import RegionShape, ShareShape
+from probe.model.spec import Check, Limits, Listen, Provider, RegionSource, Share, Spec
 from probe.model.tls import Trust
 
 
@@ -52,6 +53,8 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
         source=site.file,
         references=references(site, shape.vantage, at(root, "vantage"), common.trust),
         state_dir=None if shape.state_dir is None else site.absolute(shape.state_dir),
+        region_from=_region_sources(site, shape.region, at(root, "region")),
+        share=_share(shape.share),
     )
 
 
@@ -88,6 +91,22 @@ def _check(common: Common, shape: TlsCheckShape | ApiCheckShape, node: Node) -> 
             return api_check(common, shape, node)
         case _:
             assert_never(shape)
+
+
+def _region_sources(site: Site, shape: RegionShape | None, node: Node) -> tuple[RegionSource, ...]:
+    """Each source once, in the order written."""
+    if shape is None:
+        return ()
+    if shape.name is not None and shape.sources:
+        site.problem(node, "the region's name, or from whom to ask it; write one of the two")
+    return tuple(dict.fromkeys(shape.sources))
+
+
+def _share(shape: ShareShape | None) -> Share | None:
+    if shape is None:
+        return None
+    written = shape.model_dump(exclude_none=True)
+    return Share(**written)
 
 
 def _limits(shape: LimitsShape | None) -> Limits:

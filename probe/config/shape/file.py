@@ -9,6 +9,7 @@ from pydantic import Field
 from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.check import Interval, Timeout, TlsCheckShape
+from probe.config.shape.place import RegionField, ShareShape
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.texts import (
     STRING_SCHEMA,
@@ -105,16 +106,19 @@ class VantageShape(Shape):
 class FileShape(Shape):
     """The configuration of a regional probe."""
 
-    region: Name | None = Field(
+    region: RegionField | None = Field(
         default=None,
         description="Where this agent runs; --region and PROBE_REGION go before it. "
-        "auto finds it out.",
-        examples=["auto", "sa-east"],
+        "auto: one of them must be there.",
+        examples=["auto", "sa-east", {"from": ["aws"]}],
     )
     listen: Listening | None = Field(
         default=None,
         description="Address of the metrics and the status page (127.0.0.1:9469).",
         examples=["127.0.0.1:9469"],
+    )
+    share: ShareShape | None = Field(
+        default=None, description="Divide the targets among the agents of this region."
     )
     state_dir: PathText | None = Field(
         default=None, description="Directory where rotated refresh tokens are kept."
