@@ -92,7 +92,7 @@ async def _once(
 
     async def send(one: Draft) -> Call:
         return await run.session.call(
-            one.request(),
+            one,
             deadline=options.deadline,
             fresh=options.fresh,
             turn=options.turn,

@@ -31,7 +31,9 @@ from probe.probers.http.draft import BadUrl
 async def http_step(run: Context, access: Access, step: Step) -> None:
     """Run a step; its results, and those of a login that it needs, go into the run."""
     try:
-        lent = tokens_named(step.request, step.expect.contains, run.check.headers)
+        lent: tuple[str, ...] = ()
+        if run.check.auth:
+            lent = tokens_named(step.request, step.expect.contains, run.check.headers)
         lacking = await access.lend(lent)
         ticket = await access.ticket(step.auth) if lacking is None else lacking
         if not isinstance(ticket, Ticket):

@@ -24,8 +24,8 @@ class Draft:
 
     Attributes:
         url: absolute, http or https, encoded.
-        headers: in the order in which they are sent; ``Host`` and ``Content-Length`` are
-            added by `request`.
+        headers: in the order in which they are sent; ``Host`` and ``Content-Length`` come on
+            the wire.
     """
 
     method: str
@@ -49,11 +49,9 @@ class Draft:
         return replace(self, headers=tuple(p for p in self.headers if p[0].lower() not in gone))
 
     def request(self) -> httpx.Request:
-        """What goes over the wire; headers as UTF-8, as shells and curl would send them."""
+        """The same for httpx, whose way of meeting a challenge needs one."""
         encoded = [(name.encode(), value.encode()) for name, value in self.headers]
-        return httpx.Request(
-            self.method, parsed(self.url), headers=encoded, content=self.body or None
-        )
+        return httpx.Request(self.method, parsed(self.url), headers=encoded, content=self.body)
 
 
 @functools.lru_cache(maxsize=4096)

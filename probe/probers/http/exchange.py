@@ -13,7 +13,7 @@ from probe.probers.fault import AttemptFailed
 from probe.probers.http import decode, faults
 from probe.probers.http.answer import Answer, Headers
 from probe.probers.http.dial import Origin
-from probe.probers.http.library import httpx
+from probe.probers.http.draft import Draft, parsed
 from probe.probers.http.machines import Machine
 from probe.probers.http.stream import WatchedStream
 
@@ -51,12 +51,12 @@ class NotTaken(Exception):
     """The server said that it has not looked at this request (RFC 9113 section 6.8)."""
 
 
-async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answer:
+async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
     """Send a request and read the whole answer.
 
     Args:
         link: its stream says afterwards when what happened.
-        request: complete, with every header.
+        draft: with every header but Host and Content-Length.
         max_body: most bytes of the decoded body.
 
     Raises:
@@ -64,11 +64,11 @@ async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answ
         NotTaken: the request may be repeated on another connection, whatever it is.
     """
     stream = link.stream
-    stream.begin(body=bool(request.content))
+    stream.begin(body=bool(draft.body))
     body = _Body(stream, max_body)
     head: Answer | None = None
     try:
-        response = await link.connection.handle_async_request(_core(request, link))
+        response = await link.connection.handle_async_request(_core(draft, link))
         # Twice the body leaves room for small chunks; more is an attack or a defect.
         stream.head_arrived(_FRAMING + 2 * max_body)
         head = _head(response)
@@ -94,16 +94,25 @@ async def exchange(link: Link, request: httpx.Request, *, max_body: int) -> Answ
     return _with_body(head, body.whole)
 
 
-def _core(request: httpx.Request, link: Link) -> httpcore.Request:
-    url = request.url
+def _core(draft: Draft, link: Link) -> httpcore.Request:
+    """The request as httpcore takes it: headers as UTF-8, as shells and curl would send them."""
+    url = parsed(draft.url)
+    headers = [(b"Host", url.netloc)]
+    headers += [(name.encode(), value.encode()) for name, value in draft.headers]
+    if draft.body or draft.method in _WITH_BODY:
+        headers.append((b"Content-Length", b"%d" % len(draft.body)))
     return httpcore.Request(
-        method=request.method,
+        method=draft.method,
         url=httpcore.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         ),
-        headers=request.headers.raw,
-        content=_Content(request.content, link.stream),
+        headers=headers,
+        content=_Content(draft.body, link.stream),
     )
+
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that say that a body is empty (RFC 9110 section 8.6)."""
 
 
 class _Content:

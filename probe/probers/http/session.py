@@ -14,6 +14,7 @@ from probe.model.tls import ClientProfile, Trust
 from probe.probers.fault import AttemptFailed
 from probe.probers.http.answer import Answer, Answered, Broken, Call
 from probe.probers.http.dial import ChainRejected, Dialler, Origin
+from probe.probers.http.draft import Draft, parsed
 from probe.probers.http.exchange import Interrupted, Link, NotTaken, exchange
 from probe.probers.http.library import httpx
 from probe.probers.http.machines import machine
@@ -59,7 +60,7 @@ class Session:
 
     async def call(
         self,
-        request: httpx.Request,
+        draft: Draft,
         *,
         deadline: float,
         fresh: bool = False,
@@ -69,18 +70,16 @@ class Session:
         """Send a request and read its answer. Never raises for a remote fault.
 
         Args:
-            request: with all its headers; nothing is added here.
+            draft: with all its headers but Host and Content-Length.
             deadline: trio time; always holds.
             fresh: on a connection of its own, closed afterwards.
             turn: added to the run's own turn in choosing an address.
             refuse: says why an address must not be used, before it is connected to.
         """
-        way = Way(trio.current_time(), str(request.url))
+        way = Way(trio.current_time(), draft.url)
         with trio.CancelScope(deadline=deadline):
             try:
-                return await self._call(
-                    request, way, deadline, fresh=fresh, turn=turn, refuse=refuse
-                )
+                return await self._call(draft, way, deadline, fresh=fresh, turn=turn, refuse=refuse)
             except ChainRejected as error:
                 way.handshake, way.tls = error.facts, error.seconds
                 return Broken(error.failure, way.trip(), others=error.others)
@@ -95,7 +94,7 @@ class Session:
 
     async def _call(
         self,
-        request: httpx.Request,
+        draft: Draft,
         way: Way,
         deadline: float,
         *,
@@ -103,15 +102,15 @@ class Session:
         turn: int,
         refuse: Refuse | None,
     ) -> Answered:
-        origin = origin_of(request.url)
+        origin = origin_of(parsed(draft.url))
         link = None if fresh else await self._kept(origin)
         try:
             if link is not None:
-                answer = await self._on_kept(link, request, way)
+                answer = await self._on_kept(link, draft, way)
                 if answer is not None:
                     return Answered(answer, way.trip())
             link = await self._open(origin, way, deadline, turn, refuse)
-            answer = await self._on(link, request, way)
+            answer = await self._on(link, draft, way)
             return Answered(answer, way.trip())
         except NotTaken:
             raise AttemptFailed(
@@ -121,10 +120,10 @@ class Session:
             if link is not None and (fresh or not link.reusable):
                 self._drop(link)
 
-    async def _on_kept(self, link: Link, request: httpx.Request, way: Way) -> Answer | None:
+    async def _on_kept(self, link: Link, draft: Draft, way: Way) -> Answer | None:
         """The answer over a kept connection; None when it had died before the request."""
         try:
-            return await self._on(link, request, way)
+            return await self._on(link, draft, way)
         except NotTaken:
             pass
         except Interrupted as error:
@@ -132,15 +131,15 @@ class Session:
             # again, if asking twice does no harm (RFC 9112 section 9.3.1).
             unanswered = error.partial is None and (link.http2 or not link.stream.heard)
             died = unanswered and error.failure.reason in _DIED
-            if not died or request.method not in _IDEMPOTENT:
+            if not died or draft.method not in _IDEMPOTENT:
                 raise
         self._drop(link)
         return None
 
-    async def _on(self, link: Link, request: httpx.Request, way: Way) -> Answer:
+    async def _on(self, link: Link, draft: Draft, way: Way) -> Answer:
         way.edge, way.stream = link.edge, link.stream
         way.requests += 1
-        return await exchange(link, request, max_body=self._terms.max_body)
+        return await exchange(link, draft, max_body=self._terms.max_body)
 
     async def _kept(self, origin: Origin) -> Link | None:
         link = self._links.get(origin)
