@@ -8,7 +8,8 @@ would cost the loop a switch interval (5 ms) at every system call of every hands
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 import trio
 from prometheus_client.metrics_core import Metric
@@ -37,7 +38,7 @@ def blocks(store: Store, form: Format) -> Iterator[bytes]:
         yield b"# EOF\n"
 
 
-async def exposition(store: Store, form: Format) -> AsyncIterator[bytes]:
+async def exposition(store: Store, form: Format) -> AsyncGenerator[bytes, None]:
     """The exposition in pieces of about ``PIECE`` bytes, others running in between.
 
     A checkpoint lets every other task have its turn, which on a busy agent takes long: one
@@ -59,17 +60,18 @@ async def exposition(store: Store, form: Format) -> AsyncIterator[bytes]:
         yield b"".join(pending)
 
 
-async def compressed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def compressed(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The pieces as one gzip stream (RFC 1952).
 
     Level 1: the text repeats itself so much that higher levels cost many times the CPU for
     little.
     """
     compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP_WINDOW)
-    async for piece in pieces:
-        squeezed = await trio.to_thread.run_sync(compressor.compress, piece)
-        if squeezed:
-            yield squeezed
+    async with aclosing(pieces):
+        async for piece in pieces:
+            squeezed = await trio.to_thread.run_sync(compressor.compress, piece)
+            if squeezed:
+                yield squeezed
     yield compressor.flush()
 
 

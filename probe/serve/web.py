@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import asdict
 
 import trio
@@ -44,9 +45,14 @@ class Pieces(StreamingResponse):
     the connection after the last piece, which then stays open until it is idle for too long.
     """
 
+    def __init__(self, pieces: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
+        super().__init__(pieces, headers=headers)
+        self._pieces = pieces
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head and pieces (the signature is ASGI's)."""
-        await self.stream_response(send)
+        async with aclosing(self._pieces):  # also when the client is gone half way
+            await self.stream_response(send)
 
 
 def application(store: Store, *, wall: Callable[[], float] = time.time) -> Starlette:
