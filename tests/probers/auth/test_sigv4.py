@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -168,9 +169,9 @@ def test_botocore_signs_alike_for_s3(path: list[str], query: dict[str, str]) -> 
 
 
 def compare(service: str, path: list[str], query: dict[str, str], body: bytes) -> None:
-    auth: Any = pytest.importorskip("botocore.auth")
-    awsrequest: Any = pytest.importorskip("botocore.awsrequest")
-    credentials: Any = pytest.importorskip("botocore.credentials")
+    auth: Any = import_module("botocore.auth")
+    awsrequest: Any = import_module("botocore.awsrequest")
+    credentials: Any = import_module("botocore.credentials")
     url = clean_url("https://h.example/" + "/".join(path).replace("?", "").replace("#", ""), query)
     draft = Draft("POST", url, (("Content-Type", "application/json"),), body)
     theirs = awsrequest.AWSRequest("POST", url, dict(draft.headers), body)
