@@ -26,6 +26,7 @@ INTERVAL = "30s"
 BATCH_INTERVAL = "10s"
 SAMPLE_INTERVAL = "500ms"
 SAMPLE_BUDGET = 15  # lab and agents share one machine: a slow one must not be made slower
+ATTEMPTS = 3
 FLOW_INTERVAL = "10s"
 _PERSON = "lab-appkey-external"
 _EVIDENCE = ("x-request-id", "x-vtex-error-code", "x-vtex-io-cluster-id")
@@ -134,7 +135,8 @@ def _flow(info: WorldInfo, folder: Path) -> dict[str, Any]:
 def _step(name: str, layer: str, url: str, condition: str | None) -> dict[str, Any]:
     step: dict[str, Any] = {"name": name, "layer": layer, "get": url}
     if condition is not None:
-        step |= {"auth": "person", "expect": {"json": condition}}
+        # Several attempts, because an outage may hit only a part of the calls.
+        step |= {"auth": "person", "expect": {"json": condition}, "attempts": ATTEMPTS}
     return step
 
 

@@ -26,8 +26,8 @@ from probe.lab.control import Lab
 from probe.lab.info import Layout, store_names
 from probe.lab.process import LabDied, open_lab_process
 
-STORES = 200
-"""Stores in the demo's lab: lab and agents together take about a third of two cores then."""
+STORES = 120
+"""Stores in the demo's lab: lab and agents together take about a sixth of two cores then."""
 
 WITHOUT_A_TERMINAL = 120.0
 """Seconds that a demo lasts where nobody can end it."""
