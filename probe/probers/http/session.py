@@ -110,6 +110,8 @@ class Session:
                 if answer is not None:
                     return Answered(answer, way.trip())
             link = await self._open(origin, way, deadline, turn, refuse)
+            if not fresh:  # else one that is kept would be lost without being closed
+                self._links[origin] = link
             answer = await self._on(link, draft, way)
             return Answered(answer, way.trip())
         except NotTaken:
@@ -172,9 +174,7 @@ class Session:
         way.warnings = dialled.warnings
         where = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
         own = machine(where, dialled.stream, http2=dialled.http2)
-        link = Link(origin, edge, dialled.stream, own, dialled.http2)
-        self._links[origin] = link
-        return link
+        return Link(origin, edge, dialled.stream, own, dialled.http2)
 
     async def _edge(self, origin: Origin, way: Way, turn: int) -> Edge:
         resolution = await self._terms.resolve(origin.host, origin.port)
