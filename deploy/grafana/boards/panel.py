@@ -18,6 +18,15 @@ from boards.query import SOURCE, Query
 
 _Panel = TypeVar("_Panel", stat.Panel, statetimeline.Panel, tables.Panel, timeseries.Panel)
 _EMPTY = "Empty while all is well."
+_LINES = (look.BLUE, look.VERMILLION, look.GREEN, look.PURPLE)
+_DASHES: tuple[dict[str, object], ...] = (
+    {"fill": "solid"},
+    {"fill": "dash", "dash": [10, 6]},
+    {"fill": "dot", "dash": [0, 6]},
+    {"fill": "dash", "dash": [20, 4]},
+)
+"""The queries of a panel differ in colour and in dashes, the series of a query in lightness."""
+
 Steps = Sequence[tuple[float | None, str]]
 Words = list[model.ValueMapping]
 
@@ -54,7 +63,12 @@ class Shown:
 
 
 def _dress(
-    panel: _Panel, title: str, text: str, queries: tuple[Query, ...], size: tuple[int, int], face: Face
+    panel: _Panel,
+    title: str,
+    text: str,
+    queries: tuple[Query, ...],
+    size: tuple[int, int],
+    face: Face,
 ) -> _Panel:
     """What every kind of panel has."""
     quiet = all(query.quiet for query in queries)
@@ -116,9 +130,14 @@ def lines(
         .line_width(2)
         .fill_opacity(5)
         .min(0)
-        # A blue to purple order by name: series keep their colours, and no pair is red and green.
-        .color_scheme(build.FieldColor().mode(model.FieldColorModeId.CONTINUOUS_BL_PU))
+        .color_scheme(_shades(_LINES[0]))
     )
+    for at, colour in enumerate(_LINES[1 : len(queries)], start=1):
+        own = [
+            model.DynamicConfigValue(id_val="color", value=_shades(colour).build()),
+            model.DynamicConfigValue(id_val="custom.lineStyle", value=_DASHES[at]),
+        ]
+        panel = panel.override_by_query(chr(ord("A") + at), own)
     return Shown(title, queries, panel)
 
 
@@ -147,11 +166,9 @@ def table(
 ) -> Shown:
     """One row for each set of labels, present values of several queries side by side.
 
-    Args:
-        columns: fields in order, by what they are called: labels, ``Value`` for a single query,
-            ``Value #A`` and so on for several. Fields that are not named here are not shown.
-        faces: how the columns look, by the name that is shown.
-        face: how every value looks that ``faces`` says nothing about.
+    ``columns`` are the fields in order, each with the name that is shown: labels, ``Value`` for a
+    single query, ``Value #A`` and so on for several; what is not named there is not shown.
+    ``faces`` says how columns look, by the name that is shown, ``face`` how all others do.
     """
     order = {field: index for index, field in enumerate(columns)}
     organize = {"indexByName": order, "renameByName": dict(columns), "includeByName": {}}
@@ -193,6 +210,10 @@ def matrix(
         .override_by_field_type("number", [_cells("color-background")])
     )
     return Shown(title, (query,), panel)
+
+
+def _shades(colour: str) -> build.FieldColor:
+    return build.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(colour)
 
 
 def _cells(kind: str) -> model.DynamicConfigValue:
