@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
@@ -14,10 +13,12 @@ from probe.agent.once import Progress, Round
 from probe.agent.parts import build_parts, first_targets
 from probe.agent.selection import Selection, SelectionError, narrow, wanted
 from probe.config import ConfigError, load_targets
-from probe.config.units import parse_duration
+from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.model.spec import Spec
 from probe.model.target import Target
 from probe.report import Row, rows_of
+
+T = TypeVar("T")
 
 _GATE_ATTEMPTS = 5
 """With ``--wait``: an edge that fails 4 handshakes in 10 passes five tries with 8 %, and every
@@ -60,10 +61,14 @@ class CheckRequest:
             targets=tuple(name.lower().rstrip(".") for name in targets),
             providers=tuple(providers),
             batch=None if batch is None else _batch(batch),
-            fingerprints=tuple(_fingerprint(text) for text in fingerprints),
-            not_before=None if not_before is None else _date(not_before),
+            fingerprints=tuple(
+                _read("--expect-fingerprint", text, parse_fingerprint) for text in fingerprints
+            ),
+            not_before=None
+            if not_before is None
+            else _read("--expect-not-before", not_before, parse_moment),
         )
-        patience = None if wait is None else _duration("--wait", wait)
+        patience = None if wait is None else _read("--wait", wait, parse_duration)
         default = 1 if wait is None else _GATE_ATTEMPTS
         return cls(selection, patience, attempts or default)
 
@@ -111,28 +116,9 @@ def _batch(path: Path) -> tuple[Target, ...]:
         raise SelectionError("\n".join(str(problem) for problem in error.problems)) from error
 
 
-def _fingerprint(text: str) -> str:
-    plain = text.replace(":", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", plain):
-        raise SelectionError(
-            f"--expect-fingerprint {text!r}: write the SHA-256 of the certificate, 64 hex digits "
-            "(openssl x509 -noout -fingerprint -sha256 prints it)"
-        )
-    return plain
-
-
-def _date(text: str) -> float:
+def _read(option: str, text: str, parse: Callable[[str], T]) -> T:
+    """A value as configuration files write it."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise SelectionError(
-            f"--expect-not-before {text!r}: write a date, 2026-11-22 or 2026-11-22T17:10:00Z"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _duration(option: str, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise SelectionError(f"{option} {text!r}: {error}") from None
+        return parse(text)
+    except UnitProblem as problem:
+        raise SelectionError(f"{option}: {problem}") from None

@@ -124,8 +124,8 @@ async def test_bad_words_on_the_command_line_are_2_and_say_what_to_write(config:
         ("--provider", "cdn-c"): "did you mean cdn-b?",
         ("--check", "storse"): "did you mean stores?",
         ("--target", "nobody.example"): "holds nobody.example",
-        ("--expect-fingerprint", "abc"): "64 hex digits",
-        ("--expect-not-before", "yesterday"): "2026-11-22",
+        ("--expect-fingerprint", "abc"): "64 digits",
+        ("--expect-not-before", "yesterday"): "2024-05-31",
         ("--wait", "10"): "10s",
         ("--targets", "/nonexistent.yaml"): "/nonexistent.yaml",
     }
