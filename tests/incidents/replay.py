@@ -2,7 +2,7 @@
 
 As a command it prints the figures over several runs::
 
-    python tests/incidents/replay.py --runs 10 --domains 300
+    python -m tests.incidents.replay --runs 10 --domains 300
 
 Agents of three regions run as processes against the lab; Prometheus scrapes them and Alertmanager
 notifies, both with the configuration of ``deploy/``. Nothing is changed but addresses.
@@ -24,12 +24,6 @@ from typing import Any
 import trio
 import yaml
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    sys.path.insert(0, str(Path(__file__).parent))
-
-from receiver import Received, Receiver, receiving
-
 from probe.demo.agents import open_agents
 from probe.demo.configuration import CLI, write_files
 from probe.demo.engines import Engines, open_engines
@@ -37,6 +31,8 @@ from probe.lab.board import Where
 from probe.lab.info import Layout, WorldInfo, store_names
 from probe.lab.process import RemoteLab, open_lab_process
 from probe.lab.world import cdn_host
+
+from .receiver import Received, Receiver, receiving
 
 _LOOK_EVERY = 0.05
 PATIENCE = 240.0
@@ -108,12 +104,17 @@ async def stage(
 def _two_cdns(document: dict[str, Any], info: WorldInfo, region: str) -> dict[str, Any]:
     """The demo's flow beside one check of all stores on both CDNs, with the shipped defaults."""
     host, port = info.resolvers[region]
-    dns = {"servers": [f"{host}:{port}"], "hosts_file": False, "families": [4]}
+    dns: dict[str, Any] = {"servers": [f"{host}:{port}"], "hosts_file": False, "families": [4]}
     cdns = {
         cdn: {"hostname": cdn_host(cdn), "dns": dict(dns), "port": info.port}
         for cdn in ("cdn-a", "cdn-b")
     }
-    stores = {"name": CHECK, "kind": "tls", "targets": CHECK, "providers": list(cdns)}
+    stores: dict[str, Any] = {
+        "name": CHECK,
+        "kind": "tls",
+        "targets": CHECK,
+        "providers": list(cdns),
+    }
     stores |= {"interval": "20s", "labels": {"team": "edge"}}
     flow = next(check for check in document["checks"] if check["name"] == CLI)
     flow |= {"interval": "10s", "labels": {"team": "identity"}}

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import trio
-from replay import CHECK, REGION, Measured, authorization, propagation, stage
 
 from probe.lab.info import Layout, store_names
+
+from .replay import CHECK, REGION, Measured, authorization, propagation, stage
 
 pytestmark = pytest.mark.real
 
