@@ -20,7 +20,7 @@ from probe.probers.chain import Judge
 from probe.probers.contexts import Contexts
 from probe.probers.http.answer import Answered, Broken
 from probe.probers.http.dial import Dialler
-from probe.probers.http.library import httpx
+from probe.probers.http.draft import Draft, clean_url
 from probe.probers.http.session import Resolve, Session, Terms
 
 _CUT_OFF = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
@@ -66,7 +66,7 @@ class ReferenceProber:
         """
         terms = Terms(resolve, ClientProfile(), trust=trust, max_body=_MOST_BODY)
         session = Session(self._dialler, terms)
-        request = httpx.Request("HEAD", url, headers={"User-Agent": "regional-probe"})
+        request = Draft("HEAD", clean_url(url), (("User-Agent", "regional-probe"),))
         began, start = self._wall(), trio.current_time()
         try:
             call = await session.call(request, deadline=start + timeout, fresh=True)
