@@ -73,8 +73,8 @@ def _numbers() -> tuple[Shown, ...]:
             face=face,
         ),
         number(
-            "Alerts firing",
-            "Of this probe, as Prometheus evaluates them.",
+            "Alerts",
+            "Firing ones of this probe, as Prometheus evaluates them.",
             Query(f"count({_ALERTS}) or vector(0)"),
             size=(5, 4),
             face=face,
