@@ -63,6 +63,19 @@ def variables(board: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     return (one for one in board["templating"]["list"] if one["type"] == "query")
 
 
+def fields(panel: Mapping[str, Any]) -> set[str]:
+    """The labels that a panel shows by name: columns, axes of a matrix, legends."""
+    found: set[str] = set()
+    for step in panel.get("transformations", ()):
+        if step["id"] == "filterFieldsByName":
+            found |= set(step["options"]["include"]["names"])
+        if step["id"] == "groupingToMatrix":
+            found |= {step["options"][axis] for axis in ("rowField", "columnField")}
+    for query in panel["targets"]:
+        found |= set(re.findall(r"{{(\w+)}}", query.get("legendFormat", "")))
+    return {name for name in found if not name.startswith("Value")}
+
+
 def label_values(variable: Mapping[str, Any]) -> tuple[str, str]:
     """Metric with selector, and label, of a variable."""
     found = _LABEL_VALUES.fullmatch(variable["query"]["query"])

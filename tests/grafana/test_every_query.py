@@ -116,8 +116,23 @@ async def test_every_query_has_data_when_it_should(tmp_path: Path) -> None:
             agents[scene.SEEING[0]][0].send_signal(signal.SIGHUP)
             quiet = [one for one in asked if one.quiet]
             missing = await _wait_for(quiet, has, _BROKEN_WITHIN)
+            assert not missing, f"no data on a broken system:\n{_names(missing)}"
+            await _shows_labels_that_exist(prometheus, choices)
             nursery.cancel_scope.cancel()
-        assert not missing, f"no data on a broken system:\n{_names(missing)}"
+
+
+async def _shows_labels_that_exist(
+    prometheus: Prometheus, choices: dict[str, dict[str, str]]
+) -> None:
+    """A column or legend that names no label of the data would stay empty."""
+    for uid, board in dashboards.load().items():
+        for panel in dashboards.panels(board):
+            given: set[str] = set()
+            for query in panel["targets"]:
+                for one in await prometheus.series(substituted(query["expr"], choices[uid])):
+                    given |= set(one["metric"])
+            strange = dashboards.fields(panel) - given
+            assert not strange, f"{uid} · {panel['title']} shows {strange} of {given}"
 
 
 async def _has_traces(prometheus: Prometheus, expr: str) -> None:
