@@ -19,7 +19,7 @@ from OpenSSL import SSL
 
 from probe import __version__
 
-from . import compare, peer, server
+from . import compare, footprint, peer, scale, server, timings
 from .case import Bench, Report
 from .pki import write_pki
 from .process import BenchmarkError, cores
@@ -29,6 +29,11 @@ CASES: dict[str, Callable[[Bench], Report]] = {
     "https": partial(compare.duel, name="https"),
     "flow": partial(compare.duel, name="flow"),
     "facts": compare.facts,
+    "memory": footprint.memory,
+    "startup": footprint.startup,
+    "saturation": footprint.saturation,
+    "growth": scale.growth,
+    "timings": timings.timings,
 }
 
 
@@ -71,7 +76,7 @@ def show(report: Report) -> None:
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write all values here.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw curves into this folder.")
 def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | None) -> None:
-    """Measure. Cases: tls https flow facts memory startup scrape saturation growth timings."""
+    """Measure. Cases: tls https flow facts memory startup saturation growth timings."""
     if unknown := [name for name in names if name not in CASES]:
         raise click.UsageError(f"no case {unknown[0]}; there are: {' '.join(CASES)}")
     ours, theirs = cores()

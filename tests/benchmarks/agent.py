@@ -9,13 +9,13 @@ import re
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .pki import DOMAIN, Pki
-from .process import Process, answers, running
+from .process import BYTECODE, Process, answers, running
 from .server import free_ports
 
 TEXT = "text/plain"
@@ -100,15 +100,26 @@ class Agent:
 
 
 @contextmanager
-def agent(folder: Path, config: str, *, core: int | None, module: str = "probe") -> Iterator[Agent]:
+def agent(
+    folder: Path,
+    config: str,
+    *,
+    core: int | None,
+    module: str = "probe",
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Agent]:
     """Run an agent with a configuration, from being ready to the end of the block."""
     (port,) = free_ports(1)
     path = folder / "probe.yaml"
     path.write_text(config)
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", module, "run", "-c", str(path), "--log", "json"]
-    log = folder / "agent.log"
-    started = Process([*command, "--listen", f"127.0.0.1:{port}"], log, core=core)
+    started = Process(
+        [*command, "--listen", f"127.0.0.1:{port}"],
+        folder / "agent.log",
+        core=core,
+        environ={**BYTECODE, "BENCH_SECRET": "not-secret", **(environ or {})},
+    )
     with running(started) as process:
         process.until(lambda: answers(f"{address}/readyz"))
         yield Agent(process, address)

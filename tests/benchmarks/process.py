@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,12 @@ from pathlib import Path
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PATIENCE = 60.0
+BYTECODE = {
+    "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "probe-bench-bytecode"),
+    "PYTHONDONTWRITEBYTECODE": "",
+}
+"""Environment of our processes: with bytecode, as an installed package has; a checkout may lack
+it, and compiling anew at each start costs time and memory."""
 
 
 class BenchmarkError(Exception):
@@ -44,6 +51,7 @@ class Process:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.log = log
+        self._command = " ".join(command)
         pinned = [] if core is None else ["taskset", "-c", str(core)]
         with log.open("wb") as output:
             self.began = time.monotonic()
@@ -75,7 +83,7 @@ class Process:
         while not holds():
             if self._child.poll() is not None or time.monotonic() > deadline:
                 said = self.log.read_text(errors="replace")[-1000:]
-                raise BenchmarkError(f"{self._child.args}: not in time, or ended: {said}")
+                raise BenchmarkError(f"{self._command}: not in time, or ended: {said}")
             time.sleep(0.01)
         return time.monotonic() - self.began
 
