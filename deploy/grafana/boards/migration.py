@@ -159,6 +159,7 @@ def _expiry() -> Shown:
         "The ten domains whose certificate on the new CDN ends first.",
         now(f"bottomk(10, min by (target) ({ends})) - time()"),
         columns={"target": "Domain", "Value": "Ends in"},
+        by="Ends in",
         faces={"Ends in": Face("dtdurations", ((None, look.BAD), (14 * 86400, look.GOOD)))},
     )
 

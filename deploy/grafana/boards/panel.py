@@ -161,6 +161,7 @@ def table(
     *queries: Query,
     size: tuple[int, int] = (12, 8),
     columns: Mapping[str, str],
+    by: str = "",
     faces: Mapping[str, Face] | None = None,
     face: Face = PLAIN,
 ) -> Shown:
@@ -168,6 +169,7 @@ def table(
 
     ``columns`` are the fields in order, each with the name that is shown: labels, ``Value`` for a
     single query, ``Value #A`` and so on for several; what is not named there is not shown.
+    Rows are in the order of the column ``by``, by default the first.
     ``faces`` says how columns look, by the name that is shown, ``face`` how all others do.
     """
     order = {field: index for index, field in enumerate(columns)}
@@ -178,6 +180,7 @@ def table(
         id_val="filterFieldsByName", options={"include": {"names": list(columns)}}
     )
     transformations += [hidden, model.DataTransformerConfig(id_val="organize", options=organize)]
+    transformations.append(_sorted(by or next(iter(columns.values()))))
     panel = panel.transformations(transformations).cell_height(shared.TableCellHeight.SM)
     for name, own in (faces or {}).items():
         panel = panel.override_by_name(name, _properties(own))
@@ -197,12 +200,15 @@ def matrix(
     """Two labels as rows and columns, coloured cells with words: where is the hole?"""
     panel = _dress(tables.Panel(), title, text, (query,), size, face)
     grid = {"rowField": rows, "columnField": columns, "valueField": "Value", "emptyValue": "null"}
-    rename = {"renameByName": {f"{rows}\\{columns}": rows}}
+    corner = rows.capitalize()
+    rename = {"renameByName": {f"{rows}\\{columns}": corner}}
     panel = (
         panel.transformations(
             [
+                _sorted(columns),  # columns come in the order in which they are met
                 model.DataTransformerConfig(id_val="groupingToMatrix", options=grid),
                 model.DataTransformerConfig(id_val="organize", options=rename),
+                _sorted(corner),
             ]
         )
         .cell_height(shared.TableCellHeight.SM)
@@ -214,6 +220,10 @@ def matrix(
 
 def _shades(colour: str) -> build.FieldColor:
     return build.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(colour)
+
+
+def _sorted(field: str) -> model.DataTransformerConfig:
+    return model.DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": field}]})
 
 
 def _cells(kind: str) -> model.DynamicConfigValue:
