@@ -73,6 +73,12 @@ def main() -> None:
     help="Share the address with another agent of this user that was started with this too: "
     "probe first, and serve once everything is known, after so many seconds at the latest.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    default="1/1",
+    help="Probe only the I-th of N shares of the targets: one agent on each of N cores.",
+)
 def run(
     config: Path,
     region: str | None,
@@ -80,6 +86,7 @@ def run(
     style: str,
     sources: tuple[RegionSource, ...],
     handover: float | None,
+    shard: str,
 ) -> None:
     """Probe until stopped; serve /metrics, /healthz, /readyz and a status page.
 
@@ -89,7 +96,12 @@ def run(
     """
     from probe.agent import AgentError, NoRegionError, Options, run_agent
     from probe.agent.log import configure
+    from probe.schedule import Shard, ShardError
 
+    try:
+        share = Shard.parse(shard)
+    except ShardError as error:
+        raise click.BadParameter(str(error), param_hint="--shard") from error
     chosen: Literal["json", "text"] = "json"
     if style == "text" or (style == "auto" and sys.stderr.isatty()):
         chosen = "text"
@@ -102,6 +114,7 @@ def run(
         environ=dict(os.environ),
         region_from=sources,
         handover=handover,
+        shard=share,
     )
     try:
         run_agent(spec, options)

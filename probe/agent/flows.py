@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from probe.agent.flow_filing import FlowFiling
@@ -26,6 +26,7 @@ class FlowCoverage:
         runner: runs the jobs.
         store: told which targets there are.
         filing: takes the results.
+        owns: whether a flow without a target list, by its check's name, runs here.
     """
 
     def __init__(
@@ -34,11 +35,14 @@ class FlowCoverage:
         runner: Runner[JobKey],
         store: Store,
         filing: FlowFiling,
+        *,
+        owns: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._parts = parts
         self._runner = runner
         self._store = store
         self._filing = filing
+        self._owns = owns
         self._checks: dict[str, ApiCheck] = {}
         self._providers: dict[str, Provider] = {}
         self._lists: dict[str, tuple[Target, ...]] = {}
@@ -67,7 +71,7 @@ class FlowCoverage:
         return self._running
 
     def _cover(self, check: ApiCheck) -> None:
-        targets: Iterable[Target] = (Target(check.name),)
+        targets: Iterable[Target] = (Target(check.name),) if self._owns(check.name) else ()
         if check.targets is not None:
             targets = self._lists.get(check.targets, ())
         self._store.set_targets(check.name, targets)

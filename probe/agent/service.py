@@ -34,7 +34,7 @@ from probe.model.target import Target
 from probe.place import PlaceError, find_region
 from probe.probers import kernel_time
 from probe.probers.chain import TrustError
-from probe.schedule import Defect, Runner, Start
+from probe.schedule import WHOLE, Defect, Runner, Shard, Start
 from probe.serve import ListenError, Store, application, serve
 from probe.state.vantage import Vantage
 
@@ -61,6 +61,7 @@ class Options:
         region_from: who is asked for the region, instead of those that the configuration names.
         handover: seconds to probe before an address is taken over from another agent; None
             shares no address.
+        shard: which targets are this agent's, where several share a region.
     """
 
     config: Path
@@ -69,6 +70,7 @@ class Options:
     listen: str | None = None
     region_from: tuple[RegionSource, ...] = ()
     handover: float | None = None
+    shard: Shard = WHOLE
 
 
 def run_agent(spec: Spec, options: Options) -> None:
@@ -134,7 +136,9 @@ class Service:
         self._filing = Filing(self._store, self._log, excuse, self._ask)
         flows = FlowFiling(self._store, self._log, excuse, self._ask)
         self._coverage = Coverage(self._parts, self._runner, self._filing, self._store)
-        self._flows = FlowCoverage(self._parts, self._runner, self._store, flows)
+        self._flows = FlowCoverage(
+            self._parts, self._runner, self._store, flows, owns=options.shard.owns
+        )
         self._sources = Sources(self._parts, self._store, self._log, self._set_targets)
         self._ill: dict[str, str] = {}
         self._counted: dict[str, tuple[int, int, int]] = {}
@@ -237,6 +241,7 @@ class Service:
         self._flows.configure(self._spec)
 
     def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        targets = tuple(t for t in targets if self._options.shard.owns(t.label))
         self._coverage.set_targets(name, targets)
         self._flows.set_targets(name, targets)
 

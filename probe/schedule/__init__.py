@@ -3,5 +3,18 @@
 from probe.schedule.jobs import Counts, Defect, DefectKind, Job, Start
 from probe.schedule.plan import Due, Plan
 from probe.schedule.runner import Runner
+from probe.schedule.shard import WHOLE, Shard, ShardError
 
-__all__ = ["Counts", "Defect", "DefectKind", "Due", "Job", "Plan", "Runner", "Start"]
+__all__ = [
+    "WHOLE",
+    "Counts",
+    "Defect",
+    "DefectKind",
+    "Due",
+    "Job",
+    "Plan",
+    "Runner",
+    "Shard",
+    "ShardError",
+    "Start",
+]

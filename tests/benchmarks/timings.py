@@ -94,7 +94,7 @@ def _ours(bench: Bench, rate: int, seconds: float) -> tuple[list[float], float, 
         kernel += result["clock"] == "kernel"
         errors.append(result["tls"] - known[place])
     if not errors:
-        raise BenchmarkError("no result counts")
+        raise BenchmarkError(f"none of {counted} results counts: {late} came while the agent was late")
     return errors, kernel / len(errors), late / counted
 
 
