@@ -157,8 +157,10 @@ class EdgeFinder:
                 self._subnet_ignored[one.outcome.server] += 1
 
     def _memory(self, name: str, options: DnsOptions, now: float) -> EdgeMemory:
-        # Not by the system's servers, which may change while the edges stay the same.
-        key = (name, options.servers, *sorted(options.client_subnets.items()), options.keep)
+        # Not by the system's servers, which may change while the edges stay the same. By the
+        # families, because addresses of a family that nobody asks for would never decay.
+        asked = (options.servers, options.families, options.keep)
+        key = (name, *asked, *sorted(options.client_subnets.items()))
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = _Known(EdgeMemory(options.keep, MOST_EDGES), now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dns.flags
@@ -50,6 +51,16 @@ async def test_a_hostname_provider_asks_for_its_own_name() -> None:
         found = await EdgeFinder().find(provider, SHOP, 8443)
     assert found.edges == (Edge("192.0.2.1", 8443),)
     assert {name for _, name in server.questions} == {"stores.cdn-b.example"}
+
+
+async def test_a_provider_of_one_family_gets_nothing_of_another_that_asks_for_both() -> None:
+    async with dns_server(lambda asked: asked.addresses("192.0.2.1", "2001:db8::1")) as server:
+        finder = EdgeFinder(route=lambda ip: True)
+        both = await finder.find(live(server), SHOP, 443)
+        old = Provider("old", dns=replace(live(server).dns, families=(4,)))
+        found = await finder.find(old, SHOP, 443)
+    assert ips(both) == ["192.0.2.1", "2001:db8::1"]
+    assert ips(found) == ["192.0.2.1"]
 
 
 async def test_fixed_addresses_need_no_dns_and_collapse_when_written_twice() -> None:
