@@ -18,6 +18,9 @@ class Slot:
     Attributes:
         token: the latest, possibly no longer good.
         tried_at: trio time of the latest login, successful or not.
+        failed: why the latest login failed; None when it did not. While it does, every run
+            tries again: a failure that shows once in an interval looks like a recovery.
+        failed_at: trio time at which that was known.
         rejected: steps that refused the latest token right after it was issued: another login
             would not help them until its clock strikes.
         hold: what to answer instead of asking again: refused credentials would lock the
@@ -29,6 +32,8 @@ class Slot:
     lock: trio.Lock = field(default_factory=trio.Lock)
     token: Token | None = None
     tried_at: float = -math.inf
+    failed: Failure | None = None
+    failed_at: float = -math.inf
     rejected: set[str] = field(default_factory=set)
     hold: Failure | None = None
     hold_until: float = -math.inf

@@ -158,18 +158,21 @@ class Access:
         mark = f"{key.check}\0{key.provider}\0{key.persona}\0{name}\0"
         mark += kinds.identity(spec, self.run.values)
         slot = self._slots[name] = self.store.slot(mark, trio.current_time())
-        before = slot.token
+        before, asked = slot.token, trio.current_time()
         with trio.CancelScope(deadline=self.run.deadline) as waiting:
             async with slot.lock:
                 waiting.deadline = float("inf")  # the login keeps the deadline itself
-                if self._wanted(slot, renew=renew and slot.token is before):
+                if slot.failed is not None and slot.failed_at > asked:
+                    self.entrance.repeat(name, slot.failed)  # of a run that we waited for
+                elif self._wanted(slot, renew=renew and slot.token is before):
                     await self.entrance.enter(name, spec, slot, mark)
         return self._ticket(name, spec, slot, before_run=before is slot.token)
 
     def _wanted(self, slot: Slot, *, renew: bool) -> bool:
         token = slot.token
-        now = self.run.material.wall()
-        if renew or token is None or not token.serves(now, self.run.check.flow_timeout):
+        if renew or token is None or slot.failed is not None:
+            return True
+        if not token.serves(self.run.material.wall(), self.run.check.flow_timeout):
             return True
         return trio.current_time() - slot.tried_at >= self.run.check.login_interval
 

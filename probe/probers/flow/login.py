@@ -44,7 +44,7 @@ class Entrance:
         try:
             secrets = kinds.credentials(spec, run.material.read)
             if slot.hold is not None and self._held(slot, secrets):
-                run.results.append(self._result(name, slot.hold, Timings()))
+                self.repeat(name, slot.hold)
                 return
             refresh, configured = await self._refresh_token(spec, mark)
             draft = kinds.draft(spec, run.material, refresh)
@@ -61,12 +61,17 @@ class Entrance:
         found = self._read(spec, made)
         if isinstance(found, Token):
             run.redactor.add(found.value.reveal(), "TOKEN")
-            slot.token, slot.hold = found, None
+            slot.token, slot.hold, slot.failed = found, None, None
             slot.rejected.clear()
         else:
+            slot.failed, slot.failed_at = found, trio.current_time()
             self._hold(slot, found, made, secrets)
         lost = await self._keep(mark, configured, found)
         run.results.append(self._from(name, made, found, lost))
+
+    def repeat(self, name: str, failure: Failure) -> None:
+        """Say again why there is no login, without asking again."""
+        self.run.results.append(self._result(name, failure, Timings()))
 
     def _read(self, spec: kinds.Login, made: call.Made) -> Token | Failure:
         match made.call:

@@ -164,6 +164,52 @@ async def test_a_login_is_tested_on_its_own_clock_while_kept_tokens_work(
     assert isinstance(result.outcome, Failed)
 
 
+async def test_a_login_that_fails_beside_a_kept_token_stays_in_sight_until_it_works_again(
+    ca: Ca, bench: Bench
+) -> None:
+    """Seen once in an interval, it would look like a recovery to the very next run."""
+    platform = Platform()
+    async with serve(ca.context("api.example"), platform.http) as server:
+        await bench.run(check_of(bench), at(server.port))
+        platform.login_route = Reply(503)
+        due = check_of(bench, login_interval=0.0)
+        failing = [
+            await bench.run(check, at(server.port)) for check in (due, *[check_of(bench)] * 3)
+        ]
+        platform.login_route = None
+        well = [await bench.run(check_of(bench), at(server.port)) for _ in range(2)]
+    for result in failing:
+        assert isinstance(outcome(result, "cli"), Failed)
+        assert outcome(result, "me") == Passed(), "the kept token still serves"
+    assert outcome(well[0], "cli") == Passed()
+    assert names(well[1]) == ["open", "me", "me2"], "back on its own clock"
+
+
+@pytest.mark.parametrize(
+    ("route", "kind", "calls"),
+    [
+        # The refusal that starts the hold is the second: the first one's interval is zero.
+        (Reply(401, {"authStatus": "WrongCredentials"}), Inconclusive, 2),
+        (Reply(429, headers=(("Retry-After", "120"),)), Failed, 1),
+    ],
+    ids=["refused", "limited"],
+)
+async def test_a_login_that_is_held_back_beside_a_kept_token_stays_in_sight_without_a_call(
+    ca: Ca, bench: Bench, route: Reply, kind: type, calls: int
+) -> None:
+    platform = Platform()
+    async with serve(ca.context("api.example"), platform.http) as server:
+        await bench.run(check_of(bench), at(server.port))
+        platform.login_route = route
+        due = check_of(bench, login_interval=0.0)
+        runs = [await bench.run(due, at(server.port))]
+        runs += [await bench.run(check_of(bench), at(server.port)) for _ in range(3)]
+    assert platform.logins == 1 + calls
+    for result in runs:
+        assert isinstance(outcome(result, "cli"), kind)
+        assert outcome(result, "me") == Passed()
+
+
 async def test_without_a_token_what_needs_one_is_skipped(ca: Ca, bench: Bench) -> None:
     platform = Platform()
     platform.login_route = Reply(500)
