@@ -57,6 +57,7 @@ class Coverage:
 
     def configure(self, spec: Spec) -> None:
         """Follow a new configuration with the targets known so far."""
+        before = {key: self._ways(key) for key in self._through}
         self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
         self._providers = dict(spec.providers)
         self._parts.own_names.providers = spec.providers
@@ -72,6 +73,10 @@ class Coverage:
             for key in [key for key in self._through if key.check == check.name]:
                 self._put_resolve(key)
                 self._follow(key, self._edges[key].values(), renew=True)
+        # The job keeps its phase, and its next turn may be minutes away.
+        self._look(
+            [key for key in before if key in self._through and before[key] != self._ways(key)]
+        )
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         """Follow a target list."""
@@ -103,13 +108,21 @@ class Coverage:
             self._edges[key] = {}
             self._keys[key] = set()
             self._put_resolve(key)
-        spread = min(FIRST_LOOK, len(fresh) / FIRST_RATE)
-        for place, key in enumerate(fresh):
-            self._runner.request(key, after=spread * place / len(fresh))
+        self._look(fresh)
         for key, target in wanted.items():
             if self._through[key] != target:  # another port or other labels
                 self._through[key] = target
                 self._runner.request(key)
+
+    def _look(self, keys: list[ProviderKey]) -> None:
+        """Ask for the edges of all of these soon."""
+        spread = min(FIRST_LOOK, len(keys) / FIRST_RATE)
+        for place, key in enumerate(keys):
+            self._runner.request(key, after=spread * place / len(keys))
+
+    def _ways(self, key: ProviderKey) -> tuple[Provider, int]:
+        """What an answer depends on beside the target."""
+        return self._providers[key.provider], self._checks[key.check].port
 
     def _leave(self, key: ProviderKey) -> None:
         self._runner.drop(key)
@@ -129,11 +142,14 @@ class Coverage:
         )
 
     async def _resolve(self, key: ProviderKey) -> None:
-        target, check = self._through[key], self._checks[key.check]
+        target, (provider, port) = self._through[key], self._ways(key)
         at = time.time()
-        found = await self._parts.finder.find(self._providers[key.provider], target, check.port)
+        found = await self._parts.finder.find(provider, target, port)
         if key not in self._through:
             return  # the target went while DNS was asked
+        if self._ways(key) != (provider, port):
+            self._runner.request(key)  # a reload came between; this answers the old question
+            return
         self._filing.resolution(ResolveResult(key, at, found))
         self._follow(key, found.edges)
         if found.ttl is not None:

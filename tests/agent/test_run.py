@@ -164,6 +164,25 @@ async def test_a_bad_configuration_is_refused_at_reload_and_a_good_one_taken(
         assert after >= before  # counters survive
 
 
+async def test_a_reload_that_changes_a_provider_is_followed_at_once(
+    config: Path, lab: RemoteLab, agents: StartAgent
+) -> None:
+    gru, iad = lab.info.place("cdn-b/gru"), lab.info.place("cdn-b/iad")
+    text = config.read_text().replace("providers: [live, cdn-b]", "providers: [fixed]")
+    few = text.replace("providers:\n", f"providers:\n  fixed: {{addresses: [{gru.ip}]}}\n", 1)
+    config.write_text(few)
+    async with agents(config) as agent:
+
+        async def seen(edge: str) -> bool:
+            found = {"target": "store-001.example", "provider": "fixed", "edge": edge}
+            return await agent.metric("probe_edge_up", **found) == 1
+
+        await agent.until(lambda: seen(gru.label))
+        config.write_text(few.replace(f"[{gru.ip}]", f"[{gru.ip}, {iad.ip}]"))
+        agent.process.send_signal(signal.SIGHUP)
+        await agent.until(lambda: seen(iad.label))  # not at the next turn, minutes later
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_cleanly_when_told_to(
     number: signal.Signals, config: Path, agents: StartAgent
