@@ -9,7 +9,7 @@ import trio
 
 from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog
-from probe.model.result import ResolveResult, TlsResult
+from probe.model.result import Failed, ResolveResult, TlsResult
 from probe.model.spec import Spec, TlsCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
@@ -95,10 +95,22 @@ class Filing:
             self._ask(request.key, request.after, request.beside)
 
     def resolution(self, result: ResolveResult) -> None:
-        """What DNS said; a change between answering and failing is a change of state."""
-        failure = result.resolution.failure
+        """What DNS said; a change between answering and failing is a change of state.
+
+        A failure of our own is counted and shown as that, and changes nothing.
+        """
+        found = result.resolution
+        if found.failure is not None and not found.failure.ours:
+            outcome = self._excuse(
+                Failed(found.failure), trio.current_time() - (found.seconds or 0)
+            )
+            found = replace(found, failure=outcome.failure)
+            result = replace(result, resolution=found)
+        failure = found.failure
         self._store.record_resolution(result)
         since = self._dns_failing.get(result.key)
+        if failure is not None and failure.ours:
+            return
         if failure is not None and since is None:
             self._dns_failing[result.key] = result.at
             self._tell(

@@ -17,14 +17,16 @@ from trio.testing import MockClock
 
 from probe.agent import log
 from probe.agent.excuse import Excuse
+from probe.agent.filing import Filing
 from probe.agent.lag import LagMeter
 from probe.agent.selection import Selection, SelectionError, narrow, wanted
 from probe.config import ConfigError, load
 from probe.config.apart import LoaderError, load_apart
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Inconclusive, Outcome, Passed
+from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveResult
 from probe.model.state import Transition
-from probe.model.target import EdgeKey, Target
+from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
+from probe.serve import Store
 from probe.state.health import VantageRule
 from probe.state.vantage import Vantage
 
@@ -127,6 +129,35 @@ def test_only_failures_are_excused_and_only_those_that_the_vantage_explains() ->
     assert ours.failure.reason is Reason.VANTAGE_ILL
     assert excuse(refused, 10.0) is refused  # lag refuses no connection
     assert excuse(Passed(), 10.0) == Passed()
+
+
+async def test_names_that_our_own_dns_does_not_answer_are_not_blamed(
+    mock_clock: MockClock,
+) -> None:
+    store, vantage = Store("sa-east", started_at=0.0), Vantage()
+    filing = Filing(store, log.EventLog(), Excuse(vantage), lambda *_: None)
+    key = ProviderKey("stores", "shop.example", "live")
+
+    def asked(failure: Failure | None) -> Failure | None:
+        edges = () if failure else (Edge("192.0.2.1", 443),)
+        filing.resolution(ResolveResult(key, 0.0, Resolution(edges, failure, seconds=1.0)))
+        (target,) = store.targets.values()
+        return target.resolutions[key].resolution.failure
+
+    silent = Failure(Phase.RESOLVE, Reason.TIMEOUT)
+    mock_clock.jump(10)
+    now = trio.current_time()
+    for name in ("one", "two", "three"):
+        vantage.dns(name, silent, now)
+    vantage.judge(now)
+    ours = asked(silent)
+    assert ours is not None
+    assert ours.reason is Reason.VANTAGE_ILL
+    assert not list(store.journal)
+    mock_clock.jump(100)  # the references are answered again
+    assert asked(silent) == silent
+    assert [change.after for change in store.journal] == ["failing"]
+    assert asked(None) is None
 
 
 # ------------------------------------------------------------ selection
