@@ -107,7 +107,7 @@ def _flow(folder: Path, info: WorldInfo, name: str, personas: Mapping[str, str])
             "name": "control",
             "layer": "control",
             "get": f"{control}/_v/public/toolbelt/global-config",
-            "expect": {"slower_than": "900ms"},
+            "expect": {"slower_than": "1200ms"},
         },
         {"name": "deny", "layer": "authorization", "get": whoami, "deny": True},
         {
@@ -150,6 +150,6 @@ async def break_everything(lab: RemoteLab, folder: Path) -> None:
         await lab.inject(fault, Where(domains=frozenset({domain}), edges=frozenset({edge})))
     await lab.inject("dns_servfail", Where(domains=frozenset({NEW_CDN}), regions=NO_DNS))
     await lab.inject("authorization_500", Where(roles=frozenset({"external"})))
-    for _ in range(4):  # each adds 0.3 s
+    for _ in range(5):  # each adds 0.3 s
         await lab.inject("late", Where(layers=frozenset({"control"})))
     (folder / "rotated").write_text("no longer valid")
