@@ -36,6 +36,10 @@ class Sources:
         self._log = log
         self._on_targets = on_targets
         self._watched: dict[str, tuple[TargetList, TargetWatcher, trio.CancelScope]] = {}
+        self._given: dict[str, tuple[Target, ...]] = {}
+        # Of lists whose entry changed: what the old sources gave, until each new one was good
+        # once. A source that is down at a reload must not take its targets away.
+        self._carried: dict[str, tuple[Target, ...]] = {}
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -45,6 +49,8 @@ class Sources:
             task_status.started()
             while True:
                 self._report()
+                for name in self._carried.keys() & self._watched.keys():
+                    self._give(name)
                 await trio.sleep(_REPORT_EVERY)
 
     async def configure(self, lists: Mapping[str, TargetList]) -> None:
@@ -57,6 +63,10 @@ class Sources:
             if lists.get(name) != known:
                 scope.cancel()
                 del self._watched[name]
+                given = self._given.pop(name, ())
+                self._carried.pop(name, None)
+                if name in lists:
+                    self._carried[name] = given
         for name, wanted in lists.items():
             if name not in self._watched:
                 await self._nursery.start(self._watch, wanted)
@@ -71,14 +81,26 @@ class Sources:
 
         async def changed(targets: tuple[Target, ...]) -> None:
             self._log.info("targets changed", list=wanted.name, targets=len(targets))
-            self._on_targets(wanted.name, targets)
+            self._give(wanted.name)
 
         with trio.CancelScope() as scope:
             self._watched[wanted.name] = (wanted, watcher, scope)
             async with trio.open_nursery() as nursery:
-                first = await nursery.start(watcher.watch, changed, self._tell)
-                self._on_targets(wanted.name, first)
+                await nursery.start(watcher.watch, changed, self._tell)
+                self._give(wanted.name)
                 task_status.started()
+
+    def _give(self, name: str) -> None:
+        """Hand on a list as it is now, with what is carried over from its former sources."""
+        _, watcher, _ = self._watched[name]
+        if all(one.kind == "static" or one.good_at is not None for one in watcher.statuses):
+            self._carried.pop(name, None)
+        labels = {target.label for target in watcher.targets}
+        carried = (t for t in self._carried.get(name, ()) if t.label not in labels)
+        whole = (*watcher.targets, *carried)
+        if self._given.get(name) != whole:
+            self._given[name] = whole
+            self._on_targets(name, whole)
 
     def _tell(self, status: SourceStatus) -> None:
         """One line for news of a source; metrics hear of it now rather than at the next look."""
