@@ -44,7 +44,9 @@ def test_a_copy_says_the_same(shipped: dict[str, Any], copy: dict[str, Any]) -> 
     query, any_series = copy["data"]
     assert query["model"]["expr"] == shipped["expr"]
     assert query["model"]["instant"] is True
-    assert copy["labels"] == shipped["labels"]
+    for key, text in shipped["labels"].items():
+        assert copy["labels"][key] == text.replace("$labels.", ".Labels.")
+    assert copy["labels"].keys() == shipped["labels"].keys()
     assert copy["for"] == shipped.get("for", "0s")
     assert copy.get("keepFiringFor") == shipped.get("keep_firing_for")
     assert copy["annotations"]["runbook_url"] == shipped["annotations"]["runbook_url"]
@@ -66,10 +68,17 @@ def test_no_text_of_a_copy_queries_which_grafana_cannot() -> None:
         assert not any("| query" in text for text in copy["annotations"].values()), copy["title"]
 
 
+def test_no_text_of_a_copy_has_what_provisioning_takes_for_an_environment_variable() -> None:
+    for _, copy in _copied():
+        assert "$" not in str([copy["labels"], copy["annotations"]]), copy["title"]
+
+
 def test_a_copy_leads_to_a_panel_that_exists() -> None:
     boards = load()
     for _, copy in _copied():
         uid = copy["annotations"]["__dashboardUid__"]
+        assert copy["dashboardUid"] == uid
+        assert str(copy["panelId"]) == copy["annotations"]["__panelId__"]
         panels = {str(panel["id"]): panel["type"] for panel in boards[uid]["panels"]}
         assert panels[copy["annotations"]["__panelId__"]] != "row", copy["title"]
 

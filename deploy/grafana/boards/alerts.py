@@ -4,7 +4,9 @@ Prometheus fires an alert for every series that an expression returns, whatever 
 wants a number other than zero. So each rule asks the same expression, then whether there is a
 number at all, which is 1 for each series.
 
-Texts are Grafana's own: its templates cannot query, which Prometheus' do.
+Texts are Grafana's own: its templates cannot query, which Prometheus' do. They say ``.Labels``
+where those of Prometheus say ``$labels``: in a provisioning file a dollar begins the name of an
+environment variable, and how it is escaped has changed between releases.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _ANY = "is_number($query) || is_nan($query) || is_inf($query)"
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LABELS = ("region", "provider", "check", "persona", "target", "edge", "reason", "list", "instance")
 _EVALUATE = "__expr__"
+_FIRST = 2
+_LINKS = ("runbook_url", "dashboard")
 
 
 def provisioned(files: Mapping[str, Mapping[str, Any]], interval: str) -> dict[str, Any]:
@@ -63,9 +67,15 @@ def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         "for": str(rule.get("for", "0s")),
         "noDataState": "OK",
         "execErrState": "Error",
-        "labels": dict(rule.get("labels", {})),
+        "labels": {key: without_dollar(text) for key, text in rule.get("labels", {}).items()},
         "annotations": _annotations(name, rule.get("annotations", {})),
     }
+    if "dashboard" in rule.get("annotations", {}):
+        uid = urlsplit(rule["annotations"]["dashboard"]).path.rsplit("/", 1)[-1]
+        # Grafana takes a dashboard only together with a panel: the first one below the first row.
+        # It reads the fields, and shows the annotations.
+        made |= {"dashboardUid": uid, "panelId": _FIRST}
+        made["annotations"] |= {"__dashboardUid__": uid, "__panelId__": str(_FIRST)}
     if "keep_firing_for" in rule:
         made["keepFiringFor"] = str(rule["keep_firing_for"])
     return made
@@ -98,21 +108,25 @@ def _annotations(name: str, given: Mapping[str, str]) -> dict[str, str]:
     """Links as they are, and texts that need no query."""
     what = " ".join(_WORDS.split(name)[1:]).capitalize()
     where = "".join(
-        f"{{{{ with $labels.{label} }}}}, {label} {{{{ . }}}}{{{{ end }}}}" for label in _LABELS
+        f"{{{{ with .Labels.{name} }}}}, {name} {{{{ . }}}}{{{{ end }}}}" for name in _LABELS
     )
-    links = {key: given[key] for key in ("runbook_url", "dashboard") if key in given}
-    panel = {}
-    if "dashboard" in given:
-        uid = urlsplit(given["dashboard"]).path.rsplit("/", 1)[-1]
-        # Grafana takes a dashboard only together with a panel: the first one below the first row.
-        panel = {"__dashboardUid__": uid, "__panelId__": "2"}
-    text = "What it means, how to check by hand and what to do stands in the runbook."
+    value = "{{ with .Values.query }}Value: {{ . }}. {{ end }}"
     return {
         "summary": f"{what}{where}",
-        "description": f"Value: {{{{ $values.query }}}}. {text}",
-        **links,
-        **panel,
+        "description": f"{value}What it means and what to do stands in the runbook.",
+        **{key: without_dollar(given[key]) for key in _LINKS if key in given},
     }
+
+
+def without_dollar(text: str) -> str:
+    """A template of Prometheus' as a provisioning file takes it.
+
+    ValueError: it has a variable that Grafana has under no other name.
+    """
+    changed = text.replace("$labels.", ".Labels.")
+    if "$" in changed:
+        raise ValueError(f"{text!r} has a variable that Grafana would take for the environment's")
+    return changed
 
 
 def seconds(duration: str) -> int:

@@ -18,6 +18,8 @@ from boards.query import SOURCE, Query
 
 _TAG = "regional-probe"
 _FOREVER = ".*"
+_DEFAULT_SOURCE = model.VariableOption(text="Regional probe", value="probe-prometheus")
+"""The one that is provisioned; another is chosen where it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,12 @@ class Board:
             .tooltip(model.DashboardCursorSync.CROSSHAIR)
             .readonly()
             .links(_links(docs))
-            .with_variable(build.DatasourceVariable("datasource").label("Data").type("prometheus"))
+            .with_variable(
+                build.DatasourceVariable("datasource")
+                .label("Data")
+                .type("prometheus")
+                .current(_DEFAULT_SOURCE)
+            )
         )
         for variable in self.variables:
             board = board.with_variable(variable.build())
