@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
@@ -131,6 +132,8 @@ class EdgeServer:
         if hello.server_name and hello.server_name not in self.names:
             await alert(_UNRECOGNIZED_NAME)(Talk(stream, hello))
             return
+        if _has_left(stream):
+            return
         context = self._context(here)
         tls = await TlsStream.accept(stream, context, hello.raw)
         self.handshakes += 1
@@ -144,3 +147,14 @@ class EdgeServer:
     def _context(self, here: Situation) -> SSL.Context:
         fault = self.board.strike(Chain, here) or self.board.strike(Negotiation, here)
         return self.shelf.context(here.domain, fault)
+
+
+def _has_left(stream: trio.SocketStream) -> bool:
+    """Whether the client has hung up: after its hello, an honest one is silent until answered.
+
+    When the machine is too busy, clients give up while they stand in the queue. Handshakes with
+    them would delay those behind them until these give up too, and nobody would be served.
+    """
+    look = select.poll()
+    look.register(stream.socket.fileno(), select.POLLIN)
+    return bool(look.poll(0))
