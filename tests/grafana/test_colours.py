@@ -105,6 +105,8 @@ def test_states_are_told_apart_without_one_kind_of_cone(blindness: str) -> None:
 def test_good_and_bad_stand_out_in_both_themes(theme: str) -> None:
     for colour in (GOOD, BAD):
         assert _contrast(colour, THEMES[theme]) >= 3, (colour, theme)
+    for colour in OKABE_ITO | {GREY}:
+        assert _contrast(colour, THEMES[theme]) >= 2, (colour, theme)
 
 
 def test_no_line_takes_its_colour_from_a_palette_with_red_and_green() -> None:
