@@ -86,9 +86,9 @@ def select(expression: Expression, document: Any) -> Any:
     """
     try:
         return expression.search(document)
-    except (JMESPathError, TypeError, OverflowError, RecursionError):
+    except (JMESPathError, TypeError, ValueError, OverflowError, RecursionError):
         # Beside its own errors the library lets Python's through: a text compared with a
-        # number, an infinite number rounded, a document nested beyond reason.
+        # number, a NaN or an infinite number rounded, a document nested beyond reason.
         return None
 
 

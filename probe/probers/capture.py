@@ -12,11 +12,15 @@ from typing import Any
 from probe.model.condition import compile_expression, select
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Capture
+from probe.model.pattern import first_group
 from probe.probers.expect import NotJson, parse_json
 from probe.probers.http.answer import Answer
 
 LONGEST = 16 * 1024
 """Characters of the longest value that is kept: far more than any token, far less than a page."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""JSON can write half of a surrogate pair (RFC 8259 section 8.2), and no text can hold it."""
 
 expression = functools.lru_cache(maxsize=2048)(compile_expression)
 
@@ -35,11 +39,13 @@ def capture(wanted: Iterable[Capture], answer: Answer) -> Captured:
     failures: list[Failure] = []
     for one in wanted:
         found = _find(one, answer)
-        if found and len(found) <= LONGEST:
+        if found and len(found) <= LONGEST and not _HALF.search(found):
             values[one.name] = found
             continue
-        if found:
+        if found and len(found) > LONGEST:
             what = f"is {len(found)} characters long"
+        elif found:
+            what = "holds half a character, which cannot be sent"
         else:
             what = f"is not in the answer ({one.source} {one.expression})"
         failures.append(Failure(Phase.EXPECT, Reason.CAPTURE_MISSING, f"{one.name} {what}"))
@@ -55,10 +61,7 @@ def _find(wanted: Capture, answer: Answer) -> str | None:
         case "cookie":
             return cookie(answer, wanted.expression)
         case "regex":
-            match = re.search(wanted.expression, answer.text)
-            if match is None:
-                return None
-            return match.group(1) if match.re.groups else match.group()
+            return first_group(wanted.expression, answer.text)
 
 
 def json_value(body: bytes, path: str) -> str | None:

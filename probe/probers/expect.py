@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from probe.model.condition import Expression, compile_condition, holds
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Expect
+from probe.model.pattern import found
 from probe.probers.http.answer import Answer
 
 condition = functools.lru_cache(maxsize=2048)(compile_condition)
@@ -52,6 +52,12 @@ def judge(expect: Expect, answer: Answer, *, seconds: float, denied: bool = Fals
     return Findings(tuple(failures), slow)
 
 
+def has_patterns(expect: Expect) -> bool:
+    """Whether judging searches for regular expressions."""
+    in_headers = any(wanted.matches is not None for wanted in expect.headers)
+    return bool(expect.matches or expect.not_matches) or in_headers
+
+
 def status_accepted(expect: Expect, status: int, *, denied: bool = False) -> bool:
     """Whether a status code is one of those expected."""
     wanted = expect.status or (("4xx",) if denied else ("2xx",))
@@ -77,7 +83,7 @@ def _headers(expect: Expect, answer: Answer) -> list[Failure]:
         if not values:
             detail = f"header {wanted.name} is missing"
         elif wanted.matches is not None and not any(
-            re.search(wanted.matches, value) for value in values
+            found(wanted.matches, value) for value in values
         ):
             detail = f"header {wanted.name} is {', '.join(values)!r}"
         else:
@@ -130,12 +136,12 @@ def texts(
     failures += [
         Failure(Phase.EXPECT, Reason.REGEX, f"{where} does not match {wanted!r}")
         for wanted in matches
-        if not re.search(wanted, text)
+        if not found(wanted, text)
     ]
     failures += [
         Failure(Phase.EXPECT, Reason.REGEX, f"{where} matches {unwanted!r}")
         for unwanted in not_matches
-        if re.search(unwanted, text)
+        if found(unwanted, text)
     ]
     return failures
 

@@ -134,6 +134,18 @@ CREDENTIAL = (
             ["8:23: this regular expression is too large"],
         ),
         (
+            GET
+            + "expect: {not_matches: '(?!x)y', json: 'a[::0]'}\n"
+            + "    capture: {t: {regex: '(a)\\1'}}",
+            [
+                '8:27: "(?!x)y" is not a regular expression as RE2 reads them '
+                "(invalid perl operator: (?!); write it without look-around and back-references",
+                "8:43: the step of a slice cannot be zero; write for example [::2]",
+                '9:26: "(a)\\1" is not a regular expression as RE2 reads them '
+                "(invalid escape sequence: \\1); write it without look-around and back-references",
+            ],
+        ),
+        (
             GET + "expect: {max_size: 5, slower_than: 3}",
             [
                 "8:24: a size needs a unit; write 5B, or for example 64KiB",

@@ -17,6 +17,7 @@ from probe.config.problem import unknown
 from probe.config.shape.base import wrong
 from probe.model.condition import plain
 from probe.model.names import quoted
+from probe.model.pattern import PatternError, compile_pattern
 
 
 def check_expression(value: str) -> str:
@@ -60,6 +61,8 @@ def _check_functions(tree: Any) -> None:
         node = open_.pop()
         children = [child for child in node.get("children", []) if isinstance(child, dict)]
         open_ += children
+        if node.get("type") == "slice" and node["children"][2] == 0:
+            raise wrong("the step of a slice cannot be zero; write for example [::2]")
         if node.get("type") != "function_expression":
             continue
         name = node["value"]
@@ -84,6 +87,19 @@ _MOST_PATTERN = 2000
 
 
 def _compile(value: str) -> re.Pattern[str]:
+    pattern = _read(value)
+    try:
+        compile_pattern(value)
+    except PatternError as error:
+        # Python reads it, so it is well-formed: it asks for what takes unbounded time.
+        raise wrong(
+            f"{quoted(value)} is not a regular expression as RE2 reads them ({error}); "
+            "write it without look-around and back-references"
+        ) from None
+    return pattern
+
+
+def _read(value: str) -> re.Pattern[str]:
     if len(value) > _MOST_PATTERN:
         raise wrong(f"a regular expression has at most {_MOST_PATTERN} characters")
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+from functools import partial
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Command, CommandStep
@@ -26,6 +27,7 @@ from probe.probers.flow.access import Access
 from probe.probers.flow.call import unsafe
 from probe.probers.flow.context import Context
 from probe.probers.flow.evidence import BODY_SHOWN, clip
+from probe.probers.flow.leisure import judged
 from probe.probers.flow.values import Missing, Unsafe, tokens_named
 
 
@@ -62,8 +64,14 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
     )
     match ended:
         case command.Ran():
-            failures = tuple(run.clean(one) for one in _judged(run, spec, ended))
-            outcome = outcome_of(failures, _slow(spec, ended.seconds))
+            found = await judged(
+                partial(_judged, run, spec, ended),
+                patterns=bool(spec.matches),
+                size=len(ended.stdout),
+                deadline=run.deadline,
+            )
+            wrong = [found] if isinstance(found, Failure) else found
+            outcome = outcome_of(tuple(map(run.clean, wrong)), _slow(spec, ended.seconds))
         case command.NotDone(failure):
             outcome = outcome_of((run.clean(failure),))
     run.results.append(

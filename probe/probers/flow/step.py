@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Expect, SigV4, Step
@@ -22,6 +23,7 @@ from probe.probers.capture import capture
 from probe.probers.flow import call, evidence
 from probe.probers.flow.access import Access, Ticket
 from probe.probers.flow.context import Context
+from probe.probers.flow.leisure import judged
 from probe.probers.flow.render import render
 from probe.probers.flow.values import Missing, Unsafe, tokens_named
 from probe.probers.http.answer import Answer, Answered, Broken
@@ -85,7 +87,7 @@ async def _call(
     )
     made = await call.make(run, draft, ticket.signer, options)
     status = made.call.answer.status if isinstance(made.call, Answered) else None
-    return _result(run, step, made, ticket, made.call.trip.requests), status
+    return await _result(run, step, made, ticket, made.call.trip.requests), status
 
 
 def _suspects(
@@ -110,12 +112,14 @@ def _suspects(
     return names
 
 
-def _result(run: Context, step: Step, made: call.Made, ticket: Ticket, requests: int) -> StepResult:
+async def _result(
+    run: Context, step: Step, made: call.Made, ticket: Ticket, requests: int
+) -> StepResult:
     trip = made.call.trip
     timings = replace(trip.timings, lag=max(trip.timings.lag, run.lag()))
     match made.call:
         case Answered(answer):
-            found = _judged(run, step, answer, timings)
+            found = await _judged(run, step, answer, timings)
             outcome = outcome_of(found.failures, (*trip.warnings, *found.warnings))
             seen: Answer | None = answer
         case Broken(failure, _, partial, others):
@@ -133,7 +137,7 @@ def _result(run: Context, step: Step, made: call.Made, ticket: Ticket, requests:
     )
 
 
-def _judged(run: Context, step: Step, answer: Answer, timings: Timings) -> expect.Findings:
+async def _judged(run: Context, step: Step, answer: Answer, timings: Timings) -> expect.Findings:
     """What is wrong with an answer; what it holds for later steps is learnt on the way."""
     if isinstance(run.auth(step.auth), SigV4) and answer.status in {400, 401, 403}:
         skew = clock_skew(answer, run.material.wall())
@@ -144,12 +148,29 @@ def _judged(run: Context, step: Step, answer: Answer, timings: Timings) -> expec
     wanted = step.expect if step.deny or not denied else Expect()
     if wanted.contains:
         wanted = replace(wanted, contains=tuple(run.values.fill(text) for text in wanted.contains))
-    found = expect.judge(wanted, answer, seconds=timings.total, denied=denied)
+    found = await judged(
+        partial(expect.judge, wanted, answer, seconds=timings.total, denied=denied),
+        patterns=expect.has_patterns(wanted),
+        size=len(answer.body),
+        deadline=run.deadline,
+    )
+    if isinstance(found, Failure):
+        # What needs no patterns is known all the same, and must not hide behind them.
+        plain = replace(wanted, matches=(), not_matches=(), headers=())
+        rest = expect.judge(plain, answer, seconds=timings.total, denied=denied)
+        return replace(rest, failures=rest.failures or (found,))
     if not expect.status_accepted(wanted, answer.status, denied=denied):
         return found
     if not step.captures or (denied and not step.deny):
         return found
-    captured = capture(step.captures, answer)
+    captured = await judged(
+        partial(capture, step.captures, answer),
+        patterns=any(one.source == "regex" for one in step.captures),
+        size=len(answer.body),
+        deadline=run.deadline,
+    )
+    if isinstance(captured, Failure):
+        return replace(found, failures=(*found.failures, captured))
     run.values.learn(captured.values)
     for one in step.captures:
         if one.secret and one.name in captured.values:

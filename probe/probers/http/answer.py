@@ -45,18 +45,29 @@ class Answer:
     def text(self) -> str:
         """The body as text: the declared charset, else UTF-8; odd bytes become U+FFFD."""
         declared = _charset(self.header("content-type") or "")
-        try:
-            return self.body.decode(declared, errors="replace")
-        except LookupError:  # a charset that Python does not know
-            return self.body.decode("utf-8", errors="replace")
+        known = declared if declared in _CHARSETS else "utf-8"
+        return self.body.decode(known, errors="replace")
 
 
 def _charset(content_type: str) -> str:
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
-            return value.strip().strip("\"'") or "utf-8"
+            return value.strip().strip("\"'").lower()
     return "utf-8"
+
+
+_CHARSETS = frozenset(
+    {
+        *("us-ascii", "utf-16", "utf-16be", "utf-16le", "koi8-r", "koi8-u", "macintosh"),
+        *(f"iso-8859-{number}" for number in (*range(1, 12), *range(13, 17))),
+        *(f"windows-{number}" for number in range(1250, 1259)),
+        *("gb2312", "gbk", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift_jis", "euc-kr"),
+    }
+)
+"""Charsets of the web, beside UTF-8 (https://encoding.spec.whatwg.org/#names-and-labels). Python
+knows many more codecs, of which a server may not choose: some raise whatever the error handler,
+some take a time quadratic in the length, and UTF-7 gives halves of characters."""
 
 
 @dataclass(frozen=True, slots=True)
