@@ -1,8 +1,8 @@
 """Colours, and the words that stand beside them.
 
-Okabe and Ito's palette (2008) and a grey, which people with any colour vision tell apart. No state is said
-by colour alone: every coloured cell also has a word or a number. Each colour has a contrast of
-at least 2 to 1 with the backgrounds of both of Grafana's themes, good and bad 3 to 1.
+Okabe and Ito's palette (2008) and a grey, which people with any colour vision tell apart. No
+state is said by colour alone: every coloured cell also has a word or a number. Each colour has a
+contrast of at least 2 to 1 with the backgrounds of both of Grafana's themes, good and bad 3 to 1.
 """
 
 from __future__ import annotations
