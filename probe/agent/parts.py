@@ -72,6 +72,7 @@ def build_parts(
         time.time,
         lag,
         None if spec.state_dir is None else Path(spec.state_dir),
+        own_names=own_names,
     )
     references = ReferenceProber(contexts, judge, time.time)
     return Parts(EdgeFinder(), tls, flow, references, judge, secrets, own_names)
@@ -96,8 +97,11 @@ def resolver_of(
     return resolve
 
 
-async def first_targets(parts: Parts, wanted: TargetList) -> tuple[Target, ...]:
-    """The targets of a list, every source looked at once."""
+async def first_look(parts: Parts, wanted: TargetList) -> tuple[tuple[Target, ...], list[str]]:
+    """The targets of a list, every source looked at once; and what is wrong with its sources."""
     watcher = TargetWatcher(wanted, parts.secrets.read)
     await watcher.look()
-    return watcher.targets
+    problems = [
+        f"{status.source}: {problem}" for status in watcher.statuses for problem in status.problems
+    ]
+    return watcher.targets, problems

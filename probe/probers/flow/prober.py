@@ -51,6 +51,10 @@ def _no_lag() -> float:
     return 0.0
 
 
+def _no_names(_provider: str) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(slots=True)
 class FlowProber:
     """Runs flows; one serves all API checks of an agent and keeps their tokens.
@@ -63,6 +67,7 @@ class FlowProber:
         lag: the event loop's lag now, in seconds.
         state_dir: where rotated refresh tokens are kept; None keeps them in memory.
         ids: gives random bytes as hex.
+        own_names: a provider's own name patterns, by provider name.
     """
 
     contexts: Contexts
@@ -72,6 +77,7 @@ class FlowProber:
     lag: Callable[[], float] = _no_lag
     state_dir: Path | None = None
     ids: NewId = new_id
+    own_names: Callable[[str], tuple[str, ...]] = _no_names
     _store: TokenStore = field(init=False, default_factory=TokenStore)
     _kept: Kept = field(init=False)
     _dialler: Dialler = field(init=False)
@@ -153,6 +159,7 @@ class FlowProber:
             trust=check.trust,
             max_body=check.max_body,
             turn=int(at // check.interval),
+            own_names=self.own_names(key.provider),
         )
         return Context(
             key=key,

@@ -82,6 +82,7 @@ class Dialler:
         *,
         profile: ClientProfile,
         trust: Trust,
+        own_names: tuple[str, ...] = (),
         deadline: float,
         on_phase: Callable[[Phase], None],
         on_connect: Callable[[float], None],
@@ -93,6 +94,7 @@ class Dialler:
             edge: where to connect to.
             profile: how the handshake looks.
             trust: which roots verify.
+            own_names: patterns of names that belong to the provider itself.
             deadline: trio time.
             on_phase: told each phase as it begins.
             on_connect: told the seconds that connecting took, also when what follows fails.
@@ -111,7 +113,7 @@ class Dialler:
         on_phase(Phase.TLS)
         stream = await handshake(wire, context, server_name=sni(origin.host), deadline=deadline)
         try:
-            facts, warnings = self._judged(stream, origin.host, trust)
+            facts, warnings = self._judged(stream, origin.host, trust, own_names)
         except BaseException:
             stream.close()
             raise
@@ -126,11 +128,17 @@ class Dialler:
         )
 
     def _judged(
-        self, stream: TlsStream, name: str, trust: Trust
+        self, stream: TlsStream, name: str, trust: Trust, own_names: tuple[str, ...]
     ) -> tuple[Handshake, tuple[Failure, ...]]:
         shown = stream.presented
         verdict = self._judge.judge(
-            shown.certificates, name, self._wall(), trust=trust, expect=_CHAIN, staple=shown.ocsp
+            shown.certificates,
+            name,
+            self._wall(),
+            trust=trust,
+            expect=_CHAIN,
+            staple=shown.ocsp,
+            own_names=own_names,
         )
         facts = Handshake(
             version=shown.version,

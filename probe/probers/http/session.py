@@ -41,6 +41,8 @@ class Terms:
         max_body: most bytes of a decoded body.
         turn: which of several addresses to use: this number modulo how many there are, so
             that one run after the other goes through all of them.
+        own_names: patterns of names that belong to the provider itself: a certificate for such
+            a name is its default certificate.
     """
 
     resolve: Resolve
@@ -48,6 +50,7 @@ class Terms:
     trust: Trust = field(default_factory=Trust)
     max_body: int = 1024 * 1024
     turn: int = 0
+    own_names: tuple[str, ...] = ()
 
 
 class Session:
@@ -166,6 +169,7 @@ class Session:
             edge,
             profile=self._terms.profile,
             trust=self._terms.trust,
+            own_names=self._terms.own_names,
             deadline=deadline,
             on_phase=way.enter,
             on_connect=way.connected,

@@ -235,6 +235,19 @@ def _context(ca: Ca, shape: LeafShape) -> ssl.SSLContext:
     return context
 
 
+async def test_a_certificate_of_the_providers_own_is_its_default_certificate(
+    ca: Ca, bench: Bench
+) -> None:
+    http = Http({"/": Reply(200)})
+    check = ApiCheck("flow", (Step("a", "edge", Request("GET", URL)),))
+    bench.prober.own_names = {"cdn-b": ("*.cdn-b.example",)}.__getitem__
+    async with serve(ca.context("edge-7.cdn-b.example"), http) as server:
+        result = await bench.run(check, at(server.port), provider="cdn-b")
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.failure.reason is Reason.DEFAULT_CERTIFICATE
+    assert http.seen == []
+
+
 async def test_nobody_listens(bench: Bench) -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
