@@ -238,6 +238,7 @@ class Runner(Generic[K]):
         self._running.pop(run, None)
         run.entry.runs.remove(run)
         run.group.lanes.give_back(run.place, self.now())
+        del run.place  # it knows its run: each would be left to the garbage collector
         if run.group.lanes.waiting:
             self._admit(run.group, self.now())
 
