@@ -19,6 +19,7 @@ from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
+from probe.agent.heap import keep_still
 from probe.agent.handover import warmed_up
 from probe.agent.keys import JobKey
 from probe.agent.lag import LagMeter
@@ -194,6 +195,7 @@ class Service:
         await self._sources.configure(self._spec.targets)
         work.start_soon(self._report)
         work.start_soon(self._tick)
+        work.start_soon(keep_still)
         work.start_soon(self._tell_ready)
 
     async def _follow(self, signals: AsyncIterator[int]) -> None:
