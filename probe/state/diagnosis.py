@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from probe.model.flow import ApiCheck, Persona
-from probe.model.result import FlowResult, Inconclusive
+from probe.model.result import Failed, FlowResult, Inconclusive
 from probe.model.state import Diagnosis
 from probe.state.marks import Mark, Role
 from probe.state.pattern import EXCLUDED, Pattern, View, failing_runs, lingers, observe
@@ -45,6 +45,8 @@ def diagnose(check: ApiCheck, persona: Persona | None, runs: Sequence[FlowResult
     window = runs[-WINDOW:]
     if not window:
         return Diagnosis()
+    if not any(isinstance(step.outcome, Failed) for run in window for step in run.steps):
+        return _ours(window[-1])  # nearly every run: only failures make marks that rules ask for
     since, latest = observe(check, persona, window)
     if not latest.failing and not (
         failing_runs(check, persona, window) > 1 and lingers(since, latest)
