@@ -110,5 +110,6 @@ def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | N
     sys.exit(1 if failed else 0)
 
 
-with contextlib.suppress(KeyboardInterrupt):
-    main(prog_name="python -m tests.benchmarks")
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main(prog_name="python -m tests.benchmarks")

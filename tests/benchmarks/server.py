@@ -15,6 +15,7 @@ from .pki import Pki
 from .process import BenchmarkError, Process, running
 
 _STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+_LOGS = ("tls.log", "http.log")
 TOKEN = "benchmark-token"
 
 _CONFIG = """\
@@ -91,7 +92,7 @@ class Server:
             BenchmarkError: some were resumed, or were not TLS 1.3.
         """
         full = 0
-        for name in ("tls.log", "http.log"):
+        for name in _LOGS:
             path = self.folder / name
             for line in path.read_text().splitlines() if path.exists() else ():
                 if not line.startswith(". TLSv1.3 "):
@@ -111,6 +112,8 @@ def nginx(folder: Path, pki: Pki, *, core: int | None) -> Iterator[Server]:
     if not Path(program).exists() or not _STREAM.exists():
         raise BenchmarkError("apt-get install nginx-light libnginx-mod-stream")
     server = Server(folder, *free_ports(4))
+    for name in _LOGS:
+        (folder / name).unlink(missing_ok=True)
     config = folder / "nginx.conf"
     config.write_text(
         _CONFIG.format(
