@@ -26,11 +26,13 @@ from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.notify import Notifier
 from probe.agent.parts import build_parts
+from probe.agent.peers import NoAddressError, peer_lookup
 from probe.agent.references import ReferenceWatch
+from probe.agent.sharing import Sharing
 from probe.agent.sources import Sources
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
-from probe.model.spec import Listen, RegionSource, Spec
+from probe.model.spec import Listen, RegionSource, Share, Spec
 from probe.model.target import Target
 from probe.place import PlaceError, find_region
 from probe.probers import kernel_time
@@ -38,6 +40,8 @@ from probe.probers.chain import TrustError
 from probe.schedule import WHOLE, Defect, Runner, Shard, Start
 from probe.serve import ListenError, Store, application, serve
 from probe.state.vantage import Vantage
+
+ADDRESS_VARIABLE = "PROBE_ADDRESS"
 
 _REPORT_EVERY = 1.0
 _TICK_EVERY = 15.0
@@ -119,6 +123,7 @@ class Service:
         self._spec = spec
         self._options = options
         self._log = EventLog(region=region)
+        self._me = options.environ.get(ADDRESS_VARIABLE, "")
         self._manager = Notifier(options.environ, self._unheard)
         self._serving = trio.Event()
         self._store = Store(region, started_at=time.time())
@@ -128,7 +133,8 @@ class Service:
         self._runner: Runner[JobKey] = Runner(
             wall=time.time,
             limit=spec.limits.concurrency,
-            salt=region,
+            # Agents that share a region's targets look at the same one at different moments.
+            salt=f"{region} {self._me}" if spec.share else region,
             on_start=self._started,
             on_defect=self._defect,
         )
@@ -137,10 +143,9 @@ class Service:
         self._filing = Filing(self._store, self._log, excuse, self._ask)
         flows = FlowFiling(self._store, self._log, excuse, self._ask)
         self._coverage = Coverage(self._parts, self._runner, self._filing, self._store)
-        self._flows = FlowCoverage(
-            self._parts, self._runner, self._store, flows, owns=options.shard.owns
-        )
-        self._sources = Sources(self._parts, self._store, self._log, self._set_targets)
+        self._flows = FlowCoverage(self._parts, self._runner, self._store, flows, owns=self._owns)
+        self._sources = Sources(self._parts, self._store, self._log, self._discovered)
+        self._sharing = self._shared(spec.share)
         self._ill: dict[str, str] = {}
         self._counted: dict[str, tuple[int, int, int]] = {}
 
@@ -187,6 +192,8 @@ class Service:
     async def _start(self, work: trio.Nursery) -> None:
         work.start_soon(self._manager.keep_watchdog)
         await work.start(self._runner.run)
+        if self._sharing is not None:
+            await work.start(self._sharing.run)
         work.start_soon(self._lag.run)
         work.start_soon(self._references.run)
         self._configure()
@@ -221,11 +228,19 @@ class Service:
             self._store.agent.reloaded(success=False, at=time.time(), problem=str(error))
             self._log.error("reload refused", problem=str(error), note="the running one stays")
             return
-        if spec.region != self._spec.region or spec.limits != self._spec.limits:
-            self._log.warning("needs a restart", what="region or limits changed")
+        fixed = ("region", "limits", "share")
+        changed = [name for name in fixed if getattr(spec, name) != getattr(self._spec, name)]
+        if changed:
+            self._log.warning("needs a restart", what=f"{' and '.join(changed)} changed")
         self._spec = replace(
-            spec, region=self._spec.region, limits=self._spec.limits, listen=self._spec.listen
+            spec,
+            region=self._spec.region,
+            limits=self._spec.limits,
+            share=self._spec.share,
+            listen=self._spec.listen,
         )
+        if self._sharing is not None:
+            self._sharing.forget_lists(self._spec.targets)
         self._configure()
         await self._sources.configure(self._spec.targets)
         self._store.agent.reloaded(success=True, at=time.time(), digest=spec.digest)
@@ -242,8 +257,17 @@ class Service:
         self._coverage.configure(self._spec)
         self._flows.configure(self._spec)
 
-    def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+    def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
+        """A list as its sources say; what of it is ours."""
         targets = tuple(t for t in targets if self._options.shard.owns(t.label))
+        if self._sharing is None:
+            self._set_targets(name, targets)
+        else:
+            self._sharing.set_targets(name, targets)
+
+    def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        if name not in self._spec.targets:
+            return  # it went while our share of it was worked out
         self._coverage.set_targets(name, targets)
         self._flows.set_targets(name, targets)
 
@@ -256,6 +280,27 @@ class Service:
         )
         self._store.agent.reloaded(success=False, at=time.time(), problem=summary)
         self._log.error("reload refused", problems=len(problems), note="the running one stays")
+
+    # ------------------------------------------------------------ with other agents
+
+    def _shared(self, share: Share | None) -> Sharing | None:
+        if share is None:
+            return None
+        try:
+            lookup = peer_lookup(self._me)
+        except NoAddressError as error:
+            raise AgentError(
+                f"share: each agent needs its own address in {ADDRESS_VARIABLE}, as DNS gives it "
+                f"for {share.peers}; {error}"
+            ) from None
+        return Sharing(share, self._me, lookup, self._set_targets, self._reshare_flows, self._log)
+
+    def _owns(self, name: str) -> bool:
+        mine = self._options.shard.owns(name)
+        return mine and (self._sharing is None or self._sharing.owns(name))
+
+    def _reshare_flows(self) -> None:
+        self._flows.configure(self._spec)
 
     # ------------------------------------------------------------ for the service manager
 

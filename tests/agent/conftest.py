@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,10 +83,13 @@ StartAgent = Callable[..., AbstractAsyncContextManager[RunningAgent]]
 
 @asynccontextmanager
 async def start_agent(
-    config: Path, *more: str, environ: Mapping[str, str] | None = None
+    config: Path,
+    *more: str,
+    environ: Mapping[str, str] | None = None,
+    program: Sequence[str] = (sys.executable, "-m", "probe"),
 ) -> AsyncIterator[RunningAgent]:
     """A running agent; killed with the block if it did not end itself."""
-    command = [sys.executable, "-m", "probe", "run", "--config", str(config), "--log", "json"]
+    command = [*program, "run", "--config", str(config), "--log", "json"]
     process = await trio.lowlevel.open_process(
         [*command, *more], stderr=subprocess.PIPE, env={**os.environ, **(environ or {})}
     )
