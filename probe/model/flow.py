@@ -17,6 +17,15 @@ from typing import Any, Literal
 from probe.model.secret import SecretRef
 from probe.model.tls import ClientCertificate, Trust
 
+CREDENTIAL_HEADERS = frozenset(
+    {
+        "api-key", "authorization", "cookie", "private-token", "proxy-authorization",
+        "x-access-token", "x-amz-security-token", "x-api-key", "x-auth-token",
+        "x-vtex-api-apptoken",
+    }
+)  # fmt: skip
+"""Request headers, in lower case, whose value is a credential by all custom."""
+
 
 def _no_items() -> Mapping[str, Any]:
     return MappingProxyType({})

@@ -13,18 +13,8 @@ from probe.config.resolve.site import Names, Site
 from probe.config.resolve.urls import check_url
 from probe.config.shape.secret import looks_like_reference
 from probe.config.shape.step import METHODS, CallShape
-from probe.model.flow import (
-    Request,
-)
+from probe.model.flow import CREDENTIAL_HEADERS, Request
 from probe.model.template import TemplateProblem, names
-
-_CREDENTIAL_HEADERS = frozenset(
-    {
-        "api-key", "authorization", "cookie", "private-token", "proxy-authorization",
-        "x-access-token", "x-amz-security-token", "x-api-key", "x-auth-token",
-        "x-vtex-api-apptoken",
-    }
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -131,7 +121,7 @@ def headers(site: Site, written: Bag[str, str], node: Node, scope: Scope) -> fro
                 key_place(node, name), f"the header {name} stands already as {seen[folded]}"
             )
         seen[folded] = name
-        if folded in _CREDENTIAL_HEADERS and not _names_an_answer(value, scope):
+        if folded in CREDENTIAL_HEADERS and not _names_an_answer(value, scope):
             site.problem(
                 at(node, name),
                 f"{name} holds a credential, and secrets never stand in this file; "

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import trio
 
 from probe import __version__
 from probe.model.failure import Failure
-from probe.model.flow import ApiCheck, Auth, Persona, Step
+from probe.model.flow import CREDENTIAL_HEADERS, ApiCheck, Auth, BearerAuth, Persona, Step
 from probe.model.result import StepResult
 from probe.model.target import FlowKey, Target
+from probe.model.template import names
 from probe.probers.auth import kinds
 from probe.probers.auth.material import Material
 from probe.probers.flow.evidence import CurlTerms, clean
@@ -58,6 +59,7 @@ class Context:
     ids: NewId = new_id
     results: list[StepResult] = field(default_factory=list)
     _named: frozenset[Origin] | None = None
+    _secret: frozenset[str] | None = None
 
     def denied(self, step: Step) -> bool:
         """Whether the call must be refused."""
@@ -76,6 +78,12 @@ class Context:
         if self._named is None:
             self._named = _named_origins(self)
         return self._named
+
+    def secret_captures(self) -> frozenset[str]:
+        """Captures that are secret: said so, or used as credentials."""
+        if self._secret is None:
+            self._secret = frozenset(_secret_captures(self.check, self.persona))
+        return self._secret
 
     def logins(self) -> list[str]:
         """URL templates of the logins that this persona may use."""
@@ -114,6 +122,21 @@ class Context:
     def user_agent(self) -> str:
         """Of the CLI that the check stands for, else our own."""
         return self.check.user_agent or f"regional-probe/{__version__}"
+
+
+def _secret_captures(check: ApiCheck, persona: Persona | None) -> Iterator[str]:
+    entries = [*check.auth.values(), *(persona.auth.values() if persona is not None else ())]
+    for entry in entries:
+        if isinstance(entry, BearerAuth) and entry.capture is not None:
+            yield entry.capture
+    headers = list(check.headers.items())
+    for step in check.steps:
+        if isinstance(step, Step):
+            headers += step.request.headers.items()
+            yield from (one.name for one in step.captures if one.secret)
+    for name, value in headers:
+        if name.lower() in CREDENTIAL_HEADERS:
+            yield from names(value)
 
 
 def _named_origins(run: Context) -> frozenset[Origin]:

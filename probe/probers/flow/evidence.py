@@ -21,6 +21,7 @@ _LOOKED_AT = 8192  # of the body, before redaction: it may shrink the text
 _HEADER_SHOWN = 200
 _DETAIL_SHOWN = 400
 _DATA_SHOWN = 4096
+WITHHELD = "(withheld: the answer may hold a token that nobody recognised)"
 _CURL_ADDS = frozenset({"host", "content-length", "accept-encoding", "traceparent"})
 
 

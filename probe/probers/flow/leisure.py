@@ -16,7 +16,7 @@ from probe.model.failure import Failure, Phase, Reason
 
 T = TypeVar("T")
 
-_AT_ONCE = 4096
+AT_ONCE = 4096
 """Bytes that any pattern is through with in a few milliseconds: less than a thread costs."""
 
 _LONGEST = 2.0
@@ -34,7 +34,7 @@ async def judged(
         size: bytes that it looks at.
         deadline: trio time.
     """
-    if not patterns or size <= _AT_ONCE:
+    if not patterns or size <= AT_ONCE:
         return work()
     with trio.move_on_at(min(deadline, trio.current_time() + _LONGEST)):
         return await trio.to_thread.run_sync(work, abandon_on_cancel=True)

@@ -24,7 +24,6 @@ LAYER = "login"
 """The layer that every login proves."""
 
 _ON_THE_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.CERTIFICATE})
-_WITHHELD = "(withheld: the answer to a login may hold a token that nobody recognised)"
 _LONGEST_HOLD = 3600.0
 
 
@@ -171,7 +170,7 @@ class Entrance:
             body=failure is not None,
         )
         if found.body and answer is not None and answer.ok:
-            return replace(found, body=_WITHHELD)
+            return replace(found, body=evidence.WITHHELD)
         return found
 
     def _result(

@@ -23,7 +23,7 @@ from probe.probers.capture import capture
 from probe.probers.flow import call, evidence
 from probe.probers.flow.access import Access, Ticket
 from probe.probers.flow.context import Context
-from probe.probers.flow.leisure import judged
+from probe.probers.flow.leisure import AT_ONCE, judged
 from probe.probers.flow.render import render
 from probe.probers.flow.values import Missing, Unsafe, tokens_named
 from probe.probers.http.answer import Answer, Answered, Broken
@@ -143,6 +143,7 @@ async def _judged(run: Context, step: Step, answer: Answer, timings: Timings) ->
         skew = clock_skew(answer, run.material.wall())
         if skew is not None and abs(skew) > CLOCK_TOLERANCE:
             return expect.Findings((clock_off(skew),))
+    _keep_out_of_sight(run, step, answer)
     denied = run.denied(step)
     # A persona's denial replaces what the step expects of everybody else.
     wanted = step.expect if step.deny or not denied else Expect()
@@ -172,10 +173,23 @@ async def _judged(run: Context, step: Step, answer: Answer, timings: Timings) ->
     if isinstance(captured, Failure):
         return replace(found, failures=(*found.failures, captured))
     run.values.learn(captured.values)
-    for one in step.captures:
-        if one.secret and one.name in captured.values:
-            run.redactor.add(captured.values[one.name], one.name)
+    for name in run.secret_captures() & captured.values.keys():
+        run.redactor.add(captured.values[name], name)
     return replace(found, failures=(*found.failures, *captured.failures))
+
+
+def _keep_out_of_sight(run: Context, step: Step, answer: Answer) -> bool:
+    """Learn the secrets that an answer holds, also one that is not accepted.
+
+    Returns whether the answer may be shown: a secret that was not recognised cannot be redacted.
+    """
+    wanted = [one for one in step.captures if one.name in run.secret_captures()]
+    cheap = [one for one in wanted if one.source != "regex" or len(answer.body) <= AT_ONCE]
+    found = capture(cheap, answer).values if cheap else {}
+    for name, value in found.items():
+        run.redactor.add(value, name)
+    looked = len(cheap) == len(wanted)
+    return len(found) == len(wanted) or (looked and not answer.ok)
 
 
 def _evidence(
@@ -199,7 +213,7 @@ def _evidence(
             hides=() if signer is None else signer.hides,
             seconds=run.check.timeout if step.timeout is None else step.timeout,
         )
-    return evidence.of_call(
+    found = evidence.of_call(
         made.draft,
         answer,
         listed=(*run.check.evidence_headers, *run.check.instance_headers),
@@ -208,6 +222,9 @@ def _evidence(
         command=command,
         body=bad,
     )
+    if found.body and answer is not None and not _keep_out_of_sight(run, step, answer):
+        return replace(found, body=evidence.WITHHELD)
+    return found
 
 
 def _clean(run: Context, outcome: StepOutcome) -> StepOutcome:
