@@ -199,7 +199,11 @@ def validate(files: tuple[Path, ...]) -> None:
     help="SHA-256 of the leaf certificate that is right; may be repeated.",
 )
 @click.option("--expect-not-before", help="Leaf certificates older than this date are wrong.")
-@click.option("--wait", help="Repeat until everything is right, at most this long (10m).")
+@click.option(
+    "--wait",
+    help="Repeat what is not right until everything is, at most this long (10m); one round over "
+    "everything is always finished.",
+)
 @click.option(
     "--attempts",
     type=click.IntRange(1, 100),
@@ -257,6 +261,8 @@ def check(
         )
     except SelectionError as error:
         _die(str(error), BAD_CONFIGURATION)
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT: nothing was found out, so neither 0 nor 1
     _print_rows(rows, output, region=spec.region or "", all_rows=all_rows)
     from probe.report import exit_code
 

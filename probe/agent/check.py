@@ -10,13 +10,13 @@ from typing import TypeVar
 import trio
 
 from probe.agent.once import Progress, Round
-from probe.agent.parts import build_parts, first_targets
+from probe.agent.parts import build_parts, first_look
 from probe.agent.selection import Selection, SelectionError, narrow, wanted
 from probe.config import ConfigError, load_targets
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.model.spec import Spec
 from probe.model.target import Target
-from probe.report import Row, rows_of
+from probe.report import Row, Verdict, rows_of
 
 T = TypeVar("T")
 
@@ -84,29 +84,51 @@ def run_check(
 
     Raises:
         SelectionError: for names that the configuration does not have.
+        KeyboardInterrupt: Ctrl-C.
     """
     narrowed = narrow(spec, request.selection)
-
-    async def work() -> Sequence[Row]:
-        parts = build_parts(narrowed, environ)
-        targets = {
-            name: wanted(await first_targets(parts, target_list), request.selection)
-            for name, target_list in narrowed.targets.items()
-            if any(check.targets == name for check in narrowed.checks)
-        }
-        _some_left(request.selection, targets)
-        round_ = Round(parts, narrowed, targets, attempts=request.attempts, on_progress=on_progress)
-        if request.wait is None:
-            return rows_of(await round_.run())
-        return rows_of(await round_.wait(request.wait))
-
-    return trio.run(work)
+    try:
+        return trio.run(_probe, narrowed, request, environ, on_progress)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None  # as a person means it, wherever it arrived
+        raise
 
 
-def _some_left(selection: Selection, targets: Mapping[str, Sequence[object]]) -> None:
-    if selection.targets and targets and not any(targets.values()):
-        names = ", ".join(selection.targets)
-        raise SelectionError(f"no target list of the selected checks holds {names}")
+async def _probe(
+    spec: Spec,
+    request: CheckRequest,
+    environ: Mapping[str, str],
+    on_progress: Callable[[Progress], None],
+) -> Sequence[Row]:
+    parts = build_parts(spec, environ)
+    targets: dict[str, tuple[Target, ...]] = {}
+    unread: list[Row] = []
+    for check in spec.checks:
+        if check.targets is not None and check.targets not in targets:
+            found, problems = await first_look(parts, spec.targets[check.targets])
+            targets[check.targets] = found
+            unread += [_unread(check.name, check.targets, problem) for problem in problems]
+    if not unread:
+        _all_known(request.selection, spec, targets)
+    chosen = {name: wanted(found, request.selection) for name, found in targets.items()}
+    round_ = Round(parts, spec, chosen, attempts=request.attempts, on_progress=on_progress)
+    results = await (round_.run() if request.wait is None else round_.wait(request.wait))
+    return [*unread, *rows_of(results)]
+
+
+def _unread(check: str, name: str, problem: str) -> Row:
+    """A source of targets that gave none: what stands in it was not probed."""
+    return Row(check, name, "", "", "targets", Verdict.INCONCLUSIVE, detail=problem)
+
+
+def _all_known(selection: Selection, spec: Spec, targets: Mapping[str, Sequence[Target]]) -> None:
+    """A name that nothing holds is a slip of the pen, and must not pass a gate by its absence."""
+    known = {name for found in targets.values() for one in found for name in (one.name, one.label)}
+    known |= {check.name for check in spec.checks if check.targets is None}
+    missing = [name for name in selection.targets if name not in known]
+    if missing:
+        raise SelectionError(f"no target list of the selected checks holds {', '.join(missing)}")
 
 
 def _batch(path: Path) -> tuple[Target, ...]:

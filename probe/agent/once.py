@@ -7,7 +7,7 @@ for a pipeline that must not move DNS before every edge serves the right certifi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -73,26 +73,51 @@ class Round:
         self._known = 0
         self._number = 1
 
-    async def run(self) -> list[Result]:
-        """One full round."""
+    async def run(self, only: Collection[ProviderKey] | None = None) -> list[Result]:
+        """One round over everything, or over ``only`` these."""
         self._results, self._known = [], 0
         async with trio.open_nursery() as nursery:
             for check in self._spec.checks:
                 for target in self._targets_of(check):
                     for provider in self._providers_of(check):
-                        self._known += 1
-                        nursery.start_soon(self._through, check, target, provider)
+                        name = provider.name if provider is not None else ""
+                        if only is None or ProviderKey(check.name, target.label, name) in only:
+                            self._known += 1
+                            nursery.start_soon(self._through, check, target, provider)
         return self._results
 
     async def wait(self, patience: float, *, pause: float = 5.0) -> list[Result]:
-        """Rounds until one passes whole, or ``patience`` seconds are over; the last round."""
+        """Rounds until one over everything passes, or ``patience`` seconds are over.
+
+        Between the first round and the one that proves all of it only what was not right is
+        tried again: thousands of edges that are right need no handshakes every few seconds.
+        The first round is always finished; later ones are cut off when time is up.
+
+        Returns:
+            what was seen last of everything.
+        """
         deadline = trio.current_time() + patience
-        while True:
-            results = await self.run()
-            if all(passed(result) for result in results) or trio.current_time() >= deadline:
-                return results
-            await trio.sleep(min(pause, max(0.0, deadline - trio.current_time())))
-            self._number += 1
+        results = list(await self.run())
+        while wrong := _wrong(results):
+            if trio.current_time() + pause >= deadline:
+                break
+            await trio.sleep(pause)
+            results = await self._again(results, wrong, deadline)
+            if not _wrong(results):
+                results = await self._again(results, None, deadline)
+        return results
+
+    async def _again(
+        self, before: list[Result], only: Collection[ProviderKey] | None, deadline: float
+    ) -> list[Result]:
+        """Another round; what it did not reach in time stays as it was seen before."""
+        self._number += 1
+        with trio.move_on_at(deadline):
+            again = await self.run(only)
+            tried = {_through(result) for result in again}
+            return [result for result in before if _through(result) not in tried] + again
+        tried_keys = {result.key for result in self._results}
+        return [result for result in before if result.key not in tried_keys] + self._results
 
     def _targets_of(self, check: TlsCheck | ApiCheck) -> Sequence[Target]:
         if check.targets is None:
@@ -157,6 +182,16 @@ class Round:
         wrong = sum(not passed(result) for result in self._results)
         done = len(self._results)
         self._on_progress(Progress(done, max(self._known, done), wrong, self._number))
+
+
+def _through(result: Result) -> ProviderKey:
+    key = result.key
+    return ProviderKey(key.check, key.target, key.provider)
+
+
+def _wrong(results: Iterable[Result]) -> set[ProviderKey]:
+    """Where something is not right."""
+    return {_through(result) for result in results if not passed(result)}
 
 
 def passed(result: Result) -> bool:

@@ -54,8 +54,16 @@ def narrow(spec: Spec, selection: Selection) -> Spec:
         checks = tuple(check for check in checks if check.targets is not None)
         lists = {name: TargetList(name, static=selection.batch) for name in spec.targets}
         spec = replace(spec, targets=lists)
+    if selection.targets:  # a flow without a list has its own name for a target
+        checks = tuple(
+            check
+            for check in checks
+            if check.targets is not None or check.name in selection.targets
+        )
     if not checks:
-        raise SelectionError("no check is left: a batch of targets needs a check over targets")
+        raise SelectionError(
+            "no check is left: a batch or choice of targets needs a check over targets"
+        )
     return replace(spec, checks=checks)
 
 

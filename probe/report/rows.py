@@ -20,6 +20,7 @@ from probe.model.result import (
     StepResult,
     TlsResult,
 )
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
 
 
 class Verdict(StrEnum):
@@ -64,9 +65,22 @@ class Row:
 
 
 def rows_of(results: Iterable[Result]) -> list[Row]:
-    """Rows in a stable order: check, target, provider, edge, then profile or step order."""
-    rows = [row for result in results for row in _rows(result)]
-    return sorted(rows, key=lambda row: (row.check, row.target, row.provider, row.edge))
+    """Rows in a stable order: check, target, provider, edge and profile; steps as they ran."""
+    return [row for result in sorted(results, key=_place) for row in _rows(result)]
+
+
+def _place(result: Result) -> tuple[str, ...]:
+    key = result.key
+    match key:
+        case EdgeKey(edge=edge, client=client):
+            finer = (edge, client)
+        case FlowKey(persona=persona):
+            finer = (persona, "")
+        case ProviderKey():
+            finer = ("", "")
+        case _:
+            assert_never(key)
+    return (key.check, key.target, key.provider, *finer)
 
 
 def exit_code(rows: Iterable[Row]) -> int:
@@ -87,8 +101,11 @@ def _rows(result: Result) -> Iterator[Row]:
         case FlowResult():
             yield from (_step_row(result, step) for step in result.steps)
         case ResolveResult():
-            if result.resolution.failure is not None or not result.resolution.edges:
+            found = result.resolution
+            if found.failure is not None or not found.edges:
                 yield _dns_row(result)
+            elif found.skipped_ipv6 or found.notes:
+                yield _noted_row(result)
         case _:
             assert_never(result)
 
@@ -151,6 +168,26 @@ def _step_row(result: FlowResult, step: StepResult) -> Row:
     )
 
 
+def _noted_row(result: ResolveResult) -> Row:
+    """DNS answered, and a person should know more: edges that were left out, odd servers."""
+    found = result.resolution
+    skipped = (_without_route(found.skipped_ipv6),) if found.skipped_ipv6 else ()
+    return Row(
+        check=result.key.check,
+        target=result.key.target,
+        provider=result.key.provider,
+        edge="",
+        what="dns",
+        verdict=Verdict.SKIPPED if skipped else Verdict.PASS,
+        seconds=found.seconds,
+        notes=(*skipped, *found.notes),
+    )
+
+
+def _without_route(count: int) -> str:
+    return f"{count} IPv6 address{'es' if count != 1 else ''} skipped: no IPv6 route here"
+
+
 def _dns_row(result: ResolveResult) -> Row:
     failure = result.resolution.failure
     ours = failure is not None and failure.ours
@@ -165,9 +202,7 @@ def _dns_row(result: ResolveResult) -> Row:
         verdict=Verdict.INCONCLUSIVE if ours or unseen else Verdict.FAIL,
         phase=failure.phase if failure else "resolve",
         reason=failure.reason if failure else "no_addresses",
-        detail=failure.detail
-        if failure
-        else f"{result.resolution.skipped_ipv6} IPv6 addresses skipped: no IPv6 route here",
+        detail=failure.detail if failure else _without_route(result.resolution.skipped_ipv6),
         seconds=result.resolution.seconds,
         notes=result.resolution.notes,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -147,3 +148,38 @@ async def test_inconclusive_is_3(config: Path) -> None:
     done = await check(config)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "env:NONE" in done.stdout
+
+
+async def test_one_name_of_several_that_nobody_knows_is_2(config: Path) -> None:
+    done = await check(config, "--target", "store-001.example", "--target", "store-01.example")
+    assert done.returncode == 2
+    assert "store-01.example" in done.stderr
+    assert "store-001.example" not in done.stderr
+
+
+async def test_a_source_of_targets_that_is_down_is_3_and_the_others_are_probed(
+    config: Path,
+) -> None:
+    text = config.read_text().replace(
+        "[stores.json]", '[stores.json], http: ["http://127.0.0.1:9"]'
+    )
+    config.write_text(text)
+    done = await check(config)
+    assert done.returncode == 3, done.stdout
+    assert "127.0.0.1:9" in done.stdout
+    assert "32 pass" in done.stdout
+
+
+async def test_ctrl_c_is_neither_pass_nor_fail(config: Path, lab: RemoteLab) -> None:
+    await lab.inject("silence")
+    patient = "interval: 30s, timeout: 30s"
+    config.write_text(config.read_text().replace("interval: 2s, timeout: 1500ms", patient))
+    command = [sys.executable, "-m", "probe", "check", "--config", str(config)]
+    process = await trio.lowlevel.open_process(command, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    await trio.sleep(3)
+    process.send_signal(signal.SIGINT)
+    with trio.fail_after(10):
+        said = b"".join([chunk async for chunk in process.stderr])
+        assert await process.wait() == 130
+    assert b"Traceback" not in said

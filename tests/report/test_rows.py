@@ -188,3 +188,39 @@ def test_targets_that_fail_alike_on_one_edge_share_a_block_that_names_them_all()
     text = shown(table(rows_of(failed), all_rows=False))
     assert text.count("name_mismatch") == 1
     assert "3 targets: a.example, b.example, c.example" in text
+
+
+def test_what_was_left_out_of_a_good_answer_is_said_and_fails_nothing() -> None:
+    key = ProviderKey("stores", "shop.example", "live")
+    edges = (Edge("192.0.2.1", 443),)
+    rows = rows_of([ResolveResult(key, 1.0, Resolution(edges, skipped_ipv6=2, notes=("odd",)))])
+    assert [row.verdict for row in rows] == [Verdict.SKIPPED]
+    assert rows[0].notes == ("2 IPv6 addresses skipped: no IPv6 route here", "odd")
+    assert exit_code(rows) == 0
+
+
+def test_rows_do_not_depend_on_which_attempt_ended_first() -> None:
+    results = [
+        tls("192.0.2.2", Passed()),
+        tls("192.0.2.1", Passed(), client="tls13"),
+        tls("192.0.2.1", Passed()),
+    ]
+    assert rows_of(results) == rows_of(reversed(results))
+
+
+def test_steps_stay_in_the_order_in_which_they_ran() -> None:
+    far, near = Edge("192.0.2.9", 443), Edge("192.0.2.1", 443)
+    steps = (
+        StepResult("login", "login", Passed(), attempts=1, edge=far),
+        StepResult("apps", "backend", Passed(), attempts=1, edge=near),
+        StepResult("more", "backend", Skipped("token")),
+    )
+    flow = FlowResult(FlowKey("cli", "cli", "live", ""), 1.0, Passed(), steps)
+    assert [row.what for row in rows_of([flow])] == ["login", "apps", "more"]
+
+
+def test_edges_without_any_certificate_differ_in_none() -> None:
+    refused = Failed(Failure(Phase.CONNECT, Reason.REFUSED))
+    silent = Failed(Failure(Phase.TLS, Reason.TIMEOUT))
+    results = [tls("192.0.2.1", refused, None), tls("192.0.2.2", silent, None)]
+    assert matrix(rows_of(results)) is None

@@ -1,0 +1,108 @@
+"""The gate's rounds in virtual time: what is tried again, and when it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from probe.agent.once import Round, passed
+from probe.agent.parts import Parts
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Failed, Passed, Timings, TlsResult
+from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
+from probe.model.target import Edge, EdgeKey, Resolution, Target
+
+GOOD, BAD = Target("good.example"), Target("bad.example")
+EDGE = Edge("192.0.2.1", 443)
+MISSING = Failed(Failure(Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME))
+CHECK = TlsCheck("stores", "stores", ("cdn-b",))
+SPEC = Spec(
+    "sa-east",
+    Listen(),
+    {"cdn-b": Provider("cdn-b", hostname="cdn-b.example")},
+    {"stores": TargetList("stores", static=(GOOD, BAD))},
+    (CHECK,),
+)
+
+
+class World:
+    """One edge for each name; an attempt takes ``seconds``."""
+
+    def __init__(self, right: Callable[[str], bool], seconds: float = 1.0) -> None:
+        self.tried: Counter[str] = Counter()
+        self._right = right
+        self.seconds = seconds
+
+    async def find(self, *_: Any) -> Resolution:
+        return Resolution((EDGE,))
+
+    async def probe(self, key: EdgeKey, edge: Edge, *_: Any) -> TlsResult:
+        await trio.sleep(self.seconds)
+        self.tried[key.target] += 1
+        return TlsResult(
+            key, edge, 0.0, Passed() if self._right(key.target) else MISSING, Timings()
+        )
+
+    def round(self, attempts: int = 1) -> Round:
+        parts = cast("Parts", SimpleNamespace(finder=self, tls=self))
+        return Round(parts, SPEC, {"stores": (GOOD, BAD)}, attempts=attempts)
+
+
+@pytest.fixture
+def clock(autojump_clock: MockClock) -> MockClock:
+    return autojump_clock
+
+
+async def test_only_what_is_wrong_is_tried_again_and_all_of_it_is_proved(clock: MockClock) -> None:
+    ready = trio.current_time() + 60
+    world = World(lambda name: name == GOOD.name or trio.current_time() > ready)
+    results = await world.round(attempts=5).wait(600)
+    assert all(passed(result) for result in results)
+    assert world.tried[GOOD.name] == 10  # the first round and the proof, five each
+    assert world.tried[BAD.name] > 15
+    assert trio.current_time() < ready + 25
+
+
+async def test_what_breaks_during_the_proof_is_found_and_waited_for(clock: MockClock) -> None:
+    began = trio.current_time()
+
+    def right(name: str) -> bool:
+        now = trio.current_time() - began
+        return now > 4 if name == BAD.name else now < 5 or now > 30
+
+    results = await World(right).round().wait(600)
+    assert all(passed(result) for result in results)
+    assert trio.current_time() - began > 30
+
+
+async def test_it_ends_when_time_is_up_and_says_what_was_seen_last(clock: MockClock) -> None:
+    began = trio.current_time()
+    world = World(lambda name: name == GOOD.name, seconds=8.0)
+    results = await world.round(attempts=2).wait(30)
+    assert trio.current_time() - began == pytest.approx(30, abs=5)
+    tls = {r.key.target: r.outcome for r in results if isinstance(r, TlsResult)}
+    assert tls == {GOOD.name: Passed(), BAD.name: MISSING}
+
+
+async def test_a_round_that_is_cut_off_ends_at_once(clock: MockClock) -> None:
+    began = trio.current_time()
+    # First round: 4 s. Then attempts hang for a minute.
+    world = World(lambda name: name == GOOD.name, seconds=4.0)
+    round_ = world.round()
+    async with trio.open_nursery() as nursery:
+
+        async def slow_down() -> None:
+            await trio.sleep(6)
+            world.seconds = 60.0
+
+        nursery.start_soon(slow_down)
+        results = await round_.wait(20)
+    assert trio.current_time() - began == pytest.approx(20)
+    tls = {r.key.target: r.outcome for r in results if isinstance(r, TlsResult)}
+    assert tls == {GOOD.name: Passed(), BAD.name: MISSING}
