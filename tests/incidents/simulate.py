@@ -29,6 +29,9 @@ from pathlib import Path
 
 import yaml
 
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.spec import Confirmation
+
 from .virtual import (
     ADDRESSES,
     DAY,
@@ -44,14 +47,12 @@ from .virtual import (
     renewal,
     walk,
 )
-from probe.model.failure import Failure, Phase, Reason
-from probe.model.spec import Confirmation
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
 REGIONS = ("sa-east", "us-east", "eu-west")
 STEP = 15
 SLOTS = int(DAY) // STEP
-_GOT = re.compile(r'\{([^}]*)\} ([0-9.E+e-]+)')
+_GOT = re.compile(r"\{([^}]*)\} ([0-9.E+e-]+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -361,7 +362,7 @@ def judged(series: Series, faults: list[Fault]) -> Found:
         for hour in range(1, 25)
     ]
     for fault in faults:
-        region = '|'.join(fault.regions)
+        region = "|".join(fault.regions)
         within = ceil(fault.span.end + 30)
         asked.append(
             (
@@ -402,7 +403,9 @@ def _read(said: str, faults: list[Fault]) -> Found:
         head, _, rest = block.partition("got:")
         time = re.search(r"time: (?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?,", head)
         assert time is not None
-        at = sum(float(part or 0) * unit for part, unit in zip(time.groups(), (3600, 60, 1), strict=True))
+        at = sum(
+            float(part or 0) * unit for part, unit in zip(time.groups(), (3600, 60, 1), strict=True)
+        )
         for labels, value in _GOT.findall(rest.split("\n")[0]):
             _take(found, faults, at, dict(_LABEL.findall(labels)), float(value), head)
     return found
@@ -427,7 +430,9 @@ def _take(
         and at - 3600 < fault.span.end + 300
         for fault in faults
     ):
-        found.pages[f"{labels['alertname']} {labels.get('region', '')} before {at / 3600:.0f}h"] += 1
+        found.pages[
+            f"{labels['alertname']} {labels.get('region', '')} before {at / 3600:.0f}h"
+        ] += 1
 
 
 def simulate(days: int, seed: int = 1) -> tuple[list[Fault], list[Found]]:
