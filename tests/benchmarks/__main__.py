@@ -19,7 +19,7 @@ from OpenSSL import SSL
 
 from probe import __version__
 
-from . import compare, footprint, peer, scale, server, timings
+from . import compare, curves, footprint, peer, scale, server, timings
 from .case import Bench, Report
 from .pki import write_pki
 from .process import BenchmarkError, cores
@@ -105,6 +105,9 @@ def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | N
                 **report.data,
                 "bars": [{"bar": words, "held": held} for words, held in report.bars],
             }
+    if svg is not None:
+        for path in curves.draw(values["cases"], svg):
+            click.echo(f"drawn: {path}")
     if output is not None:
         output.write_text(json.dumps(values, indent=1) + "\n")
     sys.exit(1 if failed else 0)

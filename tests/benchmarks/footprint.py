@@ -97,7 +97,7 @@ def saturation(bench: Bench) -> Report:
     report = Report(
         "throughput of one core, TLS probes", ("prober", "probes per second", "µs of CPU per probe")
     )
-    rounds, seconds = (1, 4.0) if bench.quick else (3, 6.0)
+    rounds, seconds = (1, 4.0) if bench.quick else (2, 6.0)
     ours, theirs, costs, peer_costs = [], [], [], []
     with nginx(bench.folder, bench.pki, core=bench.theirs) as server:
         url = f"127.0.0.1:{server.tls_port}"

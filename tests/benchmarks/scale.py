@@ -66,7 +66,7 @@ def growth(bench: Bench) -> Report:
                 addresses=ADDRESSES,
             )
             with agent(bench.folder, config, core=bench.ours) as running:
-                size = _measure(running, server, edges, interval, 4.0 if bench.quick else 15.0)
+                size = _measure(running, server, edges, interval, 4.0 if bench.quick else 10.0)
         sizes.append(size)
         report.add(
             f"{edges:,}",
