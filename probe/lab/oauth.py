@@ -2,7 +2,9 @@
 
 ``POST /oauth/token`` (RFC 6749, RFC 7523) and ``GET /v1/me`` behind it; ``GET /basic`` (RFC 7617),
 ``GET /digest`` (RFC 7616), ``GET /keys`` (API keys in headers), ``POST /session`` and
-``GET /session/me`` (cookie), ``POST /aws`` (Signature Version 4; shape and clock only).
+``GET /session/me`` (cookie), ``POST /aws`` and ``POST /`` (Signature Version 4, the latter as AWS's
+token service answers; shape and clock only). With a fixed token: ``GET /user``, ``GET /user/repos``
+and ``POST /graphql``, as a code host's CLI calls them. Without any: ``GET /meta``, ``GET /health``.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ FIRST_REFRESH_TOKEN = "lab-refresh-token-0"  # noqa: S105 - known to nobody but 
 USERNAME = "lab-user"
 PASSWORD = "lab-password-6e02"  # noqa: S105 - known to nobody but the lab
 API_KEY = "lab-api-key-4f4f"
+FIXED_TOKEN = "lab-fixed-token-c20e"  # noqa: S105 - known to nobody but the lab
 AWS_ACCESS_KEY = "LABACCESSKEY00000001"
 TOKEN_LIFE = 3600.0
 
@@ -81,6 +84,13 @@ class AuthHost:
                 return await self._behind(exchange, cookie in request.headers.get("cookie", ""))
             case "POST", "/aws":
                 return await self._behind(exchange, self._signed(request))
+            case "POST", "/":
+                return await self._caller_identity(exchange)
+            case ("GET", "/user" | "/user/repos") | ("POST", "/graphql"):
+                return await self._with_fixed_token(exchange)
+            case "GET", "/meta" | "/health":
+                await self.gate.enter("control", exchange)
+                return json_response({"status": "ok"})
             case _:
                 return platform_error(exchange, 404, "not_found", "no such call")
 
@@ -92,6 +102,31 @@ class AuthHost:
         await self.gate.enter("authorization", exchange)
         await self.gate.enter("backend", exchange)
         return json_response({"name": USERNAME, "account": "123456789012"})
+
+    async def _caller_identity(self, exchange: Exchange) -> Response:
+        """The token service of a cloud: a refusal is a 403 there."""
+        answer = await self._behind(exchange, self._signed(exchange.request))
+        if answer.status != 200:
+            return json_response({"Error": {"Code": "MissingAuthenticationToken"}}, 403)
+        account = "123456789012"
+        found = {"Account": account, "Arn": f"arn:aws:iam::{account}:user/{USERNAME}"}
+        return json_response({"GetCallerIdentityResponse": {"GetCallerIdentityResult": found}})
+
+    async def _with_fixed_token(self, exchange: Exchange) -> Response:
+        """A code host's calls; GraphQL answers 200 with its errors inside."""
+        request = exchange.request
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() in ("token", "bearer") and token == FIXED_TOKEN
+        answer = await self._behind(exchange, known)
+        if answer.status != 200:
+            return answer
+        match request.path:
+            case "/user":
+                return json_response({"login": USERNAME})
+            case "/user/repos":
+                return json_response([{"name": "store-theme"}])
+            case _:
+                return json_response({"data": {"viewer": {"login": USERNAME}}})
 
     def _challenge(self, path: str) -> Response:
         offers = {
