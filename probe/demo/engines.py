@@ -78,43 +78,50 @@ async def open_engines(
     Raises:
         DemoError: a program is missing, or does not become ready.
     """
-    prometheus, alertmanager = programs()
-    first, second = _free_port(), _free_port()
-    settings = _write_prometheus(folder, agents, f"127.0.0.1:{second}")
-    routes = _write_alertmanager(folder, receiver, mail)
-    engines = Engines(f"http://127.0.0.1:{first}", f"http://127.0.0.1:{second}")
-    commands = {
-        "alertmanager": [
-            alertmanager,
-            f"--config.file={routes}",
-            f"--storage.path={folder / 'alertmanager'}",
-            f"--web.listen-address=127.0.0.1:{second}",
-            "--cluster.listen-address=",
-        ],
-        "prometheus": [
+    prometheus, _ = programs()
+    port = _free_port()
+    async with open_alertmanager(folder, receiver, mail=mail) as alertmanager:
+        settings = _write_prometheus(folder, agents, urlsplit(alertmanager).netloc)
+        command = [
             prometheus,
             f"--config.file={settings}",
             f"--storage.tsdb.path={folder / 'prometheus'}",
-            f"--web.listen-address=127.0.0.1:{first}",
-        ],
-    }
-    running: list[trio.Process] = []
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        async with _running("prometheus", command, port, folder) as url:
+            yield Engines(url, alertmanager)
+
+
+@asynccontextmanager
+async def open_alertmanager(
+    folder: Path, receiver: str, *, mail: str | None = None
+) -> AsyncIterator[str]:
+    """Start Alertmanager alone; gives its URL. Arguments and errors as for ``open_engines``."""
+    _, alertmanager = programs()
+    port = _free_port()
+    command = [
+        alertmanager,
+        f"--config.file={_write_alertmanager(folder, receiver, mail)}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    async with _running("alertmanager", command, port, folder) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _running(name: str, command: list[str], port: int, folder: Path) -> AsyncIterator[str]:
+    log = folder / f"{name}.log"
+    with log.open("wb") as said:
+        process = await trio.lowlevel.open_process(command, stdout=said, stderr=subprocess.STDOUT)
     try:
-        for name, command in commands.items():
-            with (folder / f"{name}.log").open("wb") as log:
-                running.append(
-                    await trio.lowlevel.open_process(command, stdout=log, stderr=subprocess.STDOUT)
-                )
-        for name, process, url in zip(
-            commands, running, (engines.alertmanager, engines.prometheus), strict=True
-        ):
-            await _ready(name, process, url, folder / f"{name}.log")
-        yield engines
+        url = f"http://127.0.0.1:{port}"
+        await _ready(name, process, url, log)
+        yield url
     finally:
         with trio.CancelScope(shield=True):
-            async with trio.open_nursery() as nursery:
-                for process in running:
-                    nursery.start_soon(_end, process)
+            await _end(process)
 
 
 def _write_prometheus(folder: Path, agents: Mapping[str, str], alertmanager: str) -> Path:

@@ -1,0 +1,140 @@
+"""What Alertmanager does with alerts as the rules make them: groups, silences, words.
+
+The alerts are those of ``tests/rules/cases``, so that what is received here is what the committed
+rules say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import yaml
+
+from probe.demo.engines import open_alertmanager
+
+from .receiver import Received, Receiver, receiving
+
+pytestmark = pytest.mark.real
+
+CASES = Path(__file__).parents[1] / "rules" / "cases"
+_PATIENCE = 20.0
+
+
+def case(alert: str, **labels: str) -> dict[str, Any]:
+    """The first firing alert of a case, with some labels changed."""
+    document = yaml.safe_load((CASES / f"{alert}.yaml").read_text())
+    found = next(
+        expected
+        for test in document["tests"]
+        for one in test["alert_rule_test"]
+        for expected in one["exp_alerts"]
+    )
+    made = {"alertname": alert, **found["exp_labels"], **labels}
+    return {"labels": made, "annotations": found["exp_annotations"]}
+
+
+class Manager:
+    """A running Alertmanager, and what it delivered."""
+
+    def __init__(self, url: str, receiver: Receiver) -> None:
+        self._url = url
+        self.receiver = receiver
+
+    async def post(self, *alerts: dict[str, Any]) -> None:
+        """Hand alerts over, as Prometheus does."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"{self._url}/api/v2/alerts", json=alerts)
+        answer.raise_for_status()
+
+    async def silenced(self) -> set[str]:
+        """Names of alerts that others silence."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{self._url}/api/v2/alerts")
+        return {
+            alert["labels"]["alertname"]
+            for alert in answer.json()
+            if alert["status"]["inhibitedBy"]
+        }
+
+    async def delivered(self, to: str) -> Received:
+        """The first delivery to a place, as soon as it is there."""
+        with trio.fail_after(_PATIENCE):
+            while True:
+                for one in list(self.receiver.arrived):
+                    if one.to == to:
+                        return one
+                await trio.sleep(0.05)
+
+
+@pytest.fixture
+async def manager(tmp_path: Path) -> AsyncIterator[Manager]:
+    with receiving() as receiver:
+        async with open_alertmanager(tmp_path, receiver.url, mail=receiver.mail) as url:
+            yield Manager(url, receiver)
+
+
+async def test_three_hundred_domains_are_one_notification_that_lists_them(
+    manager: Manager,
+) -> None:
+    domains = [f"store-{number:03}.example" for number in range(300)]
+    alerts = []
+    for domain in domains:
+        alert = case("ProbeTargetDown", target=domain)
+        alert["annotations"] = alert["annotations"] | {"summary": f"{domain} is down everywhere"}
+        alerts.append(alert)
+    await manager.post(*alerts)
+    page, chat = await manager.delivered("page"), await manager.delivered("chat")
+    assert {one["labels"]["target"] for one in page.alerts("firing")} == set(domains)
+    said = chat.body["attachments"][0]
+    assert said["title"] == "store-000.example is down everywhere (and 299 more like it)"
+    assert said["text"].count("is down everywhere") >= 20
+    assert "and 280 more" in said["text"]
+    assert [one.to for one in manager.receiver.arrived].count("page") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "silenced"),
+    [
+        (case("ProbeAgentDown", alone="yes"), {"ProbeProviderFailing", "ProbeFlowFailing"}),
+        (case("ProbeAgentDown", alone="no"), set()),
+        (case("ProbeVantageIll"), {"ProbeProviderFailing", "ProbeFlowFailing"}),
+        (case("ProbeVantageIll", alone="no"), set()),
+        (case("ProbeVantageIll", cause="clock"), set()),
+        (case("ProbeVantageIll", region="eu-west"), set()),
+        (case("ProbeRegionBlind"), {"ProbeProviderFailing", "ProbeFlowFailing"}),
+        (case("ProbeAuthorizationFailsOpen"), set()),
+        (
+            case("ProbeAuthorizationFailsOpen", persona="developer"),
+            {"ProbeFlowFailing"},
+        ),
+    ],
+    ids=lambda value: value["labels"]["alertname"] if isinstance(value, dict) else "",
+)
+async def test_what_is_silenced(
+    manager: Manager, source: dict[str, Any], silenced: set[str]
+) -> None:
+    targets = [case("ProbeProviderFailing"), case("ProbeFlowFailing", persona="developer")]
+    await manager.post(source)
+    await manager.post(*targets)
+    await trio.sleep(0.2)
+    assert await manager.silenced() == silenced
+
+
+async def test_a_provider_silences_its_domains_but_not_for_their_owners(manager: Manager) -> None:
+    await manager.post(case("ProbeProviderFailing"))
+    await manager.post(case("ProbeTargetFailing", team="storefront"))
+    assert await manager.silenced() == set()
+    await manager.post(case("ProbeTargetFailing", team="edge"))
+    await trio.sleep(0.2)
+    assert await manager.silenced() == {"ProbeTargetFailing"}
+
+
+async def test_the_watchdog_has_a_way_of_its_own(manager: Manager) -> None:
+    await manager.post(case("ProbeWatchdog"))
+    found = await manager.delivered("watchdog")
+    assert found.alerts("firing")[0]["labels"]["alertname"] == "ProbeWatchdog"
