@@ -228,7 +228,9 @@ class Service:
             self._store.agent.reloaded(success=False, at=time.time(), problem=str(error))
             self._log.error("reload refused", problem=str(error), note="the running one stays")
             return
-        fixed = ("region", "limits", "share")
+        fixed = ["region", "limits", "share", "state_dir"]
+        if self._options.listen is None:
+            fixed.append("listen")
         changed = [name for name in fixed if getattr(spec, name) != getattr(self._spec, name)]
         if changed:
             self._log.warning("needs a restart", what=f"{' and '.join(changed)} changed")
@@ -237,6 +239,7 @@ class Service:
             region=self._spec.region,
             limits=self._spec.limits,
             share=self._spec.share,
+            state_dir=self._spec.state_dir,
             listen=self._spec.listen,
         )
         if self._sharing is not None:

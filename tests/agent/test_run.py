@@ -183,6 +183,20 @@ async def test_a_reload_that_changes_a_provider_is_followed_at_once(
         await agent.until(lambda: seen(iad.label))  # not at the next turn, minutes later
 
 
+async def test_a_reload_says_what_only_a_restart_changes(
+    plain: Path, tmp_path: Path, agents: StartAgent
+) -> None:
+    text = plain.read_text()
+    plain.write_text(f"listen: 127.0.0.1:0\n{text}")
+    async with agents(plain) as agent:
+        await agent.said("started")
+        plain.write_text(f"listen: 127.0.0.1:1\nstate_dir: {tmp_path}\n{text}")
+        agent.process.send_signal(signal.SIGHUP)
+        line = await agent.said("needs a restart")
+        assert line["what"] == "state_dir and listen changed"
+        await agent.said("reloaded")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_cleanly_when_told_to(
     number: signal.Signals, config: Path, agents: StartAgent
