@@ -144,7 +144,7 @@ def health(listen: str, ready: bool, timeout: float) -> None:
 
     Exit status: 0 well, 1 not.
     """
-    from probe.serve.health import ask
+    from probe.report.health import ask
 
     problem = ask(listen, "/readyz" if ready else "/healthz", timeout)
     if problem is not None:

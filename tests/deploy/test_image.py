@@ -7,9 +7,10 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -76,12 +77,18 @@ def test_it_copies_what_is_there() -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image's folder, built by the commands of the Dockerfile."""
-    folder = tmp_path_factory.mktemp("image")
-    folder.chmod(0o755)
-    folder.parent.chmod(0o755)
-    folder.parent.parent.chmod(0o755)
+def built() -> Iterator[Path]:
+    """The image's folder, built by the commands of the Dockerfile.
+
+    Not in pytest's own folder, which is root's alone.
+    """
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        build(Path(folder))
+        yield Path(folder)
+
+
+def build(folder: Path) -> None:
     steps = re.findall(r"^RUN sh (deploy/release/.*)$", DOCKERFILE, re.MULTILINE)
     assert len(steps) == 2
     for step in steps:
@@ -100,7 +107,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 def as_nobody(*command: str) -> list[str]:
@@ -126,12 +132,12 @@ async def test_the_agent_runs_as_nobody_and_writes_nothing(
     built: Path, plain: Path, agents: StartAgent
 ) -> None:
     probe = str(built / "probe" / "bin" / "probe")
-    plain.chmod(0o644)
-    for folder in list(plain.parents)[:3]:
-        folder.chmod(0o755)
+    config = built / "probe.yaml"
+    config.write_text(plain.read_text())
+    config.chmod(0o644)
     before = written(built)
     command = as_nobody(probe)
-    start = agents(plain, "--listen", "127.0.0.1:0", program=command)
+    start = agents(config, "--listen", "127.0.0.1:0", program=command)
     async with start as agent:
         listen = (await agent.address()).removeprefix("http://")
         await agent.said("state", after="suspect")
