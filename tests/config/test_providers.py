@@ -196,3 +196,9 @@ def test_a_wrong_provider_still_counts_as_defined(problems: Problems) -> None:
 def test_no_provider_is_missed_when_none_can_be_read(problems: Problems) -> None:
     text = "providers: 5\nchecks: [{name: a, kind: tls, targets: [a.example], providers: p}]"
     assert problems(text) == ["probe.yaml:1:12: expected a mapping of key: value, found a number"]
+
+
+def test_what_may_be_written_stands_once_in_the_list(problems: Problems) -> None:
+    text = "checks: [{name: a, kind: tls, targets: [x.example], providers: [zzz]}]\n"
+    (problem,) = problems(text + "providers: {live: {dns: {}}}\n")
+    assert problem.endswith('unknown provider "zzz"; write one of: live')

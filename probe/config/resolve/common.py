@@ -54,7 +54,8 @@ class Common:
         for index, name in enumerate(names or ()):
             where = at(node, index)
             if self.providers is not None and name not in self.providers and name != LIVE:
-                self.site.problem(where, unknown("provider", name, [*self.providers, LIVE]))
+                known = dict.fromkeys([*self.providers, LIVE])
+                self.site.problem(where, unknown("provider", name, known))
             elif name in good:
                 self.site.problem(where, f"the provider {name} is named twice; remove one")
             good[name] = None
