@@ -18,7 +18,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -26,7 +25,6 @@ from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
-from starlette.types import ASGIApp
 
 from probe.model.spec import Listen
 
@@ -45,7 +43,7 @@ class ListenError(Exception):
 
 
 async def serve(
-    app: ASGIApp,
+    app: ASGIFramework,
     listen: Listen,
     *,
     stop: Callable[[], Awaitable[None]] = trio.sleep_forever,
@@ -146,8 +144,8 @@ def _url(name: tuple[str, int]) -> str:
 class _Server:
     """Handles connections, and knows those that are open."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = ASGIWrapper(cast("ASGIFramework", app))  # the same thing, typed less finely
+    def __init__(self, app: ASGIFramework) -> None:
+        self._app = ASGIWrapper(app)
         self._config = _config()
         self._context = WorkerContext(None)
         self._open: set[trio.SocketStream] = set()
