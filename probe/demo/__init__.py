@@ -14,7 +14,7 @@ __all__ = ["DemoError", "run_demo"]
 
 
 def run_demo(*, seconds: float | None, report: Path | None, stdout: TextIO) -> bool:
-    """Replay both incidents; whether both were found and named rightly, without a false alarm.
+    """Replay both incidents; whether both were found and named rightly. False alarms are shown.
 
     Args:
         seconds: ends after so long; None stays until Ctrl-C on a terminal, else two minutes.
