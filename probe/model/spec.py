@@ -135,7 +135,7 @@ class Confirmation:
     spacing: float = 1.0
     sample_interval: float = 1.0
     sample_for: float = 120.0
-    sample_budget: float = 50.0
+    sample_budget: float = 100.0
     flapping_score: float = 5.5
     forgive_after: int = 25
     clear_after: int = 30

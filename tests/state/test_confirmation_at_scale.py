@@ -97,7 +97,7 @@ def test_a_certificate_missing_on_some_edges_is_named_in_a_minute(interval: floa
     pairs = {(key.target, key.edge) for key in sick}
     assert {(key.target, key.edge) for key in story.named} == pairs
     assert set(story.named) <= sick
-    assert story.extra <= 500 + 50 * 60
+    assert story.extra <= Confirmation().sample_budget * (10 + 60)
 
 
 def test_random_losses_name_nobody_for_a_day_and_cost_little() -> None:

@@ -225,7 +225,7 @@ def test_a_total_outage_at_most_doubles_the_load_and_every_edge_is_named() -> No
             now = 100.0 + period * interval + i * interval / len(keys)
             extra += len(record(at, edge, FAIL, now).requests)
     regular = 5 * len(keys)
-    burst = 500.0  # ten seconds of the default budget of 50 a second
+    burst = 10 * POLICY.sample_budget  # what a full bucket holds
     assert extra <= burst + POLICY.sample_budget * 5 * interval
     assert extra < regular
     assert {at.histories[edge].status for edge in keys} == {EdgeStatus.FAILING}
