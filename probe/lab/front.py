@@ -39,11 +39,18 @@ class Front:
     requests: dict[tuple[str, str], int] = field(default_factory=dict)
 
     async def serve(self, tls: TlsStream, edge: str) -> None:
-        """Speak the version of HTTP that was negotiated until the connection ends."""
+        """Speak the version of HTTP that was negotiated until the connection ends.
+
+        Most clients of the lab leave after the handshake: nothing is made or sent before they
+        have asked for something.
+        """
+        first = await tls.receive_some()
+        if not first:
+            return
         if tls.alpn == "h2":
-            await Http2Server(tls, edge, self.respond, self.now).serve()
+            await Http2Server(tls, edge, self.respond, self.now).serve(first)
         else:
-            await serve_http1(tls, edge, self.respond, self.now)
+            await serve_http1(tls, edge, self.respond, self.now, first)
 
     async def respond(self, exchange: Exchange) -> Reply:
         """Answer one request, as a site or as a fault wants it."""

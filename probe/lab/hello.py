@@ -14,7 +14,6 @@ import trio
 HANDSHAKE_RECORD = 22
 CLIENT_HELLO = 1
 _SERVER_NAME = 0
-_ALPN = 16
 _LARGEST_HELLO = 64 * 1024
 
 
@@ -38,15 +37,11 @@ class ClientHello:
         raw: every byte read so far, record headers included; a TLS library continues from it.
         server_name: from the SNI extension (RFC 6066), lower case; empty without one.
         session_id: to be echoed by a hand-made ServerHello.
-        ciphers: code points offered.
-        alpn: protocols offered (RFC 7301), in order.
     """
 
     raw: bytes
     server_name: str
     session_id: bytes
-    ciphers: tuple[int, ...]
-    alpn: tuple[str, ...]
 
 
 class _Reader:
@@ -103,7 +98,7 @@ def parse(data: bytes) -> ClientHello | None:
         return None
     try:
         return _parse_body(data, message[4 : 4 + size])
-    except (IndexError, struct.error):
+    except IndexError:
         raise NotAHello(data) from None
 
 
@@ -111,11 +106,9 @@ def _parse_body(raw: bytes, body: bytes) -> ClientHello:
     reader = _Reader(body)
     reader.take(2 + 32)  # legacy version, random
     session_id = reader.vector(1)
-    packed = reader.vector(2)
-    ciphers = struct.unpack(f"!{len(packed) // 2}H", packed)
+    reader.vector(2)  # ciphers
     reader.vector(1)  # compression methods
     name = ""
-    alpn: tuple[str, ...] = ()
     extensions = _Reader(reader.vector(2)) if reader.rest else _Reader(b"")
     while extensions.rest:
         kind = int.from_bytes(extensions.take(2), "big")
@@ -124,16 +117,8 @@ def _parse_body(raw: bytes, body: bytes) -> ClientHello:
             names = _Reader(value.vector(2))
             names.take(1)  # host_name is the only type there is
             name = names.vector(2).decode("ascii", "replace").lower()
-        elif kind == _ALPN:
-            alpn = _protocols(_Reader(value.vector(2)))
-    return ClientHello(raw, name, session_id, ciphers, alpn)
-
-
-def _protocols(reader: _Reader) -> tuple[str, ...]:
-    found = []
-    while reader.rest:
-        found.append(reader.vector(1).decode("ascii", "replace"))
-    return tuple(found)
+            break
+    return ClientHello(raw, name, session_id)
 
 
 async def read_hello(stream: trio.abc.ReceiveStream) -> ClientHello:

@@ -150,10 +150,14 @@ def full_headers(response: Response, seconds: float) -> list[tuple[str, str]]:
 
 
 async def serve_http1(
-    tls: TlsStream, edge: str, respond: Responder, now: Callable[[], float]
+    tls: TlsStream, edge: str, respond: Responder, now: Callable[[], float], first: bytes
 ) -> None:
-    """Answer requests on one connection until either side ends it."""
+    """Answer requests on one connection until either side ends it.
+
+    ``first`` has been received already.
+    """
     wire = h11.Connection(h11.SERVER, max_incomplete_event_size=64 * 1024)
+    wire.receive_data(first)
     while True:
         try:
             request = await _read_request(tls, wire)

@@ -73,17 +73,18 @@ class Http2Server:
         if data := self.wire.data_to_send():
             await self._tls.send_all(data)
 
-    async def serve(self) -> None:
-        """Answer until either side ends the connection."""
+    async def serve(self, first: bytes) -> None:
+        """Answer until either side ends the connection; ``first`` has been received already."""
         self.wire.initiate_connection()
-        await self.flush()
-        while await self._feed():
+        more = await self._take_in(first)
+        while more:
             while self._complete:
                 try:
                     if not await self._answer(self._complete.pop(0)):
                         return
                 except h2.exceptions.ProtocolError:
                     return  # the client reset the stream while it was being answered
+            more = await self._feed()
 
     async def _feed(self) -> bool:
         """Take in what arrives; False when the connection is over."""
@@ -91,8 +92,9 @@ class Http2Server:
             data = await self._tls.receive_some()
         except trio.BrokenResourceError:
             return False
-        if not data:
-            return False
+        return await self._take_in(data) if data else False
+
+    async def _take_in(self, data: bytes) -> bool:
         try:
             events = self.wire.receive_data(data)
         except h2.exceptions.ProtocolError:

@@ -14,7 +14,6 @@ from probe.lab.hello import NotAHello, parse, read_hello
 
 def real_hello(name: bytes | None = b"Store-001.Example") -> bytes:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_alpn_protos([b"h2", b"http/1.1"])
     connection = SSL.Connection(context, None)
     connection.set_connect_state()
     if name is not None:
@@ -27,12 +26,11 @@ def real_hello(name: bytes | None = b"Store-001.Example") -> bytes:
 HELLO = real_hello()
 
 
-def test_name_and_protocols_of_a_real_hello_are_read() -> None:
+def test_the_name_of_a_real_hello_is_read() -> None:
     hello = parse(HELLO)
     assert hello is not None
     assert hello.server_name == "store-001.example"
-    assert hello.alpn == ("h2", "http/1.1")
-    assert 0x1301 in hello.ciphers
+    assert len(hello.session_id) == 32
     assert hello.raw == HELLO
 
 
