@@ -202,3 +202,22 @@ def test_what_may_be_written_stands_once_in_the_list(problems: Problems) -> None
     text = "checks: [{name: a, kind: tls, targets: [x.example], providers: [zzz]}]\n"
     (problem,) = problems(text + "providers: {live: {dns: {}}}\n")
     assert problem.endswith('unknown provider "zzz"; write one of: live')
+
+
+def test_a_flow_that_would_never_reach_a_providers_edges_is_refused(problems: Problems) -> None:
+    text = """\
+providers:
+  b: {addresses: [192.0.2.1]}
+  c: {hostname: x.cdn.example}
+  own: {dns: {servers: [192.0.2.53]}}
+checks:
+- name: a
+  kind: api
+  providers: [own, b, c]
+  steps: [{name: s, layer: edge, get: "https://api.example/"}]
+"""
+    found = problems(text)
+    places = [problem.split(": ", 1)[0].split(":", 1)[1] for problem in found]
+    assert places == ["8:20", "8:23"], found
+    assert "the edges of b stand for a target" in found[0]
+    assert not problems(text.replace("  kind: api", "  kind: api\n  targets: [api.example]"))

@@ -39,7 +39,7 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
     )
     for name, entry in shape.targets.items():
         common.add_list(name, entry, at(root, "targets", name))
-    checks = _checks(common, shape, root)
+    checks = _checks(common, shape, root, providers)
     if any(LIVE in check.providers for check in checks):
         providers.setdefault(LIVE, Provider(LIVE))
     return Spec(
@@ -66,7 +66,9 @@ def _names(root: Mapping, section: str) -> Names | None:
     return dict.fromkeys(keys(entry.value if entry else None))
 
 
-def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...]:
+def _checks(
+    common: Common, shape: FileShape, root: Mapping, providers: Bag[str, Provider]
+) -> tuple[Check, ...]:
     node = at(root, "checks")
     if not shape.checks and not wrong_entries(root, "checks"):
         common.site.problem(node, "there is nothing to probe; write at least one entry of checks:")
@@ -79,6 +81,12 @@ def _checks(common: Common, shape: FileShape, root: Mapping) -> tuple[Check, ...
                 at(where, "name"), f"two checks are named {entry.name}; names must differ"
             )
         check = _check(common, entry, where)
+        if (
+            isinstance(entry, ApiCheckShape)
+            and entry.targets is None
+            and not lost(where, "targets")
+        ):
+            _refuse_edges_of_nobody(common.site, entry, where, providers)
         checks.setdefault(entry.name if named else f"unnamed {index}", check)
     return tuple(checks.values())
 
@@ -91,6 +99,20 @@ def _check(common: Common, shape: TlsCheckShape | ApiCheckShape, node: Node) -> 
             return api_check(common, shape, node)
         case _:
             assert_never(shape)
+
+
+def _refuse_edges_of_nobody(
+    site: Site, shape: ApiCheckShape, node: Node, providers: Bag[str, Provider]
+) -> None:
+    """A provider's edges stand for a target; a flow without one would never reach them."""
+    for index, name in enumerate(shape.providers or ()):
+        known = providers.get(name)
+        if known is not None and (known.addresses or known.hostname is not None):
+            site.problem(
+                at(node, "providers", index),
+                f"the edges of {name} stand for a target, and this check has none; "
+                "write targets: [HOST], and the steps' URLs with {target}",
+            )
 
 
 def _region_sources(site: Site, shape: RegionShape | None, node: Node) -> tuple[RegionSource, ...]:
