@@ -93,7 +93,7 @@ def duel(bench: Bench, name: str) -> Report:
     """Alternate the two and compare."""
     case = DUELS[name]
     report = Report(case.title, ("prober", "µs of CPU per probe", "probes", "full handshakes"))
-    rounds, seconds = (2, 2.0) if bench.quick else (3, 5.0)
+    rounds, seconds = (1, 2.0) if bench.quick else (3, 5.0)
     ours: list[float] = []
     theirs: list[float] = []
     probes = [0, 0]

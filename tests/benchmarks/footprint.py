@@ -27,8 +27,8 @@ def _example() -> str:
 def memory(bench: Bench) -> Report:
     """Resident memory: idle with the example configuration, and after many probes."""
     report = Report("resident memory, MiB", ("", "this agent", "blackbox_exporter"))
-    probes = 2_000 if bench.quick else PROBES
-    idle_for = 5.0 if bench.quick else 10.0
+    probes = 1_000 if bench.quick else PROBES
+    idle_for = 3.0 if bench.quick else 10.0
     with agent(bench.folder, _example(), core=None) as running:
         time.sleep(idle_for)
         start = running.process.cpu()
@@ -68,7 +68,7 @@ def memory(bench: Bench) -> Report:
 def startup(bench: Bench) -> Report:
     """Seconds until there is an answer."""
     report = Report("start-up, seconds", ("until", "this agent", "blackbox_exporter"))
-    rounds = 3 if bench.quick else 7
+    rounds = 1 if bench.quick else 7
     helped, ready, peers = [], [], []
     for _ in range(rounds):
         start = time.monotonic()
@@ -97,7 +97,7 @@ def saturation(bench: Bench) -> Report:
     report = Report(
         "throughput of one core, TLS probes", ("prober", "probes per second", "µs of CPU per probe")
     )
-    rounds, seconds = (1, 4.0) if bench.quick else (2, 6.0)
+    rounds, seconds = (1, 2.0) if bench.quick else (2, 6.0)
     ours, theirs, costs, peer_costs = [], [], [], []
     with nginx(bench.folder, bench.pki, core=bench.theirs) as server:
         url = f"127.0.0.1:{server.tls_port}"
@@ -111,7 +111,7 @@ def saturation(bench: Bench) -> Report:
             config = tls_config(bench.folder, bench.pki, server.tls_port, targets=8000, interval=4)
             with agent(bench.folder, config, core=bench.ours) as running:
                 running.process.until(lambda: server.handshakes() > 0)
-                time.sleep(6)
+                time.sleep(2 if bench.quick else 6)
                 start, before, shaken = time.monotonic(), running.process.cpu(), server.handshakes()
                 time.sleep(seconds)
                 count = server.handshakes() - shaken

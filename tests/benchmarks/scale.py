@@ -13,7 +13,7 @@ from .server import Server, nginx
 SIZES = ((100, 1), (1_000, 3), (10_000, 30), (20_000, 60))
 """Edges and interval in seconds; from 1,000 on the rate is the same, 333 probes a second."""
 
-QUICK = ((100, 1), (2_000, 6))
+QUICK = ((100, 1), (1_000, 3))
 ADDRESSES = 10  # of one provider: 10,000 edges are 1,000 targets through 10 addresses
 SERIES_BAR, MIB = 10_000, 1024 * 1024
 
@@ -66,7 +66,7 @@ def growth(bench: Bench) -> Report:
                 addresses=ADDRESSES,
             )
             with agent(bench.folder, config, core=bench.ours) as running:
-                size = _measure(running, server, edges, interval, 4.0 if bench.quick else 10.0)
+                size = _measure(running, server, edges, interval, 3.0 if bench.quick else 10.0)
         sizes.append(size)
         report.add(
             f"{edges:,}",
