@@ -219,7 +219,7 @@ def main() -> None:
                 seen.setdefault(one.name, []).append(one)
                 sys.stdout.write(
                     f"run {number + 1}: {one.name}: paged {one.paged:.1f} s, "
-                    f"over {one.resolved:.1f} s: {one.page['annotations']['summary']}\n"
+                    f"over {one.resolved:.1f} s: {one.page['annotations']['description']}\n"
                 )
                 sys.stdout.flush()
     sys.stdout.write(f"\n{'seconds':34} median  worst   each\n")

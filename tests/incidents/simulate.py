@@ -345,11 +345,11 @@ def _flow(series: Series, at: str, course: Course, faults: list[Span]) -> None:
     series.hold(f"probe_flow_fails_open{{{labels}}}", 0)
 
 
-def day(number: int, seed: int, faults: list[Fault]) -> Found:
+def day(number: int, seed: int, faults: list[Fault], regions: tuple[str, ...] = REGIONS) -> Found:
     """Simulate a day and let Prometheus judge it."""
     mine = [fault for fault in faults if fault.day == number]
     series = Series()
-    for region in REGIONS:
+    for region in regions:
         dice = random.Random(f"{seed} {number} {region}")
         region_day(series, region, dice, [fault for fault in mine if region in fault.regions])
     return judged(series, mine)

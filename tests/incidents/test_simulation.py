@@ -1,0 +1,56 @@
+"""One simulated day of one region; thirty days of three are the command in ``simulate.py``."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from probe.model.spec import Confirmation
+
+from .simulate import Fault, day
+from .virtual import FORGIVEN, LOST, Span, Window, cut_off, renewal, walk
+
+
+def test_a_single_lost_handshake_is_forgiven_within_what_is_not_walked() -> None:
+    """The simulation leaves out what follows a single loss: this is why it may."""
+    for offset in range(30):
+        lost = iter([True])
+        course = walk(
+            lambda _, lost=lost: LOST if next(lost, False) else None,  # type: ignore[misc]  # bound now
+            float(offset),
+            0.0,
+            Confirmation(),
+        )
+        assert course.named == []
+        assert len(course.failed) == 1
+        assert course.attempts <= FORGIVEN
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_region_that_is_cut_off_names_nobody(refused: bool) -> None:
+    cut = Span(3600.0, 3720.0)
+    window = Window(cut, refused=refused, step=None)
+    courses = cut_off(random.Random(1), window, cut)
+    window.advance(4000.0)
+    assert [span for course in courses for span in course.named] == []
+    assert [span.what for span in window.ill] == ["network"]
+
+
+def test_a_renewal_that_rolls_within_its_grace_is_no_split() -> None:
+    for seed in range(5):
+        assert renewal(random.Random(seed), 0.0) == []
+
+
+@pytest.mark.real
+def test_a_noisy_day_pages_nobody_and_hides_no_fault() -> None:
+    region = ("sa-east",)
+    faults = [
+        Fault("propagation", "tls", region, 0, Span(7_500, 9_000), 0.4, 30),
+        Fault("authorization", "flow", region, 0, Span(22_000, 23_000), 0.94),
+        Fault("names", "dns", region, 0, Span(43_500, 43_700), 1.0, 2),
+    ]
+    found = day(0, 1, faults, region)
+    assert found.pages == {}
+    assert set(found.seconds) == {"propagation", "authorization", "names"}
+    assert None not in found.seconds.values()
