@@ -80,21 +80,21 @@ def _tls(targets: str, provider: str) -> dict[str, Any]:
 
 def _providers(info: WorldInfo, region: str) -> dict[str, Any]:
     """What customers get now, where the next batch will move, and the platform."""
-    if not info.distinct:  # all on one address, so that DNS cannot tell them apart
-        return {
-            name: {"addresses": [place.label for place in info.seen(region, provider)]}
-            for name, provider in ((LIVE, "cdn-a"), (NEXT, NEXT), (API, API))
-        }
     ip, port = info.resolvers[region]
 
     def dns() -> dict[str, Any]:
         servers = [f"{ip}:{port}"]
         return {"servers": servers, "hosts_file": False, "families": [4], "ttl_floor": "10s"}
 
-    return {
+    platform = {API: {"dns": dns()}}  # its port stands in the URLs
+    if not info.distinct:  # all on one address, so that DNS cannot tell them apart
+        return platform | {
+            name: {"addresses": [place.label for place in info.seen(region, provider)]}
+            for name, provider in ((LIVE, "cdn-a"), (NEXT, NEXT))
+        }
+    return platform | {
         LIVE: {"dns": dns(), "port": info.port},
         NEXT: {"hostname": cdn_host(NEXT), "dns": dns(), "port": info.port},
-        API: {"dns": dns()},
     }
 
 
