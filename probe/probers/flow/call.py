@@ -41,10 +41,12 @@ class Made:
 
     Attributes:
         draft: what the result belongs to: the last request, credentials included.
+        redirects: how many were followed.
     """
 
     call: Call
     draft: Draft
+    redirects: int = 0
 
 
 async def make(run: Context, draft: Draft, signer: Signer | None, options: Options) -> Made:
@@ -77,7 +79,8 @@ async def make(run: Context, draft: Draft, signer: Signer | None, options: Optio
         trips.append(made.call.trip)
     if len(trips) == 1:
         return made
-    return replace(made, call=replace(made.call, trip=joined(trips)))
+    whole_way = replace(made.call, trip=joined(trips))
+    return replace(made, call=whole_way, redirects=len(trips) - 1)
 
 
 async def _once(

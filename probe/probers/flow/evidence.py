@@ -63,6 +63,7 @@ def of_call(
     trace_id: str,
     command: str = "",
     body: bool,
+    redirects: int | None = None,
 ) -> Evidence:
     """Evidence of one call; ``body`` and ``command`` are wanted for failures only."""
     shown = ""
@@ -75,7 +76,20 @@ def of_call(
         body=shown,
         command=command,
         trace_id=trace_id,
+        http_version=None if answer is None else _VERSIONS.get(answer.version),
+        content_length=None if answer is None else _announced(answer),
+        body_size=None if answer is None else len(answer.body),
+        redirects=redirects,
     )
+
+
+_VERSIONS = {"HTTP/1.0": 1.0, "HTTP/1.1": 1.1, "HTTP/2": 2.0}
+
+
+def _announced(answer: Answer) -> int:
+    """The length that the response announced, -1 when it announced none that is one."""
+    length = answer.header("content-length") or ""
+    return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else -1
 
 
 def curl(

@@ -221,6 +221,7 @@ def _evidence(
         trace_id=run.run_id,
         command=command,
         body=bad,
+        redirects=made.redirects,
     )
     if found.body and answer is not None and not _keep_out_of_sight(run, step, answer):
         return replace(found, body=evidence.WITHHELD)

@@ -1,0 +1,248 @@
+"""The shipped Prometheus examples with real Prometheus processes and a real agent on the lab."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import yaml
+
+from probe.lab.places import API
+from probe.lab.process import RemoteLab
+from probe.probers.http.library import httpx
+
+from .tools import DEPLOY, program
+
+pytestmark = pytest.mark.real
+
+EXAMPLES = DEPLOY / "prometheus" / "examples"
+StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+
+# What the panels, variables and rules for blackbox_exporter ask that are in most use (Grafana 7587,
+# 13659, 14928 and the usual alerts); $instance stands for a store and a page.
+DASHBOARDS = [
+    'probe_success{instance=~"$instance"}',
+    'probe_success{job=~".+", instance=~"$instance"}',
+    "count(probe_success)",
+    "count(probe_success == 1) / count(probe_success) * 100",
+    'avg_over_time(probe_success{instance=~"$instance"}[1m]) * 100',
+    'probe_duration_seconds{instance=~"$instance"}',
+    'sum(probe_duration_seconds{instance=~"$instance"}) by (instance)',
+    'avg_over_time(probe_duration_seconds{instance=~"$instance"}[1m])',
+    'probe_http_duration_seconds{instance=~"$instance"}',
+    'sum(probe_http_duration_seconds{instance=~"$instance"}) by (phase)',
+    "sum(probe_http_duration_seconds) by (instance)",
+    'probe_http_status_code{instance=~"$instance"}',
+    'count(probe_http_status_code{instance=~"$instance"} < 400)',
+    'probe_http_version{instance=~"$instance"}',
+    'probe_http_ssl{instance=~"$instance"}',
+    'probe_http_redirects{instance=~"$instance"}',
+    'probe_http_content_length{instance=~"$instance"}',
+    'probe_tls_version_info{instance=~"$instance"}',
+    "count by (version) (probe_tls_version_info)",
+    'probe_ssl_earliest_cert_expiry{instance=~"$instance"} - time()',
+    "(probe_ssl_earliest_cert_expiry - time()) / 86400 > 0",
+    'min(probe_ssl_last_chain_expiry_timestamp_seconds{instance=~"$instance"}) - time()',
+    'probe_dns_lookup_time_seconds{instance=~"$instance"}',
+    'avg_over_time(probe_dns_lookup_time_seconds{instance=~"$instance"}[1m])',
+    'probe_ip_protocol{instance=~"$instance"}',
+]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, config: Any, *options: str) -> AsyncIterator[str]:
+    """A running Prometheus; killed with the block."""
+    folder.mkdir()
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config))
+    port = free_port()
+    storage = "agent" if any("agent" in option for option in options) else "tsdb"
+    with (folder / "log").open("wb") as log:
+        process = await trio.lowlevel.open_process(
+            [
+                program("prometheus", "prometheus"),
+                f"--config.file={file}",
+                f"--storage.{storage}.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--log.level=warn",
+                *options,
+            ],
+            stdout=log,
+            stderr=log,
+            env={"HOSTNAME": "vm-7", "PATH": "/usr/bin"},
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await until(lambda: answers(f"{url}/-/ready"), (folder / "log").read_text)
+        yield url
+    finally:
+        with trio.CancelScope(shield=True):
+            process.kill()
+            await process.wait()
+
+
+async def answers(url: str) -> bool:
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            return (await client.get(url)).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def until(holds: Callable[[], Any], why: Callable[[], object]) -> None:
+    with trio.move_on_after(45):
+        while not await holds():
+            await trio.sleep(0.2)
+        return
+    raise AssertionError(why())
+
+
+async def ask(url: str, query: str) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        answer = (await client.get(f"{url}/api/v1/query", params={"query": query})).json()
+    assert answer["status"] == "success", answer
+    result: list[dict[str, Any]] = answer["data"]["result"]
+    return result
+
+
+def example(name: str) -> dict[str, Any]:
+    document = yaml.safe_load((EXAMPLES / name).read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def quick(config: dict[str, Any]) -> dict[str, Any]:
+    """The same, scraped every second."""
+    config["global"] = {**config.get("global", {}), "scrape_interval": "1s", "scrape_timeout": "1s"}
+    for job in config.get("scrape_configs", []):
+        job.pop("scrape_interval", None)
+    return config
+
+
+@pytest.fixture
+def pages(config: Path, lab: RemoteLab) -> Path:
+    """The lab's stores, and a page of its platform: what an HTTP probe would look at."""
+    host, port = lab.info.resolvers["sa-east"]
+    page = f"https://{lab.info.layout.hosts.control}:{lab.info.seen('', API)[0].port}"
+    text = config.read_text().replace(
+        "providers:\n",
+        # This machine may be busy: the timings of a late agent would be left out.
+        "limits: {lag_bound: 5s}\n"
+        "providers:\n"
+        f'  api: {{dns: {{servers: ["{host}:{port}"], hosts_file: false, families: [4]}}}}\n',
+        1,
+    )
+    text += f"""\
+  - name: page
+    kind: api
+    providers: [api]
+    trust: {{file: roots.pem}}
+    steps: [{{name: home, get: "{page}/_v/public/toolbelt/global-config"}}]
+"""
+    config.write_text(text)
+    return config
+
+
+async def test_dashboards_of_blackbox_exporter_and_remote_write(
+    pages: Path, agents: StartAgent, tmp_path: Path
+) -> None:
+    """One agent; a server that scrapes it for the dashboards and takes what a VM sends home."""
+    token = tmp_path / "token"
+    token.write_text("secret")
+    async with agents(pages) as agent:
+        address = (await agent.address()).removeprefix("http://")
+        agents_file = tmp_path / "agents.yml"
+        agents_file.write_text(json.dumps([{"targets": [address]}]))
+        server = quick(example("blackbox-dashboards.yml"))
+        server["scrape_configs"][0]["file_sd_configs"][0]["files"] = [str(agents_file)]
+        async with prometheus(
+            tmp_path / "server", server, "--web.enable-remote-write-receiver"
+        ) as home:
+            vm = quick(example("vm-agent.yml"))
+            vm["scrape_configs"][0]["static_configs"][0]["targets"] = [address]
+            vm["remote_write"][0]["url"] = f"{home}/api/v1/write"
+            vm["remote_write"][0]["authorization"]["credentials_file"] = str(token)
+            features = "--enable-feature=agent,expand-external-labels"
+            async with prometheus(tmp_path / "vm", vm, features):
+                await dashboards_have_data(home)
+                await what_a_vm_sends_is_at_home(home, tmp_path / "vm" / "log")
+
+
+async def dashboards_have_data(home: str) -> None:
+    queries = [query.replace("$instance", "store-001.example|page") for query in DASHBOARDS]
+    empty = list(queries)
+
+    async def all_there() -> bool:
+        empty[:] = [query for query in queries if not await ask(home, query)]
+        return not empty
+
+    await until(all_there, lambda: f"no data: {empty}")
+    (one,) = await ask(home, 'probe_success{job="stores sa-east", instance="store-001.example"}')
+    assert one["value"][1] == "1"
+    assert not await ask(home, '{job=~".+ sa-east", __name__=~"probe_edge.+|probe_agent.+"}')
+    # Single-value panels: one series for each pair of job and instance.
+    twice = 'count by (job, instance) ({__name__="probe_success", job=~".+ sa-east"}) > 1'
+    assert await ask(home, twice) == []
+
+
+async def what_a_vm_sends_is_at_home(home: str, log: Path) -> None:
+    wanted = [
+        'up{job="probe", agent="vm-7"} == 1',
+        'probe_success{job="probe", agent="vm-7", region="sa-east", instance="store-001.example"}',
+        'count(probe_edge_up{agent="vm-7", target="store-001.example"} == 1) == 8',
+    ]
+    for query in wanted:
+        await until(partial(ask, home, query), lambda: (wanted, log.read_text()))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yml")), ids=lambda path: path.stem)
+def test_promtool_accepts_the_example(path: Path, tmp_path: Path) -> None:
+    document = yaml.safe_load(path.read_text())
+    for job in document.get("scrape_configs", ()):
+        # Debian's build leaves this discovery out; the rest of the job is checked all the same.
+        if job.pop("kubernetes_sd_configs", None):
+            job["static_configs"] = [{"targets": ["127.0.0.1:9469"]}]
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(document))
+    mode = ["--agent"] if path.stem == "vm-agent" else []
+    done = subprocess.run(
+        [program("promtool", "prometheus"), "check", "config", "--syntax-only", *mode, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_example_writes_instance_in_the_same_way() -> None:
+    """One regular expression, wherever it stands: here, in prometheus.yml and for the operator."""
+    main = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (wanted,) = [
+        rule["regex"]
+        for rule in main["scrape_configs"][0]["metric_relabel_configs"]
+        if rule.get("target_label") == "instance"
+    ]
+    monitor = yaml.safe_load(
+        (DEPLOY / "kubernetes/components/operator/podmonitor.yaml").read_text()
+    )
+    rules = [*monitor["spec"]["podMetricsEndpoints"][0]["metricRelabelings"]]
+    for name in ("vm-agent.yml", "scrape-vms.yml", "scrape-pods.yml"):
+        for job in example(name)["scrape_configs"]:
+            assert job["honor_labels"] is True
+            rules += job["metric_relabel_configs"]
+    assert {rule["regex"] for rule in rules} == {wanted}
