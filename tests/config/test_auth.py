@@ -356,3 +356,14 @@ def test_the_words_for_a_missing_kind_are_those_that_exist() -> None:
             found += list(getattr(shape.model_fields["kind"].annotation, "__args__", ()))
     assert sorted(found) == sorted(KINDS["auth"])
     assert set(KINDS["auth"]) >= TOKEN_KINDS
+
+
+def test_a_login_and_a_step_do_not_share_a_name(problems: Problems) -> None:
+    """Their results would be taken for one step's, and one blamed for the other."""
+    login = "{kind: json_login, url: https://l.example/, json: {a: env:A}, token: t}"
+    fixed = "{kind: bearer, token: env:A}"
+    same = TEXT.replace("name: s,", "name: x,")
+    assert problems(same.replace("ENTRY", login)) == [
+        "probe.yaml:4:18: the login of the auth x is a result of that name; rename one of them"
+    ]
+    assert problems(same.replace("ENTRY", fixed)) == []

@@ -27,7 +27,20 @@ from probe.config.resolve.site import Site
 from probe.config.resolve.steps import STANDARD_LAYERS, call, command
 from probe.config.shape.api import ApiCheckShape, PersonaShape
 from probe.config.shape.step import CallShape, CommandStepShape
-from probe.model.flow import ApiCheck, Auth, BearerAuth, CommandStep, Persona, Step
+from probe.model.flow import (
+    ApiCheck,
+    Auth,
+    BearerAuth,
+    CommandStep,
+    CookieAuth,
+    JsonLogin,
+    OAuth2,
+    Persona,
+    Step,
+)
+
+LOGINS = (JsonLogin, OAuth2, CookieAuth)
+"""Kinds whose login is a result of its own, named after its entry."""
 
 _OPTIONAL = ("login_interval", "max_body", "http2", "user_agent", "run_id_header")
 
@@ -179,6 +192,11 @@ def _steps(
         if named and entry.name in names:
             first = at(steps_node, names[entry.name], "name").place.line
             site.problem(at(where, "name"), f"the step {entry.name} stands already on line {first}")
+        if named and isinstance(auths.get(entry.name), LOGINS):
+            site.problem(
+                at(where, "name"),
+                f"the login of the auth {entry.name} is a result of that name; rename one of them",
+            )
         if named:
             names.setdefault(entry.name, index)
         steps[index] = _step(context, shape, entry, where, auths)
