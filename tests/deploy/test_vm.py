@@ -168,6 +168,8 @@ class Machine:
                 "PROBE_HOME": str(self.home),
                 "PROBE_ETC": str(self.folder / "etc"),
                 "PROBE_UNITS": str(self.folder / "units"),
+                "PROBE_SYSUSERS": str(self.folder / "sysusers"),
+                "PROBE_GROUP": str(os.getgid()),
             },
         )
 
@@ -254,3 +256,38 @@ def test_a_release_that_does_not_start_changes_nothing(machine: Machine) -> None
     assert "release 0.2.0 refuses the configuration" in done.stderr
     for wrong in ("0.3.0", "../x", ""):
         assert machine.release("switch", wrong).returncode == 1
+
+
+def test_a_release_is_installed_whole_or_not_at_all(machine: Machine, tmp_path: Path) -> None:
+    """With a stand-in for what takes long; tests of the image install for real."""
+    release = tmp_path / "release"
+    release.mkdir()
+    for file in (UNIT, RELEASE, UNIT.with_name("sysusers.conf")):
+        (release / file.name).write_text(file.read_text())
+    (release / "regional_probe-0.3.0-py3-none-any.whl").write_text("")
+    (release / "requirements.txt").write_text("")
+    script = 'mkdir -p "$1/bin" && printf "#!/bin/sh\\n" >"$1/bin/probe" && chmod +x "$1/bin/probe"'
+    sysusers = machine.folder / "bin" / "systemd-sysusers"
+    sysusers.write_text("#!/bin/sh\n")
+    sysusers.chmod(0o755)
+
+    def seal(text: str) -> None:
+        (release / "venv.sh").write_text(text)
+        (release / "SHA256SUMS").unlink(missing_ok=True)
+        run(
+            "sh",
+            "-c",
+            f"cd {release} && sha256sum -- * > ../sums && mv ../sums SHA256SUMS",
+        )
+
+    seal(f"{script} && exit 1")
+    done = machine.release("add", str(release))
+    assert done.returncode == 1
+    assert "release 0.3.0 could not be installed" in done.stderr
+    assert not (machine.home / "releases" / "0.3.0").exists()
+    seal(script)
+    done = machine.release("add", str(release))
+    assert done.returncode == 0, done.stderr
+    assert machine.release("list").stdout == "  0.3.0\n"
+    assert (machine.folder / "etc" / "credentials").stat().st_mode & 0o777 == 0o700
+    assert "release 0.3.0 is there already" in machine.release("add", str(release)).stderr
