@@ -10,7 +10,15 @@ import trio
 
 from probe import __version__
 from probe.model.failure import Failure
-from probe.model.flow import CREDENTIAL_HEADERS, ApiCheck, Auth, BearerAuth, Persona, Step
+from probe.model.flow import (
+    CREDENTIAL_HEADERS,
+    ApiCheck,
+    Auth,
+    BearerAuth,
+    CommandStep,
+    Persona,
+    Step,
+)
 from probe.model.result import StepResult
 from probe.model.target import FlowKey, Target
 from probe.model.template import names
@@ -22,6 +30,9 @@ from probe.probers.flow.values import Missing, Values
 from probe.probers.http.dial import Origin
 from probe.probers.http.draft import BadUrl, clean_url, parsed
 from probe.probers.http.session import Session, origin_of
+
+_LEAST = 0.1
+"""Least share of a step's time-out that must be left for it to begin."""
 
 NewId = Callable[[int], str]
 """Gives that many random bytes as hex."""
@@ -114,6 +125,16 @@ class Context:
         """When a step that starts now must be over."""
         own = self.check.timeout if seconds is None else seconds
         return min(trio.current_time() + own, self.deadline)
+
+    def time_for(self, step: Step | CommandStep) -> bool:
+        """Whether enough of the run's time is left for a step to begin.
+
+        A call that is cut off at once would not come through to its host, and that host or its
+        edge would be blamed for the time that others took. Cleanup is tried whatever is left.
+        """
+        own = self.check.timeout if step.timeout is None else step.timeout
+        left = self.deadline - trio.current_time()
+        return left > 0 if step.cleanup else left >= own * _LEAST
 
     def traceparent(self) -> str:
         """W3C Trace Context: this run's trace, a span of its own, sampled."""

@@ -33,7 +33,7 @@ from probe.probers.flow.command_step import command_step
 from probe.probers.flow.context import Context, NewId, new_id
 from probe.probers.flow.login import Entrance
 from probe.probers.flow.redact import Redactor
-from probe.probers.flow.step import http_step, out_of_time
+from probe.probers.flow.step import NO_TIME, http_step, out_of_time
 from probe.probers.flow.values import Values
 from probe.probers.http.dial import Dialler
 from probe.probers.http.session import Resolve, Session, Terms
@@ -186,16 +186,12 @@ def _profile(http2: bool, certificate: ClientCertificate | None) -> ClientProfil
 
 async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandStep]) -> None:
     for step in steps:
-        if trio.current_time() >= run.deadline:
+        if not run.time_for(step):
             run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
         elif isinstance(step, CommandStep):
             await command_step(run, access, step)
         else:
             await http_step(run, access, step)
-
-
-NO_TIME = "time"
-"""What a step lacks that the flow's time-out came before."""
 
 
 def _reserve(check: ApiCheck, cleanup: list[Step | CommandStep]) -> float:

@@ -29,6 +29,9 @@ from probe.probers.flow.values import Missing, Unsafe, tokens_named
 from probe.probers.http.answer import Answer, Answered, Broken
 from probe.probers.http.draft import BadUrl
 
+NO_TIME = "time"
+"""What a step lacks that the flow's time-out came before."""
+
 
 async def http_step(run: Context, access: Access, step: Step) -> None:
     """Run a step; its results, and those of a login that it needs, go into the run."""
@@ -42,6 +45,10 @@ async def http_step(run: Context, access: Access, step: Step) -> None:
             run.results.append(StepResult(step.name, step.layer, ticket))
             return
         for attempt in range(max(1, step.attempts)):
+            if not run.time_for(step):
+                if attempt == 0:  # the login took it
+                    run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
+                break
             run.results.append(await _attempt(run, access, step, lent, attempt))
     except Missing as error:
         run.results.append(StepResult(step.name, step.layer, Skipped(error.name)))

@@ -14,8 +14,8 @@ import trio
 
 from probe.lab.ca import LeafShape
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, BearerAuth, Expect, Request, Step
-from probe.model.result import Failed, FlowResult, Inconclusive, Passed
+from probe.model.flow import ApiCheck, BearerAuth, Expect, JsonLogin, Request, Step
+from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.target import Edge, Resolution
 
 from .conftest import Bench
@@ -355,6 +355,35 @@ async def test_the_flows_deadline_holds_over_all_steps_and_cleanup_still_runs(
     assert result.steps[-1].outcome == Passed()
     failure = failure_of(result)
     assert failure.reason is Reason.TIMEOUT
+
+
+async def test_further_attempts_without_time_do_not_blame_the_edge(ca: Ca, bench: Bench) -> None:
+    """A call that is cut off while its name is looked up looks like one that got nowhere."""
+    http = Http({"/": Reply(200, delay=5.0)})
+    step = Step("a", "backend", Request("GET", URL), attempts=3)
+    check = ApiCheck("flow", (step,), timeout=0.3, flow_timeout=0.3)
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check, at(server.port))
+    assert len(result.steps) == 1
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.failure.phase is Phase.WAIT
+
+
+async def test_a_slow_login_beside_a_kept_token_does_not_blame_the_edge(
+    ca: Ca, bench: Bench
+) -> None:
+    http = Http({"POST /login": Reply(200, {"t": "kept-token"}), "/": Reply(200)})
+    login = JsonLogin(URL + "login", {"key": bench.secret("KEY", "the-key")}, token="t")
+    step = Step("a", "backend", Request("GET", URL), auth="cli")
+    check = ApiCheck("flow", (step,), auth={"cli": login}, login_interval=0.0)
+    async with serve(ca.context("api.example"), http) as server:
+        assert (await bench.run(check, at(server.port))).outcome == Passed()
+        http.routes["POST /login"] = Reply(200, delay=5.0)
+        result = await bench.run(replace(check, timeout=0.3, flow_timeout=0.3), at(server.port))
+    login_step, call = result.steps
+    assert isinstance(login_step.outcome, Failed)
+    assert login_step.layer == "login"
+    assert call.outcome == Skipped("time")
 
 
 async def test_cleanup_runs_also_when_the_agent_is_being_stopped(ca: Ca, bench: Bench) -> None:
