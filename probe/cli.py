@@ -280,7 +280,12 @@ def check(
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     help="Write what was found, and how fast, as JSON.",
 )
-def demo(seconds: float | None, report: Path | None) -> None:
+@click.option(
+    "--with-prometheus",
+    is_flag=True,
+    help="Say what would page, by a real Prometheus and Alertmanager, if they are installed.",
+)
+def demo(seconds: float | None, report: Path | None, with_prometheus: bool) -> None:
     """Replay two incidents against three real agents in a small world on this machine.
 
     Nothing leaves the loopback interface. Exit status: 0 both incidents were found and named
@@ -289,7 +294,9 @@ def demo(seconds: float | None, report: Path | None) -> None:
     from probe.demo import DemoError, run_demo
 
     try:
-        found = run_demo(seconds=seconds, report=report, stdout=sys.stdout)
+        found = run_demo(
+            seconds=seconds, report=report, stdout=sys.stdout, with_prometheus=with_prometheus
+        )
     except DemoError as error:
         _die(str(error), FAIL)
     except KeyboardInterrupt:

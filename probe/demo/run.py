@@ -6,6 +6,7 @@ import json
 import signal
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -16,8 +17,10 @@ import trio
 from probe.demo.agents import Agent, open_agents
 from probe.demo.configuration import write_files
 from probe.demo.display import Display, open_display
+from probe.demo.engines import programs
 from probe.demo.errors import DemoError
 from probe.demo.eyes import look
+from probe.demo.pages import open_pages
 from probe.demo.picture import Picture, RegionPicture, alarm_lines, found_line, summary_line
 from probe.demo.report import report as report_of
 from probe.demo.story import Story, incidents, pace_for, plan_for
@@ -38,12 +41,20 @@ _PER_STORE = 4  # edges of one CDN that a region sees
 
 
 def play(
-    *, seconds: float | None, report: Path | None, stdout: TextIO, layout: Layout | None = None
+    *,
+    seconds: float | None,
+    report: Path | None,
+    stdout: TextIO,
+    with_prometheus: bool = False,
+    layout: Layout | None = None,
 ) -> bool:
     """See ``probe.demo.run_demo``; ``layout`` is the lab's."""
+    if with_prometheus:
+        programs()
     if seconds is None and not stdout.isatty():
         seconds = WITHOUT_A_TERMINAL
-    demo = _Demo(seconds, open_display(stdout), layout or Layout(domains=store_names(STORES)))
+    layout = layout or Layout(domains=store_names(STORES))
+    demo = _Demo(seconds, open_display(stdout), layout, with_prometheus)
     try:
         trio.run(demo.run)
     except BaseExceptionGroup as group:
@@ -71,6 +82,7 @@ class _Demo:
     seconds: float | None
     display: Display
     layout: Layout
+    with_prometheus: bool = False
     watches: tuple[Watch, ...] = ()
     alarms: set[Seen] = field(default_factory=set)
     interrupted: bool = False
@@ -125,9 +137,14 @@ class _Demo:
                 for region in lab.info.layout.regions
             }
             self._to_see = _PER_STORE * (len(lab.info.layout.domains) + len(plan.moving))
-            async with open_agents(folder, files) as agents, trio.open_nursery() as nursery:
+            async with AsyncExitStack() as stack:
+                agents = await stack.enter_async_context(open_agents(folder, files))
                 for agent in agents:
                     self.say(f"agent {agent.region}: status page {agent.url}/")
+                if self.with_prometheus:
+                    urls = {agent.region: agent.url for agent in agents}
+                    await stack.enter_async_context(open_pages(folder, urls, self.say))
+                nursery = await stack.enter_async_context(trio.open_nursery())
                 nursery.start_soon(self._watch, agents)
                 await self._settle(lab)
                 first, second = self.watches
