@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from probe.model.flow import ApiCheck
@@ -54,20 +54,27 @@ class FlowBook:
         self._instances: dict[InstanceKey, tuple[int, int]] = {}
 
     def configure(self, before: Mapping[str, Check], after: Mapping[str, Check]) -> None:
-        """Follow a new configuration; counters of parts whose check is gone go too."""
+        """Follow a new configuration; counters of steps that it lacks go too."""
         self._headers = {
             name: check.instance_headers
             for name, check in after.items()
             if isinstance(check, ApiCheck)
         }
         gone = {
-            (name, step)
-            for name, check in before.items()
-            for step in _steps(check) - _steps(after.get(name))
+            (name, step, layer)
+            for name, known in before.items()
+            for step, layer in _steps(known) - _steps(after.get(name))
         }
-        for key in [k for k in self._instances if (k.check, k.step) in gone]:
+        parts = {(check, step) for check, step, _ in gone}
+        for key in [k for k in self._instances if (k.check, k.step) in parts]:
             del self._instances[key]
             self._tables.instance.drop(key)
+        for check, name, layer in gone:
+            self._instruments.forget_where(check=check, step=name, layer=layer)
+        for record in self.records.values():
+            for step in [s for s in record.steps if (s.flow.check, s.step, s.layer) in gone]:
+                del record.steps[step]
+                self._tables.step.drop(step)
 
     def record(
         self,
@@ -182,8 +189,8 @@ def _fat(step: StepResult) -> bool:
     return isinstance(step.outcome, Passed) and bool(step.evidence.body)
 
 
-def _steps(check: Check | None) -> set[str]:
-    steps: Iterable[str] = ()
+def _steps(check: Check | None) -> set[tuple[str, str]]:
+    """Names of a flow's steps with their layers; none for another kind of check."""
     if isinstance(check, ApiCheck):
-        steps = (step.name for step in check.steps)
-    return set(steps)
+        return {(step.name, step.layer) for step in check.steps}
+    return set()

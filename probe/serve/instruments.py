@@ -80,6 +80,17 @@ class Instruments:
                 self._metrics[name].remove(*map(clean, values))
                 del children[values]
 
+    def forget_where(self, **labels: str) -> None:
+        """Remove the series that carry all of these labels."""
+        for name, children in self._children.items():
+            names = BY_NAME[name].extra
+            if not labels.keys() <= set(names):
+                continue
+            wanted = {(names.index(label), value) for label, value in labels.items()}
+            for values in [v for v in children if all(v[i] == value for i, value in wanted)]:
+                self._metrics[name].remove(*map(clean, values))
+                del children[values]
+
     def clear(self, name: str) -> None:
         """Remove every series of a family with labels."""
         self._metrics[name].clear()

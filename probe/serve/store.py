@@ -90,6 +90,9 @@ class Store:
             if record.key.check not in self.checks:
                 self._memory.forget_target(record)
         self.instruments.forget("check", self.checks)
+        for name in before.keys() & self.checks.keys():
+            for provider in {*before[name].providers} - {*self.checks[name].providers}:
+                self.instruments.forget_where(check=name, provider=provider)
         self._memory.flows.configure(before, self.checks)
         for check in spec.checks:
             self.tables.check_info.set(check.name, check_samples(check))

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from probe.model.flow import ApiCheck
 from probe.model.result import Failed
+from probe.model.spec import TlsCheck
 from probe.model.state import EdgeStatus
 from probe.model.target import ProviderKey, Target
 from probe.serve import Store
@@ -90,6 +92,36 @@ def test_a_removed_check_leaves_nothing_behind(store: Store) -> None:
     assert 'check="' not in exposed(store)
     assert not store.targets
     assert not store.census.providers
+
+
+def test_a_removed_provider_leaves_no_histogram_behind(store: Store) -> None:
+    def of(provider: str) -> list[str]:
+        return [
+            line
+            for line in exposed(store).splitlines()
+            if line.startswith("probe_phase_latency_seconds_count{")
+            and f'provider="{provider}"' in line
+        ]
+
+    first, *others = spec().checks
+    assert isinstance(first, TlsCheck)
+    assert of("cdn-a")
+    store.configure(replace(spec(), checks=(replace(first, providers=("cdn-b",)), *others)))
+    assert not of("cdn-a")
+    assert of("cdn-b")
+
+
+def test_a_removed_step_leaves_nothing_behind(store: Store) -> None:
+    checks = spec().checks
+    (flow,) = [check for check in checks if isinstance(check, ApiCheck)]
+    first, *others = flow.steps
+    assert f'step="{first.name}"' in exposed(store)
+    shorter = replace(flow, steps=tuple(others))
+    store.configure(
+        replace(spec(), checks=tuple(shorter if check is flow else check for check in checks))
+    )
+    assert f'step="{first.name}"' not in exposed(store)
+    assert all(f'step="{step.name}"' in exposed(store) for step in others)
 
 
 def test_labels_of_targets_stand_on_an_info_series_alone(store: Store) -> None:
