@@ -1,0 +1,27 @@
+"""No test of the whole suite may leave a secret of the lab in what it logged or printed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from probe.lab.known import shown_in
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose captured output or log shows one."""
+    report = yield
+    return judged(report)
+
+
+def judged(report: pytest.TestReport) -> pytest.TestReport:
+    """The report of the last stage fails when any stage showed a secret."""
+    found = sorted(title for title, text in report.sections if shown_in(text))
+    if report.when == "teardown" and report.passed and found:
+        report.outcome = "failed"
+        report.longrepr = f"a secret of the lab stands in: {', '.join(found)}"
+    return report
