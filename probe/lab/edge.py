@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -33,6 +33,9 @@ Mode = Literal["open", "closed", "deaf"]
 _PATIENCE = 120.0  # longer than any client's deadline; a forgotten connection ends all the same
 _UNRECOGNIZED_NAME = 112
 _FILLERS = 4
+_QUEUE = 1024
+_AT_ONCE = 256
+_PAUSE = 0.05  # seconds, when nobody could be taken: out of file descriptors, most likely
 
 
 @dataclass(slots=True)
@@ -78,24 +81,38 @@ class EdgeServer:
         return Situation(domain=domain, edge=self.place.name, region=self.place.region)
 
     async def _listen(self, handlers: trio.Nursery, *, task_status: trio.TaskStatus[None]) -> None:
-        listeners = await trio.open_tcp_listeners(self.place.port, host=self.place.ip)
-        with trio.CancelScope() as self._scope:
+        """Take whoever waits, all of them each time.
+
+        One at a time, as ``trio.serve_listeners`` does, lets the queue of an edge that is asked
+        a little more than others grow until nobody in it is served in time.
+        """
+        with trio.CancelScope() as self._scope, ExitStack() as stack:
             self._stopped = trio.Event()
-            try:
-                task_status.started()
-                await trio.serve_listeners(self._handle, listeners, handler_nursery=handlers)
-            finally:
-                self._stopped.set()
+            stack.callback(self._stopped.set)
+            listening = stack.enter_context(self._bound())
+            listening.setblocking(False)
+            listening.listen(_QUEUE)
+            task_status.started()
+            while True:
+                await trio.lowlevel.wait_readable(listening)
+                taken = list(_waiting(listening))
+                for stream in taken:
+                    handlers.start_soon(self._handle, stream)
+                if not taken:
+                    await trio.sleep(_PAUSE)
+
+    def _bound(self) -> socket.socket:
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((self.place.ip, self.place.port))
+        return listening
 
     async def _listen_deaf(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Listen without ever accepting, the queue filled: further SYNs are dropped (Linux)."""
         with trio.CancelScope() as self._scope, ExitStack() as stack:
             self._stopped = trio.Event()
             stack.callback(self._stopped.set)
-            deaf = stack.enter_context(socket.socket())
-            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            deaf.bind((self.place.ip, self.place.port))
-            deaf.listen(0)
+            stack.enter_context(self._bound()).listen(0)
             for _ in range(_FILLERS):
                 filler = stack.enter_context(socket.socket())
                 filler.setblocking(False)
@@ -106,11 +123,15 @@ class EdgeServer:
     # ------------------------------------------------------------ one connection
 
     async def _handle(self, stream: trio.SocketStream) -> None:
-        with trio.move_on_after(_PATIENCE):
+        try:
             # The client went away or refused us: its affair, and often the point.
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError, SSL.Error):
+            with (
+                trio.move_on_after(_PATIENCE),
+                suppress(trio.BrokenResourceError, trio.ClosedResourceError, SSL.Error),
+            ):
                 await self._converse(stream)
-        await trio.aclose_forcefully(stream)
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def _converse(self, stream: trio.SocketStream) -> None:
         greeting = self.board.strike(Greeting, self._situation(""))
@@ -147,6 +168,18 @@ class EdgeServer:
     def _context(self, here: Situation) -> SSL.Context:
         fault = self.board.strike(Chain, here) or self.board.strike(Negotiation, here)
         return self.shelf.context(here.domain, fault)
+
+
+def _waiting(listening: socket.socket) -> Iterator[trio.SocketStream]:
+    """The connections that wait to be accepted."""
+    for _ in range(_AT_ONCE):
+        try:
+            accepted, _sender = listening.accept()
+        except ConnectionAbortedError:
+            continue
+        except OSError:
+            return
+        yield trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
 
 
 def _has_left(stream: trio.SocketStream) -> bool:
