@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from probe.lab.info import Layout, store_names
+from probe.lab.known import shown_in
 from probe.lab.process import RemoteLab, open_lab_process
 from probe.probers.http.library import httpx
 
@@ -38,6 +39,7 @@ class RunningAgent:
         rest = b""
         async for chunk in self.process.stderr:
             *whole, rest = (rest + bytes(chunk)).split(b"\n")
+            assert not any(shown_in(line.decode()) for line in whole), "a secret in the log"
             self.log += [json.loads(line) for line in whole]
             self._news.set()
             self._news = trio.Event()
@@ -58,7 +60,9 @@ class RunningAgent:
     async def get(self, path: str) -> httpx.Response:
         """What it answers."""
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
-            return await client.get(await self.address() + path)
+            answer = await client.get(await self.address() + path)
+        assert not shown_in(answer.text), f"a secret at {path}"
+        return answer
 
     async def metric(self, name: str, **labels: str) -> float | None:
         """The value of the one series with this name and these labels; None without one."""
