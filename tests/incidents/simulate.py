@@ -435,11 +435,10 @@ def _take(
         ] += 1
 
 
-def simulate(days: int, seed: int = 1) -> tuple[list[Fault], list[Found]]:
-    """All days, on every processor."""
-    faults = faults_of(days, seed) if days > 2 else []
+def simulate(days: int, faults: list[Fault], seed: int = 1) -> Iterator[Found]:
+    """Day after day, on every processor."""
     with ProcessPoolExecutor() as pool:
-        return faults, list(pool.map(partial(day, seed=seed, faults=faults), range(days)))
+        yield from pool.map(partial(day, seed=seed, faults=faults), range(days))
 
 
 def main() -> None:
@@ -448,8 +447,13 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    faults, days = simulate(options.days, options.seed)
     write = sys.stdout.write
+    faults = faults_of(options.days, options.seed) if options.days > 2 else []
+    days = []
+    for number, found in enumerate(simulate(options.days, faults, options.seed)):
+        days.append(found)
+        sys.stderr.write(f"day {number + 1}: pages {dict(found.pages)}, faults {found.seconds}\n")
+        sys.stderr.flush()
     pages: Counter[str] = sum((found.pages for found in days), Counter())
     tickets: Counter[str] = sum((found.tickets for found in days), Counter())
     write(f"{options.days} days, {len(REGIONS)} regions, {TARGETS} targets, seed {options.seed}\n")
