@@ -154,9 +154,7 @@ class Access:
         return Ticket(token_header(spec.header, spec.scheme, value), token=value)
 
     async def _login(self, name: str, spec: kinds.Login, *, renew: bool) -> Ticket | Skipped:
-        key = self.run.key
-        mark = f"{key.check}\0{key.provider}\0{key.persona}\0{name}\0"
-        mark += kinds.identity(spec, self.run.values)
+        mark = self._mark(name, spec)
         slot = self._slots[name] = self.store.slot(mark, trio.current_time())
         before, asked = slot.token, trio.current_time()
         with trio.CancelScope(deadline=self.run.deadline) as waiting:
@@ -167,6 +165,18 @@ class Access:
                 elif self._wanted(slot, renew=renew and slot.token is before):
                     await self.entrance.enter(name, spec, slot, mark)
         return self._ticket(name, spec, slot, before_run=before is slot.token)
+
+    def _mark(self, name: str, spec: kinds.Login) -> str:
+        """What the login is remembered under.
+
+        A refresh token that rotates has one successor: whoever uses it must share what came of it,
+        or the first of two providers or personas locks the other out (RFC 6749 section 6).
+        """
+        identity = kinds.identity(spec, self.run.values)
+        if isinstance(spec, OAuth2) and spec.grant == "refresh_token":
+            return identity
+        key = self.run.key
+        return f"{key.check}\0{key.provider}\0{key.persona}\0{name}\0{identity}"
 
     def _wanted(self, slot: Slot, *, renew: bool) -> bool:
         token = slot.token

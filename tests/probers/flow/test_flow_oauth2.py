@@ -299,6 +299,16 @@ async def test_a_rotated_refresh_token_outlives_the_process(
     ]
 
 
+async def test_several_providers_share_a_refresh_token_that_rotates(ca: Ca, bench: Bench) -> None:
+    """Each with its own copy, the second would use what the first one used up."""
+    endpoint = Rotating()
+    async with serve(ca.context("api.example"), endpoint.http) as server:
+        check = check_of(refreshing(bench), login_interval=0.0)
+        for provider in ("live", "cdn-b", "live"):
+            result = await bench.run(check, at(server.port), provider=provider)
+            assert result.outcome == Passed()
+
+
 async def test_a_new_configured_token_wins_over_what_was_kept(
     ca: Ca, bench: Bench, tmp_path: Path
 ) -> None:
