@@ -16,9 +16,8 @@ import click
 from probe import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from probe.agent.once import Progress
     from probe.model.spec import RegionSource, Spec
     from probe.report import Row
 
@@ -240,8 +239,11 @@ def check(
     Exit status: 0 all pass, 1 something fails, 2 bad configuration or names,
     3 nothing fails but something is inconclusive.
     """
+    from rich.console import Console
+
     from probe.agent.check import CheckRequest, run_check
     from probe.agent.selection import SelectionError
+    from probe.report.progress import progress_on
 
     spec = _load(config, region)
     try:
@@ -255,10 +257,8 @@ def check(
             wait=wait,
             attempts=attempts,
         )
-        rows = _with_progress(
-            lambda told: run_check(spec, request, environ=dict(os.environ), on_progress=told),
-            quiet=not sys.stderr.isatty(),
-        )
+        with progress_on(Console(stderr=True)) as told:
+            rows = run_check(spec, request, environ=dict(os.environ), on_progress=told)
     except SelectionError as error:
         _die(str(error), BAD_CONFIGURATION)
     except KeyboardInterrupt:
@@ -336,36 +336,6 @@ def _inventory(spec: Spec) -> str:
         (len(spec.targets), "target list"),
     ]
     return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts)
-
-
-def _with_progress(
-    work: Callable[[Callable[[Progress], None]], Sequence[Row]], *, quiet: bool
-) -> Sequence[Row]:
-    """Run ``work`` with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("round {task.fields[round]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[wrong]} not right"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task("probing", total=None, wrong=0, round=1)
-
-        def told(progress: Progress) -> None:
-            bar.update(
-                task,
-                completed=progress.done,
-                total=progress.known,
-                wrong=progress.wrong,
-                round=progress.round,
-            )
-
-        return work(told)
 
 
 def _print_rows(rows: Sequence[Row], output: str, *, region: str, all_rows: bool) -> None:

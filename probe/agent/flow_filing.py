@@ -33,6 +33,8 @@ CONFIRM = Confirmation(
 Three runs that fail out of some ten are a partial outage: no healthy platform does that."""
 
 HEALTHY = "healthy"
+SUSPECT = "suspect"
+FAILS_OPEN = "fails_open"  # waits for no confirmation
 
 Ask = Callable[[FlowKey, float], object]
 """Ask for an extra run: key, seconds from now."""
@@ -101,8 +103,10 @@ class FlowFiling:
         return replace(step, outcome=self._excuse(step.outcome, began))
 
     def _tell(self, result: FlowResult, diagnosis: Diagnosis, history: History) -> None:
-        """Log when the blame changes."""
+        """Log when the blame changes; until it is confirmed it is a suspicion."""
         after = blame_of(diagnosis)
+        if after not in (HEALTHY, FAILS_OPEN) and history.status is EdgeStatus.SUSPECT:
+            after = SUSPECT
         before = self._blamed.get(result.key, HEALTHY)
         if before == after:
             return
@@ -126,5 +130,5 @@ class FlowFiling:
 def blame_of(diagnosis: Diagnosis) -> str:
     """The diagnosis as one word: ``healthy``, ``fails_open``, or the layer to blame."""
     if diagnosis.fails_open:
-        return "fails_open"
+        return FAILS_OPEN
     return diagnosis.layer or HEALTHY
