@@ -170,7 +170,9 @@ class Coverage:
         self._filing.watch(check.name, fresh)
         for edge_key in sorted(fresh):
             call = partial(self._attempt, edge_key)
-            self._runner.put(Job(edge_key, check.name, check.interval, check.timeout + GRACE, call))
+            timeout = check.timeout + GRACE
+            kin = (edge_key.provider, edge_key.edge)  # an address that hangs does so for all
+            self._runner.put(Job(edge_key, check.name, check.interval, timeout, call, kin))
 
     def _drop_edges(self, check: str, keys: set[EdgeKey]) -> None:
         for key in keys:

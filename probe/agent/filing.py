@@ -18,6 +18,8 @@ from probe.state.consensus import Agreement, Consensus
 from probe.state.history import Attempt
 from probe.state.sampling import Confirmer
 
+_CONFIRMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
+
 Ask = Callable[[EdgeKey, float, bool], object]
 """Ask for an extra attempt: key, seconds from now, may overlap others of the key."""
 
@@ -124,8 +126,7 @@ class Filing:
         """Let time pass for what nobody observes: differences that are over, or overdue."""
         for name, consensus in self._consensus.items():
             self._split(name, consensus.settled(at), at)
-            differing = [a for a in consensus.agreements(at) if a.differs_since is not None]
-            self._split(name, differing, at)
+            self._split(name, consensus.differing(at), at)
 
     def _split(self, check: str, agreements: Iterable[Agreement], at: float) -> None:
         for agreement in agreements:
@@ -144,8 +145,11 @@ class Filing:
             )
 
     def _tell(self, change: Transition) -> None:
-        # Thousands of edges that start out well are not news.
-        if change.before == EdgeStatus.UNKNOWN and change.after == EdgeStatus.PASSING:
+        # Thousands of edges that start out well are no news, and a handshake lost at random,
+        # some 17 a day and edge, is told by the counters: the log tells what was confirmed.
+        if change.after == EdgeStatus.SUSPECT or (
+            change.after == EdgeStatus.PASSING and change.before not in _CONFIRMED
+        ):
             return
         self._store.note(change)
         self._log.transition(change)

@@ -34,6 +34,7 @@ Three runs that fail out of some ten are a partial outage: no healthy platform d
 
 HEALTHY = "healthy"
 SUSPECT = "suspect"
+UNNAMED = "unnamed"  # runs fail, for want of time for example, and no layer is to blame
 FAILS_OPEN = "fails_open"  # waits for no confirmation
 
 Ask = Callable[[FlowKey, float], object]
@@ -107,6 +108,8 @@ class FlowFiling:
         after = blame_of(diagnosis)
         if after not in (HEALTHY, FAILS_OPEN) and history.status is EdgeStatus.SUSPECT:
             after = SUSPECT
+        if after == HEALTHY and history.status in (EdgeStatus.FAILING, EdgeStatus.FLAPPING):
+            after = UNNAMED
         before = self._blamed.get(result.key, HEALTHY)
         if before == after:
             return

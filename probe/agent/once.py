@@ -145,7 +145,8 @@ class Round:
         key = ProviderKey(check.name, target.label, provider.name)
         self._results.append(ResolveResult(key, time.time(), resolution))
         async with trio.open_nursery() as nursery:
-            for edge in resolution.edges:
+            # An edge that DNS named no more while we waited serves nobody: it holds up no gate.
+            for edge in (edge for edge in resolution.edges if not edge.stale):
                 for profile in check.profiles:
                     self._known += 1
                     nursery.start_soon(self._edge, check, target, provider, edge, profile)

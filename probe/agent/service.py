@@ -5,10 +5,9 @@ from __future__ import annotations
 import platform
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import trio
 from OpenSSL import SSL
@@ -19,63 +18,33 @@ from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
-from probe.agent.heap import keep_still
 from probe.agent.handover import warmed_up
+from probe.agent.heap import keep_still
 from probe.agent.keys import JobKey
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.notify import Notifier
+from probe.agent.options import AgentError, Options, parse_listen, region_asked
 from probe.agent.parts import build_parts
 from probe.agent.peers import NoAddressError, peer_lookup
 from probe.agent.references import ReferenceWatch
+from probe.agent.self_report import SelfReport
 from probe.agent.sharing import Sharing
 from probe.agent.sources import Sources
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
-from probe.model.spec import Listen, RegionSource, Share, Spec
+from probe.model.spec import Share, Spec
 from probe.model.target import Target
-from probe.place import PlaceError, find_region
 from probe.probers import kernel_time
 from probe.probers.chain import TrustError
-from probe.schedule import WHOLE, Defect, Runner, Shard, Start
+from probe.schedule import Runner
 from probe.serve import ListenError, Store, application, serve
 from probe.state.vantage import Vantage
 
 ADDRESS_VARIABLE = "PROBE_ADDRESS"
 
-_REPORT_EVERY = 1.0
 _TICK_EVERY = 15.0
 _PROBLEMS_LOGGED = 20
-
-
-class AgentError(Exception):
-    """The agent cannot start; the message says why and what to do."""
-
-
-class NoRegionError(AgentError):
-    """Nothing says where this agent is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line said.
-
-    Attributes:
-        listen: ``ADDRESS:PORT`` that goes before the configuration's.
-        environ: the environment, for secrets, PROBE_REGION and the service manager's socket.
-        region_from: who is asked for the region, instead of those that the configuration names.
-        handover: seconds to probe before an address is taken over from another agent; None
-            shares no address.
-        shard: which targets are this agent's, where several share a region.
-    """
-
-    config: Path
-    environ: Mapping[str, str]
-    region: str | None = None
-    listen: str | None = None
-    region_from: tuple[RegionSource, ...] = ()
-    handover: float | None = None
-    shard: Shard = WHOLE
 
 
 def run_agent(spec: Spec, options: Options) -> None:
@@ -84,30 +53,14 @@ def run_agent(spec: Spec, options: Options) -> None:
     Raises:
         AgentError: no region, or the address cannot be listened on.
     """
-    region = spec.region or _region_asked(spec, options)
+    region = spec.region or region_asked(spec, options)
     options = replace(options, region=region)  # a reload asks nobody again
     spec = replace(spec, region=region)
-    listen = spec.listen if options.listen is None else _parse_listen(options.listen)
+    listen = spec.listen if options.listen is None else parse_listen(options.listen)
     service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
     with kernel_time.kept_on():
         trio.run(service.run)
-
-
-def _region_asked(spec: Spec, options: Options) -> str:
-    """The region by whoever the command line or the configuration says to ask."""
-    sources = options.region_from or spec.region_from
-    if not sources:
-        raise NoRegionError(
-            "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
-            f"or write region: NAME in {options.config}, or have it asked: --region-from aws"
-        )
-    try:
-        return find_region(sources, options.environ)
-    except PlaceError as error:
-        raise NoRegionError(
-            f"nobody names this agent's region ({error}): write --region NAME or set PROBE_REGION"
-        ) from None
 
 
 class Service:
@@ -128,15 +81,22 @@ class Service:
         self._serving = trio.Event()
         self._store = Store(region, started_at=time.time())
         self._vantage = Vantage()
-        self._lag = LagMeter(self._lagged)
+        self._report = SelfReport(
+            self._store,
+            self._vantage,
+            self._log,
+            lambda: self._runner.counts(),  # noqa: PLW0108 - made below
+            lambda: self._parts.finder.stats(),  # noqa: PLW0108 - made below
+        )
+        self._lag = LagMeter(self._report.lagged)
         self._parts = build_parts(spec, options.environ, lag=self._lag.current)
         self._runner: Runner[JobKey] = Runner(
             wall=time.time,
             limit=spec.limits.concurrency,
             # Agents that share a region's targets look at the same one at different moments.
             salt=f"{region} {self._me}" if spec.share else region,
-            on_start=self._started,
-            on_defect=self._defect,
+            on_start=self._report.started,
+            on_defect=self._report.defect,
         )
         self._references = ReferenceWatch(self._parts, self._vantage)
         excuse = Excuse(self._vantage, self._references.hurry)
@@ -146,8 +106,6 @@ class Service:
         self._flows = FlowCoverage(self._parts, self._runner, self._store, flows, owns=self._owns)
         self._sources = Sources(self._parts, self._store, self._log, self._discovered)
         self._sharing = self._shared(spec.share)
-        self._ill: dict[str, str] = {}
-        self._counted: dict[str, tuple[int, int, int]] = {}
 
     async def run(self) -> None:
         """Serve and probe until a signal ends it. Raises AgentError."""
@@ -200,7 +158,7 @@ class Service:
         self._store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
         await work.start(self._sources.run)
         await self._sources.configure(self._spec.targets)
-        work.start_soon(self._report)
+        work.start_soon(self._report.run)
         work.start_soon(self._tick)
         work.start_soon(keep_still)
         work.start_soon(self._tell_ready)
@@ -333,60 +291,7 @@ class Service:
     def _ask(self, key: JobKey, after: float, beside: bool = False) -> None:
         self._runner.request(key, after=after, beside=beside)
 
-    def _lagged(self, seconds: float) -> None:
-        self._store.agent.loop_lag(seconds)
-        self._vantage.lag(seconds, trio.current_time())
-
-    def _started(self, start: Start[JobKey]) -> None:
-        if not (start.extra or start.slow):
-            self._store.agent.started_late(start.job.group, start.lateness)
-            self._vantage.late(start.lateness, trio.current_time())
-
-    def _defect(self, defect: Defect[JobKey]) -> None:
-        self._store.agent.skipped_run(defect.job.group, defect.kind.value)
-        trace = repr(defect.error) if defect.error is not None else ""
-        self._log.error("defect", kind=defect.kind.value, key=repr(defect.job.key), trace=trace)
-
-    async def _report(self) -> None:
-        """Carry over to the metrics what others count, and judge the vantage."""
-        while True:
-            self._report_counts()
-            self._report_health()
-            await trio.sleep(_REPORT_EVERY)
-
     async def _tick(self) -> None:
         while True:
             self._filing.tick(time.time())
             await trio.sleep(_TICK_EVERY)
-
-    def _report_counts(self) -> None:
-        for group, counts in self._runner.counts().items():
-            now = (counts.missed, counts.skipped, counts.deferred)
-            before = self._counted.get(group, (0, 0, 0))
-            self._counted[group] = now
-            missed, skipped, deferred = (new - old for new, old in zip(now, before, strict=True))
-            if missed > 0:
-                self._store.agent.missed_run(group, missed)
-            if skipped > 0:
-                self._store.agent.skipped_run(group, "overlap", skipped)
-            if deferred > 0:
-                self._store.agent.skipped_run(group, "slow", deferred)
-            self._store.agent.in_flight(group, counts.in_flight)
-
-    def _report_health(self) -> None:
-        health = self._vantage.judge(trio.current_time())
-        ill = {c.sign.value: c.why for c in health.complaints if c.ill}
-        self._store.agent.vantage(healthy=health.healthy, causes=sorted(ill))
-        if ill != self._ill:
-            if ill:
-                self._log.warning("vantage ill", **ill)
-            else:
-                self._log.info("vantage well")
-            self._ill = ill
-
-
-def _parse_listen(text: str) -> Listen:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise AgentError(f"--listen {text!r}: write ADDRESS:PORT, for example 127.0.0.1:9469")
-    return Listen(host.strip("[]") or "127.0.0.1", int(port))

@@ -147,6 +147,14 @@ class AgentMetrics:
         """Count a failure that no reason fits."""
         self._instruments.counter("probe_agent_unknown_reasons_total", check).inc()
 
+    def dns_questions(self, outcome: str, count: int) -> None:
+        """Report questions to DNS servers that ended so."""
+        self._instruments.counter("probe_agent_dns_questions_total", outcome).inc(count)
+
+    def dns_subnet_ignored(self, server: str, count: int) -> None:
+        """Report answers of a server that ignored the client subnet."""
+        self._instruments.counter("probe_agent_dns_subnet_ignored_total", server).inc(count)
+
     def untrusted_timings(self, check: str) -> None:
         """Count a result whose timings were dropped because the agent was late."""
         self._instruments.counter("probe_agent_untrusted_timings_total", check).inc()

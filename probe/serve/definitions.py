@@ -155,6 +155,8 @@ _TABLE: tuple[Family, ...] = (
     _gauge(Group.AGENT, "probe_agent_discovery_targets", "Targets that the source last gave.", "list", "source", when="once it answered"),
     _counter(Group.AGENT, "probe_agent_inconclusive_total", "Inconclusive results by phase and reason: the fault is ours.", "check", "phase", "reason", when=_SEEN),
     _counter(Group.AGENT, "probe_agent_unknown_reasons_total", "Failures that no reason fits: each is a defect of the probe.", "check"),
+    _counter(Group.AGENT, "probe_agent_dns_questions_total", "Questions to DNS servers by outcome: addresses, or the reason why not.", "outcome", when=_SEEN),
+    _counter(Group.AGENT, "probe_agent_dns_subnet_ignored_total", "Answers that ignored the client subnet asked for (RFC 7871), by server: they speak for this region only.", "server", when=_SEEN),
     _counter(Group.AGENT, "probe_agent_untrusted_timings_total", "Results whose timings were dropped because the agent itself was late.", "check"),
 )
 # fmt: on

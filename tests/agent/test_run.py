@@ -146,7 +146,8 @@ async def test_a_bad_configuration_is_refused_at_reload_and_a_good_one_taken(
         attempts = {"target": "store-001.example", "provider": "cdn-b", "edge": gru}
 
         async def attempted() -> bool:
-            return await agent.metric("probe_edge_attempts_total", **attempts) is not None
+            found: float | None = await agent.metric("probe_edge_attempts_total", **attempts)
+            return found is not None
 
         await agent.until(attempted)
         before = await agent.metric("probe_edge_attempts_total", **attempts)
@@ -175,7 +176,8 @@ async def test_a_reload_that_changes_a_provider_is_followed_at_once(
 
         async def seen(edge: str) -> bool:
             found = {"target": "store-001.example", "provider": "fixed", "edge": edge}
-            return await agent.metric("probe_edge_up", **found) == 1
+            up: float | None = await agent.metric("probe_edge_up", **found)
+            return up == 1
 
         await agent.until(lambda: seen(gru.label))
         config.write_text(few.replace(f"[{gru.ip}]", f"[{gru.ip}, {iad.ip}]"))

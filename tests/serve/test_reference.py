@@ -62,6 +62,8 @@ def everything() -> Store:
     _flow_corners(store, ours)
     store.agent.vantage(healthy=False, causes=("dns",))
     store.agent.skipped_run("stores", "vantage")
+    store.agent.dns_questions("servfail", 1)
+    store.agent.dns_subnet_ignored("192.0.2.53:53", 1)
     return store
 
 

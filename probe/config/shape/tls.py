@@ -137,14 +137,14 @@ class ConfirmShape(Shape):
         default=None, description="How long faster sampling lasts after the last failure (2m)."
     )
     sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
-        default=None, description="Most extra attempts a second for the whole check (50)."
+        default=None, description="Most extra attempts a second for the whole check (100)."
     )
     flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = Field(
         default=None,
         description="Failures, net of forgiven ones, from which an edge is flapping (5.5).",
     )
     forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="Passes that outweigh one failure (20)."
+        default=None, description="Passes that outweigh one failure (25)."
     )
     clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None, description="Passes in a row that end flapping (30)."

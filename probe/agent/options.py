@@ -1,0 +1,69 @@
+"""What an agent is started with, and what that means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe.model.spec import Listen, RegionSource, Spec
+from probe.place import PlaceError, find_region
+from probe.schedule import WHOLE, Shard
+
+
+class AgentError(Exception):
+    """The agent cannot start; the message says why and what to do."""
+
+
+class NoRegionError(AgentError):
+    """Nothing says where this agent is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said.
+
+    Attributes:
+        listen: ``ADDRESS:PORT`` that goes before the configuration's.
+        environ: the environment, for secrets, PROBE_REGION and the service manager's socket.
+        region_from: who is asked for the region, instead of those that the configuration names.
+        handover: seconds to probe before an address is taken over from another agent; None
+            shares no address.
+        shard: which targets are this agent's, where several share a region.
+    """
+
+    config: Path
+    environ: Mapping[str, str]
+    region: str | None = None
+    listen: str | None = None
+    region_from: tuple[RegionSource, ...] = ()
+    handover: float | None = None
+    shard: Shard = WHOLE
+
+
+def region_asked(spec: Spec, options: Options) -> str:
+    """The region by whoever the command line or the configuration says to ask.
+
+    Raises:
+        NoRegionError: nobody is to be asked, or nobody knows.
+    """
+    sources = options.region_from or spec.region_from
+    if not sources:
+        raise NoRegionError(
+            "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
+            f"or write region: NAME in {options.config}, or have it asked: --region-from aws"
+        )
+    try:
+        return find_region(sources, options.environ)
+    except PlaceError as error:
+        raise NoRegionError(
+            f"nobody names this agent's region ({error}): write --region NAME or set PROBE_REGION"
+        ) from None
+
+
+def parse_listen(text: str) -> Listen:
+    """``ADDRESS:PORT``. Raises AgentError for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise AgentError(f"--listen {text!r}: write ADDRESS:PORT, for example 127.0.0.1:9469")
+    return Listen(host.strip("[]") or "127.0.0.1", int(port))

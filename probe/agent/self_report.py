@@ -1,0 +1,109 @@
+"""The agent on itself: how late it is, what went wrong in it, whether its view can be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import trio
+
+from probe.agent.keys import JobKey
+from probe.agent.log import EventLog
+from probe.edges import FinderStats
+from probe.schedule import Counts, Defect, Start
+from probe.serve import Store
+from probe.state.vantage import Vantage
+
+_REPORT_EVERY = 1.0
+
+
+class SelfReport:
+    """Tells metrics, vantage and log of the agent itself.
+
+    Args:
+        store: what metrics and page are read from.
+        vantage: judges whether this agent's view can be trusted.
+        log: one line for each defect and each change of the vantage.
+        counts: what the runner counted, by group.
+        dns: what the finder of edges counted.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        vantage: Vantage,
+        log: EventLog,
+        counts: Callable[[], Mapping[str, Counts]],
+        dns: Callable[[], FinderStats],
+    ) -> None:
+        self._store = store
+        self._vantage = vantage
+        self._log = log
+        self._counts = counts
+        self._dns = dns
+        self._asked: Counter[str] = Counter()
+        self._ignored: Counter[str] = Counter()
+        self._ill: dict[str, str] = {}
+        self._counted: dict[str, tuple[int, int, int]] = {}
+
+    def lagged(self, seconds: float) -> None:
+        """The loop was so late, in seconds."""
+        self._store.agent.loop_lag(seconds)
+        self._vantage.lag(seconds, trio.current_time())
+
+    def started(self, start: Start[JobKey]) -> None:
+        """A run began, at its time or later."""
+        if not (start.extra or start.slow):
+            self._store.agent.started_late(start.job.group, start.lateness)
+            self._vantage.late(start.lateness, trio.current_time())
+
+    def defect(self, defect: Defect[JobKey]) -> None:
+        """A run crashed, was cut off or is stuck: our fault."""
+        self._store.agent.skipped_run(defect.job.group, defect.kind.value)
+        trace = repr(defect.error) if defect.error is not None else ""
+        self._log.error("defect", kind=defect.kind.value, key=repr(defect.job.key), trace=trace)
+
+    async def run(self) -> None:
+        """Carry over to the metrics what others count, and judge the vantage, until cancelled."""
+        while True:
+            self._carry_counts()
+            self._carry_dns()
+            self._judge()
+            await trio.sleep(_REPORT_EVERY)
+
+    def _carry_counts(self) -> None:
+        for group, counts in self._counts().items():
+            now = (counts.missed, counts.skipped, counts.deferred)
+            before = self._counted.get(group, (0, 0, 0))
+            self._counted[group] = now
+            missed, skipped, deferred = (new - old for new, old in zip(now, before, strict=True))
+            if missed > 0:
+                self._store.agent.missed_run(group, missed)
+            if skipped > 0:
+                self._store.agent.skipped_run(group, "overlap", skipped)
+            if deferred > 0:
+                self._store.agent.skipped_run(group, "slow", deferred)
+            self._store.agent.in_flight(group, counts.in_flight)
+
+    def _carry_dns(self) -> None:
+        stats = self._dns()
+        for outcome, count in (Counter(stats.questions) - self._asked).items():
+            self._store.agent.dns_questions(outcome, count)
+        for server, count in (Counter(stats.subnet_ignored) - self._ignored).items():
+            self._store.agent.dns_subnet_ignored(server, count)
+            if server not in self._ignored:
+                self._log.warning(
+                    "client subnet ignored", server=server, note="it answers for this region only"
+                )
+        self._asked, self._ignored = Counter(stats.questions), Counter(stats.subnet_ignored)
+
+    def _judge(self) -> None:
+        health = self._vantage.judge(trio.current_time())
+        ill = {c.sign.value: c.why for c in health.complaints if c.ill}
+        self._store.agent.vantage(healthy=health.healthy, causes=sorted(ill))
+        if ill != self._ill:
+            if ill:
+                self._log.warning("vantage ill", **ill)
+            else:
+                self._log.info("vantage well")
+            self._ill = ill
