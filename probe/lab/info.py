@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from probe.lab.board import Rule, Situation, Where
 from probe.lab.faults.kinds import Chain, Greeting, Listening, Negotiation, Preamble, Wire
 from probe.lab.places import API, REGIONS, Place
 from probe.lab.platform import Hosts
+
+Part = Literal["edges", "platform"]
+"""What a process of a lab serves, when several share it."""
 
 _BREAKS_TLS = (Chain, Greeting, Listening, Negotiation, Preamble, Wire)
 

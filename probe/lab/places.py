@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 REGIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -20,6 +21,8 @@ CLIENT_SUBNETS: Mapping[str, str] = MappingProxyType(
     {"sa-east": "192.0.2.0/24", "us-east": "198.51.100.0/24", "eu-west": "203.0.113.0/24"}
 )
 """Networks that the lab's clients live in, for questions asked on behalf of others (RFC 7871)."""
+
+_PORT_TRIES = 20
 
 CDNS = ("cdn-a", "cdn-b")
 API_CLUSTERS = ("cluster-1", "cluster-2")
@@ -75,3 +78,34 @@ def lay_out(regions: Mapping[str, tuple[str, ...]], *, distinct: bool) -> tuple[
         ip = f"127.19.1.{1 + n}" if distinct else "127.0.0.1"
         places.append(Place(f"{API}/{cluster}", API, "", ip))
     return tuple(places)
+
+
+def choose_places(
+    regions: Mapping[str, tuple[str, ...]],
+) -> tuple[tuple[Place, ...], bool]:
+    """Places with ports that are free now, and whether each has an address of its own.
+
+    Raises:
+        OSError: no port was free on every address.
+    """
+    distinct = whole_loopback()
+    places = lay_out(regions, distinct=distinct)
+    for _ in range(_PORT_TRIES):
+        try:
+            with ExitStack() as stack:
+                ports = _free_ports(places, stack, distinct=distinct)
+        except OSError:
+            continue
+        chosen = tuple(replace(p, port=port) for p, port in zip(places, ports, strict=True))
+        return chosen, distinct
+    raise OSError("no port was free on every address of the lab")
+
+
+def _free_ports(places: tuple[Place, ...], stack: ExitStack, *, distinct: bool) -> list[int]:
+    """One port for all where addresses differ, else one each; held until the stack closes."""
+    ports: list[int] = []
+    for place in places:
+        trial = stack.enter_context(socket.socket())
+        trial.bind((place.ip, ports[0] if distinct and ports else 0))
+        ports.append(trial.getsockname()[1])
+    return ports

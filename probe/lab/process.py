@@ -1,7 +1,9 @@
-"""The lab in a process of its own, so that its handshakes and a live display share no loop.
+"""The lab in processes of its own, so that its handshakes and a live display share no loop.
 
-``open_lab_process`` starts ``python -m probe.lab.process`` and steers it over its standard input
-and output. The child ends when its input closes, so that it never outlives its parent.
+``open_lab_process`` starts ``python -m probe.lab.process`` twice and steers both over their
+standard inputs and outputs: one has the CDNs' edges, which are the work, the other the platform
+and DNS, which must not wait behind them. A child ends when its input closes, so that it never
+outlives its parent.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ import trio
 
 from probe.lab.board import Where
 from probe.lab.control import lines, obey, send_line
-from probe.lab.info import Broken, Layout, WorldInfo
-from probe.lab.world import open_world
+from probe.lab.info import Broken, Layout, Part, WorldInfo
+from probe.lab.places import choose_places
+from probe.lab.world import Share, open_world
 
+PARTS: tuple[Part, ...] = ("edges", "platform")
 _GOODBYE_SECONDS = 2.0
 
 
@@ -31,25 +35,42 @@ class LabDied(Exception):
 
 
 @dataclass(slots=True)
+class _Worker:
+    """One process of a lab."""
+
+    process: trio.Process
+    answers: AsyncGenerator[Any, None]
+
+    async def ask(self, document: Any) -> Any:
+        """Send a line, and wait for the one that answers it."""
+        assert self.process.stdin is not None  # noqa: S101 - opened with a pipe
+        try:
+            await send_line(self.process.stdin, document)
+            return await anext(self.answers)
+        except (trio.BrokenResourceError, StopAsyncIteration):
+            raise LabDied("a process of the lab has ended; see lab-*.log") from None
+
+
+@dataclass(slots=True)
 class RemoteLab:
-    """A lab in another process; the same abilities as ``World``."""
+    """A lab in other processes; the same abilities as ``World``.
+
+    Attributes:
+        processes: the children.
+    """
 
     info: WorldInfo
-    process: trio.Process
-    _answers: AsyncIterator[Any] = field(repr=False)
+    processes: tuple[trio.Process, ...]
+    _workers: tuple[_Worker, ...] = field(repr=False)
     _lock: trio.Lock = field(default_factory=trio.Lock, repr=False)
 
     async def _ask(self, **command: Any) -> Any:
+        """Tell all processes the same; they know the same and answer the same."""
         async with self._lock:
-            assert self.process.stdin is not None  # noqa: S101 - opened with a pipe
-            try:
-                await send_line(self.process.stdin, command)
-            except trio.BrokenResourceError:
-                raise LabDied("the lab's process has ended") from None
-            answer = await _next(self._answers)
-        if "error" in answer:
-            raise ValueError(answer["error"])
-        return answer["ok"]
+            answers = [await worker.ask(command) for worker in self._workers]
+        if "error" in answers[0]:
+            raise ValueError(answers[0]["error"])
+        return answers[0]["ok"]
 
     async def inject(
         self, fault: str, where: Where | None = None, *, probability: float = 1.0
@@ -76,37 +97,44 @@ class RemoteLab:
         return tuple(Broken(**one) for one in await self._ask(do="truth"))
 
 
-async def _next(answers: AsyncIterator[Any]) -> Any:
-    try:
-        return await anext(answers)
-    except StopAsyncIteration:
-        raise LabDied("the lab's process has ended") from None
-
-
 @asynccontextmanager
 async def open_lab_process(folder: Path, layout: Layout | None = None) -> AsyncIterator[RemoteLab]:
-    """Start a lab as a child process; it ends with the block.
+    """Start a lab as child processes; it ends with the block.
 
-    ``folder`` receives the root certificate and ``lab.log``, what the child says of its errors.
+    ``folder`` receives the root certificates and ``lab-*.log``, what children say of their errors.
 
     Raises:
         LabDied: it did not start.
     """
-    start = WorldInfo(layout or Layout(), (), {}, str(folder), False).to_json()
-    with (folder / "lab.log").open("wb") as log:
+    layout = layout or Layout()
+    places, distinct = choose_places(layout.regions)
+    start = WorldInfo(layout, places, {}, str(folder), distinct).to_json()
+    async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(_worker(folder, part)) for part in PARTS]
+        infos = []
+        for part, worker in zip(PARTS, workers, strict=True):
+            infos.append(WorldInfo.from_json(await worker.ask({**start, "part": part})))
+        roots = folder / "roots.pem"
+        known = b"".join([await trio.Path(info.roots).read_bytes() for info in infos])
+        await trio.Path(roots).write_bytes(known)
+        resolvers = {region: at for info in infos for region, at in info.resolvers.items()}
+        info = WorldInfo(layout, places, resolvers, str(roots), distinct)
+        yield RemoteLab(info, tuple(worker.process for worker in workers), tuple(workers))
+
+
+@asynccontextmanager
+async def _worker(folder: Path, part: Part) -> AsyncIterator[_Worker]:
+    with (folder / f"lab-{part}.log").open("wb") as log:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "probe.lab.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
         )
-    assert process.stdin is not None  # noqa: S101 - opened with a pipe
     assert process.stdout is not None  # noqa: S101 - opened with a pipe
     try:
         async with aclosing(lines(process.stdout)) as answers:
-            await send_line(process.stdin, start)
-            info = WorldInfo.from_json(await _next(answers))
-            yield RemoteLab(info, process, answers)
+            yield _Worker(process, answers)
     finally:
         with trio.CancelScope(shield=True):
             await _end(process)
@@ -125,12 +153,14 @@ async def _end(process: trio.Process) -> None:
 
 
 async def _main() -> None:
-    """The child: a lab, obeying the lines of its input until that closes."""
+    """The child: a share of a lab, obeying the lines of its input until that closes."""
     hear = trio.lowlevel.FdStream(os.dup(sys.stdin.fileno()))
     say = trio.lowlevel.FdStream(os.dup(sys.stdout.fileno()))
     async with hear, say, aclosing(lines(hear)) as commands:
-        start = WorldInfo.from_json(await anext(commands))
-        async with open_world(Path(start.roots), start.layout) as world:
+        order = await anext(commands)
+        start = WorldInfo.from_json(order)
+        share = Share(order["part"], start.places, start.distinct)
+        async with open_world(Path(start.roots), start.layout, share=share) as world:
             await send_line(say, world.info.to_json())
             async for command in commands:
                 try:

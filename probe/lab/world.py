@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,15 +21,14 @@ from probe.lab.edge import EdgeServer
 from probe.lab.faults.table import FAULTS
 from probe.lab.front import Front, Site
 from probe.lab.gate import Gate
-from probe.lab.info import Broken, Layout, WorldInfo, broken_by
+from probe.lab.info import Broken, Layout, Part, WorldInfo, broken_by
 from probe.lab.oauth import AuthHost
 from probe.lab.places import (
     API,
     CDNS,
     CLIENT_SUBNETS,
     Place,
-    lay_out,
-    whole_loopback,
+    choose_places,
 )
 from probe.lab.platform import Platform
 from probe.lab.resolvers import Resolver
@@ -38,7 +37,6 @@ from probe.lab.store import Store
 from probe.lab.tokens import Mint
 from probe.lab.zone import Zone
 
-_PORT_TRIES = 20
 MULTI_CDN = "stores.multi-cdn.example"
 
 
@@ -97,30 +95,56 @@ class World:
             await edge.follow(self._nursery)
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process of a lab serves, when several share it.
+
+    Attributes:
+        part: ``edges`` of the CDNs, or the ``platform`` with its DNS servers.
+        places: all of them, so that every process knows the others'.
+        distinct: as in ``WorldInfo``.
+    """
+
+    part: Part
+    places: tuple[Place, ...]
+    distinct: bool
+
+    def serves(self, place: Place) -> bool:
+        """Whether a place is this process's."""
+        return (place.provider == API) == (self.part == "platform")
+
+
 @asynccontextmanager
-async def open_world(folder: Path, layout: Layout | None = None) -> AsyncIterator[World]:
-    """Start a lab; it ends with the block.
+async def open_world(
+    folder: Path, layout: Layout | None = None, *, share: Share | None = None
+) -> AsyncIterator[World]:
+    """Start a lab, or a share of one; it ends with the block.
 
     Args:
-        folder: where the trusted root is written as ``roots.pem``.
+        folder: where the trusted root is written.
         layout: how large; the default has the 300 domains of the incident's replay.
+        share: None serves everything.
     """
     layout = layout or Layout()
     pki = Pki(datetime.now(UTC))
-    roots = folder / "roots.pem"
+    roots = folder / (f"roots-{share.part}.pem" if share else "roots.pem")
     await trio.Path(roots).write_bytes(pki.roots_pem())
     board = Board(layout.seed)
-    distinct = whole_loopback()
-    places = await _choose_ports(lay_out(layout.regions, distinct=distinct), distinct=distinct)
+    if share is None:
+        places, distinct = choose_places(layout.regions)
+    else:
+        places, distinct = share.places, share.distinct
     zone = make_zone(layout, places)
     async with trio.open_nursery() as nursery:
-        resolvers = {}
-        for region in layout.regions:
-            resolvers[region] = Resolver(region, zone, board)
-            await nursery.start(resolvers[region].run, "127.0.0.1")
+        resolvers: dict[str, Resolver] = {}
+        if share is None or share.part == "platform":
+            for region in layout.regions:
+                resolvers[region] = Resolver(region, zone, board)
+                await nursery.start(resolvers[region].run, "127.0.0.1")
         ports = {region: ("127.0.0.1", one.port) for region, one in resolvers.items()}
         info = WorldInfo(layout, places, ports, str(roots), distinct)
-        world = _assemble(info, pki, board, zone, resolvers, nursery)
+        ours = tuple(place for place in places if share is None or share.serves(place))
+        world = _assemble(info, ours, pki, board, zone, resolvers, nursery)
         await world._follow()
         yield world
         nursery.cancel_scope.cancel()
@@ -128,6 +152,7 @@ async def open_world(folder: Path, layout: Layout | None = None) -> AsyncIterato
 
 def _assemble(
     info: WorldInfo,
+    ours: tuple[Place, ...],
     pki: Pki,
     board: Board,
     zone: Zone,
@@ -147,7 +172,7 @@ def _assemble(
         place.name: EdgeServer(
             place, board, shelf, api if place.provider == API else stores, front.serve
         )
-        for place in info.places
+        for place in ours
     }
     return World(info, pki, board, zone, edges, resolvers, front, auth, nursery)
 
@@ -166,27 +191,3 @@ def make_zone(layout: Layout, places: tuple[Place, ...]) -> Zone:
     hosts |= {name: {"": seen("", API)} for name in layout.hosts.names()}
     aliases = dict.fromkeys(layout.domains, cdn_host(CDNS[0]))
     return Zone(hosts, aliases, CLIENT_SUBNETS, layout.ttl)
-
-
-async def _choose_ports(places: tuple[Place, ...], *, distinct: bool) -> tuple[Place, ...]:
-    """Give every place a port: one for all where addresses differ, else one each.
-
-    Raises:
-        OSError: no port was free on every address.
-    """
-    for _ in range(_PORT_TRIES):
-        listeners: list[trio.SocketListener] = []
-        ports: list[int] = []
-        try:
-            for place in places:
-                wanted = ports[0] if distinct and ports else 0
-                opened = await trio.open_tcp_listeners(wanted, host=place.ip)
-                listeners += opened
-                ports.append(opened[0].socket.getsockname()[1])
-        except OSError:
-            continue
-        finally:
-            for listener in listeners:
-                await listener.aclose()
-        return tuple(replace(p, port=port) for p, port in zip(places, ports, strict=True))
-    raise OSError("no port was free on every address of the lab")

@@ -8,7 +8,7 @@ import pytest
 import trio
 from OpenSSL import SSL
 
-from probe.lab import world as world_module
+from probe.lab import places
 from probe.lab.board import Where
 from probe.lab.info import Layout, store_names
 from probe.lab.places import Place
@@ -92,7 +92,7 @@ async def test_a_fault_can_be_put_on_and_taken_off_a_listening_address(world: Wo
 async def test_where_only_one_loopback_address_exists_edges_differ_by_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world_module, "whole_loopback", lambda: False)
+    monkeypatch.setattr(places, "whole_loopback", lambda: False)
     async with open_world(tmp_path, Layout(domains=store_names(1))) as world:
         assert {place.ip for place in world.info.places} == {"127.0.0.1"}
         assert len({place.port for place in world.info.places}) == len(world.info.places)

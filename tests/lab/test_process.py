@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ async def test_faults_are_switched_across_processes(tmp_path: Path) -> None:
         await lab.clear()
         assert await lab.truth() == ()
         await lab.move(["store-001.example"], MULTI_CDN)
-    assert lab.process.returncode is not None
+    assert all(process.returncode is not None for process in lab.processes)
 
 
 async def test_an_order_that_makes_no_sense_is_refused_and_the_lab_goes_on(tmp_path: Path) -> None:
@@ -45,8 +46,8 @@ async def test_an_order_that_makes_no_sense_is_refused_and_the_lab_goes_on(tmp_p
 
 async def test_a_lab_that_died_says_so(tmp_path: Path) -> None:
     async with open_lab_process(tmp_path, LAYOUT) as lab:
-        lab.process.kill()
-        await lab.process.wait()
+        lab.processes[0].kill()
+        await lab.processes[0].wait()
         with pytest.raises(LabDied):
             await lab.truth()
 
@@ -58,7 +59,21 @@ async def test_a_cancelled_lab_leaves_no_process(tmp_path: Path) -> None:
             kept.append(lab)
             scope.cancel()
             await trio.sleep_forever()
-    assert kept[0].process.returncode is not None
+    assert all(process.returncode is not None for process in kept[0].processes)
+
+
+async def test_edges_and_platform_are_served_and_trusted_from_two_processes(
+    tmp_path: Path,
+) -> None:
+    async with open_lab_process(tmp_path, LAYOUT) as lab:
+        assert set(lab.info.resolvers) == set(lab.info.layout.regions)
+        context = ssl.create_default_context(cafile=lab.info.roots)
+        for provider, name in (("cdn-a", "store-001.example"), ("api", "platform.io.example")):
+            for place in lab.info.seen("us-east", provider):
+                tcp = await trio.open_tcp_stream(place.ip, place.port)
+                tls = trio.SSLStream(tcp, context, server_hostname=name)
+                await tls.do_handshake()
+                await trio.aclose_forcefully(tls)
 
 
 def test_what_is_known_of_a_lab_survives_the_way_to_another_process() -> None:
