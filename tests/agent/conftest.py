@@ -75,9 +75,11 @@ class RunningAgent:
         assert len(found) <= 1, f"{name}{labels} names {len(found)} series"
         return found[0] if found else None
 
-    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+    async def until(
+        self, holds: Callable[[], Awaitable[bool]], *, patience: float = PATIENCE
+    ) -> None:
         """Wait until something holds."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(patience):
             while not await holds():
                 await trio.sleep(0.1)
 
