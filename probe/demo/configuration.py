@@ -27,7 +27,7 @@ BATCH_INTERVAL = "10s"
 SAMPLE_INTERVAL = "500ms"
 SAMPLE_BUDGET = 15  # lab and agents share one machine: a slow one must not be made slower
 ATTEMPTS = 3
-FLOW_INTERVAL = "10s"
+FLOW_INTERVAL = "6s"
 _PERSON = "lab-appkey-external"
 _EVIDENCE = ("x-request-id", "x-vtex-error-code", "x-vtex-io-cluster-id")
 
