@@ -140,7 +140,7 @@ async def test_the_agent_runs_as_nobody_and_writes_nothing(
     start = agents(config, "--listen", "127.0.0.1:0", program=command)
     async with start as agent:
         listen = (await agent.address()).removeprefix("http://")
-        await agent.said("state", after="suspect")
+        await agent.said("state", after="failing")
         run(*as_nobody(probe, "health", "--ready", "--listen", listen))
         status = Path(f"/proc/{agent.process.pid}/status").read_text()
         if os.geteuid() == 0:
