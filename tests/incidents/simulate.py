@@ -137,9 +137,8 @@ class Series:
     def span(self, name: str, span: Span, value: float, usually: float | None) -> None:
         """Another value for a while, at least for one sample."""
         self.hold(name, usually)
-        first = min(SLOTS, ceil(span.start / STEP))
         row = self._rows[name]
-        for slot in range(first, min(SLOTS, max(first, ceil(span.end / STEP))) + 1):
+        for slot in _samples(span):
             row[slot] = value
 
     def add(self, name: str, at: float, value: float) -> None:
@@ -159,14 +158,7 @@ class Series:
         """How many of the spans hold at each sample."""
         self.hold(name, usually)
         row = self._rows[name]
-        counts = Counter(
-            slot
-            for span in spans
-            for slot in range(
-                min(SLOTS, ceil(span.start / STEP)),
-                min(SLOTS, max(ceil(span.start / STEP), ceil(span.end / STEP))) + 1,
-            )
-        )
+        counts = Counter(slot for span in spans for slot in _samples(span))
         for slot, count in counts.items():
             row[slot] = float(count)
 
@@ -222,7 +214,7 @@ def region_day(series: Series, region: str, dice: random.Random, faults: list[Fa
         ill = f'probe_vantage_illness{{{at},instance="{region}",cause="{span.what}"}}'
         series.span(ill, span, 1, None)
     if refused:  # then Prometheus does not reach the agent either
-        series.unseen[region] |= _slots(cut)
+        series.unseen[region] |= set(_samples(cut))
     named = [(span, "") for course in courses for span in course.named]
     for fault in faults:
         if fault.kind in ("tls", "refused"):
@@ -259,11 +251,13 @@ def _steady(series: Series, region: str, dice: random.Random) -> None:
         gone.update((slot, slot + 1) if dice.random() < 0.1 else (slot,))
     if dice.random() < 0.3:  # a restart of up to half a minute
         start = dice.random() * DAY
-        gone |= _slots(Span(start, start + dice.uniform(5, 30)))
+        gone |= set(_samples(Span(start, start + dice.uniform(5, 30))))
 
 
-def _slots(span: Span) -> set[int]:
-    return set(range(ceil(span.start / STEP), ceil(span.end / STEP) + 1))
+def _samples(span: Span) -> range:
+    """The samples taken while something holds; one at least."""
+    first = min(SLOTS, ceil(span.start / STEP))
+    return range(first, min(SLOTS + 1, max(first + 1, ceil(span.end / STEP))))
 
 
 def _broken(fault: Fault, dice: random.Random) -> Iterator[Course]:
