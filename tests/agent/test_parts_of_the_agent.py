@@ -100,9 +100,23 @@ async def test_lag_is_what_a_blocked_loop_costs() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_stall_between_two_samples_is_seen() -> None:
+    samples: list[float] = []
+    meter = LagMeter(samples.append, period=60.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(meter.run)
+        await trio.sleep(0.01)
+        time.sleep(0.15)  # noqa: ASYNC251 - blocking the loop is the point
+        assert meter.current() >= 0.15  # in the turn itself
+        await trio.sleep(0.01)
+        assert meter.current() >= 0.15  # and after it
+        nursery.cancel_scope.cancel()
+    assert not samples
+
+
 async def test_lag_is_zero_where_nothing_blocks(mock_clock: MockClock) -> None:
     samples: list[float] = []
-    meter = LagMeter(samples.append)
+    meter = LagMeter(samples.append, period=0.05)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(meter.run)
         for _ in range(40):
