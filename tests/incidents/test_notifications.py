@@ -22,7 +22,7 @@ from .receiver import Received, Receiver, receiving
 pytestmark = pytest.mark.real
 
 CASES = Path(__file__).parents[1] / "rules" / "cases"
-_PATIENCE = 20.0
+_PATIENCE = 30.0
 
 
 def case(alert: str, **labels: str) -> dict[str, Any]:
@@ -61,13 +61,13 @@ class Manager:
             if alert["status"]["inhibitedBy"]
         }
 
-    async def delivered(self, to: str) -> Received:
-        """The first delivery to a place, as soon as it is there."""
+    async def delivered(self, to: str, nth: int = 0) -> Received:
+        """The first delivery to a place, or a later one, as soon as it is there."""
         with trio.fail_after(_PATIENCE):
             while True:
-                for one in list(self.receiver.arrived):
-                    if one.to == to:
-                        return one
+                found = [one for one in list(self.receiver.arrived) if one.to == to]
+                if len(found) > nth:
+                    return found[nth]
                 await trio.sleep(0.05)
 
 
@@ -95,6 +95,18 @@ async def test_three_hundred_domains_are_one_notification_that_lists_them(
     assert said["text"].count("is down everywhere") >= 20
     assert "and 280 more" in said["text"]
     assert [one.to for one in manager.receiver.arrived].count("page") == 1
+
+
+async def test_of_the_numbers_that_were_passed_the_highest_is_told(manager: Manager) -> None:
+    steps = [case("ProbeProviderWorse", step=step) for step in ("1", "2", "3")]
+    await manager.post(*steps, case("ProbeProviderWorse", step="1", provider="cdn-a"))
+    first, second = [await manager.delivered("page", nth) for nth in (0, 1)]
+    told = [
+        (one["labels"]["provider"], one["labels"]["step"])
+        for page in (first, second)
+        for one in page.alerts("firing")
+    ]
+    assert sorted(told) == [("cdn-a", "1"), ("cdn-b", "3")]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +144,31 @@ async def test_a_provider_silences_its_domains_but_not_for_their_owners(manager:
     await manager.post(case("ProbeTargetFailing", team="edge"))
     await trio.sleep(0.2)
     assert await manager.silenced() == {"ProbeTargetFailing"}
+
+
+async def test_what_is_said_of_an_agent_that_is_down_but_not_of_its_neighbour(
+    manager: Manager,
+) -> None:
+    await manager.post(case("ProbeAgentDown"))
+    await manager.post(case("ProbeReloadFailed", instance="c:9469"))
+    await trio.sleep(0.2)
+    assert await manager.silenced() == set()
+    await manager.post(case("ProbeReloadFailed"))
+    await trio.sleep(0.2)
+    assert await manager.silenced() == {"ProbeReloadFailed"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "silenced"),
+    [("vantage_ill", {"ProbeInconclusive"}), ("secret_missing", set())],
+)
+async def test_an_illness_explains_only_what_is_inconclusive_because_of_it(
+    manager: Manager, reason: str, silenced: set[str]
+) -> None:
+    await manager.post(case("ProbeVantageIll", cause="lag"))
+    await manager.post(case("ProbeInconclusive", reason=reason))
+    await trio.sleep(0.2)
+    assert await manager.silenced() == silenced
 
 
 async def test_the_watchdog_has_a_way_of_its_own(manager: Manager) -> None:
