@@ -44,6 +44,7 @@ from probe.state.vantage import Vantage
 ADDRESS_VARIABLE = "PROBE_ADDRESS"
 
 _TICK_EVERY = 15.0
+_SLACK = 0.025
 _PROBLEMS_LOGGED = 20
 
 
@@ -95,6 +96,7 @@ class Service:
             limit=spec.limits.concurrency,
             # Agents that share a region's targets look at the same one at different moments.
             salt=f"{region} {self._me}" if spec.share else region,
+            slack=_SLACK,
             on_start=self._report.started,
             on_defect=self._report.defect,
         )

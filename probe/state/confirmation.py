@@ -55,7 +55,6 @@ neighbours shorten that, because the first edge in doubt has all others tried. T
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from probe.model.failure import Failure
@@ -85,7 +84,7 @@ def advance(
     """
     match attempt.outcome:
         case Inconclusive():
-            return replace(history, inconclusive=history.inconclusive + 1), _NO_DECISION
+            return history._replace(inconclusive=history.inconclusive + 1), _NO_DECISION
         case Passed():
             counted = _passed(history, attempt, policy)
         case Failed(failure=failure):
@@ -100,7 +99,7 @@ def advance(
         transition = _transition(history, after, counted, attempt)
     again, beside = _further(history, after, policy, now)
     if beside:
-        after = replace(after, quick_until=now + again[-1])
+        after = after._replace(quick_until=now + again[-1])
     neighbours = _neighbours(after, transition)
     if transition is None and not again and neighbours is Neighbours.NONE:
         return after, _NO_DECISION
@@ -114,8 +113,7 @@ def _passed(history: History, attempt: Attempt[K], policy: Confirmation) -> Hist
         if score < _NOTHING:
             score = 0.0
     over = not score and history.status in (EdgeStatus.UNKNOWN, EdgeStatus.PASSING)
-    return replace(
-        history,
+    return history._replace(
         passed=history.passed + 1,
         score=score,
         passes=history.passes + 1,
@@ -129,8 +127,7 @@ def _passed(history: History, attempt: Attempt[K], policy: Confirmation) -> Hist
 def _failed(
     history: History, attempt: Attempt[K], failure: Failure, policy: Confirmation, now: float
 ) -> History:
-    return replace(
-        history,
+    return history._replace(
         failed=history.failed + 1,
         score=min(history.score + 1.0, max(policy.flapping_score, 1.0)),
         passes=0,
@@ -198,10 +195,9 @@ def _enter(counted: History, status: EdgeStatus, policy: Confirmation, now: floa
     match status:
         case EdgeStatus.PASSING:
             if counted.status is EdgeStatus.SUSPECT or counted.status is EdgeStatus.UNKNOWN:
-                return replace(counted, status=status, since=counted.row_at, changed=now)
+                return counted._replace(status=status, since=counted.row_at, changed=now)
             # Named and recovered: watched for a while like after a single failure.
-            return replace(
-                counted,
+            return counted._replace(
                 status=status,
                 since=counted.row_at,
                 changed=now,
@@ -210,11 +206,11 @@ def _enter(counted: History, status: EdgeStatus, policy: Confirmation, now: floa
                 tallies=(),
             )
         case EdgeStatus.SUSPECT | EdgeStatus.FAILING:
-            return replace(counted, status=status, since=counted.row_at, changed=now)
+            return counted._replace(status=status, since=counted.row_at, changed=now)
         case EdgeStatus.FLAPPING:
             since = counted.row_at if counted.bad_at is None else counted.bad_at
             score = max(policy.flapping_score, 1.0)
-            return replace(counted, status=status, since=since, changed=now, score=score)
+            return counted._replace(status=status, since=since, changed=now, score=score)
         case EdgeStatus.UNKNOWN:
             raise AssertionError("no attempt leads back to unknown")
         case _ as never:

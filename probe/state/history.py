@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from probe.model.failure import Failure
 from probe.model.result import Outcome
@@ -39,8 +39,7 @@ class Tally:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What is remembered of an edge. Times named ``*_at`` are wall time, others monotonic.
 
     Attributes:

@@ -181,7 +181,7 @@ def test_the_table_shows_failures_with_command_and_counts_the_rest() -> None:
 
 def test_targets_that_fail_alike_on_one_edge_share_a_block_that_names_them_all() -> None:
     failed = [
-        replace(result, key=replace(result.key, target=name))
+        replace(result, key=result.key._replace(target=name))
         for name in ("a.example", "b.example", "c.example")
         for result in [tls("192.0.2.2", Failed(NAME_MISMATCH))]
     ]

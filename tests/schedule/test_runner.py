@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from math import ceil
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ SALT = "test"
 class World:
     """A runner, what it reported, and jobs that note when they were called."""
 
-    def __init__(self, limit: int = 500, slow_after: float = 1.0) -> None:
+    def __init__(self, limit: int = 500, slow_after: float = 1.0, slack: float = 0.0) -> None:
         self.starts: list[Start[str]] = []
         self.defects: list[Defect[str]] = []
         self.calls: list[tuple[str, float]] = []
@@ -29,6 +30,7 @@ class World:
             limit=limit,
             slow_after=slow_after,
             salt=SALT,
+            slack=slack,
             on_start=self.starts.append,
             on_defect=self.defects.append,
         )
@@ -84,6 +86,37 @@ def grid(key: str, interval: float, until: float, since: float = 0.0) -> list[fl
 def near(times: list[float]) -> object:
     """Equal but for the rounding of epoch seconds in a float (2.4e-7)."""
     return pytest.approx(times, abs=1e-5)
+
+
+async def test_what_is_due_within_the_slack_starts_together_at_its_end(
+    autojump_clock: MockClock,
+) -> None:
+    slack = 0.5
+    world = World(slack=slack)
+    keys = [f"k{number}" for number in range(40)]
+    world.jobs(*(world.job(key) for key in keys))
+    async with world.running():
+        await trio.sleep(30.6)
+    for key in keys:
+        wanted = [ceil(due / slack) * slack for due in grid(key, 10.0, 30.0)]
+        assert world.times(key)[: len(wanted)] == near(wanted)
+    assert len({at for _, at in world.calls}) <= 61
+    assert all(0 <= start.lateness <= slack + 1e-5 for start in world.starts)
+
+
+async def test_slack_does_not_hold_up_what_is_asked_for_now_or_a_backlog(
+    autojump_clock: MockClock,
+) -> None:
+    world = World(slack=0.5)
+    keys = [f"k{number}" for number in range(200)]  # more than one turn starts
+    world.jobs(*(world.job(key, interval=1000.0) for key in keys))
+    async with world.running():
+        await trio.sleep(0.25)
+        asked = trio.current_time()
+        for key in keys:
+            world.runner.request(key)
+        await trio.sleep(0.001)
+        assert {key for key, at in world.calls if at == asked} == set(keys)
 
 
 async def test_starts_are_exactly_on_the_grid(autojump_clock: MockClock) -> None:

@@ -145,7 +145,7 @@ def hostile() -> Store:
     store.agent.vantage(healthy=False, causes=(EVIL,))
     store.agent.reloaded(success=False, at=START, problem=EVIL)
     store.agent.discovery_failed(EVIL, EVIL, EVIL)
-    blind = world.result(replace(key, client="x"), Inconclusive(replace(failure, detail=EVIL)))
+    blind = world.result(key._replace(client="x"), Inconclusive(replace(failure, detail=EVIL)))
     store.record_edge(blind, EdgeStatus.UNKNOWN, START)
     return store
 

@@ -137,7 +137,7 @@ def test_an_edge_that_fails_always_is_named_by_its_confirmation_alone(walk: Walk
 def test_the_walk_tells_apart_what_the_judgement_tells_apart() -> None:
     """The walk leaves out wall times and tallies; they must not change a status."""
     plain = History(status=EdgeStatus.PASSING)
-    rich = replace(plain, since=9.0, passed=77, failed=3, inconclusive=2, row_at=5.0)
+    rich = plain._replace(since=9.0, passed=77, failed=3, inconclusive=2, row_at=5.0)
     for attempt in [FAIL, PASS, FAIL, PASS, FAIL, FAIL, PASS, FAIL, FAIL, FAIL, FAIL, FAIL]:
         plain, _ = advance(plain, attempt, POLICY, 0.0)
         rich, _ = advance(rich, replace(attempt, at=123.0), POLICY, 0.0)
