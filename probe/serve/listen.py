@@ -159,7 +159,7 @@ class _Server:
         self._open.add(stream)
         state = ConnectionState(LifespanState({}))
         try:
-            await TCPServer(
+            await _Connection(
                 self._app,
                 self._config,
                 self._context,
@@ -183,6 +183,33 @@ class _Server:
                 await self._empty.wait()
         for stream in list(self._open):
             await trio.aclose_forcefully(stream)
+
+
+class _Connection(TCPServer):
+    """A connection that is over when its client has gone, not only when it was idle for long.
+
+    Hypercorn's own waits for the idle time-out first. With ours, a scraper or health check that
+    comes with a new connection each time would have used up all ``CONNECTIONS`` within minutes.
+    """
+
+    async def run(self) -> None:
+        self._gone = trio.Event()
+        await super().run()
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._gone.set()
+
+    async def _idle_timeout(self) -> None:
+        async with trio.open_nursery() as waiting:
+
+            async def until_gone() -> None:
+                await self._gone.wait()
+                waiting.cancel_scope.cancel()
+
+            waiting.start_soon(until_gone)
+            await super()._idle_timeout()
+            waiting.cancel_scope.cancel()
 
 
 def _config() -> Config:

@@ -11,9 +11,11 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 
 from probe.model.spec import Listen
 from probe.serve import ListenError, Store, application, serve
+from probe.serve import listen as listen_module
 
 from .world import filled
 
@@ -182,3 +184,23 @@ async def test_garbage_neither_ends_the_server_nor_fills_the_log(
                         await stream.receive_some(100)
         assert (await ask(address, "/healthz"))[1] == b"ok\n"
     assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []
+
+
+async def test_connections_of_clients_that_went_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health checks and many scrapers come with a new connection each time, and go."""
+    monkeypatch.setattr(listen_module, "CONNECTIONS", 4)
+    async with serving(filled(targets=1)) as address:
+        for _ in range(20):
+            async with await connect(address) as stream:
+                await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n")
+                assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200 ")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def test_a_client_that_only_finished_asking_is_answered() -> None:
+    async with serving(filled(targets=1)) as address, await connect(address) as stream:
+        await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: probe\r\n\r\n")
+        await stream.send_eof()
+        answer = b"".join([data async for data in stream])
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"probe_success{" in answer
