@@ -3,6 +3,7 @@
 #
 #   build.sh FOLDER      from the top of the source tree; needs Python with venv
 #
+# What an earlier build left in FOLDER is replaced.
 # The same sources give the same wheel, byte for byte: times come from SOURCE_DATE_EPOCH, the tools
 # from requirements-build.txt.
 set -eu
@@ -17,6 +18,9 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/tools"
 "$work/tools/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
     --require-hashes -r "$here/requirements-build.txt"
+mkdir -p "$folder"
+# Else two wheels would be one too many, and the old sums a file to sum.
+rm -f -- "$folder"/regional_probe-*.whl "$folder/SHA256SUMS"
 # A copy, because building leaves files behind.
 mkdir "$work/source"
 cp -R "$top/probe" "$top/pyproject.toml" "$top/README.md" "$work/source/"

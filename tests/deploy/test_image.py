@@ -84,6 +84,10 @@ def built() -> Iterator[Path]:
     """
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
+        earlier = Path(folder) / "release"  # what another build left
+        earlier.mkdir()
+        for name in ("regional_probe-0.0.1-py3-none-any.whl", "SHA256SUMS"):
+            (earlier / name).write_text("old")
         build(Path(folder))
         yield Path(folder)
 
@@ -161,6 +165,14 @@ def test_no_installer_no_compiler_and_no_tests_are_inside(built: Path) -> None:
     assert not packages & {"pip", "setuptools", "wheel", "pytest", "mypy", "tests"}
     size = sum(path.stat().st_size for path in (built / "probe").rglob("*") if path.is_file())
     assert size < 100 * 1024 * 1024
+
+
+def test_a_release_is_one_wheel_and_right_sums_whatever_was_there_before(built: Path) -> None:
+    release = built / "release"
+    assert len(list(release.glob("*.whl"))) == 1
+    run("sh", "-c", f"cd {release} && sha256sum --strict --check SHA256SUMS")
+    summed = (release / "SHA256SUMS").read_text().split()[1::2]
+    assert {*summed, "SHA256SUMS"} == {path.name for path in release.iterdir()}
 
 
 def test_a_release_that_was_changed_is_refused(built: Path, tmp_path: Path) -> None:
