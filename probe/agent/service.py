@@ -256,7 +256,15 @@ class Service:
                 f"share: each agent needs its own address in {ADDRESS_VARIABLE}, as DNS gives it "
                 f"for {share.peers}; {error}"
             ) from None
-        return Sharing(share, self._me, lookup, self._set_targets, self._reshare_flows, self._log)
+        return Sharing(
+            share,
+            self._me,
+            lookup,
+            self._set_targets,
+            self._reshare_flows,
+            self._log,
+            self._store.agent,
+        )
 
     def _owns(self, name: str) -> bool:
         mine = self._options.shard.owns(name)

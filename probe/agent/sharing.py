@@ -20,6 +20,7 @@ from probe.agent.log import EventLog
 from probe.model.spec import Share
 from probe.model.target import Target
 from probe.schedule.peers import Ranking, foremost
+from probe.serve.agent_metrics import AgentMetrics
 
 Lookup = Callable[[str], Awaitable[frozenset[str] | str]]
 """Every address behind a name, or why there is none to be had."""
@@ -38,6 +39,7 @@ class Sharing:
         deliver: told the targets of a list that are ours, whenever they change.
         on_peers: told when the peers changed, after the lists.
         log: one line when peers come, go or cannot be seen.
+        metrics: told the same in numbers.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Sharing:
         deliver: Callable[[str, tuple[Target, ...]], None],
         on_peers: Callable[[], None],
         log: EventLog,
+        metrics: AgentMetrics,
     ) -> None:
         self._share = share
         self._me = me
@@ -55,6 +58,7 @@ class Sharing:
         self._deliver = deliver
         self._on_peers = on_peers
         self._log = log
+        self._metrics = metrics
         self._peers: frozenset[str] = frozenset({me})
         self._replicas = share.replicas
         self._blind_since: float | None = None
@@ -121,6 +125,9 @@ class Sharing:
                 self._log.info("peers are seen again", peers=len(found | {self._me}))
             self._peers = found | {self._me}
             self._replicas = self._share.replicas
+        self._metrics.shared(
+            peers=len(self._peers), up=self._blind_since is None, replicas=self._replicas
+        )
         if before == (self._peers, self._replicas):
             return False
         self._before = (*before, now + LINGER * self._share.refresh)
@@ -155,7 +162,9 @@ class Sharing:
         return over
 
     def _tell(self, name: str, known: _List) -> None:
-        self._deliver(name, tuple(known.effective()))
+        targets = tuple(known.effective())
+        self._metrics.share_of(name, len(targets))
+        self._deliver(name, targets)
 
 
 class _List:

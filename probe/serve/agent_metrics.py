@@ -137,6 +137,22 @@ class AgentMetrics:
         self.sources = {key: source for key, source in self.sources.items() if key[0] in kept}
         self._instruments.forget("list", kept)
 
+    def shared(self, *, peers: int, up: bool, replicas: int) -> None:
+        """Report with whom the targets are shared.
+
+        Args:
+            peers: agents of the region as last seen, with this one.
+            up: whether the latest look found any.
+            replicas: how many of them probe each target now.
+        """
+        self._instruments.gauge("probe_agent_share_peers").set(peers)
+        self._instruments.gauge("probe_agent_share_peers_up").set(up)
+        self._instruments.gauge("probe_agent_share_replicas").set(replicas)
+
+    def share_of(self, name: str, targets: int) -> None:
+        """Report how many targets of a list this agent probes."""
+        self._instruments.gauge("probe_agent_share_targets", name).set(targets)
+
     def inconclusive(self, check: str, failure: Failure) -> None:
         """Count a result that says nothing because the fault is ours."""
         self._instruments.counter(

@@ -68,6 +68,8 @@ async def test_an_agent_that_sees_no_peers_probes_everything(
     async with agents(plain, "--listen", "127.0.0.1:0", environ=environ) as agent:
         await agent.said("peers cannot be seen")
         await agent.said("state", target="shop.example")
+        assert await agent.metric("probe_agent_share_peers_up") == 0
+        assert await agent.metric("probe_agent_share_targets", list="stores") == 1
 
 
 def test_an_agent_without_its_own_address_says_what_it_needs(plain: Path) -> None:

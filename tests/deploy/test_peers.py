@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 import trio
@@ -17,6 +17,11 @@ from probe.agent.sharing import LINGER, Sharing
 from probe.model.spec import Share
 from probe.model.target import Target
 from probe.schedule.peers import Ranking, digest, foremost, score
+from probe.serve import Store
+
+from .tools import neighbour
+
+value: Callable[..., float | None] = neighbour("serve/reading.py").value
 
 NAMES = tuple(f"store-{number:05d}.example" for number in range(6000))
 PODS = tuple(f"10.{number // 250}.{number % 250}.7" for number in range(500))
@@ -167,8 +172,22 @@ class Region:
         self.ours: dict[str, set[str]] = {}
         self.told = 0
         share = Share("peers.example", replicas, refresh=5.0)
+        self.store = Store("sa-east", started_at=0.0)
         self.sharing = Sharing(
-            share, PODS[0], self._lookup, self._deliver, self._on_peers, EventLog()
+            share,
+            PODS[0],
+            self._lookup,
+            self._deliver,
+            self._on_peers,
+            EventLog(),
+            self.store.agent,
+        )
+
+    def metrics(self) -> tuple[float | None, ...]:
+        """Peers, whether they are seen, replicas, and the targets of the list."""
+        return tuple(
+            value(self.store, f"probe_agent_share_{name}")
+            for name in ("peers", "peers_up", "replicas", "targets")
         )
 
     async def _lookup(self, name: str) -> frozenset[str] | str:
@@ -206,11 +225,14 @@ async def test_a_share_follows_the_peers_and_what_is_lost_is_held_for_two_looks(
         six = share_of(PODS[:6])
         assert six < three
         assert region.ours["stores"] == three, "others may not have begun yet"
+        assert region.metrics() == (6, 1, 2, len(three)), "what is held counts"
         await trio.sleep(LINGER * 5)
         assert region.ours["stores"] == six
+        assert region.metrics() == (6, 1, 2, len(six))
         region.answer = frozenset(PODS[:2])
         await trio.sleep(5)
         assert region.ours["stores"] == ALL, "two peers, two replicas"
+        assert region.metrics() == (2, 1, 2, len(ALL))
         nursery.cancel_scope.cancel()
 
 
@@ -244,9 +266,11 @@ async def test_blind_it_probes_more_and_never_less(autojump_clock: MockClock) ->
         assert sizes == sorted(sizes)
         assert sizes[0] > len(before)
         assert sizes[-1] == len(ALL)
+        assert region.metrics() == (10, 0, 2 + 1 + 9, len(ALL)), "more replicas than peers: all"
         region.answer = frozenset(PODS[:10])
         await trio.sleep(20)
         assert region.ours["stores"] == before
+        assert region.metrics() == (10, 1, 2, len(before))
         nursery.cancel_scope.cancel()
 
 
@@ -258,6 +282,7 @@ async def test_who_never_saw_a_peer_probes_everything(autojump_clock: MockClock)
         await trio.sleep(1)
         assert region.ours["stores"] == ALL
         assert region.sharing.owns("checkout")
+        assert region.metrics() == (1, 0, 3, len(ALL))
         nursery.cancel_scope.cancel()
 
 

@@ -64,6 +64,8 @@ def everything() -> Store:
     store.agent.skipped_run("stores", "vantage")
     store.agent.dns_questions("servfail", 1)
     store.agent.dns_subnet_ignored("192.0.2.53:53", 1)
+    store.agent.shared(peers=3, up=True, replicas=2)
+    store.agent.share_of("stores", 20)
     return store
 
 
