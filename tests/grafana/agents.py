@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,8 +18,11 @@ async def started(config: Path) -> AsyncIterator[tuple[trio.Process, str]]:
     """An agent's process and address, once it serves; killed with the block."""
     command = [sys.executable, "-m", "probe", "run", "--config", str(config), "--log", "json"]
     log = config.with_suffix(".log")
+    environ = {**os.environ, "PROBE_ADDRESS": "127.0.0.1"}  # for one that shares
     with log.open("wb") as sink:
-        process = await trio.lowlevel.open_process(command, stderr=sink, stdout=subprocess.DEVNULL)
+        process = await trio.lowlevel.open_process(
+            command, stderr=sink, stdout=subprocess.DEVNULL, env=environ
+        )
     try:
         with trio.fail_after(30):
             while (address := _address(log)) is None:

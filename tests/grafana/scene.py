@@ -51,13 +51,14 @@ def write(folder: Path, info: WorldInfo, region: str) -> Path:
 
 
 def _drowsy(info: WorldInfo) -> dict[str, Any]:
-    """One check, so that the agent has something to be late for."""
+    """One check, so that the agent has something to be late for; it would share it."""
     edge = info.seen(SEEING[0], "cdn-a")[0].label
     check = {"name": "stores", "kind": "tls", "targets": "stores", "trust": {"file": info.roots}}
     return {
         "defaults": {"interval": INTERVAL, "timeout": INTERVAL},
         "providers": {"live": {"addresses": [edge]}},
         "targets": {"stores": {"static": [info.layout.domains[-1]]}},
+        "share": {"peers": "peers.invalid"},  # nobody to be seen: it probes all
         "checks": [{**check, "providers": ["live"]}],
     }
 

@@ -26,6 +26,7 @@ def board() -> Board:
     agents.row("Vantage", _health(), _illness(), _inconclusive())
     agents.row("On time", _lateness(), _lag(), _missed(), _dropped())
     agents.row("Resources", *_resources())
+    agents.row("Shared work", _peers(), _shares())
     agents.row("Configuration and targets", _configuration(), _discovery())
     return agents
 
@@ -144,6 +145,35 @@ def _resources() -> tuple[Shown, ...]:
                 "short",
             ),
         )
+    )
+
+
+def _peers() -> Shown:
+    peers = f"(probe_agent_share_peers{{{REGION}}})"
+    blind = f"sum by (region) (1 - probe_agent_share_peers_up{{{REGION}}})"
+    return lines(
+        "Agents that share the targets",
+        "How many agents of its region an agent sees: where least and most stay apart, their views "
+        "differ. While one sees none, each target gets more replicas, in the end every agent.",
+        Query(f"min by (region) {peers}", "{{region}}: seen, least"),
+        Query(f"max by (region) {peers}", "{{region}}: seen, most"),
+        Query(blind, "{{region}}: agents that see none"),
+        face=Face(nothing="no agent shares its work"),
+    )
+
+
+def _shares() -> Shown:
+    each = f"(sum by ({_AGENT}) (probe_agent_share_targets{{{REGION}}}))"
+    return lines(
+        "Targets of each agent",
+        "Least, average and most. Most stays within a fifth of the average once no agent holds "
+        "targets for others any more. Replicas above what is configured: peers cannot be seen.",
+        *(
+            Query(f"{of} by (region) {each}", f"{{{{region}}}}: {of}")
+            for of in ("min", "avg", "max")
+        ),
+        Query(f"max by (region) (probe_agent_share_replicas{{{REGION}}})", "{{region}}: replicas"),
+        face=Face(nothing="no agent shares its work"),
     )
 
 
