@@ -2,8 +2,9 @@
 
 Each target ranks all peers by a score that every agent computes alike, without talking. The first
 of them always probes it; so do the next ones, as many as there are replicas, where those that
-have a fifth more than the average already are passed over. That keeps what makes rendezvous
-hashing sound, and bounds the load:
+have a fifth more than the average already are passed over. Peers that then have a fifth less take
+places beyond the first from those that have enough. That keeps what makes rendezvous hashing
+sound, and bounds the load on both sides (with two replicas or more: first places know no bound):
 
 - The first peer depends on nothing but the pair's score: when views of the peers differ for a
   moment, the foremost peer that lives probes the target as soon as it misses those before it.
@@ -23,6 +24,11 @@ from math import ceil
 
 BOUND = 1.2
 """Most load of a peer beyond its first places, as a multiple of the average."""
+
+LEAST = 0.8
+"""Load below which a peer takes over from others, as a multiple of the average …"""
+
+_ENOUGH = 0.9  # … that have more than this
 
 _PASSED = 6  # peers beyond the replicas that are considered when others are full …
 _SPARE = 9  # … and that are remembered, so that few leave a gap when peers go
@@ -138,12 +144,32 @@ class Ranking:
         for ranks in self._ranks.values():
             load[ranks[0][1]] += 1
         # In an order that does not depend on the order in which names became known.
-        return {
-            name: self._choose(
-                [peer for _, peer in self._ranks[name][:considered]], count, load, most
-            )
-            for name in sorted(self._names, key=self._names.__getitem__)
-        }
+        order = sorted(self._names, key=lambda name: (self._names[name], name))
+        ranked = {name: [peer for _, peer in self._ranks[name][:considered]] for name in order}
+        shares = {name: self._choose(ranked[name], count, load, most) for name in order}
+        self._even_out(shares, ranked, load, average)
+        return shares
+
+    def _even_out(
+        self,
+        shares: dict[str, tuple[str, ...]],
+        ranked: Mapping[str, list[str]],
+        load: dict[str, int],
+        average: float,
+    ) -> None:
+        """Give those that have too little a place that they come close to."""
+        poor = {peer for peer, own in load.items() if own < LEAST * average}
+        for name, (first, *others) in shares.items():
+            for peer in ranked[name][1:] if poor and others else ():
+                rich = max(others, key=load.__getitem__)
+                if peer not in poor or peer in others or load[rich] <= _ENOUGH * average:
+                    continue
+                load[rich] -= 1
+                load[peer] += 1
+                others[others.index(rich)] = peer
+                if load[peer] >= LEAST * average:
+                    poor.remove(peer)
+            shares[name] = (first, *others)
 
     def _choose(
         self, ranked: list[str], count: int, load: dict[str, int], most: int

@@ -54,16 +54,16 @@ def base() -> Shares:
     return ranked(NAMES, PODS).shares()
 
 
-def test_every_target_has_its_replicas_and_no_pod_a_fifth_too_many(base: Shares) -> None:
+def test_every_target_has_its_replicas_and_every_pod_its_share_within_a_fifth(base: Shares) -> None:
     assert base.keys() == set(NAMES)
     assert all(len(set(peers)) == 2 for peers in base.values())
     average = 2 * len(NAMES) / len(PODS)
     assert max(load(base).values()) <= 1.2 * average
-    assert len(load(base)) == len(PODS), "no pod idles"
+    assert min(load(base)[pod] for pod in PODS) >= 0.8 * average
 
 
 def test_a_pod_that_goes_or_comes_moves_little_else(base: Shares) -> None:
-    """Each change moves that pod's share; the bound adds less than as much again."""
+    """Each change moves that pod's share; the bounds add less than as much again."""
     ranking, before = ranked(NAMES, PODS), base
     alive = set(PODS)
     random_ = random.Random(7)
@@ -127,7 +127,8 @@ def test_500_pods_that_come_and_go_leave_no_target_alone() -> None:
     """Each pod sees DNS at its own moments, and holds what it lost for two looks.
 
     Every 2 s a pod dies, or one starts; DNS knows 1 s later; pods look every 5 s. What a dead pod
-    probed is probed by its other replica at once, and by two pods within a look.
+    probed is probed by its other replica at once, and by two pods within a look. Whatever DNS
+    says, no share that follows from it is a fifth above or below the average.
     """
     refresh, ticks = 5, 60
     random_ = random.Random(3)
@@ -140,6 +141,8 @@ def test_500_pods_that_come_and_go_leave_no_target_alone() -> None:
     for now in range(ticks):
         if now == due:
             versions.append(follow(ranking, alive))
+            loads, average = load(versions[-1]), 2 * len(NAMES) / len(alive)
+            assert all(0.8 * average <= loads[pod] <= 1.2 * average for pod in alive)
         if now % 2 == 0:
             due = now + 1
             if now % 4 == 0:
