@@ -133,11 +133,11 @@ def written(folder: Path) -> set[Path]:
 
 
 async def test_the_agent_runs_as_nobody_and_writes_nothing(
-    built: Path, plain: Path, agents: StartAgent
+    built: Path, hasty: Path, agents: StartAgent
 ) -> None:
     probe = str(built / "probe" / "bin" / "probe")
     config = built / "probe.yaml"
-    config.write_text(plain.read_text())
+    config.write_text(hasty.read_text())
     config.chmod(0o644)
     before = written(built)
     command = as_nobody(probe)

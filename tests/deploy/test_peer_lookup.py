@@ -61,11 +61,11 @@ def test_what_is_no_address_is_refused(me: str) -> None:
 
 
 async def test_an_agent_that_sees_no_peers_probes_everything(
-    plain: Path, agents: StartAgent
+    hasty: Path, agents: StartAgent
 ) -> None:
-    plain.write_text(plain.read_text() + "share: {peers: localhost.invalid, refresh: 1s}\n")
+    hasty.write_text(hasty.read_text() + "share: {peers: localhost.invalid, refresh: 1s}\n")
     environ = {"PROBE_ADDRESS": "127.0.0.1"}
-    async with agents(plain, "--listen", "127.0.0.1:0", environ=environ) as agent:
+    async with agents(hasty, "--listen", "127.0.0.1:0", environ=environ) as agent:
         await agent.said("peers cannot be seen")
         await agent.said("state", target="shop.example")
         assert await agent.metric("probe_agent_share_peers_up") == 0

@@ -134,7 +134,7 @@ class Machine:
         self.config = folder / "etc" / "probe.yaml"
         self.config.write_text(
             f"region: sa-east\nlisten: 127.0.0.1:{port}\n"
-            "defaults: {interval: 2s, timeout: 1s, confirm: {attempts: 1, spacing: 200ms}}\n"
+            "defaults: {interval: 1s, timeout: 500ms, confirm: {attempts: 1, spacing: 50ms}}\n"
             "providers: {nowhere: {addresses: ['127.0.0.1:1']}}\n"
             "checks: [{name: a, kind: tls, targets: [shop.example], providers: [nowhere]}]\n"
         )
