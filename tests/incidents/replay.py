@@ -133,15 +133,18 @@ async def _calm(running: Stage) -> None:
         for region in layout.regions
         for cdn in ("cdn-a", "cdn-b")
     )
-    expression = (
-        'count(probe_edge_state{state="passing"}) + count(probe_flow_state{state="passing"})'
-    )
-    with trio.fail_after(PATIENCE):
+    states = "count by (region, state) (probe_edge_state or probe_flow_state)"
+    wanted = _CALM * (edges + len(layout.regions))
+    found: list[dict[str, Any]] = []
+    with trio.move_on_after(PATIENCE):
         while True:
-            found = await running.engines.query(expression)
-            if found and float(found[0]["value"][1]) >= _CALM * (edges + len(layout.regions)):
+            found = await running.engines.query(states)
+            passing = (one for one in found if one["metric"]["state"] == "passing")
+            if sum(float(one["value"][1]) for one in passing) >= wanted:
                 return
             await trio.sleep(0.5)
+    told = [f"{' '.join(one['metric'].values())} {one['value'][1]}" for one in found]
+    raise RuntimeError(f"not calm: {wanted:.0f} passing wanted, found {', '.join(told)}")
 
 
 async def page(

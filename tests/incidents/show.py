@@ -3,14 +3,18 @@
     python -m tests.incidents.show
 
 The alerts are those of ``tests/rules/cases``; their words come from the committed rules, and what
-is printed from the committed routes and templates.
+is printed from the committed routes and templates. It takes six minutes: that is how long tickets
+wait before they say that they are over.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -20,19 +24,47 @@ from .receiver import Received, receiving
 from .test_notifications import CASES, Manager, case
 
 _TICKETS_WAIT = 40.0
+_TICKETS_FOLLOW = 320.0
+_OVER = ("ProbeProviderFailing", "ProbeFlowFailing", "ProbeTargetFailing")
+_MANY = 300
+_SOURCE = "https://prometheus.example/graph?g0.expr=…"
+
+
+def _each() -> list[dict[str, Any]]:
+    """One alert of each kind, in places of their own, so that none silences another."""
+    alerts = []
+    for number, file in enumerate(sorted(CASES.glob("*.yaml"))):
+        own = {"region": f"sa-east-{number}", "check": f"check-{number}"}
+        alert = case(file.stem)
+        known = {name: value for name, value in own.items() if name in alert["labels"]}
+        alerts.append(case(file.stem, **known))
+    return alerts
+
+
+def _grouped() -> list[dict[str, Any]]:
+    """What arrives together: many domains, and two regions that see the same."""
+    alerts = []
+    for number in range(_MANY):
+        domain = f"store-{number:03}.example"
+        text = json.dumps(case("ProbeTargetDown", check="check-many", target="DOMAIN"))
+        alerts.append(json.loads(text.replace("DOMAIN", domain).replace("shop.example", domain)))
+    for region in ("sa-east", "us-east"):
+        text = json.dumps(case("ProbeFlowFailing", check="check-two"))
+        alerts.append(json.loads(text.replace("sa-east", region)))
+    return alerts
 
 
 async def _collect(folder: Path) -> list[Received]:
     with receiving() as receiver:
         async with open_alertmanager(folder, receiver.url, mail=receiver.mail) as url:
             manager = Manager(url, receiver)
-            for number, file in enumerate(sorted(CASES.glob("*.yaml"))):
-                # Places of their own, so that none silences another.
-                own = {"region": f"sa-east-{number}", "check": f"check-{number}"}
-                alert = case(file.stem)
-                known = {name: value for name, value in own.items() if name in alert["labels"]}
-                await manager.post(case(file.stem, **known))
+            alerts = [alert | {"generatorURL": _SOURCE} for alert in (*_each(), *_grouped())]
+            await manager.post(*alerts)
             await trio.sleep(_TICKETS_WAIT)
+            ended = {"endsAt": datetime.now(UTC).isoformat()}
+            over = [alert for alert in alerts if alert["labels"]["alertname"] in _OVER]
+            await manager.post(*(alert | ended for alert in over))
+            await trio.sleep(_TICKETS_FOLLOW)
         return list(receiver.arrived)
 
 
@@ -45,6 +77,8 @@ def _shown(one: Received) -> tuple[str, str] | None:
     if one.to == "watchdog":
         alert = one.body["alerts"][0]
         return f"watchdog: {alert['annotations']['summary']}", f"status: {alert['status']}"
+    if one.body["groupLabels"]["alertname"] == "ProbeRegionBlind":
+        return "webhook, as a pager takes it", json.dumps(one.body, indent=1, ensure_ascii=False)
     return None
 
 

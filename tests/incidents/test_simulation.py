@@ -8,7 +8,8 @@ import pytest
 
 from probe.model.spec import Confirmation
 
-from .simulate import Fault, day
+from .region import Fault
+from .simulate import day
 from .virtual import FORGIVEN, LOST, Span, Window, cut_off, renewal, walk
 
 

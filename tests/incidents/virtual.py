@@ -37,6 +37,9 @@ FORGIVEN = 40
 KEY = EdgeKey("stores", "", "live", "", "default")
 FLOW = FlowKey("cli", "cli", "", "")
 
+ROTATION = 600.0
+KEPT = 600.0
+UNANSWERED = Failure(Phase.RESOLVE, Reason.TIMEOUT)
 LOST = Failure(Phase.CONNECT, Reason.TIMEOUT)
 CONFIRMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
 
@@ -70,13 +73,19 @@ def walk(
     *,
     interval: float = INTERVAL,
     excuse: Callable[[Outcome, float], Outcome] = lambda outcome, _: outcome,
+    gone: float = DAY,
 ) -> Course:
-    """Every attempt on one edge from ``start`` on, until ``until`` and nothing is remembered."""
+    """Every attempt on one edge from ``start`` on, until ``until`` and nothing is remembered.
+
+    ``gone``: when DNS has not named the address for so long that it is forgotten.
+    """
     course, history = Course(), History(status=EdgeStatus.PASSING)
     due = [(start, True)]
     named_at: float | None = None
     while due:
         now, regular = heapq.heappop(due)
+        if now >= gone:
+            break
         failure = meets(now)
         outcome = excuse(Passed() if failure is None else Failed(failure), now)
         attempt = Attempt(KEY, outcome, now)
@@ -96,7 +105,7 @@ def walk(
             for after in decision.again:
                 heapq.heappush(due, (now + after, False))
     if named_at is not None:
-        course.named.append(Span(named_at, DAY))
+        course.named.append(Span(named_at, gone))
     return course
 
 
@@ -117,7 +126,22 @@ def losses(dice: random.Random) -> Iterator[Course]:
             lost = n in (0, gap) or (n > gap and dice.random() < LOSS)
             return LOST if lost else None
 
-        yield walk(meets, at, at, policy)
+        # Addresses rotate every ten minutes and are kept for ten more: this one has some left.
+        yield walk(meets, at, at, policy, gone=at + dice.uniform(1, ROTATION + KEPT))
+
+
+def questions(dice: random.Random, window: Window, cut: Span) -> Iterator[tuple[Span, bool]]:
+    """One name's unanswered questions while the network is gone, and whether each accused it.
+
+    Asked every `INTERVAL`, as the TTL allows; each answer or silence stands until the next.
+    """
+    asked = cut.start - dice.random() * INTERVAL
+    while asked < cut.end:
+        if window.offline(asked):
+            filed = window.excused(Failed(UNANSWERED), asked)
+            done = asked + window.seconds()
+            yield Span(done, done + INTERVAL), isinstance(filed, Failed)
+        asked += INTERVAL
 
 
 def flow_day(dice: random.Random, faults: list[tuple[Span, float]], vantage: Window) -> Course:
@@ -259,14 +283,16 @@ def renewal(dice: random.Random, start: float) -> list[Span]:
         for n in range(8)
         for kind in ("rsa", "ecdsa")
     }
-    overdue, seen = [], {}
-    now = start - 1200.0
+    overdue, seen, named = [], {}, (0, 1)
+    first = now = start - 1200.0
     while now < start + rule.grace + 3600:
-        for n in (dice.randrange(8), dice.randrange(8)):
+        if not (now - first) % ROTATION:
+            named = (dice.randrange(8), dice.randrange(8))
+        for n in named:
             seen[n] = now
         for n, at in list(seen.items()):
             keys = [EdgeKey("stores", "x", "live", f"{n}", kind) for kind in ("rsa", "ecdsa")]
-            if now - at > 600:
+            if now - at > KEPT:
                 agreements = consensus.remove(keys, now)
                 del seen[n]
             else:
