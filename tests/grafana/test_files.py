@@ -87,6 +87,36 @@ def _apart(one: dict[str, int], other: dict[str, int]) -> bool:
 
 
 @every_board
+def test_alerts_and_changes_of_state_are_marked_across_the_panels(board: dict[str, Any]) -> None:
+    marks = {mark["name"]: mark["expr"] for mark in board["annotations"]["list"]}
+    assert "ALERTS" in marks["Alerts"]
+    assert "probe_agent_config_last_reload" in marks["Configuration loaded"]
+    states = [name for name, expr in marks.items() if "_state" in expr or "_failing" in expr]
+    assert bool(states) == (board["uid"] != "probe-agents"), marks
+
+
+def test_durations_of_flows_bear_the_trace_ids_of_their_runs() -> None:
+    """That these queries have such ids in a real Prometheus, the test of every query holds."""
+    asked = [
+        (path.stem, panel["title"], query["expr"])
+        for path in FILES
+        for panel in panels(_board(path))
+        for query in panel["targets"]
+        if query.get("exemplar")
+    ]
+    assert len(asked) >= 2
+    assert {uid for uid, _, _ in asked} == {"probe-flow"}
+    assert all("_latency_seconds_bucket" in expr for _, _, expr in asked)
+
+
+@every_board
+def test_runbooks_are_one_click_away(board: dict[str, Any]) -> None:
+    docs = yaml.safe_load((PROMETHEUS / "parameters.yaml").read_text())["docs"]
+    (link,) = [link for link in board["links"] if link["title"] == "Runbooks"]
+    assert link["url"].startswith(docs)
+
+
+@every_board
 def test_every_variable_is_used(board: dict[str, Any]) -> None:
     asked = " ".join(
         query["expr"] for panel in panels(board) for query in panel["targets"]
