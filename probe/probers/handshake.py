@@ -29,31 +29,25 @@ class Unparsable(AttemptFailed):
         self.presented = presented
 
 
-async def handshake(
-    wire: Wire, context: SSL.Context, *, server_name: bytes | None, deadline: float
-) -> TlsStream:
+async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | None) -> TlsStream:
     """Do a full handshake; never a resumed one.
 
     Args:
         wire: connected; closed here when the handshake fails.
         context: from `contexts.Contexts.get`.
         server_name: from `sni`.
-        deadline: trio time.
 
     Raises:
         AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
     """
     wire.enter(Phase.TLS)
-    start = trio.current_time()
     tls = SSL.Connection(context)
     tls.set_connect_state()
     if server_name is not None:
         tls.set_tlsext_host_name(server_name)
     tls.request_ocsp()
     try:
-        with trio.CancelScope(deadline=deadline):
-            return await _shake(wire, tls, start)
-        raise AttemptFailed(classify.timed_out(wire.progress(), trio.current_time() - start))
+        return await _shake(wire, tls, wire.entered)
     except BaseException:
         wire.close()
         raise

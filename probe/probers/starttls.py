@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
-import trio
-
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import Starttls
 from probe.probers import classify
@@ -23,13 +21,12 @@ _MOST_LINES = 100
 _SHOWN = 80
 
 
-async def upgrade(wire: Wire, protocol: Starttls, *, deadline: float) -> float:
+async def upgrade(wire: Wire, protocol: Starttls) -> float:
     """Talk the server into TLS.
 
     Args:
         wire: just connected; closed here when the dialogue fails.
         protocol: what the server speaks.
-        deadline: trio time.
 
     Returns:
         seconds from the end of connecting to the go-ahead.
@@ -38,14 +35,11 @@ async def upgrade(wire: Wire, protocol: Starttls, *, deadline: float) -> float:
         AttemptFailed: phase ``starttls``.
     """
     wire.enter(Phase.STARTTLS)
-    start = trio.current_time()
     try:
-        with trio.CancelScope(deadline=deadline):
-            talk = _Talk(wire)
-            await _DIALOGUES[protocol](talk)
-            talk.done()
-            return max(wire.arrived - start, 0.0)
-        raise AttemptFailed(classify.timed_out(wire.progress(), trio.current_time() - start))
+        talk = _Talk(wire)
+        await _DIALOGUES[protocol](talk)
+        talk.done()
+        return max(wire.arrived - wire.entered, 0.0)
     except BaseException:
         wire.close()
         raise

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 import trio
+from OpenSSL import SSL
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Handshake, Outcome, Timings, TlsResult, outcome_of
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
-from probe.model.tls import ChainExpectations, ClientProfile, Trust
-from probe.probers import browser, reproduce, starttls
+from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
+from probe.probers import browser, classify, reproduce, starttls
 from probe.probers.chain import Verdict
 from probe.probers.contexts import Contexts, ReadSecret
 from probe.probers.fault import AttemptFailed
@@ -99,17 +100,35 @@ class TlsProber:
     async def _shake(
         self, attempt: _Attempt, edge: Edge, name: str, check: TlsCheck, profile: ClientProfile
     ) -> None:
-        """Go through the phases, leaving in ``attempt`` what was seen. Raises AttemptFailed."""
+        """Go through the phases in time, leaving in ``attempt`` what was seen.
+
+        Raises AttemptFailed.
+        """
         context = self._contexts.get(profile)
-        deadline = attempt.begun + check.timeout
-        wire = attempt.wire = await connect(edge, deadline=deadline)
+        with trio.CancelScope(deadline=attempt.begun + check.timeout):
+            await self._phases(attempt, edge, name, check.starttls, context)
+            return
+        if attempt.wire is None:
+            raise AttemptFailed(classify.connect_timed_out(edge))
+        if attempt.tls is None:  # else only the server's last word was waited for
+            raise attempt.wire.timed_out()
+
+    async def _phases(
+        self,
+        attempt: _Attempt,
+        edge: Edge,
+        name: str,
+        plain: Starttls | None,
+        context: SSL.Context,
+    ) -> None:
+        wire = attempt.wire = await connect(edge)
         try:
-            if check.starttls is not None:
-                attempt.starttls = await starttls.upgrade(wire, check.starttls, deadline=deadline)
-            stream = await handshake(wire, context, server_name=sni(name), deadline=deadline)
+            if plain is not None:
+                attempt.starttls = await starttls.upgrade(wire, plain)
+            stream = await handshake(wire, context, server_name=sni(name))
             attempt.presented, attempt.tls = stream.presented, stream.seconds
             try:
-                await stream.settle(deadline=deadline)
+                await stream.settle()
             finally:
                 stream.close()
         except Unparsable as unparsable:

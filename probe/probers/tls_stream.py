@@ -80,7 +80,7 @@ class TlsStream:
                 return b""
             self._tls.bio_write(data)
 
-    async def settle(self, *, deadline: float) -> None:
+    async def settle(self) -> None:
         """Learn whether the server takes our client certificate, or its absence.
 
         With TLS 1.3 the handshake is complete for the client before the server has looked
@@ -92,7 +92,7 @@ class TlsStream:
         if not self.presented.client_certificate_asked:
             return
         patience = trio.current_time() + 2 * self.wire.connect_seconds + _MOMENT
-        with trio.CancelScope(deadline=min(deadline, patience)):
+        with trio.CancelScope(deadline=patience):
             await self.flush()
             data = await self.wire.receive_some()
             if not data:

@@ -5,9 +5,9 @@ without its per-call checkpoints, which cost as much as the system calls themsel
 
 Resource handling: whoever calls `connect` owns the `Wire` and closes it; `connect` itself
 closes its socket when it fails or is cancelled. Error handling: everything the network can do
-is raised as `AttemptFailed`. Deadlines: absolute, on trio's clock; reading and writing obey the
-cancel scope they run in, and always wait for readiness first, so that a peer that never stops
-sending cannot starve the deadline.
+is raised as `AttemptFailed`. Deadlines are those of the cancel scope that all of this runs in;
+reading and writing always wait for readiness first, so that a peer that never stops sending
+cannot starve the deadline.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Wire:
     Attributes:
         edge: where it is connected to.
         phase: the phase that failures are filed under; whoever uses the wire sets it.
+        entered: when that phase began, on trio's clock.
         connect_seconds: from SYN to SYN-ACK.
         sent: bytes written.
         received: bytes read.
@@ -51,6 +52,7 @@ class Wire:
         "clock",
         "connect_seconds",
         "edge",
+        "entered",
         "head",
         "lag",
         "phase",
@@ -63,6 +65,7 @@ class Wire:
         self._opened = opened  # when connecting began: nothing can have arrived before
         self.edge = edge
         self.phase = Phase.CONNECT
+        self.entered = opened
         self.connect_seconds = trio.current_time() - opened
         self.sent = 0
         self.received = 0
@@ -129,6 +132,7 @@ class Wire:
     def enter(self, phase: Phase) -> None:
         """Begin a phase: failures are filed under it, and evidence starts anew."""
         self.phase = phase
+        self.entered = trio.current_time()
         self.head = b""
 
     def try_send(self, data: bytes) -> None:
@@ -150,6 +154,11 @@ class Wire:
             self._note(data, [])
         return data
 
+    def timed_out(self) -> AttemptFailed:
+        """What to raise when the deadline has passed in the present phase."""
+        seconds = trio.current_time() - self.entered
+        return AttemptFailed(classify.timed_out(self.progress(), seconds))
+
     def progress(self) -> classify.Progress:
         """How far the attempt got, for the classifier."""
         return classify.Progress(self.phase, self.sent, self.received, self.head)
@@ -166,10 +175,12 @@ class Wire:
         return self._sock.fileno() < 0
 
     def close(self) -> None:
-        """Close at once; harmless when repeated."""
-        if self._sock.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._sock)
-            self._sock.close()
+        """Close at once; harmless when repeated.
+
+        One task uses a wire, so nobody can be waiting for it now, and trio, which forgets a
+        socket with the last who waits, need not be told.
+        """
+        self._sock.close()
 
     async def aclose(self) -> None:
         """Close, with a checkpoint, as trio's streams do."""
@@ -188,12 +199,8 @@ class Wire:
         self.close()
 
 
-async def connect(edge: Edge, *, deadline: float) -> Wire:
-    """Open a TCP connection to an edge.
-
-    Args:
-        edge: IPv4 or IPv6 address and port.
-        deadline: trio time after which the attempt is over.
+async def connect(edge: Edge) -> Wire:
+    """Open a TCP connection to an edge, an IPv4 or IPv6 address and port.
 
     Raises:
         AttemptFailed: phase ``connect``; inconclusive when this host is to blame.
@@ -210,14 +217,14 @@ async def connect(edge: Edge, *, deadline: float) -> Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         kernel_time.enable(sock)
         start = trio.current_time()
-        await _connected(sock, edge, deadline)
+        await _connected(sock, edge)
         return Wire(sock, edge, start)
     except BaseException:
         sock.close()
         raise
 
 
-async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> None:
+async def _connected(sock: socket.socket, edge: Edge) -> None:
     """Connect the socket. Raises AttemptFailed."""
     try:
         code = sock.connect_ex((edge.ip, edge.port))
@@ -225,10 +232,7 @@ async def _connected(sock: socket.socket, edge: Edge, deadline: float) -> None:
         raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
     at_once = code not in (0, errno.EINPROGRESS)
     if code == errno.EINPROGRESS:
-        with trio.CancelScope(deadline=deadline) as scope:
-            await trio.lowlevel.wait_writable(sock)
-        if scope.cancelled_caught:
-            raise AttemptFailed(classify.connect_timed_out(edge))
+        await trio.lowlevel.wait_writable(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == errno.ECONNRESET:
             # While connecting, RST reads as ECONNREFUSED: this one came after the SYN-ACK and

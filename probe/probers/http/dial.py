@@ -83,7 +83,6 @@ class Dialler:
         profile: ClientProfile,
         trust: Trust,
         own_names: tuple[str, ...] = (),
-        deadline: float,
         on_phase: Callable[[Phase], None],
         on_connect: Callable[[float], None],
     ) -> Dialled:
@@ -95,7 +94,6 @@ class Dialler:
             profile: how the handshake looks.
             trust: which roots verify.
             own_names: patterns of names that belong to the provider itself.
-            deadline: trio time.
             on_phase: told each phase as it begins.
             on_connect: told the seconds that connecting took, also when what follows fails.
 
@@ -104,14 +102,14 @@ class Dialler:
         """
         context = self._contexts.get(profile) if origin.scheme == "https" else None
         on_phase(Phase.CONNECT)
-        wire = await connect(edge, deadline=deadline)
+        wire = await connect(edge)
         on_connect(wire.connect_seconds)
         if context is None:
             return Dialled(
                 WatchedStream(wire, http2=False), False, wire.connect_seconds, None, None, ()
             )
         on_phase(Phase.TLS)
-        stream = await handshake(wire, context, server_name=sni(origin.host), deadline=deadline)
+        stream = await handshake(wire, context, server_name=sni(origin.host))
         try:
             facts, warnings = self._judged(stream, origin.host, trust, own_names)
         except BaseException:

@@ -82,7 +82,7 @@ class Session:
         way = Way(trio.current_time(), draft.url)
         with trio.CancelScope(deadline=deadline):
             try:
-                return await self._call(draft, way, deadline, fresh=fresh, turn=turn, refuse=refuse)
+                return await self._call(draft, way, fresh=fresh, turn=turn, refuse=refuse)
             except ChainRejected as error:
                 way.handshake, way.tls = error.facts, error.seconds
                 return Broken(error.failure, way.trip(), others=error.others)
@@ -99,7 +99,6 @@ class Session:
         self,
         draft: Draft,
         way: Way,
-        deadline: float,
         *,
         fresh: bool,
         turn: int,
@@ -112,7 +111,7 @@ class Session:
                 answer = await self._on_kept(link, draft, way)
                 if answer is not None:
                     return Answered(answer, way.trip())
-            link = await self._open(origin, way, deadline, turn, refuse)
+            link = await self._open(origin, way, turn, refuse)
             if not fresh:  # else one that is kept would be lost without being closed
                 self._links[origin] = link
             answer = await self._on(link, draft, way)
@@ -155,9 +154,7 @@ class Session:
         self._drop(link)
         return None
 
-    async def _open(
-        self, origin: Origin, way: Way, deadline: float, turn: int, refuse: Refuse | None
-    ) -> Link:
+    async def _open(self, origin: Origin, way: Way, turn: int, refuse: Refuse | None) -> Link:
         way.stream, way.fresh = None, True
         way.enter(Phase.RESOLVE)
         way.edge = edge = await self._edge(origin, way, turn)
@@ -170,7 +167,6 @@ class Session:
             profile=self._terms.profile,
             trust=self._terms.trust,
             own_names=self._terms.own_names,
-            deadline=deadline,
             on_phase=way.enter,
             on_connect=way.connected,
         )

@@ -47,10 +47,13 @@ class Client:
         name: str = NAME,
         timeout: float = 5.0,
     ) -> TlsStream:
-        deadline = trio.current_time() + timeout
-        wire = await connect(edge, deadline=deadline)
-        context = self._contexts.get(profile)
-        return await handshake(wire, context, server_name=sni(name), deadline=deadline)
+        wire = None
+        with trio.move_on_after(timeout):
+            wire = await connect(edge)
+            context = self._contexts.get(profile)
+            return await handshake(wire, context, server_name=sni(name))
+        assert wire is not None, "not even connected in time"
+        raise wire.timed_out()
 
     async def failure(
         self,

@@ -56,9 +56,10 @@ async def attempt(
     nursery: trio.Nursery, script: Script, protocol: Starttls, timeout: float = 5.0
 ) -> float:
     edge = await start(nursery, script)
-    deadline = trio.current_time() + timeout
-    with await connect(edge, deadline=deadline) as wire:
-        return await upgrade(wire, protocol, deadline=deadline)
+    with await connect(edge) as wire:
+        with trio.move_on_after(timeout):
+            return await upgrade(wire, protocol)
+        raise wire.timed_out()
 
 
 async def failure_of(

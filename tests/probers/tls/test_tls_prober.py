@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from dataclasses import FrozenInstanceError, replace
@@ -91,6 +92,57 @@ async def test_a_healthy_edge(
     assert timings.starttls is None
     with pytest.raises(FrozenInstanceError):
         result.command = "x"  # type: ignore[misc]
+
+
+async def test_a_syn_that_is_never_answered(probe: Probe) -> None:
+    """A listener whose queue is full drops further SYNs, as a filtered port does."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        result = await probe(Edge(*full.getsockname()), timeout=0.2)
+    failure = failure_of(result)
+    assert (failure.phase, failure.reason) == (Phase.CONNECT, Reason.TIMEOUT)
+    assert result.timings.connect is None
+    assert result.timings.total >= 0.2
+
+
+async def test_a_deadline_that_has_passed(probe: Probe, nursery: trio.Nursery) -> None:
+    async def script(_stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    failure = failure_of(await probe(await start(nursery, script), timeout=-1.0))
+    assert (failure.phase, failure.reason) == (Phase.CONNECT, Reason.TIMEOUT)
+
+
+@pytest.mark.parametrize(("starttls", "phase"), [(None, Phase.TLS), ("smtp", Phase.STARTTLS)])
+async def test_silence_is_filed_under_the_phase_that_it_falls_into(
+    probe: Probe, nursery: trio.Nursery, starttls: str | None, phase: Phase
+) -> None:
+    async def script(_stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    result = await probe(await start(nursery, script), timeout=0.2, starttls=starttls)
+    failure = failure_of(result)
+    assert (failure.phase, failure.reason) == (phase, Reason.TIMEOUT)
+    assert "no end in 0." in failure.detail
+    assert result.timings.connect is not None
+    assert result.timings.tls is None
+
+
+async def test_a_deadline_while_the_last_word_is_waited_for_fails_nothing(
+    probe: Probe, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """A server that asked for a certificate may refuse its absence; silence is no refusal."""
+    context = server_context(tmp_path, pki.credential(NAME))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(cadata=pki.roots_pem().decode())
+    result = await probe(await start(nursery, tls(context)), timeout=0.15)
+    assert result.outcome == Passed()
 
 
 async def test_facts_of_the_same_chain_are_shared_between_attempts(
