@@ -10,8 +10,9 @@ import trio
 
 from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog
+from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
-from probe.model.result import FlowResult, StepResult
+from probe.model.result import FlowResult, Inconclusive, StepResult
 from probe.model.spec import Confirmation, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
@@ -122,12 +123,21 @@ class FlowFiling:
             after,
             since=result.at if history.status is EdgeStatus.UNKNOWN else history.since,
             at=result.at + result.seconds,
-            failure=history.failure if after != HEALTHY else None,
+            failure=_what(result, history) if after != HEALTHY else None,
             command=step.evidence.command if step else "",
             note=diagnosis.why,
         )
         self._store.note(change)
         self._log.transition(change, trace_id=step.evidence.trace_id if step else "")
+
+
+def _what(result: FlowResult, history: History) -> Failure | None:
+    """What to say of it: our own fault names the secret or file, where the flow's names neither."""
+    match result.outcome:
+        case Inconclusive(ours):
+            return ours
+        case _:
+            return history.failure
 
 
 def blame_of(diagnosis: Diagnosis) -> str:

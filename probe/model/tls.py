@@ -42,6 +42,8 @@ class ClientProfile:
         alpn: protocols offered, in order; empty offers none.
         min_version: ``TLSv1.2`` or ``TLSv1.3``; None leaves the profile's own.
         ciphers: OpenSSL cipher string for TLS 1.2; None leaves the profile's own.
+        groups: key exchange groups offered, in order, by OpenSSL's names; empty leaves
+            OpenSSL's own choice, which is that of browsers.
     """
 
     name: str = "default"
@@ -50,6 +52,7 @@ class ClientProfile:
     min_version: Literal["TLSv1.2", "TLSv1.3"] | None = None
     ciphers: str | None = None
     client_certificate: ClientCertificate | None = None
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

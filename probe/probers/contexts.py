@@ -18,6 +18,7 @@ from OpenSSL import SSL
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.tls import ClientCertificate, ClientProfile
+from probe.probers import groups
 from probe.probers.fault import AttemptFailed
 from probe.probers.profiles import TLS13_SUITES, Offer, offer
 
@@ -43,7 +44,7 @@ class Contexts:
 
         Raises:
             AttemptFailed: inconclusive; a client certificate that is missing or unusable, or
-                a cipher string that names no cipher of this OpenSSL.
+                ciphers or groups that this OpenSSL does not know.
         """
         if profile.client_certificate is not None:
             return self._certified(profile, profile.client_certificate)
@@ -82,6 +83,11 @@ def _build(wanted: Offer) -> SSL.Context:
             Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"no cipher matches {wanted.ciphers!r} here")
         ) from error
     context.set_tls13_ciphersuites(TLS13_SUITES.encode())
+    if wanted.groups and not groups.choose(context, wanted.groups):
+        named = ":".join(wanted.groups)
+        raise AttemptFailed(
+            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks a group of {named!r}")
+        )
     # Always a full handshake: a resumed one presents no certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(

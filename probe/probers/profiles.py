@@ -1,8 +1,8 @@
 """What each client profile offers: versions and cipher suites, as table.
 
 ``default`` follows what current browsers offer: TLS 1.2 and 1.3, forward secrecy first, plain RSA
-key exchange last, no finite-field Diffie-Hellman. Key exchange groups are OpenSSL's own choice,
-which is X25519MLKEM768 and X25519 (both with a key share) wherever OpenSSL is 3.5 or newer.
+key exchange last, no finite-field Diffie-Hellman. Key exchange groups, unless a profile names
+its own, are OpenSSL's choice: X25519MLKEM768 and X25519 (both with a key share) from 3.5 on.
 The two TLS 1.2 profiles offer the suites of one certificate type only, so that an edge which
 lacks that certificate cannot answer with the other.
 """
@@ -47,12 +47,14 @@ class Offer:
         max_version: OpenSSL's version number.
         ciphers: OpenSSL cipher string for TLS 1.2.
         alpn: protocols, in order.
+        groups: key exchange groups, in order; empty for OpenSSL's own choice.
     """
 
     min_version: int
     max_version: int
     ciphers: str
     alpn: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 OFFERS: Mapping[ProfileName, Offer] = MappingProxyType(
@@ -68,7 +70,7 @@ _VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 def offer(profile: ClientProfile) -> Offer:
     """What a profile offers, its overrides applied."""
-    found = replace(OFFERS[profile.kind], alpn=profile.alpn)
+    found = replace(OFFERS[profile.kind], alpn=profile.alpn, groups=profile.groups)
     if profile.min_version is not None:
         found = replace(found, min_version=_VERSIONS[profile.min_version])
     if profile.ciphers is not None:

@@ -32,6 +32,8 @@ def s_client(
         ciphers = OFFERS[profile.kind].ciphers
     if ciphers is not None:
         words += ["-cipher", ciphers]
+    if profile.groups:
+        words += ["-groups", ":".join(profile.groups)]
     if profile.alpn:
         words += ["-alpn", ",".join(profile.alpn)]
     words += ["-status", "-showcerts"]

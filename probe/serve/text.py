@@ -45,6 +45,8 @@ def label_text(labels: Iterable[tuple[str, str]]) -> str:
 
 def number(value: float) -> str:
     """A sample's value as both formats write it."""
+    if -1e6 < value < 1e6:
+        return repr(float(value))  # where Go and Python agree: nearly all values of a probe
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # theirs has no types
 
 

@@ -144,6 +144,7 @@ checks:
     alpn: []
     min_version: TLSv1.2
     ciphers: ECDHE+AESGCM
+    groups: [X25519, P-256]
     client_certificate: {certificate: file:client.pem, key: credential:client-key}
   - {min_version: TLSv1.3, alpn: [h2]}
   expect:
@@ -186,6 +187,7 @@ checks:
                 alpn=(),
                 min_version="TLSv1.2",
                 ciphers="ECDHE+AESGCM",
+                groups=("X25519", "P-256"),
                 client_certificate=ClientCertificate(
                     SecretRef("file", str(tmp_path / "client.pem")),
                     SecretRef("credential", "client-key"),

@@ -90,6 +90,7 @@ def _profile(site: Site, shape: ProfileShape, node: Node) -> ClientProfile:
         min_version=shape.min_version,
         ciphers=shape.ciphers,
         client_certificate=client_certificate(site, shape.client_certificate),
+        groups=tuple(shape.groups or ()),
     )
     return profile if shape.alpn is None else replace(profile, alpn=tuple(shape.alpn))
 

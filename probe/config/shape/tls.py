@@ -69,6 +69,9 @@ class ClientCertificateShape(Shape):
     )
 
 
+Group = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
+
+
 class ProfileShape(Shape):
     """How an attempt looks to the server."""
 
@@ -86,6 +89,13 @@ class ProfileShape(Shape):
     )
     ciphers: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
+    )
+    groups: list[Group] | None = Field(
+        default=None,
+        min_length=1,
+        description="Key exchange groups offered, in order, by OpenSSL's names; "
+        "left out: as browsers do.",
+        examples=[["X25519", "P-256"]],
     )
     client_certificate: ClientCertificateShape | None = Field(
         default=None, description="Certificate shown to servers that ask for one (mTLS)."

@@ -56,6 +56,35 @@ def test_ciphers_that_nobody_has_are_our_fault(contexts: Contexts) -> None:
     assert caught.value.failure.ours
 
 
+def test_groups_that_nobody_has_are_our_fault_and_leave_nothing_behind(
+    contexts: Contexts,
+) -> None:
+    with pytest.raises(AttemptFailed) as caught:
+        contexts.get(ClientProfile(groups=("X25519", "NO-SUCH-GROUP")))
+    assert caught.value.failure.ours
+    assert "NO-SUCH-GROUP" in caught.value.failure.detail
+    contexts.get(ClientProfile(groups=("X25519",)))  # raises if an error lay in OpenSSL's queue
+
+
+@pytest.mark.parametrize(
+    ("groups", "agreed"),
+    [((), "X25519MLKEM768|X25519"), (("P-384", "X25519"), "secp384r1"), (("P-256",), "secp256r1")],
+)
+async def test_groups_are_offered_in_order_and_no_other(
+    groups: tuple[str, ...],
+    agreed: str,
+    client: Client,
+    pki: Pki,
+    tmp_path: Path,
+    nursery: trio.Nursery,
+) -> None:
+    """The first one gets a key share, and a server takes the one that it need not ask for."""
+    edge = await start(nursery, tls(server_context(tmp_path, pki.credential(NAME))))
+    stream = await client.stream(edge, profile=ClientProfile(groups=groups))
+    stream.close()
+    assert (stream.presented.group or "").lower() in agreed.lower().split("|")
+
+
 def test_a_client_certificate_is_read_by_reference_and_again_when_it_rotates(
     pki: Pki, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_what_browsers_do_not_mind_or_never_see_shows_nothing(failure: Failure) 
         (ClientProfile(kind="tls12-ecdsa"), "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256:"),
         (ClientProfile(kind="tls12-rsa"), "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256:"),
         (ClientProfile(ciphers="AES128-SHA"), "-cipher AES128-SHA"),
+        (ClientProfile(groups=("X25519", "P-256")), "-groups X25519:P-256"),
     ],
 )
 def test_the_command_offers_what_the_profile_offers(profile: ClientProfile, words: str) -> None:
