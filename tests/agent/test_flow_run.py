@@ -183,6 +183,7 @@ async def test_without_its_secret_the_flow_is_inconclusive_and_says_which(
     present = {name: value for name, value in SECRETS.items() if name != "APPTOKEN"}
     async with agents(flow, environ=present) as agent:
         line = await agent.said("state", check="cli", persona="developer", after="inconclusive")
-        assert "secret_missing" in json.dumps(line)
+        assert line["reason"] == "secret_missing"
+        assert "env:APPTOKEN" in line["detail"]
         assert await agent.metric("probe_flow_up", **FLOW, persona="developer") is None
         assert_no_secret(await said_everywhere(agent))
