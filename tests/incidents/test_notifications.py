@@ -171,6 +171,16 @@ async def test_an_illness_explains_only_what_is_inconclusive_because_of_it(
     assert await manager.silenced() == silenced
 
 
+@pytest.mark.parametrize(("everywhere", "silenced"), [("yes", {"ProbeTargetDown"}), ("no", set())])
+async def test_an_expired_certificate_explains_an_outage_only_when_no_edge_has_a_valid_one(
+    manager: Manager, everywhere: str, silenced: set[str]
+) -> None:
+    await manager.post(case("ProbeCertificateExpired", everywhere=everywhere))
+    await manager.post(case("ProbeTargetDown"))
+    await trio.sleep(0.2)
+    assert await manager.silenced() == silenced
+
+
 async def test_the_watchdog_has_a_way_of_its_own(manager: Manager) -> None:
     await manager.post(case("ProbeWatchdog"))
     found = await manager.delivered("watchdog")

@@ -81,7 +81,7 @@ def test_every_parameter_is_used() -> None:
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_alert_says_who_how_loudly_and_what_to_do(alert: str) -> None:
     labels, annotations = ALERTS[alert]["labels"], ALERTS[alert]["annotations"]
-    assert labels.keys() - {"alone"} == {"severity", "scope", "team"}
+    assert labels.keys() - {"alone", "everywhere"} == {"severity", "scope", "team"}
     assert labels["severity"] in {"page", "ticket", "none"}
     assert labels["scope"] in {"target", "certificate", "vantage", "agent", "watchdog"}
     assert annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
@@ -93,6 +93,14 @@ def test_every_alert_says_who_how_loudly_and_what_to_do(alert: str) -> None:
 
 def test_there_is_no_runbook_without_an_alert() -> None:
     assert {p.stem for p in (ROOT / "docs" / "runbooks").glob("*.md")} == set(ALERTS)
+
+
+def test_every_address_of_an_agent_that_a_runbook_asks_exists() -> None:
+    served = (ROOT / "probe" / "serve" / "web.py").read_text()
+    runbooks = "".join(p.read_text() for p in (ROOT / "docs" / "runbooks").glob("*.md"))
+    asked = set(re.findall(r"http://AGENT(/[\w/-]+)", runbooks))
+    assert asked
+    assert [path for path in asked if f'"{path}"' not in served] == []
 
 
 def _series() -> set[str]:
