@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ _TICKETS_WAIT = 40.0
 _TICKETS_FOLLOW = 320.0
 _OVER = ("ProbeProviderFailing", "ProbeFlowFailing", "ProbeTargetFailing")
 _MANY = 300
-_LATER = "2100-01-01T00:00:00Z"
 _SOURCE = "https://prometheus.example/graph?g0.expr=…"
 
 
@@ -59,7 +58,12 @@ async def _collect(folder: Path) -> list[Received]:
     with receiving() as receiver:
         async with open_alertmanager(folder, receiver.url, mail=receiver.mail) as url:
             manager = Manager(url, receiver)
-            lasting = {"generatorURL": _SOURCE, "endsAt": _LATER}
+            now = datetime.now(UTC)
+            lasting = {
+                "generatorURL": _SOURCE,
+                "startsAt": now.isoformat(),
+                "endsAt": (now + timedelta(hours=1)).isoformat(),
+            }
             alerts = [alert | lasting for alert in (*_each(), *_grouped())]
             await manager.post(*alerts)
             await trio.sleep(_TICKETS_WAIT)
