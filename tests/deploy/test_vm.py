@@ -153,7 +153,7 @@ class Machine:
         )
         program.chmod(0o755)
 
-    def release(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def release(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["sh", str(RELEASE), *arguments],
             capture_output=True,
@@ -170,6 +170,8 @@ class Machine:
                 "PROBE_UNITS": str(self.folder / "units"),
                 "PROBE_SYSUSERS": str(self.folder / "sysusers"),
                 "PROBE_GROUP": str(os.getgid()),
+                "PYTHON": "/usr/bin/python3",
+                **environ,
             },
         )
 
@@ -286,6 +288,9 @@ def test_a_release_is_installed_whole_or_not_at_all(machine: Machine, tmp_path: 
     assert "release 0.3.0 could not be installed" in done.stderr
     assert not (machine.home / "releases" / "0.3.0").exists()
     seal(script)
+    done = machine.release("add", str(release), PYTHON="/home/somebody/bin/python3")
+    assert "is in a home folder, which the agent must not see" in done.stderr
+    assert not (machine.home / "releases" / "0.3.0").exists()
     done = machine.release("add", str(release))
     assert done.returncode == 0, done.stderr
     assert machine.release("list").stdout == "  0.3.0\n"
