@@ -26,6 +26,7 @@ from .process import BenchmarkError, cores
 
 CASES: dict[str, Callable[[Bench], Report]] = {
     "tls": partial(compare.duel, name="tls"),
+    "browser": partial(compare.duel, name="browser"),
     "https": partial(compare.duel, name="https"),
     "flow": partial(compare.duel, name="flow"),
     "facts": compare.facts,
@@ -76,7 +77,7 @@ def show(report: Report) -> None:
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write all values here.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw curves into this folder.")
 def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | None) -> None:
-    """Measure. Cases: tls https flow facts memory startup saturation growth timings."""
+    """Measure. Cases: tls browser https flow facts memory startup saturation growth timings."""
     if unknown := [name for name in names if name not in CASES]:
         raise click.UsageError(f"no case {unknown[0]}; there are: {' '.join(CASES)}")
     ours, theirs = cores()

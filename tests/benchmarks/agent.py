@@ -134,6 +134,10 @@ def write_targets(folder: Path, count: int) -> None:
     (folder / "targets.json").write_text(json.dumps([{"targets": names}]))
 
 
+LIKE_GO = "{kind: tls13, groups: [X25519, P-256, P-384, P-521]}"
+"""A client that offers the key exchange that the peer's Go offers, so that both do one work."""
+
+
 def _head(pki: Pki, interval: float) -> str:
     return f"""\
 region: bench
@@ -144,7 +148,14 @@ targets:
 
 
 def tls_config(
-    folder: Path, pki: Pki, port: int, *, targets: int, interval: float, addresses: int = 1
+    folder: Path,
+    pki: Pki,
+    port: int,
+    *,
+    targets: int,
+    interval: float,
+    addresses: int = 1,
+    profile: str = "tls13",
 ) -> str:
     """One TLS check: every target through so many addresses of one provider."""
     write_targets(folder, targets)
@@ -153,7 +164,7 @@ def tls_config(
 providers:
   cdn: {{addresses: [{listed}], port: {port}}}
 checks:
-  - {{name: bench, kind: tls, targets: stores, providers: [cdn], profiles: [tls13]}}
+  - {{name: bench, kind: tls, targets: stores, providers: [cdn], profiles: [{profile}]}}
 """
 
 

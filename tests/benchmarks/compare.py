@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .agent import Agent, agent, flow_config, https_config, tls_config
+from .agent import LIKE_GO, Agent, agent, flow_config, https_config, tls_config
 from .case import Bench, Report, Spread
 from .peer import Blackbox, blackbox
 from .pki import DOMAIN, Pki
 from .process import BenchmarkError
 from .server import Server, nginx
 
-RATE = 100
-"""Probes a second: an agent with 3,000 edges every 30 s."""
+RATE = 333
+"""Probes a second: an agent with 10,000 edges every 30 s, for which it is designed."""
 
 INTERVAL = 2
 """Seconds between two probes of the same target."""
@@ -34,7 +34,7 @@ class Duel:
         configure: folder, certificates, port, number of targets → the agent's configuration.
         module: of blackbox_exporter.
         calls: handshakes in one run of ours, each of which is one attempt of the peer.
-        bar: the most that ours may cost, as a share of the peer's.
+        bar: the most that ours may cost, as a share of the peer's; None where it does more work.
     """
 
     title: str
@@ -44,10 +44,16 @@ class Duel:
     counter: str
     failed: str
     calls: int = 1
-    bar: float = 1.0
+    bar: float | None = 1.0
 
 
 def _tls(folder: Path, pki: Pki, server: Server, targets: int) -> str:
+    return tls_config(
+        folder, pki, server.tls_port, targets=targets, interval=INTERVAL, profile=LIKE_GO
+    )
+
+
+def _browser(folder: Path, pki: Pki, server: Server, targets: int) -> str:
     return tls_config(folder, pki, server.tls_port, targets=targets, interval=INTERVAL)
 
 
@@ -61,13 +67,22 @@ def _flow(folder: Path, pki: Pki, server: Server, targets: int) -> str:
 
 DUELS = {
     "tls": Duel(
-        "TLS probe: connect, full handshake, chain judged",
+        "TLS probe: connect, full handshake, chain judged; same key exchange offered",
         _tls,
         "tls",
         lambda server: f"127.0.0.1:{server.tls_port}",
         "probe_edge_attempts_total",
         "probe_edge_failed_attempts_total",
         bar=0.75,
+    ),
+    "browser": Duel(
+        "TLS probe as browsers do it: with a key share of X25519MLKEM768, which the peer lacks",
+        _browser,
+        "tls",
+        lambda server: f"127.0.0.1:{server.tls_port}",
+        "probe_edge_attempts_total",
+        "probe_edge_failed_attempts_total",
+        bar=None,
     ),
     "https": Duel(
         "HTTPS GET over a fresh connection",
@@ -119,7 +134,8 @@ def duel(bench: Bench, name: str) -> Report:
     report.add("this agent", mine.text(1e6), str(probes[0]), str(counted[0]))
     report.add("blackbox_exporter", peers.text(1e6), str(probes[1]), str(counted[1]))
     report.add("ratio", ratios.text(1, ".2f"), "", "")
-    report.hold(f"ratio at most {case.bar:g}: {ratios.median:.2f}", ratios.median <= case.bar)
+    if case.bar is not None:
+        report.hold(f"ratio at most {case.bar:g}: {ratios.median:.2f}", ratios.median <= case.bar)
     report.data = {
         "ours_seconds": ours,
         "theirs_seconds": theirs,
