@@ -27,7 +27,8 @@ EXAMPLES = DEPLOY / "prometheus" / "examples"
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 
 # What the panels, variables and rules for blackbox_exporter ask that are in most use (Grafana 7587,
-# 13659, 14928 and the usual alerts); $instance stands for a store and a page.
+# 13659, 14928, the mixin and the usual alerts); $instance stands for a store and a page, $job for
+# their checks in a region.
 DASHBOARDS = [
     'probe_success{instance=~"$instance"}',
     'probe_success{job=~".+", instance=~"$instance"}',
@@ -54,6 +55,15 @@ DASHBOARDS = [
     'probe_dns_lookup_time_seconds{instance=~"$instance"}',
     'avg_over_time(probe_dns_lookup_time_seconds{instance=~"$instance"}[1m])',
     'probe_ip_protocol{instance=~"$instance"}',
+    'max by (instance) (probe_success{cluster="", job=~"$job", instance=~"$instance"})',
+    'avg_over_time(probe_success{job=~"$job", instance=~"$instance"}[30d])',
+    'count(probe_http_ssl{job=~"$job"} == 1) / count(probe_http_version{job=~"$job"})',
+    'max by (instance, version) (probe_tls_version_info{job=~"$job", instance=~"$instance"})',
+    'min by (instance) (probe_ssl_earliest_cert_expiry{job=~"$job"} - time())',
+    'max by (instance) (probe_http_redirects{job=~"$job", instance=~"$instance"})',
+    'avg by (instance) (probe_dns_lookup_time_seconds{job=~"$job", instance=~"$instance"})',
+    'sum by (instance) (avg by (phase, instance) (probe_http_duration_seconds{job=~"$job"}))',
+    'avg by (phase) (probe_http_duration_seconds{job=~"$job", instance=~"$instance"})',
 ]
 
 
@@ -183,7 +193,10 @@ async def test_dashboards_of_blackbox_exporter_and_remote_write(
 
 
 async def dashboards_have_data(home: str) -> None:
-    queries = [query.replace("$instance", "store-001.example|page") for query in DASHBOARDS]
+    queries = [
+        query.replace("$instance", "store-001.example|page").replace("$job", "(stores|page) sa-east")
+        for query in DASHBOARDS
+    ]
     empty = list(queries)
 
     async def all_there() -> bool:
