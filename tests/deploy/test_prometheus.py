@@ -194,7 +194,9 @@ async def test_dashboards_of_blackbox_exporter_and_remote_write(
 
 async def dashboards_have_data(home: str) -> None:
     queries = [
-        query.replace("$instance", "store-001.example|page").replace("$job", "(stores|page) sa-east")
+        query.replace("$instance", "store-001.example|page").replace(
+            "$job", "(stores|page) sa-east"
+        )
         for query in DASHBOARDS
     ]
     empty = list(queries)
