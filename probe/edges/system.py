@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -90,6 +91,7 @@ def parse_resolv_conf(text: str) -> tuple[NameServer, ...]:
     return tuple(dict.fromkeys(servers)) or (NameServer("127.0.0.1"),)
 
 
+@lru_cache(maxsize=4096)
 def canonical_ip(text: str) -> str | None:
     """The canonical form of an address (a zone allowed), or None for anything else."""
     try:

@@ -340,6 +340,7 @@ class ApiCheck:
         router_codes: values of ``code`` in error bodies, or of an evidence header, by which a
             router says that it did not reach what is behind it.
         login_interval: seconds between logins of their own clock.
+        groups: key exchange groups offered, by OpenSSL's names; empty: as browsers do.
         max_body: cap on a response's body, decoded, in bytes.
         trust: as for TLS checks; always verified.
     """
@@ -366,4 +367,5 @@ class ApiCheck:
     http2: bool = True
     trust: Trust = field(default_factory=Trust)
     client_certificate: ClientCertificate | None = None
+    groups: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=_no_items)

@@ -17,7 +17,7 @@ from typing import Final
 from probe.serve.family import Family, Group, Kind
 
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_LATENESS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LATENESS = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _WHY = ("phase", "reason")
 _SEEN = "once it happened"
 _MEASURED = "when measured by the latest attempt"

@@ -134,7 +134,8 @@ def write_targets(folder: Path, count: int) -> None:
     (folder / "targets.json").write_text(json.dumps([{"targets": names}]))
 
 
-LIKE_GO = "{kind: tls13, groups: [X25519, P-256, P-384, P-521]}"
+_GROUPS = "[X25519, P-256, P-384, P-521]"
+LIKE_GO = f"{{kind: tls13, groups: {_GROUPS}}}"
 """A client that offers the key exchange that the peer's Go offers, so that both do one work."""
 
 
@@ -179,6 +180,7 @@ checks:
     kind: api
     targets: stores
     providers: [cdn]
+    groups: {_GROUPS}
     steps:
       - name: home
         layer: edge
@@ -207,6 +209,7 @@ checks:
     kind: api
     targets: stores
     providers: [cdn]
+    groups: {_GROUPS}
     login_interval: 1h
     auth:
       client:

@@ -54,6 +54,7 @@ checks:
   login_interval: 2m
   max_body: 64KiB
   http2: false
+  groups: X25519
   trust: system
   client_certificate: {certificate: file:c.pem, key: file:c.key}
   labels: {team: api}
@@ -132,6 +133,7 @@ def test_the_check(check: ApiCheck, tmp_path: Path) -> None:
         run_id_header="X-Run",
         login_interval=120.0,
         max_body=65536,
+        groups=("X25519",),
         http2=False,
         trust=Trust("system"),
         client_certificate=ClientCertificate(

@@ -191,7 +191,7 @@ checks:
         "steps, targets, providers, flow_timeout, vars, headers, user_agent, auth, personas, "
         "layers, router_codes, evidence_headers, "
         "instance_headers, run_id_header, login_interval, max_body, "
-        "http2, trust, client_certificate",
+        "http2, groups, trust and 1 more",
         "probe.yaml:7:37: a login sends secrets, and secrets go over TLS only; write https://",
         'probe.yaml:7:63: "a |" is not a whole JMESPath expression: it ends early',
         "probe.yaml:7:87: a secret never stands in this file; write where it is found: "

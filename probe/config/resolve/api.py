@@ -61,6 +61,8 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
     written = {key: getattr(shape, key) for key in _OPTIONAL if getattr(shape, key) is not None}
     if shape.router_codes is not None:
         written["router_codes"] = tuple(shape.router_codes)
+    if shape.groups is not None:
+        written["groups"] = tuple(shape.groups)
     return ApiCheck(
         name=shape.name,
         steps=_steps(_in_steps(before, shape, node, flow_timeout), shape, node, auths),

@@ -69,7 +69,11 @@ class ClientCertificateShape(Shape):
     )
 
 
-Group = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
+Groups = Annotated[
+    list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]],
+    OneOrMany(),
+    Field(min_length=1),
+]
 
 
 class ProfileShape(Shape):
@@ -90,9 +94,8 @@ class ProfileShape(Shape):
     ciphers: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
     )
-    groups: list[Group] | None = Field(
+    groups: Groups | None = Field(
         default=None,
-        min_length=1,
         description="Key exchange groups offered, in order, by OpenSSL's names; "
         "left out: as browsers do.",
         examples=[["X25519", "P-256"]],

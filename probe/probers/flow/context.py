@@ -115,6 +115,7 @@ class Context:
             http2=self.check.http2,
             skip=frozenset() if own is None else frozenset({own.lower()}),
             client_certificate=self.check.client_certificate is not None,
+            groups=self.check.groups,
         )
 
     def clean(self, failure: Failure) -> Failure:

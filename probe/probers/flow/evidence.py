@@ -32,12 +32,14 @@ class CurlTerms:
     Attributes:
         skip: header names that are left out beside those that curl writes itself.
         client_certificate: whether one is presented.
+        groups: key exchange groups; empty for the library's own choice.
     """
 
     trust: Trust
     http2: bool
     skip: frozenset[str] = frozenset()
     client_certificate: bool = False
+    groups: tuple[str, ...] = ()
 
 
 def headers_of(
@@ -115,6 +117,8 @@ def curl(
     """
     words = ["curl", "-sS", "-i", "--max-time", f"{seconds:g}"]
     words.append("--http2" if terms.http2 else "--http1.1")
+    if terms.groups:
+        words += ["--curves", ":".join(terms.groups)]
     if terms.trust.kind == "file" and terms.trust.file:
         words += ["--cacert", redactor.shell(terms.trust.file)]
     if terms.client_certificate:

@@ -155,7 +155,7 @@ class FlowProber:
 
         terms = Terms(
             resolve=resolve,
-            profile=_profile(check.http2, check.client_certificate),
+            profile=_profile(check.http2, check.client_certificate, check.groups),
             trust=check.trust,
             max_body=check.max_body,
             turn=int(at // check.interval),
@@ -178,10 +178,12 @@ class FlowProber:
 
 
 @functools.lru_cache(maxsize=256)
-def _profile(http2: bool, certificate: ClientCertificate | None) -> ClientProfile:
+def _profile(
+    http2: bool, certificate: ClientCertificate | None, groups: tuple[str, ...]
+) -> ClientProfile:
     """How a check's handshakes look; equal checks share one, and with it one TLS context."""
     alpn = ("h2", "http/1.1") if http2 else ("http/1.1",)
-    return ClientProfile(alpn=alpn, client_certificate=certificate)
+    return ClientProfile(alpn=alpn, client_certificate=certificate, groups=groups)
 
 
 async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandStep]) -> None:

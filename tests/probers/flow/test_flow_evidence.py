@@ -97,9 +97,15 @@ async def test_the_command_repeats_the_call(ca: Ca, bench: Bench) -> None:
     async with serve(ca.context("api.example"), http) as server:
         for one in auth:
             http.seen.clear()
-            check = ApiCheck("flow", (capture, step), auth={"cli": one}, http2=False)
+            check = ApiCheck(
+                "flow", (capture, step), auth={"cli": one}, http2=False, groups=("P-256",)
+            )
             result = await bench.run(check, at(server.port))
             command = result.steps[-1].evidence.command
+            assert "--curves P-256" in command
+            handshake = result.steps[0].handshake
+            assert handshake is not None
+            assert handshake.group == "secp256r1"
             for secret in variables.values():
                 assert secret not in command
             done = await trio.run_process(
