@@ -146,13 +146,12 @@ class FlowBook:
             attempts, failures = self._instances.get(key, (0, 0))
             attempts, failures = attempts + 1, failures + failed
             self._instances[key] = (attempts, failures)
-            self._tables.instance.set(
-                key,
-                (
-                    (_INSTANCE_ATTEMPTS, float(attempts), ()),
-                    (_INSTANCE_FAILED, float(failures), ()),
-                ),
+            samples = (
+                (_INSTANCE_ATTEMPTS, float(attempts), ()),
+                (_INSTANCE_FAILED, float(failures), ()),
             )
+            if not self._tables.instance.update(key, samples):
+                self._tables.instance.set(key, samples)
 
     def _bounded(self, key: InstanceKey) -> InstanceKey:
         if key in self._instances:

@@ -53,6 +53,7 @@ class Process:
         self.log = log
         self._command = " ".join(command)
         pinned = [] if core is None else ["taskset", "-c", str(core)]
+        pinned += ["setpriv", "--pdeathsig", "TERM"]  # a killed benchmark leaves nothing behind
         with log.open("wb") as output:
             self.began = time.monotonic()
             self._child = subprocess.Popen(
