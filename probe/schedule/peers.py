@@ -138,7 +138,7 @@ class Ranking:
             return dict.fromkeys(self._names, ())
         count = min(self._replicas, len(self._peers))
         average = len(self._names) * count / len(self._peers)
-        most = max(ceil(average), int(BOUND * average))
+        least, enough, most = self._bounds(average)
         considered = self._replicas + _PASSED  # the same for every agent, however it got here
         load = dict.fromkeys(self._peers, 0)
         for ranks in self._ranks.values():
@@ -147,38 +147,58 @@ class Ranking:
         order = sorted(self._names, key=lambda name: (self._names[name], name))
         ranked = {name: [peer for _, peer in self._ranks[name][:considered]] for name in order}
         shares = {name: self._choose(ranked[name], count, load, most) for name in order}
-        self._even_out(shares, ranked, load, average)
+        self._even_out(shares, ranked, load, least, enough)
         return shares
+
+    def _bounds(
+        self, average: float
+    ) -> tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]]:
+        """For each peer: the load to be had, the load that others may take from, the most.
+
+        Each peer rounds at its own place. Else all bounds would change at once where the average
+        passes a whole number, and one peer of 500 that goes would move a fifth of all places.
+        """
+        odds = {peer: number / (_MASK + 1) for peer, number in self._peers.items()}
+        low, high = LEAST * average, BOUND * average
+        return (
+            {peer: max(ceil(low), int(low + 0.8 + odd)) for peer, odd in odds.items()},
+            {peer: int(_ENOUGH * average + odd) for peer, odd in odds.items()},
+            {
+                peer: max(int(average + 1 + odd), min(int(high), int(high - 0.8 + odd)))
+                for peer, odd in odds.items()
+            },
+        )
 
     def _even_out(
         self,
         shares: dict[str, tuple[str, ...]],
         ranked: Mapping[str, list[str]],
         load: dict[str, int],
-        average: float,
+        least: Mapping[str, int],
+        enough: Mapping[str, int],
     ) -> None:
         """Give those that have too little a place that they come close to."""
-        poor = {peer for peer, own in load.items() if own < LEAST * average}
+        poor = {peer for peer, own in load.items() if own < least[peer]}
         for name, (first, *others) in shares.items():
             for peer in ranked[name][1:] if poor and others else ():
                 rich = max(others, key=load.__getitem__)
-                if peer not in poor or peer in others or load[rich] <= _ENOUGH * average:
+                if peer not in poor or peer in others or load[rich] <= enough[rich]:
                     continue
                 load[rich] -= 1
                 load[peer] += 1
                 others[others.index(rich)] = peer
-                if load[peer] >= LEAST * average:
+                if load[peer] >= least[peer]:
                     poor.remove(peer)
             shares[name] = (first, *others)
 
     def _choose(
-        self, ranked: list[str], count: int, load: dict[str, int], most: int
+        self, ranked: list[str], count: int, load: dict[str, int], most: Mapping[str, int]
     ) -> tuple[str, ...]:
         chosen = [ranked[0]]
         for peer in ranked[1:]:
             if len(chosen) == count:
                 break
-            if load[peer] < most:
+            if load[peer] < most[peer]:
                 chosen.append(peer)
                 load[peer] += 1
         for peer in ranked[1:] if len(chosen) < count else ():

@@ -82,6 +82,17 @@ def test_a_pod_that_goes_or_comes_moves_little_else(base: Shares) -> None:
     assert moved < 2 * ideal
 
 
+@pytest.mark.parametrize("names", [1000, 1250, 2500])
+def test_nothing_tips_over_where_the_average_is_a_whole_number(names: int) -> None:
+    """Few targets for many pods: one pod that goes changes what each may have by a hair."""
+    ranking = ranked(NAMES[:names], PODS)
+    before = ranking.shares()
+    for _ in ranking.update(NAMES[:names], PODS[1:], 2):
+        pass
+    moved = pairs(ranking.shares()) - pairs(before)
+    assert len(moved) < 2 * names / 20, "less than a twentieth"
+
+
 def test_all_agents_agree_however_they_came_to_know_their_peers() -> None:
     ranking = ranked(reversed(NAMES[:500]), PODS[100:])
     for peers in (PODS[200:], PODS[150:450], PODS[:300]):
