@@ -142,9 +142,12 @@ class Sharing:
             known = self._lists[name]
             for _ in known.ranking.update(list(known.targets), self._peers, self._replicas):
                 await trio.lowlevel.checkpoint()
+            shares: dict[str, tuple[str, ...]] = {}
+            for _ in known.ranking.share_out(shares):
+                await trio.lowlevel.checkpoint()
             if name not in self._lists or name in self._changed:
                 continue  # it went, or changed once more meanwhile
-            ours = {label for label, peers in known.ranking.shares().items() if self._me in peers}
+            ours = {label for label, peers in shares.items() if self._me in peers}
             until = trio.current_time() + LINGER * self._share.refresh
             known.turn(ours, until)
             self._tell(name, known)

@@ -134,8 +134,19 @@ class Ranking:
 
     def shares(self) -> dict[str, tuple[str, ...]]:
         """Who probes each name, foremost first."""
+        shares: dict[str, tuple[str, ...]] = {}
+        for _ in self.share_out(shares):
+            pass
+        return shares
+
+    def share_out(self, shares: dict[str, tuple[str, ...]]) -> Iterator[None]:
+        """Write who probes each name into an empty mapping; yields every few milliseconds.
+
+        It is only whole when this is exhausted.
+        """
         if not self._peers or not self._names:
-            return dict.fromkeys(self._names, ())
+            shares.update(dict.fromkeys(self._names, ()))
+            return
         count = min(self._replicas, len(self._peers))
         average = len(self._names) * count / len(self._peers)
         least, enough, most = self._bounds(average)
@@ -145,10 +156,13 @@ class Ranking:
             load[ranks[0][1]] += 1
         # In an order that does not depend on the order in which names became known.
         order = sorted(self._names, key=lambda name: (self._names[name], name))
-        ranked = {name: [peer for _, peer in self._ranks[name][:considered]] for name in order}
-        shares = {name: self._choose(ranked[name], count, load, most) for name in order}
-        self._even_out(shares, ranked, load, least, enough)
-        return shares
+        ranked: dict[str, list[str]] = {}
+        for place, name in enumerate(order):
+            ranked[name] = [peer for _, peer in self._ranks[name][:considered]]
+            shares[name] = self._choose(ranked[name], count, load, most)
+            if place % _SLICE == 0:
+                yield
+        yield from self._even_out(shares, ranked, load, least, enough)
 
     def _bounds(
         self, average: float
@@ -176,11 +190,15 @@ class Ranking:
         load: dict[str, int],
         least: Mapping[str, int],
         enough: Mapping[str, int],
-    ) -> None:
+    ) -> Iterator[None]:
         """Give those that have too little a place that they come close to."""
         poor = {peer for peer, own in load.items() if own < least[peer]}
-        for name, (first, *others) in shares.items():
-            for peer in ranked[name][1:] if poor and others else ():
+        for place, (name, (first, *others)) in enumerate(shares.items()):
+            if not poor:
+                return
+            if place % _SLICE == 0:
+                yield
+            for peer in ranked[name][1:] if others else ():
                 rich = max(others, key=load.__getitem__)
                 if peer not in poor or peer in others or load[rich] <= enough[rich]:
                     continue
