@@ -43,7 +43,8 @@ class ClientProfile:
         min_version: ``TLSv1.2`` or ``TLSv1.3``; None leaves the profile's own.
         ciphers: OpenSSL cipher string for TLS 1.2; None leaves the profile's own.
         groups: key exchange groups offered, in order, by OpenSSL's names; empty leaves
-            OpenSSL's own choice, which is that of browsers.
+            OpenSSL's own choice, which is that of browsers. In TLS 1.2 they also bound the
+            curves of ECDSA certificates (RFC 8422, section 5.1.1).
     """
 
     name: str = "default"

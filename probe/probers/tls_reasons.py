@@ -137,6 +137,8 @@ _OWN: dict[str, tuple[Phase, Reason]] = {
     "unknown cipher returned": _CIPHER,
     "wrong cipher returned": _CIPHER,
     "no ciphers available": (Phase.TLS, Reason.LOCAL_RESOURCE),
+    # Of the chosen groups none can be offered with the versions offered: nothing was sent yet.
+    "no suitable groups": (Phase.TLS, Reason.LOCAL_RESOURCE),
     "bad signature": (Phase.TLS, Reason.BAD_SIGNATURE),
     "excessive message size": (Phase.TLS, Reason.HANDSHAKE_TOO_LARGE),
     # OpenSSL looks at the leaf's key and its usage before it verifies the handshake's signature.

@@ -49,6 +49,15 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             ['5:28: "1.2" means nothing here; write one of: TLSv1.2, TLSv1.3'],
         ),
         (
+            "profiles: [{groups: [X25519, -X25519]}]",
+            ["5:32: this is no name of a group; write one such as X25519 or P-256"],
+        ),
+        (
+            "profiles: [{groups: X25519:P-256}]",
+            ["5:23: this is no name of a group; write one such as X25519 or P-256"],
+        ),
+        ("profiles: [{groups: []}]", ["5:23: write at least 1 entry"]),
+        (
             "profiles: [{client_certificate: {certificate: client.pem}}]",
             ['5:35: "key" is missing; write for example key: file:client.key', f"5:49: {SECRET}"],
         ),

@@ -93,7 +93,8 @@ class ApiCheckShape(CheckShape):
     groups: Groups | None = Field(
         default=None,
         description="Key exchange groups offered, in order, by OpenSSL's names; "
-        "left out: as browsers do.",
+        "left out: as browsers do. For TLS 1.2 the curves of the servers' ECDSA certificates "
+        "belong to them (RFC 8422).",
         examples=[["X25519", "P-256"]],
     )
     trust: TrustField | None = Field(

@@ -69,8 +69,18 @@ class ClientCertificateShape(Shape):
     )
 
 
+_GROUP = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+
+def _group(value: str) -> str:
+    # A hyphen before a name would tell OpenSSL to take that group away, perhaps the last one.
+    if not re.fullmatch(_GROUP, value):
+        raise wrong("this is no name of a group; write one such as X25519 or P-256")
+    return value
+
+
 Groups = Annotated[
-    list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]],
+    list[Annotated[str, text(_group), WithJsonSchema({"type": "string", "pattern": _GROUP})]],
     OneOrMany(),
     Field(min_length=1),
 ]
@@ -97,7 +107,8 @@ class ProfileShape(Shape):
     groups: Groups | None = Field(
         default=None,
         description="Key exchange groups offered, in order, by OpenSSL's names; "
-        "left out: as browsers do.",
+        "left out: as browsers do. For TLS 1.2 the curves of the servers' ECDSA certificates "
+        "belong to them (RFC 8422).",
         examples=[["X25519", "P-256"]],
     )
     client_certificate: ClientCertificateShape | None = Field(

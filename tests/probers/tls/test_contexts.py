@@ -66,6 +66,17 @@ def test_groups_that_nobody_has_are_our_fault_and_leave_nothing_behind(
     contexts.get(ClientProfile(groups=("X25519",)))  # raises if an error lay in OpenSSL's queue
 
 
+async def test_groups_that_no_offered_version_can_use_are_our_fault(
+    client: Client, nursery: trio.Nursery
+) -> None:
+    async def script(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+
+    profile = ClientProfile("tls13", "tls13", groups=("brainpoolP256r1",))
+    failure = await client.failure(await start(nursery, script), profile=profile)
+    assert failure.ours, failure
+
+
 @pytest.mark.parametrize(
     ("groups", "agreed"),
     [((), "X25519MLKEM768|X25519"), (("P-384", "X25519"), "secp384r1"), (("P-256",), "secp256r1")],
