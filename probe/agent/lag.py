@@ -21,12 +21,16 @@ class LagMeter(trio.abc.Instrument):
       more of them would be half of what an idle agent costs.
 
     Args:
-        on_sample: told each sample, in seconds.
+        on_sample: told each sample, and the worst of sample and turns since the one before, in
+            seconds. The first is what anything that waits meets; the second misses nothing.
         period: seconds between samples.
     """
 
     def __init__(
-        self, on_sample: Callable[[float], None] = lambda _: None, *, period: float = 0.25
+        self,
+        on_sample: Callable[[float, float], None] = lambda _, __: None,
+        *,
+        period: float = 0.25,
     ) -> None:
         self._on_sample = on_sample
         self._period = period
@@ -61,8 +65,9 @@ class LagMeter(trio.abc.Instrument):
                 self._due = trio.current_time() + self._period
                 await trio.sleep_until(self._due)
                 late = max(0.0, trio.current_time() - self._due)
-                self._recent.append(max(late, self._longest))
+                worst = max(late, self._longest)
                 self._longest = 0.0
-                self._on_sample(late)
+                self._recent.append(worst)
+                self._on_sample(late, worst)
         finally:
             trio.lowlevel.remove_instrument(self)

@@ -46,10 +46,10 @@ class SelfReport:
         self._ill: dict[str, str] = {}
         self._counted: dict[str, tuple[int, int, int]] = {}
 
-    def lagged(self, seconds: float) -> None:
-        """The loop was so late, in seconds."""
+    def lagged(self, seconds: float, worst: float) -> None:
+        """The loop was so late, in seconds; ``worst`` since it was said last."""
         self._store.agent.loop_lag(seconds)
-        self._vantage.lag(seconds, trio.current_time())
+        self._vantage.lag(worst, trio.current_time())
 
     def started(self, start: Start[JobKey]) -> None:
         """A run began, at its time or later."""

@@ -98,7 +98,7 @@ class Vantage:
         """One measurement of event-loop lag, standing for the time since the last one.
 
         Counting measurements would not do: a loop that stands still for a second gives one,
-        and then twenty in the next.
+        and then several in the next.
         """
         span = seconds if self._lag_at is None else min(now - self._lag_at, self.rule.fresh)
         self._lag_at = now

@@ -102,7 +102,7 @@ async def test_lag_is_what_a_blocked_loop_costs() -> None:
 
 async def test_a_stall_between_two_samples_is_seen() -> None:
     samples: list[float] = []
-    meter = LagMeter(samples.append, period=60.0)
+    meter = LagMeter(lambda late, _: samples.append(late), period=60.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(meter.run)
         await trio.sleep(0.01)
@@ -116,7 +116,7 @@ async def test_a_stall_between_two_samples_is_seen() -> None:
 
 async def test_lag_is_zero_where_nothing_blocks(mock_clock: MockClock) -> None:
     samples: list[float] = []
-    meter = LagMeter(samples.append, period=0.05)
+    meter = LagMeter(lambda late, _: samples.append(late), period=0.05)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(meter.run)
         for _ in range(40):
@@ -126,6 +126,19 @@ async def test_lag_is_zero_where_nothing_blocks(mock_clock: MockClock) -> None:
         nursery.cancel_scope.cancel()
     assert len(samples) == 40
     assert max(samples) < 1e-9
+
+
+async def test_a_sample_brings_the_worst_turn_along_that_it_missed(mock_clock: MockClock) -> None:
+    samples: list[tuple[float, float]] = []
+    meter = LagMeter(lambda late, worst: samples.append((late, worst)), period=1.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(meter.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for turn in (0.75, 0.25, 0.25, 0.5, 0.25):
+            mock_clock.jump(turn)  # within a turn, as a task does that blocks
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert samples == [(0.0, 0.75), (0.0, 0.5)]
 
 
 # ------------------------------------------------------------ excuse
