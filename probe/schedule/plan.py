@@ -110,7 +110,7 @@ class Plan(Generic[K]):
     Args:
         salt: differs between agents that share keys, for example the region's name.
         identity: text that stands for a key in the hash; must be the same in every
-            process. The ``repr`` of texts and of dataclasses of texts is.
+            process. The ``repr`` of texts and of named tuples of texts is.
     """
 
     def __init__(self, *, salt: str = "", identity: Callable[[K], str] = repr) -> None:

@@ -343,6 +343,21 @@ async def test_cancellation_passes(probe: Probe, nursery: trio.Nursery) -> None:
     assert scope.cancelled_caught
 
 
+async def test_cancellation_passes_also_when_the_deadline_does(
+    probe: Probe, nursery: trio.Nursery
+) -> None:
+    async def stall_then_cancel(scope: trio.CancelScope) -> None:
+        await trio.sleep(0.02)
+        time.sleep(0.1)  # noqa: ASYNC251 - the deadline passes unseen: blocking is the point
+        scope.cancel()
+
+    edge = await start(nursery, says(b"", then="silent"))
+    with trio.CancelScope() as scope:
+        nursery.start_soon(stall_then_cancel, scope)
+        await probe(edge, timeout=0.1)
+    assert scope.cancelled_caught
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     noise=st.one_of(st.binary(max_size=600), st.binary(max_size=60).map(b"\x16\x03\x03".__add__))
