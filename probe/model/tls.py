@@ -9,6 +9,22 @@ from probe.model.secret import SecretRef
 
 Starttls = Literal["smtp", "imap", "pop3", "ldap", "postgres"]
 ProfileName = Literal["default", "tls13", "tls12-ecdsa", "tls12-rsa"]
+GroupName = Literal[
+    "X25519MLKEM768",
+    "SecP256r1MLKEM768",
+    "SecP384r1MLKEM1024",
+    "X25519",
+    "X448",
+    "P-256",
+    "P-384",
+    "P-521",
+    "ffdhe2048",
+    "ffdhe3072",
+]
+"""A closed list, so that a slip is found where it stands; a test holds that OpenSSL knows them.
+
+In OpenSSL's own language a hyphen before a name would take a group away.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ CASES: dict[str, Callable[[Bench], Report]] = {
 }
 
 
+QUICK = [name for name in CASES if name not in ("browser", "flow")]
+"""What is measured quickly when no case is named: each kind of measurement once."""
+
+
 def machine() -> dict[str, str]:
     """What the figures depend on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -90,7 +94,7 @@ def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | N
         folder = Path(temporary)
         folder.chmod(0o755)
         pki = write_pki(folder)
-        for name in names or CASES:
+        for name in names or (QUICK if quick else CASES):
             place = folder / name
             place.mkdir()
             began = time.monotonic()

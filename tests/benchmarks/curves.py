@@ -77,7 +77,7 @@ def chart(title: str, lines: Mapping[str, Points]) -> str:
         )
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">'
-        "edges</text>"
+        "edges (logarithmic)</text>"
     )
     for number, (name, points) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from .agent import agent, tls_config
+from .agent import LIKE_GO, agent, tls_config
 from .case import Bench, Report, Spread
 from .peer import blackbox
 from .process import BYTECODE, BenchmarkError
@@ -108,7 +108,14 @@ def saturation(bench: Bench) -> Report:
                 done = len(peer.drive("tls", url, seconds, rate=None, clients=16))
                 theirs.append(done / (time.monotonic() - start))
                 peer_costs.append((peer.process.cpu() - before) / done)
-            config = tls_config(bench.folder, bench.pki, server.tls_port, targets=8000, interval=4)
+            config = tls_config(
+                bench.folder,
+                bench.pki,
+                server.tls_port,
+                targets=8000,
+                interval=4,
+                profile=LIKE_GO,
+            )
             with agent(bench.folder, config, core=bench.ours) as running:
                 running.process.until(lambda: server.handshakes() > 0)
                 time.sleep(2 if bench.quick else 6)

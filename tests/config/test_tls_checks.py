@@ -50,11 +50,11 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         (
             "profiles: [{groups: [X25519, -X25519]}]",
-            ["5:32: this is no name of a group; write one such as X25519 or P-256"],
+            ['5:32: "-X25519" means nothing here; did you mean "X25519"?'],
         ),
         (
             "profiles: [{groups: X25519:P-256}]",
-            ["5:23: this is no name of a group; write one such as X25519 or P-256"],
+            ['5:23: "X25519:P-256" means nothing here; did you mean "X25519"?'],
         ),
         ("profiles: [{groups: []}]", ["5:23: write at least 1 entry"]),
         (

@@ -13,7 +13,7 @@ from probe.config.shape.short import OneOrMany, Short
 from probe.config.shape.texts import Duration, Name, PathText, between, from_text, text
 from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.names import parse_host
-from probe.model.tls import ProfileName
+from probe.model.tls import GroupName, ProfileName
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, text(parse_host)]
@@ -69,21 +69,7 @@ class ClientCertificateShape(Shape):
     )
 
 
-_GROUP = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-
-
-def _group(value: str) -> str:
-    # A hyphen before a name would tell OpenSSL to take that group away, perhaps the last one.
-    if not re.fullmatch(_GROUP, value):
-        raise wrong("this is no name of a group; write one such as X25519 or P-256")
-    return value
-
-
-Groups = Annotated[
-    list[Annotated[str, text(_group), WithJsonSchema({"type": "string", "pattern": _GROUP})]],
-    OneOrMany(),
-    Field(min_length=1),
-]
+Groups = Annotated[list[GroupName], OneOrMany(), Field(min_length=1)]
 
 
 class ProfileShape(Shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.failure import Phase, Reason
 from probe.model.secret import Secret, SecretError, SecretRef
-from probe.model.tls import ClientCertificate, ClientProfile
+from probe.model.tls import ClientCertificate, ClientProfile, GroupName
 from probe.probers.contexts import Contexts
 from probe.probers.fault import AttemptFailed
 
@@ -54,6 +55,11 @@ def test_ciphers_that_nobody_has_are_our_fault(contexts: Contexts) -> None:
     with pytest.raises(AttemptFailed) as caught:
         contexts.get(ClientProfile(ciphers="NO-SUCH-CIPHER"))
     assert caught.value.failure.ours
+
+
+@pytest.mark.parametrize("group", get_args(GroupName))
+def test_groups_that_a_configuration_may_name_are_known(contexts: Contexts, group: str) -> None:
+    contexts.get(ClientProfile(groups=(group,)))  # raises for an unknown one
 
 
 def test_groups_that_nobody_has_are_our_fault_and_leave_nothing_behind(
