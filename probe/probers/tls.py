@@ -13,7 +13,7 @@ import trio
 from OpenSSL import SSL
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Handshake, Outcome, Timings, TlsResult, outcome_of
+from probe.model.result import Clock, Failed, Handshake, Outcome, Timings, TlsResult, outcome_of
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
@@ -78,7 +78,7 @@ class TlsProber:
             await self._shake(attempt, edge, name, check, profile)
         except AttemptFailed as failed:
             failures = (failed.failure,)
-        seconds = attempt.seconds(passed=not failures)
+        timings = attempt.timings(passed=not failures, lag=self._lag())
         outcome, facts = self._judged(attempt, name, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
@@ -91,7 +91,7 @@ class TlsProber:
             edge=edge,
             at=attempt.at,
             outcome=outcome,
-            timings=attempt.timings(seconds, self._lag()),
+            timings=timings,
             handshake=facts,
             command=command,
             browser=shown,
@@ -187,9 +187,9 @@ class _Attempt:
             return self.wire.connect_seconds + (self.starttls or 0.0) + (self.tls or 0.0)
         return trio.current_time() - self.begun
 
-    def timings(self, total: float, lag: float) -> Timings:
-        """Timings of the phases that happened."""
-        wire = self.wire
+    def timings(self, *, passed: bool, lag: float) -> Timings:
+        """Timings of the phases that happened, and how late the agent was meanwhile."""
+        wire, total = self.wire, self.seconds(passed=passed)
         if wire is None:
             return Timings(total=total, lag=lag)
         return Timings(
@@ -197,6 +197,8 @@ class _Attempt:
             starttls=self.starttls,
             tls=self.tls,
             total=total,
-            lag=max(lag, wire.lag),
+            # Times that the kernel took are true however late the loop was: only how late these
+            # very bytes were noticed counts. What failed ended by our own clock.
+            lag=wire.lag if passed and wire.clock is Clock.KERNEL else max(lag, wire.lag),
             clock=wire.clock,
         )

@@ -17,11 +17,12 @@ from OpenSSL import SSL
 from probe.lab import chains
 from probe.lab.ca import Credential, Pki
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Inconclusive, Passed, TlsResult
+from probe.model.result import Clock, Failed, Inconclusive, Passed, TlsResult
 from probe.model.secret import SecretRef
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, Trust
+from probe.probers import kernel_time
 from probe.probers.chain import Judge
 from probe.probers.tls import TlsProber
 
@@ -327,13 +328,26 @@ async def test_missing_client_certificate_keeps_the_facts(
     assert result.browser == "ERR_BAD_SSL_CLIENT_AUTH_CERT"
 
 
-async def test_lag_of_the_agent_stands_beside_the_timings(
-    pki: Pki, tmp_path: Path, nursery: trio.Nursery
+@pytest.mark.parametrize("kernel", [True, False])
+async def test_lag_of_the_agent_stands_beside_timings_that_it_can_spoil(
+    kernel: bool,
+    pki: Pki,
+    tmp_path: Path,
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The kernel's times are true however late the loop runs; those of our own clock are not."""
+    if not kernel:
+        monkeypatch.setattr(kernel_time, "ANCILLARY_SPACE", 0)
     (tmp_path / "root.pem").write_bytes(pki.roots_pem())
-    probe = Probe(tmp_path / "root.pem", lag=lambda: 0.25)
+    probe = Probe(tmp_path / "root.pem", lag=lambda: 7.0)
     edge = await start(nursery, tls(server_context(tmp_path, pki.credential(NAME))))
-    assert (await probe(edge)).timings.lag >= 0.25
+    timings = (await probe(edge)).timings
+    assert (timings.lag < 5.0) == (timings.clock is Clock.KERNEL)
+    if not kernel:
+        assert timings.clock is Clock.APPLICATION
+    silent = await start(nursery, says(b"", then="silent"))
+    assert (await probe(silent, timeout=0.1)).timings.lag >= 7.0  # it ended by our own clock
 
 
 async def test_cancellation_passes(probe: Probe, nursery: trio.Nursery) -> None:
