@@ -13,7 +13,7 @@ from probe.config.shape.http import HeaderName, HeaderValue
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.step import NotEmpty, StepField, ValueName
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between
-from probe.config.shape.tls import ClientCertificateShape, Groups, TrustField
+from probe.config.shape.tls import ClientCertificateShape, GroupsField, TrustField
 from probe.config.shape.world import CheckTargetsField
 
 
@@ -90,13 +90,7 @@ class ApiCheckShape(CheckShape):
         default=None, description="Most bytes of a response's body, decoded (1MiB)."
     )
     http2: bool | None = Field(default=None, description="Whether HTTP/2 is offered (true).")
-    groups: Groups | None = Field(
-        default=None,
-        description="Key exchange groups offered, in order, by OpenSSL's names; "
-        "left out: as browsers do. For TLS 1.2 the curves of the servers' ECDSA certificates "
-        "belong to them (RFC 8422).",
-        examples=[["X25519", "P-256"]],
-    )
+    groups: GroupsField = None
     trust: TrustField | None = Field(
         default=None, description="Which roots verify the chain: mozilla, system or {file: …}."
     )

@@ -69,7 +69,15 @@ class ClientCertificateShape(Shape):
     )
 
 
-Groups = Annotated[list[GroupName], OneOrMany(), Field(min_length=1)]
+GroupsField = Annotated[
+    Annotated[list[GroupName], OneOrMany(), Field(min_length=1)] | None,
+    Field(
+        description="Key exchange groups offered, in order, by OpenSSL's names; "
+        "left out: as browsers do. For TLS 1.2 the curves of the servers' ECDSA certificates "
+        "belong to them (RFC 8422).",
+        examples=[["X25519", "P-256"]],
+    ),
+]
 
 
 class ProfileShape(Shape):
@@ -90,13 +98,7 @@ class ProfileShape(Shape):
     ciphers: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
     )
-    groups: Groups | None = Field(
-        default=None,
-        description="Key exchange groups offered, in order, by OpenSSL's names; "
-        "left out: as browsers do. For TLS 1.2 the curves of the servers' ECDSA certificates "
-        "belong to them (RFC 8422).",
-        examples=[["X25519", "P-256"]],
-    )
+    groups: GroupsField = None
     client_certificate: ClientCertificateShape | None = Field(
         default=None, description="Certificate shown to servers that ask for one (mTLS)."
     )
