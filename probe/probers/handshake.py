@@ -47,14 +47,15 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
         tls.set_tlsext_host_name(server_name)
     tls.request_ocsp()
     try:
-        return await _shake(wire, tls, wire.entered)
+        return await _shake(wire, tls)
     except BaseException:
         wire.close()
         raise
 
 
-async def _shake(wire: Wire, tls: SSL.Connection, start: float) -> TlsStream:
+async def _shake(wire: Wire, tls: SSL.Connection) -> TlsStream:
     """Carry bytes between OpenSSL and the socket until the handshake is over."""
+    start = wire.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
     most = wire.received + MAX_HANDSHAKE
     while not _step(wire, tls):

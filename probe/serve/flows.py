@@ -24,6 +24,7 @@ from probe.serve.records import (
 )
 from probe.serve.render import Renderer
 from probe.serve.tables import Tables
+from probe.state.personas import divergence
 
 _DIVERGE = BY_NAME["probe_flow_personas_diverge"]
 _INSTANCE_ATTEMPTS = BY_NAME["probe_step_instance_attempts_total"]
@@ -160,17 +161,16 @@ class FlowBook:
         return key if alike < INSTANCES else key._replace(instance=OTHER)
 
     def _personas(self, target: TargetRecord, through: ProviderKey) -> None:
-        outcomes = [
-            flow.last.outcome
+        latest = {
+            key.persona: flow.last.outcome
             for key, flow in target.flows.items()
             if key.provider == through.provider
-        ]
-        if len(outcomes) < 2:
+        }
+        if len(latest) < 2:
             self._tables.personas.drop(through)
             return
-        failed = any(isinstance(outcome, Failed) for outcome in outcomes)
-        passed = any(isinstance(outcome, Passed) for outcome in outcomes)
-        self._tables.personas.set(through, ((_DIVERGE, float(failed and passed), ()),))
+        differ = divergence(latest) is not None
+        self._tables.personas.set(through, ((_DIVERGE, float(differ), ()),))
 
 
 def slimmed(result: FlowResult) -> FlowResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .agent import LIKE_GO, Agent, agent, flow_config, https_config, tls_config
@@ -65,23 +65,23 @@ def _flow(folder: Path, pki: Pki, server: Server, targets: int) -> str:
     return flow_config(folder, pki, server.https_port, targets=targets, interval=INTERVAL)
 
 
+_TLS = Duel(
+    "TLS probe: connect, full handshake, chain judged; same key exchange offered",
+    _tls,
+    "tls",
+    lambda server: f"127.0.0.1:{server.tls_port}",
+    "probe_edge_attempts_total",
+    "probe_edge_failed_attempts_total",
+    bar=0.75,
+)
+
 DUELS = {
-    "tls": Duel(
-        "TLS probe: connect, full handshake, chain judged; same key exchange offered",
-        _tls,
-        "tls",
-        lambda server: f"127.0.0.1:{server.tls_port}",
-        "probe_edge_attempts_total",
-        "probe_edge_failed_attempts_total",
-        bar=0.75,
-    ),
-    "browser": Duel(
-        "TLS probe as browsers do it: with a key share of X25519MLKEM768, which the peer lacks",
-        _browser,
-        "tls",
-        lambda server: f"127.0.0.1:{server.tls_port}",
-        "probe_edge_attempts_total",
-        "probe_edge_failed_attempts_total",
+    "tls": _TLS,
+    "browser": replace(
+        _TLS,
+        title="TLS probe as browsers do it: with a key share of X25519MLKEM768, "
+        "which the peer lacks",
+        configure=_browser,
         bar=None,
     ),
     "https": Duel(

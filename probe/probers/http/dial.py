@@ -17,7 +17,7 @@ from probe.probers.chain import Judge
 from probe.probers.contexts import Contexts
 from probe.probers.fault import AttemptFailed
 from probe.probers.http.stream import WatchedStream
-from probe.probers.transport import TlsStream, connect, handshake, sni
+from probe.probers.transport import TlsStream, connect, facts_of, handshake, sni
 
 _CHAIN = ChainExpectations()
 
@@ -138,15 +138,7 @@ class Dialler:
             staple=shown.ocsp,
             own_names=own_names,
         )
-        facts = Handshake(
-            version=shown.version,
-            cipher=shown.cipher,
-            chain=verdict.chain,
-            group=shown.group,
-            alpn=shown.alpn,
-            verified_not_after=verdict.verified_not_after,
-            ocsp=verdict.ocsp,
-        )
+        facts = facts_of(shown, verdict)
         if not verdict.accepted:
             first, *others = verdict.failures
             raise ChainRejected(first, (*others, *verdict.warnings), facts, stream.seconds)
