@@ -147,6 +147,7 @@ class Reason(StrEnum):
     VANTAGE_ILL = "vantage_ill"
     COMMAND_UNAVAILABLE = "command_unavailable"  # kind `command`: no such program here
     UNSAFE_VALUE = "unsafe_value"  # a captured value that must not be sent (a newline in a header)
+    DEFECT = "defect"  # our own code raised or hung: nothing was seen, whatever the target does
 
     UNKNOWN = "unknown"  # a defect of ours: tell us
 
@@ -161,6 +162,7 @@ OURS: frozenset[Reason] = frozenset(
         Reason.VANTAGE_ILL,
         Reason.COMMAND_UNAVAILABLE,
         Reason.UNSAFE_VALUE,
+        Reason.DEFECT,
     }
 )
 """Reasons that make a result inconclusive: the fault is the agent's or its configuration's."""
