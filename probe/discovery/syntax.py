@@ -46,6 +46,8 @@ def _json(text: str) -> object:
         raise SyntaxProblem(f"line {error.lineno}: no JSON ({error.msg})") from None
     except RecursionError:
         raise SyntaxProblem("no JSON: nested without end") from None
+    except ValueError:  # Python converts no integer of more than 4,300 digits
+        raise SyntaxProblem("no JSON: a number has too many digits") from None
 
 
 def _yaml(text: str) -> object:

@@ -158,9 +158,11 @@ async def _rounds(
     silent, verdict, share = list(lines), None, 0.0
     for slice_ in _SLICES:
         share += slice_ / sum(_SLICES)
-        for place, line in enumerate(tuple(silent)):
-            left = start + timeout * share - trio.current_time()
-            reply = await _try(line, left / (len(silent) - place) if place < len(silent) else left)
+        batch = tuple(silent)
+        for place, line in enumerate(batch):
+            now = trio.current_time()
+            left = start + timeout * share - now  # negative after a pause of this process
+            reply = await _try(line, now + left / (len(batch) - place))
             if isinstance(reply, Answer):
                 return reply
             if reply is not None:
@@ -169,10 +171,10 @@ async def _rounds(
     return verdict
 
 
-async def _try(line: _ServerLine, timeout: float) -> Answer | Unusable | None:
+async def _try(line: _ServerLine, deadline: float) -> Answer | Unusable | None:
     """One try at one server; None when it stayed silent."""
     try:
-        with trio.move_on_after(timeout):
+        with trio.move_on_at(deadline):
             reply = await line.ask()
             return reply if isinstance(reply, (Answer, Unusable)) else None
     except _Ended:

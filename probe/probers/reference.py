@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import trio
 
@@ -22,6 +21,7 @@ from probe.probers.http.answer import Answered, Broken
 from probe.probers.http.dial import Dialler
 from probe.probers.http.draft import Draft, clean_url
 from probe.probers.http.session import Resolve, Session, Terms
+from probe.probers.http.times import http_date
 
 _CUT_OFF = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _NO_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT})
@@ -88,10 +88,5 @@ def _network(failure: Failure) -> bool:
 
 def _offset(date: str | None, now: float) -> float | None:
     """Seconds by which a ``Date`` is ahead of ``now``; None when it is none."""
-    if date is None:
-        return None
-    try:
-        there = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    return there.timestamp() + _HALF_A_SECOND - now
+    there = http_date(date)
+    return None if there is None else there + _HALF_A_SECOND - now

@@ -111,6 +111,7 @@ def test_a_document_that_is_no_list_is_refused_in_words(data: bytes, message: st
     ("data", "message"),
     [
         (b'[{"targets": ["shop.exam', "line 1: no JSON"),
+        (b'[{"targets": [' + b"1" * 5000 + b"]}]", "no JSON: a number has too many digits"),
         (b"[" * 1_000_000, "nested"),
         (b'[{"targets": [1]}]', "group 1, entry 1"),
         (b'[{"targets": [], "labels": {"a": 1}}]', "put it in quotes"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import dns.flags
+import dns.message
 import dns.rcode
 import pytest
 import trio
@@ -189,6 +190,77 @@ async def test_errors_of_the_operating_system_have_a_reason(number: int, reason:
     assert failure(outcome) == (reason, reason is Reason.RESET)
     assert isinstance(outcome, NoAnswer)
     assert outcome.failure.ours == (reason in {Reason.NO_ROUTE, Reason.LOCAL_RESOURCE})
+
+
+class Sockets(trio.abc.SocketFactory):
+    """UDP sockets whose servers refuse, answer, stay silent, or stop this process for a while."""
+
+    def __init__(self, clock: trio.testing.MockClock, roles: dict[str, str]) -> None:
+        self.clock = clock
+        self.roles = roles
+        self.sent: list[tuple[str, float]] = []
+
+    def socket(self, *_: object) -> trio.socket.SocketType:
+        return cast("trio.socket.SocketType", _Socket(self))
+
+
+class _Socket:
+    def __init__(self, sockets: Sockets) -> None:
+        self.sockets = sockets
+        self.server, self.packet = "", b""
+
+    async def connect(self, address: tuple[str, int]) -> None:
+        await trio.lowlevel.checkpoint()
+        self.server = address[0]
+
+    async def send(self, packet: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self.packet = packet
+        self.sockets.sent.append((self.server, trio.current_time()))
+        if self.sockets.roles[self.server] == "pause":
+            self.sockets.clock.jump(1.5)
+
+    async def recv(self, _: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if self.sockets.roles[self.server] == "refuses":
+            raise OSError(errno.ECONNREFUSED, "as told")
+        if self.sockets.roles[self.server] != "answers":
+            await trio.sleep_forever()
+        return Asked(dns.message.from_wire(self.packet), "udp").addresses("192.0.2.1").to_wire()
+
+    def close(self) -> None:
+        pass
+
+
+async def asked_of(
+    clock: trio.testing.MockClock, timeout: float, **roles: str
+) -> tuple[Outcome, Sockets]:
+    sockets = Sockets(clock, roles)
+    trio.socket.set_custom_socket_factory(sockets)
+    return await ask([NameServer(ip) for ip in roles], SHOP, timeout), sockets
+
+
+async def test_a_quick_refusal_leaves_each_other_server_its_fair_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    roles = {"192.0.2.1": "refuses", "192.0.2.2": "silent", "192.0.2.3": "answers"}
+    outcome, sockets = await asked_of(autojump_clock, 5.0, **roles)
+    assert isinstance(outcome, Answer)
+    assert outcome.server == "192.0.2.3:53"
+    # A round of one second; the second server has half of what the first one left.
+    assert sockets.sent == [
+        ("192.0.2.1", 0.0),
+        ("192.0.2.2", 0.0),
+        ("192.0.2.3", pytest.approx(0.5)),
+    ]
+
+
+@pytest.mark.parametrize("timeout", [2.0, 0.4])
+async def test_a_pause_of_the_process_that_outlasts_the_rounds_is_a_time_out(
+    autojump_clock: trio.testing.MockClock, timeout: float
+) -> None:
+    outcome, _ = await asked_of(autojump_clock, timeout, **{"192.0.2.1": "pause"})
+    assert failure(outcome) == (Reason.TIMEOUT, False)
 
 
 @pytest.mark.parametrize("name", ["a..example", "x" * 64 + ".example", "läden.example"])

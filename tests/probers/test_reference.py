@@ -67,7 +67,15 @@ async def test_its_clock_is_compared_with_ours() -> None:
     assert abs(seen.offset - 60) < 3
 
 
-@pytest.mark.parametrize("date", ["soon", "Mon, 99 Foo 2024 00:00:00 GMT", ""])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "soon",
+        "Mon, 99 Foo 2024 00:00:00 GMT",
+        "",
+        "Tue, 06 Oct 99999999999999999999 12:00:00 GMT",
+    ],
+)
 async def test_an_odd_date_says_nothing(date: str) -> None:
     async with served(answering(f"200 OK\r\nDate: {date}")) as port:
         assert await look(f"http://one.example:{port}/", at(port)) == Look(Passed())

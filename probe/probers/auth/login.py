@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-
 from probe.model.condition import holds, select
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import CookieAuth, JsonLogin
@@ -13,6 +11,7 @@ from probe.probers.capture import as_text, cookie, expression
 from probe.probers.expect import NotJson, condition, parse_json
 from probe.probers.http.answer import Answer
 from probe.probers.http.draft import Draft, clean_url, form_body, json_body
+from probe.probers.http.times import http_date
 
 
 def json_login(spec: JsonLogin, material: Material) -> Draft:
@@ -97,7 +96,8 @@ def _cookie_life(spec: CookieAuth, answer: Answer, now: float) -> float:
         said = dict(_attribute(one) for one in attributes)
         life = seconds(said.get("max-age"))
         if life is None and "expires" in said:
-            life = _until(said["expires"], now)
+            until = http_date(said["expires"])
+            life = None if until is None else until - now
         return spec.max_age if life is None else life
     return spec.max_age
 
@@ -105,13 +105,6 @@ def _cookie_life(spec: CookieAuth, answer: Answer, now: float) -> float:
 def _attribute(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name.strip().lower(), value.strip()
-
-
-def _until(date: str, now: float) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
 
 
 def unwell(answer: Answer) -> Failure | None:

@@ -6,11 +6,11 @@ import base64
 import json
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret
 from probe.probers.http.answer import Answer
+from probe.probers.http.times import http_date, seconds_of
 
 CLOCK_TOLERANCE = 120.0
 """Seconds that our clock may differ from a server's before a refusal may be the clock's fault.
@@ -103,15 +103,8 @@ def clock_skew(answer: Answer, now: float) -> float | None:
 
     An answer out of a cache (``Age``) says when it was made, so its age is added.
     """
-    date = answer.header("date")
-    if date is None:
-        return None
-    try:
-        said = parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    age = answer.header("age") or ""
-    return said + (float(age) if age.isdigit() and len(age) < 9 else 0.0) - now
+    said = http_date(answer.header("date"))
+    return None if said is None else said + (seconds_of(answer.header("age")) or 0.0) - now
 
 
 def refused(answer: Answer, now: float, detail: str) -> Failure:

@@ -19,6 +19,7 @@ from probe.probers.flow.context import Context
 from probe.probers.flow.values import Unsafe
 from probe.probers.http.answer import Answered, Broken
 from probe.probers.http.draft import BadUrl
+from probe.probers.http.times import retry_after
 
 LAYER = "login"
 """The layer that every login proves."""
@@ -117,9 +118,9 @@ class Entrance:
             slot.hold, slot.held_for = failure, secrets
             slot.hold_until = now + self.run.check.login_interval
         elif failure.reason is Reason.RATE_LIMITED and isinstance(made.call, Answered):
-            after = made.call.answer.header("retry-after") or ""
+            after = made.call.answer.header("retry-after")
             slot.hold, slot.held_for = failure, ""
-            seconds = float(after) if after.isdigit() and len(after) < 9 else 0.0
+            seconds = retry_after(after, self.run.material.wall())
             slot.hold_until = now + min(seconds, _LONGEST_HOLD)
         else:
             slot.hold = None

@@ -308,9 +308,10 @@ async def test_refused_credentials_are_not_tried_again_until_they_change_or_time
     assert platform.logins == 2, "the interval counts from the refusal"
 
 
-async def test_retry_after_is_kept(ca: Ca, bench: Bench) -> None:
+@pytest.mark.parametrize("after", ["120", formatdate(time.time() + 3000, usegmt=True)])
+async def test_retry_after_is_kept(ca: Ca, bench: Bench, after: str) -> None:
     platform = Platform()
-    platform.login_route = Reply(429, headers=(("Retry-After", "120"),))
+    platform.login_route = Reply(429, headers=(("Retry-After", after),))
     async with serve(ca.context("api.example"), platform.http) as server:
         for _ in range(2):
             result = await bench.run(check_of(bench), at(server.port))
