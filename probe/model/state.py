@@ -13,6 +13,7 @@ class EdgeStatus(StrEnum):
     """What is believed of an edge after confirmation."""
 
     UNKNOWN = "unknown"  # not probed yet, or only inconclusively
+    UNSEEN = "unseen"  # not judged for three intervals: whatever it was before, nobody knows now
     PASSING = "passing"
     SUSPECT = "suspect"  # failed, not confirmed yet
     FAILING = "failing"  # confirmed

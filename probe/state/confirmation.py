@@ -158,7 +158,7 @@ def _judge(before: History, counted: History, policy: Confirmation) -> EdgeStatu
     if counted.failures:
         return _judge_failure(before, counted, policy)
     match before.status:
-        case EdgeStatus.UNKNOWN | EdgeStatus.PASSING:
+        case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN | EdgeStatus.PASSING:
             return EdgeStatus.PASSING
         case EdgeStatus.SUSPECT:
             cleared = counted.passes >= policy.attempts and counted.score <= 1.0
@@ -175,7 +175,7 @@ def _judge(before: History, counted: History, policy: Confirmation) -> EdgeStatu
 
 def _judge_failure(before: History, counted: History, policy: Confirmation) -> EdgeStatus:
     match before.status:
-        case EdgeStatus.UNKNOWN | EdgeStatus.PASSING | EdgeStatus.SUSPECT:
+        case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN | EdgeStatus.PASSING | EdgeStatus.SUSPECT:
             if counted.failures > policy.attempts:
                 return EdgeStatus.FAILING
             if counted.score >= policy.flapping_score:
@@ -211,8 +211,8 @@ def _enter(counted: History, status: EdgeStatus, policy: Confirmation, now: floa
             since = counted.row_at if counted.bad_at is None else counted.bad_at
             score = max(policy.flapping_score, 1.0)
             return counted._replace(status=status, since=since, changed=now, score=score)
-        case EdgeStatus.UNKNOWN:
-            raise AssertionError("no attempt leads back to unknown")
+        case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN:
+            raise AssertionError("no attempt leads back to not knowing")
         case _ as never:
             assert_never(never)
 
@@ -244,7 +244,7 @@ def _further(
         return (), False
     recent = now - after.last_failure <= policy.sample_for
     match after.status:
-        case EdgeStatus.UNKNOWN:
+        case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN:
             wanted = False
         case EdgeStatus.SUSPECT | EdgeStatus.PASSING:
             wanted = after.score > 0 and recent
