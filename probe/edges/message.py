@@ -199,6 +199,7 @@ def _scope(message: Message, question: Question) -> int | None:
         return None
     sent = _option_data(question.subnet)
     for code, data in message.options:
-        if code == wire.CLIENT_SUBNET and data[:3] == sent[:3] and data[4:] == sent[4:]:
+        ours = len(data) == len(sent) and data[:3] + data[4:] == sent[:3] + sent[4:]
+        if code == wire.CLIENT_SUBNET and ours:
             return data[3]
     return None

@@ -8,6 +8,7 @@ messages and on damaged ones.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,15 @@ _QUESTION = struct.Struct("!HH")
 _RECORD = struct.Struct("!HHIH")
 _RECURSION_DESIRED = 0x0100
 _LONGEST_NAME = 255
+_CUT = "it ends before it should"
+
+_ODD = re.compile(rb"[^!-~]|\\")
+_AMBIGUOUS = re.compile(rb"[^!-~]|[.\\]")
+
+_MOST_RECORDS = 1024
+_MOST_HOPS = 128
+"""A message over TCP has room for 5,000 records whose names are thousands of pointers each:
+seconds of work. No honest one has more records than this, and no name has more labels."""
 
 
 class UnaskableName(Exception):
@@ -48,7 +58,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A response taken apart; names in lower case, without the last dot.
+    """A response taken apart; names in lower case, without the last dot, odd bytes escaped.
 
     Attributes:
         rcode: with the upper bits of an OPT record (RFC 6891).
@@ -123,12 +133,14 @@ def parse(wire: bytes) -> Message:
     """
     try:
         return _parse(wire)
-    except (IndexError, struct.error):
-        raise Damaged("it ends before it should") from None
+    except struct.error:
+        raise Damaged(_CUT) from None
 
 
 def _parse(wire: bytes) -> Message:
     _, flags, questions, *counts = _HEADER.unpack_from(wire)
+    if questions + sum(counts) > _MOST_RECORDS:
+        raise Damaged(f"it announces more than {_MOST_RECORDS} records")
     at = _HEADER.size
     asked = []
     for _ in range(questions):
@@ -169,31 +181,51 @@ def _options(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _name(wire: bytes, at: int) -> tuple[str, int]:
-    """A name, and where what follows it begins; pointers may only lead backwards."""
+    """A name, and where what follows it begins; pointers may only lead backwards.
+
+    Raises:
+        Damaged: for every fault, the end of the message included: names in record data are read
+            after the message was taken apart.
+    """
     labels = []
     end, before, length = 0, at, 1
-    while size := wire[at]:
-        if size >= 0xC0:
-            end = end or at + 2
-            at = (size & 0x3F) << 8 | wire[at + 1]
-            if at >= before:
-                raise Damaged("a compressed name that points forward")
-            before = at
-        elif size <= 63:
-            label = wire[at + 1 : at + 1 + size]
-            at += 1 + size
-            length += 1 + size
-            if length > _LONGEST_NAME:
-                raise Damaged("a name longer than 255 bytes")
-            labels.append(label if b"." not in label else label.replace(b".", b"\\."))
-        else:
-            raise Damaged("a label of unknown type")
-    return b".".join(labels).decode("latin-1").lower(), end or at + 1
+    hops = _MOST_HOPS
+    try:
+        while size := wire[at]:
+            if size >= 0xC0:
+                end = end or at + 2
+                at = (size & 0x3F) << 8 | wire[at + 1]
+                hops -= 1
+                if at >= before or not hops:
+                    raise Damaged("a compressed name that points forward, or on and on")
+                before = at
+            elif size <= 63:
+                label = wire[at + 1 : at + 1 + size]
+                at += 1 + size
+                length += 1 + size
+                if length > _LONGEST_NAME:
+                    raise Damaged("a name longer than 255 bytes")
+                labels.append(label)
+            else:
+                raise Damaged("a label of unknown type")
+    except IndexError:
+        raise Damaged(_CUT) from None
+    text = b".".join(labels)
+    if text.count(b".") >= max(len(labels), 1) or _ODD.search(text):
+        text = b".".join(_AMBIGUOUS.sub(_escaped, label) for label in labels)
+    return text.decode("ascii").lower(), end or at + 1
+
+
+def _escaped(byte: re.Match[bytes]) -> bytes:
+    """RFC 1035 section 5.1: names come from outside, and are shown on pages and terminals."""
+    return b"\\" + (byte[0] if byte[0] in b".\\" else b"%03d" % byte[0][0])
 
 
 def _wire_name(name: str) -> bytes:
     if name == ".":
         return b"\0"
+    if "\\" in name:  # an escape: a CNAME led to bytes that no host name has
+        raise UnaskableName(f"{name!r} is no host name")
     try:
         labels = [label.encode("ascii") for label in name.removesuffix(".").split(".")]
     except UnicodeEncodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import dns.edns
@@ -75,7 +76,9 @@ def test_the_root_can_be_asked_for() -> None:
     assert dns.message.from_wire(build(ROOT, 1)).question[0].to_text() == ". IN A"
 
 
-@pytest.mark.parametrize("name", ["a..example", ".example", "a" * 64, "läden.example", "a." * 130])
+@pytest.mark.parametrize(
+    "name", ["a..example", ".example", "a" * 64, "läden.example", "a." * 130, r"a\.b"]
+)
 def test_what_is_no_name_cannot_be_asked(name: str) -> None:
     with pytest.raises(UnaskableName):
         build(Question(name, 4), 1)
@@ -193,6 +196,7 @@ def test_a_truncated_message_is_told_as_such_whatever_it_holds() -> None:
 
 HEADER = struct.pack("!6H", 7, 0x8180, 1, 1, 0, 0)
 QUESTION = b"\4shop\7example\0\0\1\0\1"
+NEGATIVE = struct.pack("!6H", 7, 0x8180, 1, 0, 1, 0) + QUESTION
 DAMAGED = {
     "ends in the question": HEADER + QUESTION[:8],
     "ends before the record": HEADER + QUESTION,
@@ -203,6 +207,15 @@ DAMAGED = {
     "five bytes of IPv4": HEADER + QUESTION + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\x05\xc0\0\2\1\1",
     "CNAME in a circle": HEADER + QUESTION + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\x02\xc0\x0c",
     "CNAME with more behind": HEADER + QUESTION + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\x03\xc0\x0c\0",
+    "CNAME without data at the end": HEADER + QUESTION + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\0",
+    "CNAME whose name ends too soon": HEADER + QUESTION + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\3\4ab",
+    "CNAME of half a pointer": HEADER + QUESTION + b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\1\xc0",
+    "SOA without data at the end": NEGATIVE + b"\0\0\6\0\1\0\0\0\x3c\0\0",
+    "SOA of one name": NEGATIVE + b"\0\0\6\0\1\0\0\0\x3c\0\1\0",
+    "SOA without its numbers": NEGATIVE + b"\0\0\6\0\1\0\0\0\x3c\0\2\0\0",
+    "more records than any honest answer": struct.pack("!6H", 7, 0x8180, 1, 1025, 0, 0)
+    + QUESTION
+    + 1025 * b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\x04\xc0\0\2\1",
     "a name of 260 bytes": HEADER + (b"\x3f" + b"a" * 63) * 4 + b"\3abc\0\0\1\0\1",
 }
 
@@ -236,6 +249,16 @@ def test_the_scope_of_our_subnet_is_taken() -> None:
     cookie = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
     assert scope_of(cookie, dns.edns.ECSOption("203.0.113.0", 24, 16)) == 16
     assert scope_of(dns.edns.ECSOption("203.0.113.0", 24, 0)) == 0
+
+
+def test_an_option_cut_short_is_no_scope() -> None:
+    """As long as what matters of it, for a subnet of no bits at all, and without a scope."""
+    everybody = Question(NAME, 4, Subnet(4, 0, 0))
+    reply = response("shop.example. 60 A 192.0.2.1", question=everybody)
+    reply.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.ECS, b"\0\1\0")])
+    answer = told(reply, everybody)
+    assert isinstance(answer, Answer)
+    assert answer.scope is None
 
 
 def test_no_option_or_that_of_another_subnet_is_no_scope() -> None:
@@ -273,7 +296,9 @@ def reference(wire: bytes) -> tuple[set[str], tuple[str, ...]] | None:
         chain = message.resolve_chaining()
     except (dns.exception.DNSException, ValueError, AssertionError, struct.error):
         return None
-    names = tuple(rrset[0].target.to_text(omit_final_dot=True).lower() for rrset in chain.cnames)
+    texts = [rrset[0].target.to_text(omit_final_dot=True).lower() for rrset in chain.cnames]
+    # It escapes what is special in zone files too. The root it writes as a dot, we as nothing.
+    names = tuple(re.sub(r'\\(["();@$])', r"\1", "" if t == "." else t) for t in texts)
     return {record.address for record in chain.answer or ()}, names
 
 
@@ -298,29 +323,74 @@ def test_valid_answers_are_read_as_the_reference_reads_them(
         assert (set(answer.addresses), answer.cnames) == expected
 
 
-WHOLE = response(
-    "shop.example. 300 CNAME edge.cdn-a.example.",
-    "edge.cdn-a.example. 60 A 192.0.2.1",
-    authority=("cdn-a.example. 60 NS ns.cdn-a.example.",),
-).to_wire()
+WHOLE = (
+    response(
+        "shop.example. 300 CNAME edge.cdn-a.example.",
+        "edge.cdn-a.example. 60 A 192.0.2.1",
+        authority=("cdn-a.example. 60 NS ns.cdn-a.example.",),
+    ).to_wire(),
+    response("shop.example. 300 CNAME edge.cdn-a.example.").to_wire(),
+    response(
+        "shop.example. 300 CNAME edge.cdn-a.example.",
+        authority=("cdn-a.example. 60 SOA ns.example. host.example. 1 2 3 4 5",),
+    ).to_wire(),
+)
+
+
+def agreed(data: bytes) -> None:
+    """Nothing is raised, and what both readers can read they read alike."""
+    answer, expected = read(data, ASKED, 7, "ns"), reference(data)
+    if isinstance(answer, Answer) and expected is not None:
+        assert (set(answer.addresses), answer.cnames) == expected
+
+
+@pytest.mark.parametrize("whole", WHOLE)
+def test_both_readers_agree_wherever_a_message_ends(whole: bytes) -> None:
+    for length in range(len(whole)):
+        agreed(whole[:length])
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(2, len(WHOLE) - 1), st.integers(0, 255)), max_size=4),
-    st.integers(0, len(WHOLE)),
+    st.sampled_from(WHOLE),
+    st.lists(st.tuples(st.integers(2, 120), st.integers(0, 255)), max_size=4),
+    st.integers(0, 120),
 )
 def test_damage_anywhere_raises_nothing_and_both_readers_agree_on_what_is_left(
-    changes: list[tuple[int, int]], length: int
+    whole: bytes, changes: list[tuple[int, int]], length: int
 ) -> None:
-    wire = bytearray(WHOLE)
+    wire = bytearray(whole)
     for at, value in changes:
-        wire[at] = value
-    data = bytes(wire[:length]) if length % 2 else bytes(wire)
-    answer = read(data, ASKED, 7, "ns")
-    expected = reference(data)
-    if isinstance(answer, Answer) and expected is not None:
-        assert set(answer.addresses) == expected[0]
+        wire[at % len(wire)] = value
+    agreed(bytes(wire[:length]) if length % 2 else bytes(wire))
+
+
+# Record data in pieces that mean something to a reader of names and numbers: what comes after
+# the last piece is the next record, or the end.
+PIECES = st.sampled_from(
+    (b"\xc0\x0c", b"\xc0", b"\0", b"\1a", b"\4shop", b"\x3f", b"\x40", b"\0\0\0\5" * 5)
+)
+DATA = st.lists(PIECES, max_size=4).map(b"".join)
+OWNERS = st.sampled_from((b"\0", b"\xc0\x0c", b"\1a\xc0\x11", b"\xc0\x1e"))
+KINDS = st.sampled_from((1, 2, 5, 6, 28, 41))
+SIZES = st.one_of(st.none(), st.none(), st.integers(0, 40))
+
+
+@st.composite
+def records(draw: st.DrawFn) -> bytes:
+    """A record of a kind that we read, its length true or not."""
+    data, size = draw(DATA), draw(SIZES)
+    head = struct.pack("!HHIH", draw(KINDS), 1, 60, len(data) if size is None else size)
+    return draw(OWNERS) + head + data
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(records(), max_size=3), st.lists(records(), max_size=2), st.integers(0, 3))
+def test_records_of_any_data_raise_nothing_and_both_readers_agree(
+    answer: list[bytes], authority: list[bytes], rcode: int
+) -> None:
+    header = struct.pack("!6H", 7, 0x8180 | rcode, 1, len(answer), len(authority), 0)
+    agreed(header + QUESTION + b"".join(answer) + b"".join(authority))
 
 
 @settings(deadline=None)
