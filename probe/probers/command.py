@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import secrets
 import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ _LAST_WORDS = 0.25
 """Seconds to read what is still in the pipes once the program and its children are gone."""
 _DEATH = 1.0
 """Seconds that a killed program may take to be gone; one stuck in the kernel is left behind."""
+_REMOVALS = 3
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
 
 
@@ -183,10 +185,41 @@ def _make_folder() -> str | Failure:
 
 
 def _remove(folder: str) -> None:
-    """Remove the working folder, also what the program made unwritable."""
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the working folder, also what the program made unwritable. Never raises.
+
+    Tried again a few times, because a daemon that left the session may still be writing there.
+    What belongs to another user cannot be removed by anybody but that user, and stays.
+    """
+    for _ in range(_REMOVALS):
+        pending = [folder]
+        while pending:
+            inner = pending.pop()
+            pending += _empty(inner, folder)
+            with suppress(OSError):
+                Path(inner).rmdir()
+        with suppress(OSError):
+            Path(folder).rmdir()
+        if not os.path.lexists(folder):
+            return
+
+
+def _empty(inner: str, top: str) -> list[str]:
+    """Remove the files of a folder and bring its folders to the top, where they are left.
+
+    No recursion, and no path longer than the first ones: a program can nest folders deeper than
+    Python recurses and than a path may be long.
+    """
+    moved = []
+    with suppress(OSError):
+        Path(inner).chmod(0o700)
+        with os.scandir(inner) as entries:
+            for number, entry in enumerate(list(entries)):
+                with suppress(OSError):
+                    if not entry.is_dir(follow_symlinks=False):
+                        Path(entry.path).unlink()
+                        continue
+                    Path(entry.path).chmod(0o700)  # whoever moves a folder must own its ".."
+                    to = f"{top}/{number}-{secrets.token_hex(8)}"
+                    Path(entry.path).rename(to)
+                    moved.append(to)
+    return moved

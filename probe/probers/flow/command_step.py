@@ -28,7 +28,7 @@ from probe.probers.flow.call import unsafe
 from probe.probers.flow.context import Context
 from probe.probers.flow.evidence import BODY_SHOWN, clip
 from probe.probers.flow.leisure import judged
-from probe.probers.flow.values import Missing, Unsafe, tokens_named
+from probe.probers.flow.values import Missing, Unsafe, fits_program, tokens_named
 
 
 async def command_step(run: Context, access: Access, step: CommandStep) -> None:
@@ -43,7 +43,9 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
         if any(run.redactor.knows(argument) for argument in arguments):
             raise Unsafe("secrets go into a program's environment or stdin, not its arguments")
         environment = {k: run.material.text(v) for k, v in spec.environment.items()}
-        stdin = None if spec.stdin is None else run.material.text(spec.stdin).encode()
+        stdin = None if spec.stdin is None else run.material.text(spec.stdin)
+        if not all(map(fits_program, (*arguments, *environment.values(), stdin or ""))):
+            raise Unsafe("a program would be given a NUL or half a surrogate pair")
     except Missing as error:
         run.results.append(StepResult(step.name, step.layer, Skipped(error.name)))
         return
@@ -58,7 +60,7 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
     ended = await command.run(
         arguments,
         {"TRACEPARENT": run.traceparent(), **environment},
-        stdin=stdin,
+        stdin=None if stdin is None else stdin.encode(),
         cap=spec.output_cap,
         deadline=run.step_deadline(step.timeout),
     )

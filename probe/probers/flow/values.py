@@ -39,6 +39,9 @@ _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """RFC 9110 section 5.5: no line ends and no other control characters."""
 
 
+_NOT_IN_PROGRAM = re.compile(r"[\0\ud800-\udfff]")
+
+
 class Values:
     """Values by name: the check's and the persona's, the target's, and captures."""
 
@@ -99,11 +102,9 @@ class Values:
 
         Raises:
             Missing: it names a value that is not there.
-            Unsafe: a captured value would be read as an option, or ends the argument.
+            Unsafe: a captured value would be read as an option.
         """
         value = self.fill(text)
-        if "\0" in value:
-            raise Unsafe("an argument would hold a NUL character")
         if value.startswith("-") and not text.startswith("-"):
             raise Unsafe("a value would turn an argument into an option")
         return value
@@ -134,6 +135,15 @@ class Values:
 def fits_header(value: str) -> bool:
     """Whether a text stays one header value."""
     return _NOT_IN_HEADER.search(value) is None
+
+
+def fits_program(value: str) -> bool:
+    """Whether a text can be an argument, a variable or the stdin of a program.
+
+    A NUL would end it early, and half a surrogate pair, which JSON can hold (RFC 8259 section
+    8.2), has no form in UTF-8.
+    """
+    return _NOT_IN_PROGRAM.search(value) is None
 
 
 def tokens_named(*documents: Any) -> tuple[str, ...]:

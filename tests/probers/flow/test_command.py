@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,81 @@ async def test_a_missing_value_skips_and_an_option_from_a_value_is_unsafe(bench:
     outcome = result.steps[1].outcome
     assert isinstance(outcome, Inconclusive)
     assert outcome.failure.reason is Reason.UNSAFE_VALUE
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\ud800b"], ids=["NUL", "half a surrogate pair"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        Command(("true", "{said}")),
+        Command(("true",), {"SAID": "{said}"}),
+        Command(("true",), stdin="{said}"),
+    ],
+    ids=["argument", "environment", "stdin"],
+)
+async def test_what_a_server_said_and_no_program_can_take_is_unsafe(
+    bench: Bench, command: Command, value: str
+) -> None:
+    check = ApiCheck("cli", (CommandStep("tool", "backend", command),), vars={"said": value})
+    outcome = (await bench.run(check, at(1))).outcome
+    assert isinstance(outcome, Inconclusive)
+    assert outcome.failure.reason is Reason.UNSAFE_VALUE
+    assert outcome.failure.detail == "a program would be given a NUL or half a surrogate pair"
+
+
+LEFT_BEHIND = {
+    "a folder closed to its owner": "import os; os.makedirs('a'); os.chmod('.', 0)",
+    "folders deeper than Python recurses": (
+        "import os\nfor _ in range(3000): os.mkdir('deep' * 8); os.chdir('deep' * 8)"
+    ),
+    "links out of it and in a circle": (
+        "import os; os.mkdir('a'); os.symlink('/', 'a/root'); os.symlink('..', 'a/up')"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
+async def test_nothing_is_left_whatever_a_program_makes(
+    bench: Bench, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = await run(bench, Command(python(code)))
+    assert result.outcome == Passed()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_folders_that_come_and_go_while_they_are_removed_cost_no_result(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon outlives the program, and goes on in the folder until that is gone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    daemon = (
+        "import os, time\nend = time.monotonic() + 20\n"
+        "while time.monotonic() < end and os.path.exists(os.environ['HOME']):\n"
+        "  for name in 'abcdef':\n"
+        "    try: os.mkdir(name); os.rmdir(name)\n"
+        "    except OSError: pass"
+    )
+    code = (
+        "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', "
+        f"{daemon!r}], start_new_session=True, stdout=-3, stderr=-3); time.sleep(0.3)"
+    )
+    for _ in range(3):
+        assert (await run(bench, Command(python(code)))).outcome == Passed()
+    for folder in tmp_path.iterdir():
+        folder.rmdir()  # what the last round of removing raced with: at most empty ones
+
+
+async def test_what_may_not_be_removed_costs_no_result(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, say; the tests may run as root, who may do everything."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("chmod", "unlink", "rename", "rmdir"):
+        monkeypatch.setattr(Path, name, refuse)
+    result = await run(bench, Command(python("import os; os.makedirs('a/b')")))
+    assert result.outcome == Passed()
