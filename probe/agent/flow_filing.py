@@ -12,7 +12,7 @@ from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
-from probe.model.result import FlowResult, Inconclusive, StepResult
+from probe.model.result import FlowResult, Inconclusive, Passed, StepResult
 from probe.model.spec import Confirmation, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
@@ -30,7 +30,9 @@ CONFIRM = Confirmation(
     forgive_after=10,
     clear_after=6,
 )
-"""A run costs several calls, so it is confirmed with fewer and slower ones than a handshake.
+"""A run costs several calls, so it is confirmed with fewer and slower ones than a handshake. They
+may run beside each other, so that a layer is confirmed ``attempts * spacing`` and one run after the
+first failed run, however long a run takes.
 Three runs that fail out of some ten are a partial outage: no healthy platform does that."""
 
 HEALTHY = "healthy"
@@ -38,8 +40,8 @@ SUSPECT = "suspect"
 UNNAMED = "unnamed"  # runs fail, for want of time for example, and no layer is to blame
 FAILS_OPEN = "fails_open"  # waits for no confirmation
 
-Ask = Callable[[FlowKey, float], object]
-"""Ask for an extra run: key, seconds from now."""
+Ask = Callable[[FlowKey, float, bool], object]
+"""Ask for an extra run: key, seconds from now, whether it may start beside another."""
 
 
 class FlowFiling:
@@ -99,19 +101,19 @@ class FlowFiling:
         self._store.record_flow(result, diagnosis, history.status, history.since)
         self._tell(result, diagnosis, history)
         for after in decision.again:
-            self._ask(key, after)
+            self._ask(key, after, decision.beside)
 
     def _excused(self, step: StepResult, began: float) -> StepResult:
         return replace(step, outcome=self._excuse(step.outcome, began))
 
     def _tell(self, result: FlowResult, diagnosis: Diagnosis, history: History) -> None:
         """Log when the blame changes; until it is confirmed it is a suspicion."""
-        after = blame_of(diagnosis)
+        after, before = blame_of(diagnosis), self._blamed.get(result.key, HEALTHY)
         if after not in (HEALTHY, FAILS_OPEN) and history.status is EdgeStatus.SUSPECT:
             after = SUSPECT
         if after == HEALTHY and history.status in (EdgeStatus.FAILING, EdgeStatus.FLAPPING):
-            after = UNNAMED
-        before = self._blamed.get(result.key, HEALTHY)
+            passed = isinstance(result.outcome, Passed)  # recovery is not confirmed yet
+            after = before if passed and before not in (HEALTHY, SUSPECT) else UNNAMED
         if before == after:
             return
         self._blamed[result.key] = after

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 
-from probe.agent.flow_filing import FlowFiling
+import trio
+
+from probe.agent.flow_filing import CONFIRM, FlowFiling
 from probe.agent.keys import JobKey
 from probe.agent.parts import Parts, resolver_of
 from probe.model.flow import ApiCheck, Persona
@@ -47,6 +50,7 @@ class FlowCoverage:
         self._providers: dict[str, Provider] = {}
         self._lists: dict[str, tuple[Target, ...]] = {}
         self._running: dict[FlowKey, Target] = {}
+        self._turns: dict[FlowKey, trio.Lock] = {}
 
     def configure(self, spec: Spec) -> None:
         """Follow a new configuration with the targets known so far."""
@@ -86,15 +90,26 @@ class FlowCoverage:
                 self._drop(key)
         for key, target in wanted.items():
             self._running[key] = target
-            timeout = check.flow_timeout + GRACE
+            # A flow that makes things would meet its own: its runs wait for each other.
+            alone = any(step.cleanup for step in check.steps)
+            if alone:
+                self._turns.setdefault(key, trio.Lock())
+            else:
+                self._turns.pop(key, None)
+            timeout = check.flow_timeout * (1 + CONFIRM.attempts if alone else 1) + GRACE
             self._runner.put(Job(key, check.name, check.interval, timeout, partial(self._run, key)))
 
     def _drop(self, key: FlowKey) -> None:
         self._runner.drop(key)
         del self._running[key]
+        self._turns.pop(key, None)
         self._filing.forget(key)
 
     async def _run(self, key: FlowKey) -> None:
+        async with self._turns.get(key, nullcontext()):
+            await self._run_now(key)
+
+    async def _run_now(self, key: FlowKey) -> None:
         check, target = self._checks[key.check], self._running[key]
         provider = self._providers.get(key.provider)
         resolve = resolver_of(self._parts.finder, provider, target)

@@ -1,0 +1,142 @@
+"""How soon a flow is named and confirmed, and its recovery, at any interval, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from probe.agent.excuse import Excuse
+from probe.agent.flow_filing import CONFIRM, FlowFiling
+from probe.agent.flows import FlowCoverage
+from probe.agent.keys import JobKey
+from probe.agent.log import EventLog
+from probe.agent.parts import build_parts
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import ApiCheck, Request, Step
+from probe.model.result import Evidence, Failed, FlowResult, Outcome, Passed, StepResult
+from probe.model.spec import Listen, Spec
+from probe.model.target import FlowKey
+from probe.probers.flow import FlowProber
+from probe.schedule import Runner, Start
+from probe.serve import Store
+from probe.state.vantage import Vantage
+
+START = 1_700_000_000.0
+KEY = FlowKey("cli", "cli", "", "")
+QUICK = CONFIRM.attempts * CONFIRM.spacing
+BROKEN = Failed(Failure(Phase.EXPECT, Reason.STATUS, "answered 500"))
+
+
+def flow(interval: float, *, cleanup: bool = False) -> ApiCheck:
+    steps = tuple(
+        Step(name, layer, Request("GET", f"https://{name}.example/"), auth=auth)
+        for name, layer, auth in (
+            ("control", "control", None),
+            ("whoami", "authorization", "cli"),
+            ("apps", "backend", "cli"),
+        )
+    )
+    tidy = Step("tidy", "backend", Request("DELETE", "https://apps.example/"), cleanup=True)
+    return ApiCheck("cli", (*steps, tidy) if cleanup else steps, interval=interval)
+
+
+@dataclass
+class Platform:
+    """Stands for the prober: every run takes ``takes`` seconds and ends as the platform is."""
+
+    takes: float = 0.3
+    broken: bool = False
+    ran: list[tuple[float, float, bool]] = field(default_factory=list)
+    most: int = 0
+    under_way: int = 0
+
+    async def run(self, key: FlowKey, check: ApiCheck, *_: Any, resolve: Any) -> FlowResult:
+        began = trio.current_time()
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await trio.sleep(self.takes)
+        self.under_way -= 1
+        self.ran.append((began, trio.current_time(), self.broken))
+        steps = []
+        for step in check.steps:
+            assert isinstance(step, Step)
+            bad = self.broken and step.auth is not None
+            outcome: Outcome = BROKEN if bad else Passed()
+            seen = Evidence(f"GET {step.request.url}", 500 if bad else 200)
+            steps.append(StepResult(step.name, step.layer, outcome, attempts=1, evidence=seen))
+        whole: Outcome = BROKEN if self.broken else Passed()
+        return FlowResult(key, START + began, whole, tuple(steps), self.takes)
+
+
+class World:
+    """A flow that runs in an agent's own parts, all but the prober."""
+
+    def __init__(self, check: ApiCheck, platform: Platform) -> None:
+        self.on_grid: list[float] = []
+        spec = Spec("here", Listen("127.0.0.1", 0), {}, {}, (check,))
+        parts = replace(build_parts(spec, {}), flow=cast("FlowProber", platform))
+        self.store = Store("here", started_at=START)
+        self.runner: Runner[JobKey] = Runner(wall=lambda: START, on_start=self._started)
+        ask: Callable[[JobKey, float, bool], object] = lambda key, after, beside: (  # noqa: E731
+            self.runner.request(key, after=after, beside=beside)
+        )
+        filing = FlowFiling(self.store, EventLog(), Excuse(Vantage()), ask)
+        self.store.configure(spec)
+        self.flows = FlowCoverage(parts, self.runner, self.store, filing)
+        self.flows.configure(spec)
+
+    def _started(self, start: Start[JobKey]) -> None:
+        if not start.extra:
+            self.on_grid.append(trio.current_time())
+
+    def named(self, after: str) -> float:
+        """When the flow's diagnosis became so, the latest time; trio time."""
+        return max(c.at for c in self.store.journal if c.after == after) - START
+
+
+@asynccontextmanager
+async def running(check: ApiCheck, platform: Platform) -> Any:
+    world = World(check, platform)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.runner.run)
+        yield world
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("takes", [0.3, 3.0])
+@pytest.mark.parametrize("interval", [10.0, 60.0, 300.0])
+async def test_a_layer_and_its_recovery_are_confirmed_in_seconds_at_any_interval(
+    autojump_clock: MockClock, interval: float, takes: float
+) -> None:
+    platform = Platform(takes)
+    async with running(flow(interval), platform) as world:
+        await trio.sleep(2.2 * interval)
+        platform.broken = True
+        await trio.sleep(2.2 * interval)
+        platform.broken = False
+        await trio.sleep(2.2 * interval + QUICK)
+        failed = min(end for _, end, broken in platform.ran if broken)
+        passed = min(end for _, end, broken in platform.ran if not broken and end > failed)
+        assert world.named("authorization") <= failed + QUICK + takes + 0.01
+        assert world.named("healthy") <= passed + QUICK + takes + 0.01
+        first, *others = world.on_grid
+        assert len(others) >= 5
+        assert all(abs((at - first) % interval) < 0.01 for at in others), "the grid moved"
+
+
+async def test_the_runs_of_a_flow_that_makes_things_wait_for_each_other(
+    autojump_clock: MockClock,
+) -> None:
+    platform = Platform(takes=3.0, broken=True)
+    async with running(flow(60.0, cleanup=True), platform) as world:
+        await trio.sleep(100)
+        assert platform.most == 1
+        failed = min(end for _, end, _ in platform.ran)
+        assert world.named("authorization") <= failed + QUICK + 2 * platform.takes
+        assert world.runner.counts()["cli"].cut == 0
