@@ -6,6 +6,7 @@ shell completion answer at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -43,6 +44,9 @@ def main() -> None:
 
     Start with `probe demo`: three agents catch two incidents in a small world of its own.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without ✓ must not end a command
+            stream.reconfigure(errors="replace")
 
 
 @main.command()
@@ -171,6 +175,11 @@ def validate(files: tuple[Path, ...]) -> None:
             click.echo(f"{file}: {count} problem{'s' if count != 1 else ''}", err=True)
         else:
             click.echo(f"{file}: good: {_inventory(spec)}")
+            if spec.region is None and not spec.region_from:
+                click.echo(
+                    f"{file}: note: no region is named; probe run needs region: here, "
+                    "--region or PROBE_REGION"
+                )
     sys.exit(FAIL if bad else 0)
 
 

@@ -11,7 +11,7 @@ import trio
 
 from probe.agent.once import Progress, Round
 from probe.agent.parts import build_parts, first_look
-from probe.agent.selection import Selection, SelectionError, narrow, wanted
+from probe.agent.selection import Selection, SelectionError, narrow, normal, wanted
 from probe.config import ConfigError, load_targets
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.model.spec import Spec
@@ -58,7 +58,7 @@ class CheckRequest:
         """
         selection = Selection(
             checks=tuple(checks),
-            targets=tuple(name.lower().rstrip(".") for name in targets),
+            targets=tuple(map(normal, targets)),
             providers=tuple(providers),
             batch=None if batch is None else _batch(batch),
             fingerprints=tuple(
@@ -125,7 +125,7 @@ def _unread(check: str, name: str, problem: str) -> Row:
 def _all_known(selection: Selection, spec: Spec, targets: Mapping[str, Sequence[Target]]) -> None:
     """A name that nothing holds is a slip of the pen, and must not pass a gate by its absence."""
     known = {name for found in targets.values() for one in found for name in (one.name, one.label)}
-    known |= {check.name for check in spec.checks if check.targets is None}
+    known |= {normal(check.name) for check in spec.checks if check.targets is None}
     missing = [name for name in selection.targets if name not in known]
     if missing:
         raise SelectionError(f"no target list of the selected checks holds {', '.join(missing)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probe.model.spec import Listen, RegionSource, Spec
+from probe.net.names import NameProblem, parse_listen
 from probe.place import PlaceError, find_region
 from probe.schedule import WHOLE, Shard
 
@@ -61,9 +62,9 @@ def region_asked(spec: Spec, options: Options) -> str:
         ) from None
 
 
-def parse_listen(text: str) -> Listen:
-    """``ADDRESS:PORT``. Raises AgentError for anything else."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise AgentError(f"--listen {text!r}: write ADDRESS:PORT, for example 127.0.0.1:9469")
-    return Listen(host.strip("[]") or "127.0.0.1", int(port))
+def listen_asked(text: str) -> Listen:
+    """The address of ``--listen``, by the rules of ``listen:``. Raises AgentError."""
+    try:
+        return parse_listen(text)
+    except NameProblem as problem:
+        raise AgentError(f"--listen: {problem}") from None

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from probe.model.flow import ApiCheck
-from probe.model.spec import Spec, TargetList, TlsCheck
+from probe.model.spec import LIVE, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Target
+from probe.net.names import NameProblem, parse_target
 
 
 class SelectionError(Exception):
@@ -21,7 +22,7 @@ class Selection:
 
     Attributes:
         checks: names of checks.
-        targets: names of targets.
+        targets: names of targets and of flows without targets, as `normal` writes them.
         providers: names of providers. One that a check does not list is used all the same:
             that is how a batch is tried on a CDN before any check names it.
         batch: targets that replace every target list; None keeps the lists.
@@ -37,6 +38,14 @@ class Selection:
     not_before: float | None = None
 
 
+def normal(name: str) -> str:
+    """The name of a target or flow as names are compared: ``Shop.Example.`` is shop.example."""
+    try:
+        return parse_target(name).label
+    except NameProblem:
+        return name.lower()
+
+
 def narrow(spec: Spec, selection: Selection) -> Spec:
     """The configuration with only what was selected.
 
@@ -44,7 +53,9 @@ def narrow(spec: Spec, selection: Selection) -> Spec:
         SelectionError: for an unknown check or provider, or a selection that leaves nothing.
     """
     _known("check", selection.checks, [check.name for check in spec.checks])
-    _known("provider", selection.providers, spec.providers)
+    if LIVE in selection.providers:  # checks may name it undeclared too
+        spec = replace(spec, providers={LIVE: Provider(LIVE), **spec.providers})
+    _known("provider", selection.providers, {LIVE, *spec.providers})
     checks = tuple(
         _narrow_check(check, selection)
         for check in spec.checks
@@ -58,7 +69,7 @@ def narrow(spec: Spec, selection: Selection) -> Spec:
         checks = tuple(
             check
             for check in checks
-            if check.targets is not None or check.name in selection.targets
+            if check.targets is not None or normal(check.name) in selection.targets
         )
     if not checks:
         raise SelectionError(

@@ -24,7 +24,7 @@ from probe.agent.keys import JobKey
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.notify import Notifier
-from probe.agent.options import AgentError, Options, parse_listen, region_asked
+from probe.agent.options import AgentError, Options, listen_asked, region_asked
 from probe.agent.parts import build_parts
 from probe.agent.peers import NoAddressError, peer_lookup
 from probe.agent.references import ReferenceWatch
@@ -34,7 +34,7 @@ from probe.agent.sources import Sources
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
 from probe.model.spec import Share, Spec
-from probe.model.target import Target
+from probe.model.target import Target, endpoint
 from probe.probers import kernel_time
 from probe.probers.chain import TrustError
 from probe.schedule import Runner
@@ -58,7 +58,7 @@ def run_agent(spec: Spec, options: Options) -> None:
     region = spec.region or region_asked(spec, options)
     options = replace(options, region=region)  # a reload asks nobody again
     spec = replace(spec, region=region)
-    listen = spec.listen if options.listen is None else parse_listen(options.listen)
+    listen = spec.listen if options.listen is None else listen_asked(options.listen)
     service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
     with kernel_time.kept_on():
@@ -280,7 +280,9 @@ class Service:
         """Another agent serves our address: know what it knows before answering."""
         limit = self._options.handover or 0.0
         self._manager.status("another agent serves the address; getting to know the targets")
-        self._log.info("taking over", address=f"{self._spec.listen.host}:{self._spec.listen.port}")
+        self._log.info(
+            "taking over", address=endpoint(self._spec.listen.host, self._spec.listen.port)
+        )
         complete = await warmed_up(
             self._store, lambda: (*self._coverage.keys(), *self._flows.keys()), limit
         )

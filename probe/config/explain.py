@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from probe.config.document.nodes import Mapping, Node, Scalar, Sequence
 from probe.config.problem import instead, unknown
 from probe.config.shape.base import OURS, Shape
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 
 def explain(

@@ -18,9 +18,9 @@ from probe.config.resolve.site import Site
 from probe.config.resolve.spec import resolve
 from probe.config.resolve.targets import read_targets
 from probe.config.shape.texts import NAME_PATTERN
-from probe.model.names import quoted
 from probe.model.spec import Spec
 from probe.model.target import Target
+from probe.net.names import quoted
 
 MOST_BYTES = 1024 * 1024
 REGION_VARIABLE = "PROBE_REGION"

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 MOST_PROBLEMS = 1000
 """Problems reported at once. Nobody makes more by hand, and each costs a search among words."""

@@ -6,7 +6,7 @@ import math
 import re
 from datetime import UTC, date, datetime
 
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"

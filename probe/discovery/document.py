@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from probe.discovery.syntax import Syntax, SyntaxProblem, parse_document
-from probe.model.names import NameProblem, parse_target
 from probe.model.target import Target
+from probe.net.names import NameProblem, parse_target
 
 MOST_TARGETS = 200_000
 """Entries in one document; a small text can stand for many through YAML's aliases."""

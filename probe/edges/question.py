@@ -7,6 +7,7 @@ from typing import Literal
 
 from probe.model.failure import Failure
 from probe.model.spec import NameServer
+from probe.model.target import endpoint
 
 Family = Literal[4, 6]
 
@@ -109,5 +110,4 @@ ROOT = Question(".", 4)
 
 def server_label(server: NameServer) -> str:
     """``192.0.2.53:53`` or ``[2001:db8::53]:53``."""
-    ip = f"[{server.ip}]" if ":" in server.ip else server.ip
-    return f"{ip}:{server.port}"
+    return endpoint(server.ip, server.port)

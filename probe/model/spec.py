@@ -74,6 +74,10 @@ class Provider:
     own_names: tuple[str, ...] = ()
 
 
+LIVE = "live"
+"""What DNS gives customers now: the provider of TLS checks that name none, declared or not."""
+
+
 # ---------------------------------------------------------------- targets
 
 

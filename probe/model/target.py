@@ -16,6 +16,11 @@ from probe.model.failure import Failure
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
+def endpoint(host: str, port: int) -> str:
+    """Host and port as one text; an IPv6 address stands in brackets (RFC 3986 section 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a customer uses: a domain (its SNI).
@@ -34,9 +39,7 @@ class Target:
     @property
     def label(self) -> str:
         """The ``target`` label: the name, with the port if one was written with it."""
-        if self.port is None:
-            return self.name
-        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
+        return self.name if self.port is None else endpoint(self.name, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Edge:
     @property
     def label(self) -> str:
         """``192.0.2.1:443`` or ``[2001:db8::1]:443``: the ``edge`` label."""
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return endpoint(self.ip, self.port)
 
     @property
     def version(self) -> int:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from probe.model.names import quoted
 from probe.model.spec import RegionSource
+from probe.net.names import quoted
 from probe.place.exchange import Silence, ask
 
 METADATA: Final = "http://169.254.169.254"

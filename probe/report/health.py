@@ -7,7 +7,10 @@ no use for an event loop.
 from __future__ import annotations
 
 import http.client
-import ipaddress
+
+from probe.net.names import NameProblem, parse_listen
+
+_UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not listened on
 
 
 def ask(listen: str, path: str, timeout: float) -> str | None:
@@ -19,11 +22,12 @@ def ask(listen: str, path: str, timeout: float) -> str | None:
         path: ``/healthz`` or ``/readyz``.
         timeout: seconds for each wait on the socket.
     """
-    host, _, port = listen.rpartition(":")
-    host = _loopback(host.strip("[]"))
-    if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) <= 65535):
-        return f"{listen}: write ADDRESS:PORT, for example 127.0.0.1:9469"
-    connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
+    try:
+        where = parse_listen(listen)
+    except NameProblem as problem:
+        return f"--listen: {problem}"
+    host = _UNSPECIFIED.get(where.host, where.host)
+    connection = http.client.HTTPConnection(host, where.port, timeout=timeout)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -33,13 +37,3 @@ def ask(listen: str, path: str, timeout: float) -> str | None:
     finally:
         connection.close()
     return None if answer.status == http.client.OK else f"{listen} answers {answer.status}: {said}"
-
-
-def _loopback(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host or "127.0.0.1")
-    except ValueError:
-        return host
-    if not address.is_unspecified:
-        return str(address)
-    return "127.0.0.1" if address.version == 4 else "::1"

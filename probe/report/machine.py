@@ -33,7 +33,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def to_junit(rows: Sequence[Row], *, region: str) -> str:
     """JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
-    root = ET.Element("testsuites", name=f"probe {region}")
+    root = ET.Element("testsuites", name=f"probe {region}".rstrip())
     suites: dict[str, ET.Element] = {}
     for row in rows:
         name = f"{row.check}/{row.provider}" if row.provider else row.check

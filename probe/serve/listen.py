@@ -27,6 +27,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 
 from probe.model.spec import Listen
+from probe.model.target import endpoint
 
 GRACE = 0.5
 """Seconds that answers under way have left when the server is told to stop."""
@@ -70,7 +71,7 @@ async def serve(
     """
     sock, taken = await _bound(listen, shared=turn is not None)
     with sock:
-        task_status.started(_url(sock.getsockname()))
+        task_status.started(f"http://{endpoint(*sock.getsockname()[:2])}")
         if turn is not None and taken:
             await turn()
         sock.listen(128)  # a second call on a socket that listens changes nothing
@@ -132,13 +133,8 @@ async def _taken(family: int, address: object) -> bool:
 
 
 def _problem(listen: Listen, error: OSError) -> str:
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    return f"cannot listen on {host}:{listen.port}: {error.strerror or error}"
-
-
-def _url(name: tuple[str, int]) -> str:
-    host, port = name[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    where = endpoint(listen.host, listen.port)
+    return f"cannot listen on {where}: {error.strerror or error}"
 
 
 class _Server:

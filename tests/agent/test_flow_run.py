@@ -13,7 +13,7 @@ import pytest
 
 from probe.lab.platform import IDENTITIES
 from probe.lab.process import RemoteLab
-from probe.probers.http.library import httpx
+from probe.net.library import httpx
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 

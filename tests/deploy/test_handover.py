@@ -16,7 +16,7 @@ import trio
 
 from probe.agent.handover import warmed_up
 from probe.model.spec import Listen
-from probe.probers.http.library import httpx
+from probe.net.library import httpx
 from probe.serve import ListenError, Store, application, serve
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]

@@ -17,7 +17,7 @@ import yaml
 
 from probe.lab.places import API
 from probe.lab.process import RemoteLab
-from probe.probers.http.library import httpx
+from probe.net.library import httpx
 
 from .tools import DEPLOY, program
 

@@ -16,7 +16,7 @@ import pytest
 import trio
 import yaml
 
-from probe.probers.http.library import httpx
+from probe.net.library import httpx
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus"
 

@@ -19,7 +19,7 @@ from probe.config.document.nodes import Entry, Mapping, Node, Place, Scalar, Seq
 from probe.config.document.scalars import TAG_HINT, ScalarProblem, plain, tagged
 from probe.config.document.syntax import explain_syntax, place_of
 from probe.config.problem import MOST_PROBLEMS, Problem
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 MOST_DEPTH = 40
 MOST_VALUES = 100_000

@@ -13,11 +13,8 @@ from probe.config.shape.file import DefaultsShape
 from probe.config.shape.tls import ClientCertificateShape, TrustShape
 from probe.config.shape.world import CheckTargetsShape, TargetListShape
 from probe.config.units import format_duration
-from probe.model.spec import TargetList
+from probe.model.spec import LIVE, TargetList
 from probe.model.tls import ClientCertificate, ClientProfile, Trust
-
-LIVE = "live"
-"""Provider of TLS checks that name none; one of that name in the file takes its place."""
 
 INTERVAL = 30.0
 TIMEOUT = 10.0

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from probe.config.document.nodes import Mapping, Node, at, keys, lost, wrong_entries
 from probe.config.resolve.api import api_check
-from probe.config.resolve.common import LIVE, Common, trust
+from probe.config.resolve.common import Common, trust
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.tls import client_profiles, tls_check
 from probe.config.resolve.world import provider, references
@@ -16,7 +16,7 @@ from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
 from probe.config.shape.place import RegionShape, ShareShape
-from probe.model.spec import Check, Limits, Listen, Provider, RegionSource, Share, Spec
+from probe.model.spec import LIVE, Check, Limits, Listen, Provider, RegionSource, Share, Spec
 from probe.model.tls import Trust
 
 
@@ -44,7 +44,7 @@ def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, dig
         providers.setdefault(LIVE, Provider(LIVE))
     return Spec(
         region=region,
-        listen=Listen(*shape.listen) if shape.listen else Listen(),
+        listen=shape.listen or Listen(),
         providers=MappingProxyType(providers),
         targets=MappingProxyType(common.targets),
         checks=checks,

@@ -15,8 +15,8 @@ from probe.config.explain import found
 from probe.config.problem import ConfigError, nearest, unknown
 from probe.config.resolve.site import Site
 from probe.config.shape.world import LABEL, GroupShape
-from probe.model.names import NameProblem, parse_target, quoted
 from probe.model.target import Target
+from probe.net.names import NameProblem, parse_target, quoted
 
 MOST_BYTES = 32 * 1024 * 1024
 MOST_VALUES = 2_000_000

@@ -8,14 +8,14 @@ from typing import Any
 
 from probe.config.document.nodes import Node, at, key_place, wrong_entries
 from probe.config.problem import instead
-from probe.config.resolve.common import LIVE, Common, client_certificate, times, trust
+from probe.config.resolve.common import Common, client_certificate, times, trust
 from probe.config.resolve.site import Site
 from probe.config.shape.base import Shape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.tls import ChainShape, ProfileShape
-from probe.model.names import quoted
-from probe.model.spec import Confirmation, ConsensusRule, TlsCheck
+from probe.model.spec import LIVE, Confirmation, ConsensusRule, TlsCheck
 from probe.model.tls import ChainExpectations, ClientProfile
+from probe.net.names import quoted
 
 
 def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:

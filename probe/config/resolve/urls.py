@@ -11,8 +11,8 @@ from collections.abc import Container, Iterable, Mapping
 
 from probe.config.document.nodes import Node
 from probe.config.resolve.site import Site
-from probe.model.names import quoted
 from probe.model.template import Placeholder, TemplateProblem, parse
+from probe.net.names import quoted
 
 _GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives
 _ANSWERED = "\ue001"  # stands for a value that an answer gives

@@ -13,7 +13,7 @@ from probe.config.shape.expressions import Condition, Expression
 from probe.config.shape.http import CookieName, HeaderName, HeaderValue
 from probe.config.shape.secret import Reference, TextOrReference
 from probe.config.shape.texts import Duration, Text, between, text
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 _WHERE = "Where the {} is: file:/path, env:NAME or credential:name."
 _Algorithm = Literal[

@@ -16,8 +16,8 @@ from pydantic import (
 from probe.config.problem import unknown
 from probe.config.shape.base import wrong
 from probe.model.condition import plain
-from probe.model.names import quoted
 from probe.model.pattern import PatternError, compile_pattern
+from probe.net.names import quoted
 
 
 def check_expression(value: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from probe.config.shape.api import ApiCheckShape
-from probe.config.shape.base import Shape, wrong
+from probe.config.shape.base import Shape
 from probe.config.shape.check import Interval, Timeout, TlsCheckShape
 from probe.config.shape.place import RegionField, ShareShape
 from probe.config.shape.short import OneOrMany
@@ -28,29 +28,11 @@ from probe.config.shape.tls import (
     TrustField,
 )
 from probe.config.shape.world import ProviderShape, TargetListField
-from probe.model.names import NameProblem, parse_address, quoted
-
-
-def _listen(value: str) -> tuple[str, int]:
-    host, colon, port = value.rpartition(":")
-    numeric = port.isascii() and port.isdigit()
-    if not colon or not numeric or (":" in host and not host.startswith("[")):
-        raise wrong(f"{quoted(value)} has no port; write for example 127.0.0.1:9469")
-    if not host:
-        raise wrong(f"write 127.0.0.1{value} for this host only, 0.0.0.0{value} for every network")
-    if int(port[:6]) > 65535:
-        raise wrong("the port must be between 0 and 65535; 0 lets the system choose")
-    if host == "localhost":
-        return host, int(port)
-    try:
-        ip, _ = parse_address(host)
-    except NameProblem:
-        raise wrong(f"{quoted(host)} is no address; write for example 127.0.0.1:{port}") from None
-    return ip, int(port)
-
+from probe.model.spec import Listen
+from probe.net.names import parse_listen
 
 CheckField = Annotated[TlsCheckShape | ApiCheckShape, Field(discriminator="kind")]
-Listening = Annotated[tuple[str, int], from_text(_listen, "127.0.0.1:9469"), STRING_SCHEMA]
+Listening = Annotated[Listen, from_text(parse_listen, "127.0.0.1:9469"), STRING_SCHEMA]
 
 
 class DefaultsShape(Shape):

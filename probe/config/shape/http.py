@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from probe.config.shape.base import wrong
 from probe.config.shape.expressions import Regex
 from probe.config.shape.texts import Text, text
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

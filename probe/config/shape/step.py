@@ -15,7 +15,7 @@ from probe.config.shape.secret import TextOrReference
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between, text
 from probe.config.shape.world import LABEL
-from probe.model.names import quoted
+from probe.net.names import quoted
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 

@@ -27,7 +27,7 @@ from probe.config.units import (
     parse_duration,
     parse_size,
 )
-from probe.model.names import NameProblem, quoted
+from probe.net.names import NameProblem, quoted
 
 
 def _ours(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -12,8 +12,8 @@ from probe.config.shape.secret import Reference
 from probe.config.shape.short import OneOrMany, Short
 from probe.config.shape.texts import Duration, Name, PathText, between, from_text, text
 from probe.config.units import parse_fingerprint, parse_moment
-from probe.model.names import parse_host
 from probe.model.tls import GroupName, ProfileName
+from probe.net.names import parse_host
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, text(parse_host)]

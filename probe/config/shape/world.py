@@ -22,7 +22,7 @@ from probe.config.shape.texts import (
     text,
 )
 from probe.config.shape.tls import Host, Port
-from probe.model.names import parse_address, parse_name_pattern, quoted
+from probe.net.names import parse_address, parse_name_pattern, quoted
 
 
 def _server(value: str) -> tuple[str, int]:

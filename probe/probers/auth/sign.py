@@ -8,11 +8,11 @@ from typing import Protocol
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import BasicAuth, DigestAuth, HeaderAuth, SigV4
+from probe.net.library import httpx
 from probe.probers.auth import sigv4
 from probe.probers.auth.material import Material
 from probe.probers.http.answer import Answer
 from probe.probers.http.draft import Draft
-from probe.probers.http.library import httpx
 
 
 class Signer(Protocol):

@@ -8,11 +8,10 @@ from types import MappingProxyType
 
 from probe.model.failure import Failure
 from probe.model.result import Evidence
-from probe.model.target import Edge
+from probe.model.target import Edge, endpoint
 from probe.model.tls import Trust
 from probe.probers.flow.redact import Redactor
 from probe.probers.http.answer import Answer
-from probe.probers.http.dial import Origin
 from probe.probers.http.draft import Draft, parsed
 from probe.probers.http.session import origin_of
 
@@ -125,7 +124,10 @@ def curl(
         words += ["--cert", '"$CLIENT_CERTIFICATE"', "--key", '"$CLIENT_KEY"']
     if edge is not None:
         origin = origin_of(parsed(draft.url))
-        words += ["--connect-to", redactor.shell(f"{_authority(origin)}:{edge.label}")]
+        words += [
+            "--connect-to",
+            redactor.shell(f"{endpoint(origin.host, origin.port)}:{edge.label}"),
+        ]
     if draft.method != ("POST" if draft.body else "GET"):
         words += ["-I"] if draft.method == "HEAD" else ["-X", draft.method]
     words += [redactor.shell(option) for option in options]
@@ -139,11 +141,6 @@ def curl(
         words += _data(draft.body, redactor)
     words.append(redactor.shell(draft.url))
     return " ".join(words)
-
-
-def _authority(origin: Origin) -> str:
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    return f"{host}:{origin.port}"
 
 
 def _data(body: bytes, redactor: Redactor) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from probe.probers.http.library import httpx
+from probe.net.library import httpx
 
 Pairs = tuple[tuple[str, str], ...]
 

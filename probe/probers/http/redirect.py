@@ -10,9 +10,9 @@ import ipaddress
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
+from probe.net.library import httpx
 from probe.probers.http.answer import Answer
 from probe.probers.http.draft import BadUrl, Draft, clean_url, parsed
-from probe.probers.http.library import httpx
 from probe.probers.http.session import origin_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -11,12 +11,12 @@ import trio
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge, Resolution
 from probe.model.tls import ClientProfile, Trust
+from probe.net.library import httpx
 from probe.probers.fault import AttemptFailed
 from probe.probers.http.answer import Answer, Answered, Broken, Call
 from probe.probers.http.dial import ChainRejected, Dialler, Origin
 from probe.probers.http.draft import Draft, parsed
 from probe.probers.http.exchange import Interrupted, Link, NotTaken, exchange
-from probe.probers.http.library import httpx
 from probe.probers.http.machines import machine
 from probe.probers.http.way import Way
 

@@ -11,10 +11,11 @@ import ipaddress
 import re
 from collections.abc import Mapping
 
+from probe.model.spec import Listen
 from probe.model.target import Target
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}\Z")
 _NUMERIC = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
 _EMPTY = "the name is empty; write a name such as shop.example"
 _MOST = 253  # characters of a name in text form without the trailing dot (RFC 1035 section 2.3.4)
@@ -68,6 +69,30 @@ def parse_address(text: str) -> tuple[str, int | None]:
     return address, port
 
 
+def parse_listen(text: str) -> Listen:
+    """``ADDRESS:PORT`` to listen on; port 0 lets the system choose.
+
+    Raises:
+        NameProblem: there is no port, or what stands before it is no address and not localhost.
+    """
+    host, colon, port = text.rpartition(":")
+    numeric = port.isascii() and port.isdigit()
+    if not colon or not numeric or (":" in host and not host.startswith("[")):
+        raise NameProblem(f"{quoted(text)} has no port; write for example 127.0.0.1:9469")
+    if not host:
+        raise NameProblem(
+            f"write 127.0.0.1{text} for this host only, 0.0.0.0{text} for every network"
+        )
+    if int(port[:6]) > 65535:
+        raise NameProblem("the port must be between 0 and 65535; 0 lets the system choose")
+    if host == "localhost":
+        return Listen(host, int(port))
+    address = _ip(host.removeprefix("[").removesuffix("]"))
+    if address is None:
+        raise NameProblem(f"{quoted(host)} is no address; write for example 127.0.0.1:{port}")
+    return Listen(address, int(port))
+
+
 def parse_name_pattern(text: str) -> str:
     """A host name, or ``*.`` and a host name: the shape of certificates' names (RFC 6125).
 
@@ -77,11 +102,6 @@ def parse_name_pattern(text: str) -> str:
     if text.startswith("*."):
         return f"*.{parse_host(text[2:])}"
     return parse_host(text)
-
-
-def is_ip(name: str) -> bool:
-    """Whether a normalised target name is an address rather than a host name."""
-    return _ip(name) is not None
 
 
 def quoted(text: str, most: int = 60) -> str:
@@ -134,12 +154,16 @@ def _port(digits: str, text: str) -> int:
 
 
 def _ip(text: str) -> str | None:
-    if "%" in text:  # a zone index is local to one host (RFC 4007): no target has one
-        return None
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise NameProblem(
+            f"{quoted(text)} has a zone (%{quoted(address.scope_id)[1:-1]}), which only this host "
+            "knows (RFC 4007); write an address without one"
+        )
+    return str(address)
 
 
 def _host_name(text: str) -> str:
@@ -158,10 +182,15 @@ def _host_name(text: str) -> str:
     for label in labels:
         if len(label) > 63:
             raise NameProblem(f"a part of {quoted(text)} is longer than the 63 characters of DNS")
+        if label.startswith("-") or label.endswith("-"):
+            raise NameProblem(
+                f"a part of {quoted(text)} starts or ends with a hyphen, which no host name can; "
+                "remove it"
+            )
         if not _LABEL.match(label):
             raise NameProblem(
-                f"{quoted(text)} is not a host name; only letters, digits, hyphens and dots "
-                "can stand in one"
+                f"{quoted(text)} is not a host name; only letters, digits, hyphens, "
+                "underscores and dots can stand in one"
             )
     if _NUMERIC.match(labels[-1]):
         raise NameProblem(f"{quoted(text)} is neither a host name nor an IP address")

@@ -1,0 +1,1 @@
+"""Names and addresses as text, and the one door to httpx."""

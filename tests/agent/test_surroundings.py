@@ -1,0 +1,142 @@
+"""Names on the command line, addresses, terminals: what a person meets first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from probe.agent import AgentError
+from probe.agent.check import CheckRequest
+from probe.agent.options import listen_asked
+from probe.agent.selection import Selection, SelectionError, narrow, wanted
+from probe.config import load
+from probe.model.spec import LIVE, Listen, Provider, Spec
+from probe.model.target import Target
+from probe.report import Row, Verdict
+from probe.report.health import ask
+from probe.report.machine import to_junit
+
+TEXT = """
+providers: {cdn-b: {addresses: [127.0.0.1]}}
+checks:
+- {name: stores, kind: tls, targets: [shop.example, "shop.example:8443"], providers: [cdn-b]}
+- {name: CLI, kind: api, steps: [{name: s, get: "https://api.example/"}]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "probe.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def spec(file: Path) -> Spec:
+    return load(file, environ={})
+
+
+@pytest.mark.parametrize("written", ["CLI", "cli", "Cli"])
+def test_a_flow_is_chosen_by_its_name_in_any_case(spec: Spec, written: str) -> None:
+    selection = CheckRequest.parse(targets=[written]).selection
+    assert [check.name for check in narrow(spec, selection).checks] == ["stores", "CLI"]
+    assert wanted(spec.targets["inline:stores"].static, selection) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "chosen"),
+    [
+        ("Shop.Example.", [Target("shop.example"), Target("shop.example", 8443)]),
+        ("SHOP.example:8443", [Target("shop.example", 8443)]),
+    ],
+)
+def test_a_target_is_chosen_as_people_write_it(
+    spec: Spec, written: str, chosen: list[Target]
+) -> None:
+    selection = CheckRequest.parse(targets=[written]).selection
+    assert list(wanted(spec.targets["inline:stores"].static, selection)) == chosen
+
+
+def test_the_provider_live_needs_no_declaration(spec: Spec) -> None:
+    narrowed = narrow(spec, Selection(providers=(LIVE,)))
+    assert narrowed.checks[0].providers == (LIVE,)
+    assert narrowed.providers[LIVE] == Provider(LIVE)
+
+
+def test_an_unknown_provider_is_told_of_live_too(spec: Spec) -> None:
+    with pytest.raises(SelectionError, match="'lve'; did you mean live"):
+        narrow(spec, Selection(providers=("lve",)))
+
+
+@pytest.mark.parametrize(
+    ("written", "listen"),
+    [
+        ("127.0.0.1:9469", Listen("127.0.0.1", 9469)),
+        ("[::1]:0", Listen("::1", 0)),
+        ("localhost:9469", Listen("localhost", 9469)),
+    ],
+)
+def test_listen_on_the_command_line(written: str, listen: Listen) -> None:
+    assert listen_asked(written) == listen
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (":9469", "write 127.0.0.1:9469 for this host only, 0.0.0.0:9469 for every network"),
+        ("host:9469", '"host" is no address; write for example 127.0.0.1:9469'),
+        ("::1:9469", '"::1:9469" has no port; write for example 127.0.0.1:9469'),
+        ("127.0.0.1:99999", "the port must be between 0 and 65535; 0 lets the system choose"),
+    ],
+)
+def test_listen_and_health_refuse_what_the_configuration_refuses(
+    written: str, message: str
+) -> None:
+    with pytest.raises(AgentError) as raised:
+        listen_asked(written)
+    assert str(raised.value) == f"--listen: {message}"
+    assert ask(written, "/healthz", 1.0) == f"--listen: {message}"
+
+
+def test_junit_without_a_region_has_a_name() -> None:
+    row = Row("stores", "shop.example", "cdn-b", "127.0.0.1:443", "default", Verdict.PASS)
+    assert '<testsuites name="probe">' in to_junit([row], region="")
+    assert '<testsuites name="probe lab">' in to_junit([row], region="lab")
+
+
+def _probe(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "probe", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environ},
+    )
+
+
+def test_validate_says_that_a_region_is_still_missing(file: Path) -> None:
+    done = _probe("validate", str(file))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{file}: good: 2 checks, 1 provider, 1 target list",
+        f"{file}: note: no region is named; probe run needs region: here, --region or PROBE_REGION",
+    ]
+    file.write_text(f"region: lab\n{TEXT}")
+    assert "note" not in _probe("validate", str(file)).stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_check_marks_ends_no_check(file: Path, encoding: str) -> None:
+    """Nobody listens on port 1: the row fails, and a cross is what it would be marked with."""
+    only = ("--check", "stores", "--target", "shop.example")
+    text = file.read_text().replace("[127.0.0.1]", '["127.0.0.1:1"]')
+    file.write_text(text)
+    done = _probe("check", "-c", str(file), *only, PYTHONIOENCODING=encoding)
+    assert done.returncode == 1, done.stderr
+    assert "? FAIL cdn-b 127.0.0.1:1 default  connect/refused" in done.stdout
+    assert "UnicodeEncodeError" not in done.stderr
