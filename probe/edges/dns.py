@@ -41,7 +41,14 @@ _NO_SIGN_OF_LIFE = {
     Reason.LOCAL_RESOURCE,
     Reason.UNREACHABLE,
     Reason.UNKNOWN,
+    Reason.DEFECT,
 }
+_SOCKET_FAULTS = (
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.BusyResourceError,
+)
 _RESOURCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -179,7 +186,7 @@ async def _try(line: _ServerLine, deadline: float) -> Answer | Unusable | None:
             return reply if isinstance(reply, (Answer, Unusable)) else None
     except _Ended:
         return Unusable(Reason.CLOSED, f"{line.label} closed the connection")
-    except (OSError, trio.BrokenResourceError) as error:
+    except _SOCKET_FAULTS as error:
         return _from_os_error(error, line.label)
     return None
 
@@ -188,6 +195,8 @@ def _from_os_error(error: Exception, server: str) -> Unusable:
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
     name = errno.errorcode.get(number or 0, type(error).__name__)
+    if isinstance(error, (trio.ClosedResourceError, trio.BusyResourceError)):
+        return Unusable(Reason.DEFECT, f"asking {server}: our socket was closed ({name})")
     if number in _NO_ROUTE or isinstance(cause, socket.gaierror):
         return Unusable(Reason.NO_ROUTE, f"no route to {server} ({name})")
     if number in _RESOURCE:

@@ -47,7 +47,15 @@ class Progress:
 
 
 _LOCAL = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.ENOSPC,  # more sockets to wait for than epoll(7) takes
+        errno.EADDRNOTAVAIL,
+        errno.EAGAIN,
+    }
 )
 _NO_ROUTE = frozenset(
     {
@@ -109,8 +117,10 @@ _BROKEN = {
     errno.ENETUNREACH: Reason.UNREACHABLE,
     errno.EHOSTUNREACH: Reason.UNREACHABLE,
     errno.ENETDOWN: Reason.NO_ROUTE,
+    errno.EBADF: Reason.DEFECT,  # closed by ourselves
     errno.ENOBUFS: Reason.LOCAL_RESOURCE,
     errno.ENOMEM: Reason.LOCAL_RESOURCE,
+    errno.ENOSPC: Reason.LOCAL_RESOURCE,  # more sockets to wait for than epoll(7) takes
 }
 
 

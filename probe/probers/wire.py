@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 import trio
@@ -27,6 +28,8 @@ from probe.probers.fault import AttemptFailed
 
 _HEAD = 512  # bytes kept from the start: enough to name a banner or a status line
 _READ = 65536
+_NOT_OURS_ANY_MORE = (OSError, ValueError, trio.ClosedResourceError, trio.BusyResourceError)
+"""What trio says of a socket that was closed, or whose number belongs to another by now."""
 
 
 class Wire:
@@ -48,6 +51,7 @@ class Wire:
     __slots__ = (
         "_opened",
         "_sock",
+        "_waiting",
         "arrived",
         "clock",
         "connect_seconds",
@@ -62,6 +66,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket, edge: Edge, opened: float) -> None:
         self._sock = sock
+        self._waiting = 0  # tasks that wait for the socket
         self._opened = opened  # when connecting began: nothing can have arrived before
         self.edge = edge
         self.phase = Phase.CONNECT
@@ -85,7 +90,7 @@ class Wire:
             try:
                 count = self._sock.send(view)
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._sock)
+                await self._ready(trio.lowlevel.wait_writable)
                 continue
             except OSError as error:
                 raise AttemptFailed(classify.broken(error, self.progress())) from error
@@ -98,7 +103,7 @@ class Wire:
         Raises AttemptFailed.
         """
         while True:
-            await trio.lowlevel.wait_readable(self._sock)
+            await self._ready(trio.lowlevel.wait_readable)
             try:
                 data, ancillary, _, _ = self._sock.recvmsg(max_bytes, kernel_time.ANCILLARY_SPACE)
             except BlockingIOError:
@@ -108,6 +113,20 @@ class Wire:
             break
         self._note(data, ancillary)
         return data
+
+    async def _ready(self, wait: Callable[[socket.socket], Awaitable[None]]) -> None:
+        """Wait for the socket; that somebody closes it meanwhile is a defect, not the peer's.
+
+        Raises AttemptFailed.
+        """
+        self._waiting += 1
+        try:
+            await wait(self._sock)
+        except _NOT_OURS_ANY_MORE as error:
+            fault = error if isinstance(error, OSError) else OSError(errno.EBADF, "closed here")
+            raise AttemptFailed(classify.broken(fault, self.progress())) from error
+        finally:
+            self._waiting -= 1
 
     def _note(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
         """Keep what arrived, and when."""
@@ -125,6 +144,8 @@ class Wire:
 
     def readable(self) -> bool:
         """Whether bytes, the end, or an error lie waiting; never waits itself."""
+        if self.closed:
+            return True
         look = select.poll()
         look.register(self._sock, select.POLLIN)
         return bool(look.poll(0))
@@ -177,9 +198,11 @@ class Wire:
     def close(self) -> None:
         """Close at once; harmless when repeated.
 
-        One task uses a wire, so nobody can be waiting for it now, and trio, which forgets a
-        socket with the last who waits, need not be told.
+        Trio forgets a socket with the last who waits for it. Only who still waits must be told:
+        that task would wait for ever, or for another connection with the same number.
         """
+        if self._waiting:
+            trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 
     async def aclose(self) -> None:
@@ -232,7 +255,10 @@ async def _connected(sock: socket.socket, edge: Edge) -> None:
         raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
     at_once = code not in (0, errno.EINPROGRESS)
     if code == errno.EINPROGRESS:
-        await trio.lowlevel.wait_writable(sock)
+        try:
+            await trio.lowlevel.wait_writable(sock)
+        except OSError as error:  # no room for another socket to wait for
+            raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == errno.ECONNRESET:
             # While connecting, RST reads as ECONNREFUSED: this one came after the SYN-ACK and

@@ -7,11 +7,12 @@ import itertools
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from probe.lab import chains
@@ -21,7 +22,7 @@ from probe.model.result import Clock
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, ProfileName
 from probe.probers.fault import AttemptFailed
-from probe.probers.transport import connect, sni
+from probe.probers.transport import Wire, connect, sni
 
 from .conftest import NAME, Client
 from .record_layer import ALERT, HANDSHAKE, Server, records
@@ -410,6 +411,64 @@ async def test_reset_while_reading_is_filed_under_the_phase_of_the_owner(
             await stream.receive_some()
     failure = caught.value.failure
     assert (failure.phase, failure.reason) == (Phase.WAIT, Reason.RESET)
+
+
+# ---------------------------------------------------------------- our own mistakes
+
+
+Use = Callable[[Wire], Awaitable[object]]
+USES: dict[str, Use] = {
+    "reading": lambda wire: wire.receive_some(),
+    "writing": lambda wire: wire.send_all(b"x" * 50_000_000),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_closed_by_another_task_while_one_waits_is_our_defect_and_told_at_once(
+    use: Use, nursery: trio.Nursery
+) -> None:
+    """Unless told, trio would let that task wait for whatever gets the socket's number next."""
+    edge = await start(nursery, silent)
+    wire = await connect(edge)
+    wire.enter(Phase.WAIT)
+    nursery.start_soon(_close_soon, wire)
+    with trio.fail_after(5), pytest.raises(AttemptFailed) as caught:
+        await use(wire)
+    failure = caught.value.failure
+    assert (failure.phase, failure.reason, failure.ours) == (Phase.WAIT, Reason.DEFECT, True)
+    with await connect(edge):  # takes the number of the closed one
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def silent(_stream: trio.SocketStream) -> None:
+    await trio.sleep_forever()
+
+
+async def _close_soon(wire: Wire) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    wire.close()
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_used_after_it_was_closed_is_our_defect(use: Use, nursery: trio.Nursery) -> None:
+    wire = await connect(await start(nursery, silent))
+    wire.close()
+    assert wire.readable()
+    with pytest.raises(AttemptFailed) as caught:
+        await use(wire)
+    assert caught.value.failure.reason is Reason.DEFECT
+
+
+async def test_two_tasks_that_wait_for_one_connection_are_our_defect(
+    nursery: trio.Nursery,
+) -> None:
+    with await connect(await start(nursery, silent)) as wire:
+        nursery.start_soon(wire.receive_some)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(AttemptFailed) as caught:
+            await wire.receive_some()
+        assert caught.value.failure.reason is Reason.DEFECT
+        nursery.cancel_scope.cancel()
 
 
 def test_records_split() -> None:
