@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from probe.edges.system import (
     parse_resolv_conf,
 )
 from probe.edges.verdict import Heard, failure_of, notes_of
+from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import DnsOptions, Provider
 from probe.model.target import Edge, Resolution, Target
@@ -35,6 +36,8 @@ MOST_EDGES = 64
 _SOONEST = 1.0
 _FORGET_AFTER = 3600.0
 _ROUTE_HOLDS = 30.0
+_AFTER_DEFECT = 10.0
+"""Seconds until a question is asked again that our own code could not finish."""
 
 
 @dataclass(slots=True)
@@ -83,13 +86,17 @@ class EdgeFinder:
             port: the check's, for targets and providers that name none.
 
         Returns:
-            edges in a stable order; failures of DNS stand beside the edges still known.
+            edges in a stable order; failures of DNS stand beside the edges still known. A
+            defect of ours names no edge, and says nothing of those known before.
         """
+        return await _safe(self._find(provider, target, port))
+
+    async def _find(self, provider: Provider, target: Target, port: int) -> Resolution:
         port = target.port or provider.port or port
         if provider.addresses:
             fixed = (Edge(canonical_ip(ip) or ip, own or port) for ip, own in provider.addresses)
             return self._reachable(Resolution(tuple(dict.fromkeys(fixed))))
-        return await self.resolve(provider.hostname or target.name, port, provider.dns)
+        return await self._resolve(provider.hostname or target.name, port, provider.dns)
 
     async def resolve(self, host: str, port: int, options: DnsOptions | None = None) -> Resolution:
         """Every edge behind a host name or address, whatever provider it belongs to.
@@ -99,7 +106,9 @@ class EdgeFinder:
             port: of the edges.
             options: how to ask; None is the system's way.
         """
-        options = options or DnsOptions()
+        return await _safe(self._resolve(host, port, options or DnsOptions()))
+
+    async def _resolve(self, host: str, port: int, options: DnsOptions) -> Resolution:
         if literal := canonical_ip(host.strip("[]")):
             return self._reachable(Resolution((Edge(literal, port),)))
         name = host.lower().removesuffix(".")
@@ -198,6 +207,14 @@ class EdgeFinder:
         if known is None or known[1] <= now:
             known = self._routes[ip] = (self._route(ip), now + _ROUTE_HOLDS)
         return known[0]
+
+
+async def _safe(finding: Awaitable[Resolution]) -> Resolution:
+    """What was found; whatever we did wrong costs this answer and nothing else."""
+    try:
+        return await finding
+    except Exception as error:
+        return Resolution((), defect(error, Phase.RESOLVE), ttl=_AFTER_DEFECT)
 
 
 def _learn(memory: EdgeMemory, heard: Iterable[Heard], now: float) -> int:

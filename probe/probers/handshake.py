@@ -41,12 +41,12 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
         AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
     """
     wire.enter(Phase.TLS)
-    tls = SSL.Connection(context)
-    tls.set_connect_state()
-    if server_name is not None:
-        tls.set_tlsext_host_name(server_name)
-    tls.request_ocsp()
     try:
+        tls = SSL.Connection(context)
+        tls.set_connect_state()
+        if server_name is not None:
+            tls.set_tlsext_host_name(server_name)
+        tls.request_ocsp()
         return await _shake(wire, tls)
     except BaseException:
         wire.close()

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import trio
 
+from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Outcome, Passed
+from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.tls import ClientProfile, Trust
 from probe.probers.chain import Judge
 from probe.probers.contexts import Contexts
@@ -34,7 +35,8 @@ class Look:
     """What one look at a reference gave.
 
     Attributes:
-        outcome: `Failed` only for what a broken network explains.
+        outcome: `Failed` only for what a broken network explains; `Inconclusive` for a defect
+            of ours.
         offset: the reference's clock minus ours in seconds, by its ``Date``; None without one.
     """
 
@@ -56,7 +58,7 @@ class ReferenceProber:
         self._wall = wall
 
     async def look(self, url: str, *, resolve: Resolve, trust: Trust, timeout: float) -> Look:
-        """Ask once, on a connection of its own. Never raises for a remote fault.
+        """Ask once, on a connection of its own. Never raises; cancellation passes.
 
         Args:
             url: without credentials.
@@ -64,6 +66,12 @@ class ReferenceProber:
             trust: which roots verify; another verdict costs only the offset.
             timeout: seconds for everything.
         """
+        try:
+            return await self._look(url, resolve, trust, timeout)
+        except Exception as error:  # whatever we did wrong costs one look
+            return Look(Inconclusive(defect(error, Phase.SEND)))
+
+    async def _look(self, url: str, resolve: Resolve, trust: Trust, timeout: float) -> Look:
         terms = Terms(resolve, ClientProfile(), trust=trust, max_body=_MOST_BODY)
         session = Session(self._dialler, terms)
         request = Draft("HEAD", clean_url(url), (("User-Agent", "regional-probe"),))
@@ -73,6 +81,8 @@ class ReferenceProber:
         finally:
             session.close()
         match call:
+            case Broken(failure=failure) if failure.reason is Reason.DEFECT:
+                return Look(Inconclusive(failure))
             case Broken(failure=failure) if _network(failure):
                 return Look(Failed(failure))
             case Broken():

@@ -12,8 +12,18 @@ from typing import Protocol
 import trio
 from OpenSSL import SSL
 
+from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Clock, Failed, Handshake, Outcome, Timings, TlsResult, outcome_of
+from probe.model.result import (
+    Clock,
+    Failed,
+    Handshake,
+    Inconclusive,
+    Outcome,
+    Timings,
+    TlsResult,
+    outcome_of,
+)
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
@@ -70,8 +80,24 @@ class TlsProber:
     async def probe(
         self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile
     ) -> TlsResult:
-        """One attempt. Never raises for anything that a remote can do; cancellation passes."""
+        """One attempt. Never raises: a defect of ours is inconclusive. Cancellation passes."""
         attempt = _Attempt(self._wall(), trio.current_time())
+        try:
+            return await self._probed(attempt, key, edge, target, check, profile)
+        except Exception as error:  # whatever we did wrong costs one result
+            outcome = Inconclusive(defect(error, attempt.phase))
+            timings = Timings(total=trio.current_time() - attempt.begun)
+            return TlsResult(key, edge, attempt.at, outcome, timings)
+
+    async def _probed(
+        self,
+        attempt: _Attempt,
+        key: EdgeKey,
+        edge: Edge,
+        target: Target,
+        check: TlsCheck,
+        profile: ClientProfile,
+    ) -> TlsResult:
         name = check.sni or target.name
         failures: tuple[Failure, ...] = ()
         try:
@@ -180,6 +206,13 @@ class _Attempt:
         self.starttls: float | None = None
         self.tls: float | None = None
         self.presented: Presented | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """What is being done now."""
+        if self.presented is not None:
+            return Phase.CERTIFICATE
+        return Phase.CONNECT if self.wire is None else self.wire.phase
 
     def seconds(self, *, passed: bool) -> float:
         """How long it took: the sum of the phases, or until the failure showed."""

@@ -10,6 +10,7 @@ import dns.rcode
 import pytest
 
 from probe.edges import EdgeFinder
+from probe.edges.question import Outcome
 from probe.model.failure import Phase, Reason
 from probe.model.spec import DnsOptions, Provider
 from probe.model.target import Edge, Resolution, Target
@@ -241,3 +242,23 @@ async def test_the_system_resolver_that_is_not_running_is_our_trouble(tmp_path: 
     assert found.failure is not None
     assert found.failure.reason is Reason.VANTAGE_ILL
     assert found.failure.ours
+
+
+async def test_a_defect_of_ours_is_inconclusive_and_asked_again_soon(tmp_path: Path) -> None:
+    async def crashes(*_: object) -> Outcome:
+        raise IndexError("what a server said")
+
+    finder = EdgeFinder(ask=crashes, resolv_conf=tmp_path / "resolv.conf")
+    provider = Provider("cdn-b", hostname="stores.cdn-b.example")
+    for found in (
+        await finder.find(provider, SHOP, 443),
+        await finder.resolve("shop.example", 443),
+        await finder.find(Provider("odd", addresses=((None, 7),)), SHOP, 443),  # type: ignore[arg-type]
+    ):
+        assert found.edges == ()
+        assert found.failure is not None
+        assert (found.failure.phase, found.failure.reason) == (Phase.RESOLVE, Reason.DEFECT)
+        assert found.failure.ours
+        assert "what a server said" not in found.failure.detail
+        assert found.ttl == 10.0
+    assert not finder.stats().under_way, "nobody waits for an answer that never comes"

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Passed
+from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.target import Edge, Resolution
 from probe.model.tls import Trust
 from probe.probers.chain import Judge
@@ -110,3 +110,20 @@ async def test_a_name_without_an_answer_is_the_networks() -> None:
     failure = Failure(Phase.RESOLVE, Reason.SERVFAIL)
     seen = await look("https://one.example/", Resolution((), failure))
     assert seen.outcome == Failed(failure)
+
+
+@pytest.mark.parametrize(
+    "where", ["probe.probers.reference._offset", "probe.probers.http.exchange._head"]
+)
+async def test_a_defect_of_ours_says_nothing_of_the_network(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crashes(*_: object) -> None:
+        raise IndexError("what a server said")
+
+    monkeypatch.setattr(where, crashes)
+    async with served(answering("200 OK")) as port:
+        seen = await look(f"http://one.example:{port}/", at(port))
+    assert isinstance(seen.outcome, Inconclusive)
+    assert seen.outcome.failure.reason is Reason.DEFECT
+    assert seen.offset is None

@@ -62,6 +62,7 @@ async def make(run: Context, draft: Draft, signer: Signer | None, options: Optio
         trip = Trip(Timings(), fresh=False, url=whole.url)
         return Made(Broken(refusal, trip), whole)
     made = await _once(run, whole, signer, options, None)
+    run.phase = Phase.EXPECT
     trips = [made.call.trip]
     left = options.redirects
     while isinstance(made.call, Answered) and options.redirects:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from probe import __version__
-from probe.model.failure import Failure
+from probe.model.failure import Failure, Phase
 from probe.model.flow import (
     CREDENTIAL_HEADERS,
     ApiCheck,
@@ -54,6 +54,7 @@ class Context:
         run_id: 32 hex digits; also the trace id of every request of the run.
         deadline: trio time by which the run is over.
         lag: the event loop's lag now, in seconds.
+        phase: what is done outside a call: ``auth``, ``send`` before it, ``expect`` after it.
     """
 
     key: FlowKey
@@ -69,6 +70,7 @@ class Context:
     lag: Callable[[], float]
     ids: NewId = new_id
     results: list[StepResult] = field(default_factory=list)
+    phase: Phase = Phase.SEND
     _named: frozenset[Origin] | None = None
     _secret: frozenset[str] | None = None
 

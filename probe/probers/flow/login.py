@@ -41,6 +41,7 @@ class Entrance:
         A token that still serves stays when a login on its own clock fails.
         """
         run = self.run
+        run.phase = Phase.AUTH
         try:
             secrets = kinds.credentials(spec, run.material.read)
             if slot.hold is not None and self._held(slot, secrets):
@@ -58,6 +59,7 @@ class Entrance:
         slot.tried_at = trio.current_time()
         options = call.Options(deadline=run.step_deadline(None))
         made = await call.make(run, draft, None, options)
+        run.phase = Phase.AUTH
         found = self._read(spec, made)
         if isinstance(found, Token):
             run.redactor.add(found.value.reveal(), "TOKEN")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 from probe.model.result import (
@@ -95,7 +96,7 @@ class FlowProber:
         *,
         resolve: Resolve,
     ) -> FlowResult:
-        """Run a flow once. Never raises for a remote fault.
+        """Run a flow once. Never raises: a defect of ours is inconclusive. Cancellation passes.
 
         Args:
             key: what the result is filed under.
@@ -105,6 +106,22 @@ class FlowProber:
             resolve: finds addresses of a host and port, as the provider wants.
         """
         at, start = self.wall(), trio.current_time()
+        try:
+            return await self._run(key, check, target, persona, resolve, at, start)
+        except Exception as error:  # whatever we did wrong costs one run
+            outcome = Inconclusive(defect(error, Phase.SEND))
+            return FlowResult(key, at, outcome, (), trio.current_time() - start)
+
+    async def _run(
+        self,
+        key: FlowKey,
+        check: ApiCheck,
+        target: Target,
+        persona: Persona | None,
+        resolve: Resolve,
+        at: float,
+        start: float,
+    ) -> FlowResult:
         run = self._context(key, check, target, persona, resolve, at, start)
         access = Access(run, self._store, Entrance(run, self._kept))
         ordinary = [step for step in check.steps if not step.cleanup]
@@ -187,13 +204,19 @@ def _profile(
 
 
 async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandStep]) -> None:
+    """Run steps in order. A defect of ours costs one step: what was seen before it stays."""
     for step in steps:
-        if not run.time_for(step):
-            run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
-        elif isinstance(step, CommandStep):
-            await command_step(run, access, step)
-        else:
-            await http_step(run, access, step)
+        run.phase = Phase.SEND
+        try:
+            if not run.time_for(step):
+                run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
+            elif isinstance(step, CommandStep):
+                await command_step(run, access, step)
+            else:
+                await http_step(run, access, step)
+        except Exception as error:
+            outcome = Inconclusive(defect(error, run.phase))
+            run.results.append(StepResult(step.name, step.layer, outcome))
 
 
 def _reserve(check: ApiCheck, cleanup: list[Step | CommandStep]) -> float:

@@ -82,6 +82,7 @@ async def _call(
     run: Context, access: Access, step: Step, attempt: int
 ) -> tuple[StepResult, int | None]:
     """One call, and the status of its answer. A token's time is not in its deadline."""
+    run.phase = Phase.SEND
     draft = render(step.request, run.values)
     ticket = await access.ticket(step.auth)
     if not isinstance(ticket, Ticket):

@@ -84,7 +84,7 @@ async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
         raise
     except Exception as error:
         # The seam to httpcore, h11 and h2: `faults` knows every type that they raise, and
-        # names what it does not know UNKNOWN, which is counted and is ours to fix.
+        # calls what it does not know a defect, which is counted and is ours to fix.
         failure = faults.failed(error, stream.phase, ended=stream.left, http2=link.http2)
         if head is None and not link.http2 and not stream.opening.startswith(_ANSWER):
             failure = faults.no_http(failure, stream.opening)

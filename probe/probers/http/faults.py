@@ -12,6 +12,7 @@ import h2.exceptions
 import h11
 import httpcore
 
+from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.probers.fault import AttemptFailed
 
@@ -51,7 +52,7 @@ def failed(error: Exception, phase: Phase, *, ended: bool, http2: bool) -> Failu
     if http2 and isinstance(error, ValueError):
         # httpcore reads ``:status`` as a number without asking whether it is one.
         return Failure(phase, Reason.HTTP_INVALID, "an HTTP/2 header that cannot be read")
-    return Failure(phase, Reason.UNKNOWN, f"{type(error).__name__}: {error}")
+    return defect(error, phase)  # not the server's: a slip of ours, or a request that is none
 
 
 def no_http(failure: Failure, opening: bytes) -> Failure:

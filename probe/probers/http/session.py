@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import httpcore
 import trio
 
+from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge, Resolution
 from probe.model.tls import ClientProfile, Trust
@@ -70,7 +71,7 @@ class Session:
         turn: int = 0,
         refuse: Refuse | None = None,
     ) -> Call:
-        """Send a request and read its answer. Never raises for a remote fault.
+        """Send a request and read its answer. Never raises: a defect of ours is inconclusive.
 
         Args:
             draft: with all its headers but Host and Content-Length.
@@ -90,10 +91,12 @@ class Session:
                 return Broken(error.failure, way.trip(), error.partial)
             except AttemptFailed as error:
                 return Broken(error.failure, way.trip())
-        phase = way.phase if way.stream is None else way.stream.phase
+            except Exception as error:  # whatever we did wrong costs one call
+                self.close()  # nobody knows how far a connection got
+                return Broken(defect(error, way.now), way.trip())
         seconds = trio.current_time() - way.start
         detail = f"no end in {seconds:.1f} s"
-        return Broken(Failure(phase, Reason.TIMEOUT, detail), way.trip())
+        return Broken(Failure(way.now, Reason.TIMEOUT, detail), way.trip())
 
     async def _call(
         self,
@@ -173,7 +176,11 @@ class Session:
         way.tls, way.handshake = dialled.tls_seconds, dialled.handshake
         way.warnings = dialled.warnings
         where = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
-        own = machine(where, dialled.stream, http2=dialled.http2)
+        try:
+            own = machine(where, dialled.stream, http2=dialled.http2)
+        except BaseException:
+            dialled.stream.close()
+            raise
         return Link(origin, edge, dialled.stream, own, dialled.http2)
 
     async def _edge(self, origin: Origin, way: Way, turn: int) -> Edge:

@@ -38,6 +38,11 @@ class Way:
         """Connecting is done."""
         self.connect = seconds
 
+    @property
+    def now(self) -> Phase:
+        """What is being done now."""
+        return self.phase if self.stream is None else self.stream.phase
+
     def trip(self) -> Trip:
         """The facts, as far as the call got."""
         stream = self.stream
