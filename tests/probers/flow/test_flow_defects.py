@@ -21,7 +21,7 @@ from probe.model.flow import (
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, at, serve
+from .servers import Ca, Http, Reply, Route, at, serve
 
 URL = "https://api.example"
 
@@ -54,7 +54,7 @@ def defect_of(result: FlowResult | StepResult) -> tuple[Phase, str]:
 
 
 FLOW = ApiCheck("flow", (get("one", "/one"), get("two", "/two"), get("tidy", "/x", cleanup=True)))
-HTTP = {"/one": Reply(200), "/two": Reply(200), "/x": Reply(200)}
+HTTP: dict[str, Route] = {"/one": Reply(200), "/two": Reply(200), "/x": Reply(200)}
 
 EVERY_STEP = [
     ("probe.probers.flow.step.render", planted, Phase.SEND),
@@ -86,9 +86,9 @@ async def test_each_step_that_meets_it_says_so(
         result = await bench.run(FLOW, at(server.port))
     assert result.key.check == "flow"
     assert [step.step for step in result.steps] == ["one", "two", "tidy"]
-    for found in (result, *result.steps):
-        assert defect_of(found)[0] is phase
-        assert "probers/flow/test_flow_defects.py:" in defect_of(found)[1]
+    for found, detail in (defect_of(result), *map(defect_of, result.steps)):
+        assert found is phase
+        assert "probers/flow/test_flow_defects.py:" in detail
 
 
 @pytest.mark.parametrize(
