@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from probe.report import Row
 
 FAIL, BAD_CONFIGURATION = 1, 2
+INTERRUPTED = 130
+"""128 + SIGINT: nothing was found out, so neither 0 nor 1."""
 
 _CONFIG = click.option(
     "--config",
@@ -37,7 +39,23 @@ _REGION = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Ctrl-C ends every command with 130, whatever it was doing.
+
+    click's own answer is 1, which a pipeline would read as "something fails".
+    """
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="probe")
 def main() -> None:
     """Find the domain, the edge and the layer that fail, as seen from this region.
@@ -270,8 +288,6 @@ def check(
             rows = run_check(spec, request, environ=dict(os.environ), on_progress=told)
     except SelectionError as error:
         _die(str(error), BAD_CONFIGURATION)
-    except KeyboardInterrupt:
-        sys.exit(130)  # 128 + SIGINT: nothing was found out, so neither 0 nor 1
     _print_rows(rows, output, region=spec.region or "", all_rows=all_rows)
     from probe.report import exit_code
 
@@ -308,8 +324,6 @@ def demo(seconds: float | None, report: Path | None, with_prometheus: bool) -> N
         )
     except DemoError as error:
         _die(str(error), FAIL)
-    except KeyboardInterrupt:
-        sys.exit(130)
     sys.exit(0 if found else FAIL)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -87,12 +89,39 @@ def run_check(
         KeyboardInterrupt: Ctrl-C.
     """
     narrowed = narrow(spec, request.selection)
-    try:
-        return trio.run(_probe, narrowed, request, environ, on_progress)
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is not None:
-            raise KeyboardInterrupt from None  # as a person means it, wherever it arrived
-        raise
+    rows = trio.run(_until_interrupted, partial(_probe, narrowed, request, environ, on_progress))
+    if rows is None:
+        raise KeyboardInterrupt
+    return rows
+
+
+async def _until_interrupted(call: Callable[[], Awaitable[T]]) -> T | None:
+    """What ``call`` returns, or None after Ctrl-C.
+
+    Python raises KeyboardInterrupt wherever it happens to be. Inside a callback of OpenSSL nobody
+    is there to take it, and it would be lost. The second Ctrl-C is Python's again, for cleaning up
+    that hangs.
+    """
+    result: T | None = None
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def listen(*, task_status: trio.TaskStatus[None]) -> None:
+            with trio.open_signal_receiver(signal.SIGINT) as signals:
+                task_status.started()
+                async for _ in signals:
+                    break
+            nursery.cancel_scope.cancel()
+
+        await nursery.start(listen)
+        try:
+            result = await call()
+        except Exception as error:
+            failure = error  # to leave as itself, not in a group of one
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result
 
 
 async def _probe(

@@ -184,7 +184,7 @@ async def test_a_minimum_version_refuses_older_servers(
     client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     context = server_context(tmp_path, pki.credential(NAME))
-    context.maximum_version = context.maximum_version.TLSv1_2
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     edge = await start(nursery, tls(context))
     failure = await client.failure(edge, profile=ClientProfile(min_version="TLSv1.3"))
     assert failure.reason is Reason.ALERT_PROTOCOL_VERSION
