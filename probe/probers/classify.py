@@ -162,6 +162,27 @@ def _ended(progress: Progress, reason: Reason, detail: str) -> Failure:
     return Failure(progress.phase, reason, detail)
 
 
+_NONE_SENT = frozenset({Reason.ALERT_HANDSHAKE_FAILURE, Reason.ALERT_BAD_CERTIFICATE})
+
+
+def certificate_asked(failure: Failure, *, sent: bool) -> Failure:
+    """The failure of a connection whose server had sent a CertificateRequest.
+
+    TLS 1.2 has no alert of its own for a certificate that was not sent: servers say
+    handshake_failure (RFC 5246 section 7.4.6) or bad_certificate.
+
+    Args:
+        failure: as it showed.
+        sent: the client has a certificate and sent it.
+    """
+    reason = failure.reason
+    if not sent and reason in _NONE_SENT:
+        reason = Reason.ALERT_CERTIFICATE_REQUIRED
+    answer = "ours was sent" if sent else "none was sent"
+    detail = f"the server asked for a client certificate, {answer}: {failure.detail}"
+    return Failure(failure.phase, reason, detail)
+
+
 def _no_tls(head: bytes) -> Failure:
     text = looks_like(head)
     if text is None:

@@ -20,9 +20,12 @@ MAX_HANDSHAKE = 256 * 1024
 """Bytes that a server may send before the handshake must be over. OpenSSL itself ends it at
 100 KiB of certificates; this bounds everything else."""
 
+_HANDSHAKE = 22  # a record that is not encrypted (RFC 5246 section 6.2.1)
+_CERTIFICATE, _CLIENT_KEY_EXCHANGE = 11, 16  # handshake messages (section 7.4)
 
-class Unparsable(AttemptFailed):
-    """OpenSSL cannot parse a presented certificate; what was agreed before it is kept."""
+
+class Incomplete(AttemptFailed):
+    """A handshake that ended after the server had presented something, which is kept."""
 
     def __init__(self, failure: Failure, presented: Presented) -> None:
         super().__init__(failure)
@@ -58,20 +61,42 @@ async def _shake(wire: Wire, tls: SSL.Connection) -> TlsStream:
     start = wire.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
     most = wire.received + MAX_HANDSHAKE
-    while not _step(wire, tls):
-        flight = outgoing(tls)
-        if flight:
-            if wire.arrived > start:
-                ours += trio.current_time() - wire.arrived
-            await _send_flight(wire, tls, flight)
-        data = await wire.receive_some()
-        if not data:
-            raise AttemptFailed(classify.closed(wire.progress()))
-        if wire.received > most:
-            raise AttemptFailed(classify.too_large(wire.progress()))
-        tls.bio_write(data)
+    flight = b""
+    try:
+        while not _step(wire, tls):
+            flight = outgoing(tls)
+            if flight:
+                if wire.arrived > start:
+                    ours += trio.current_time() - wire.arrived
+                await _send_flight(wire, tls, flight)
+            data = await wire.receive_some()
+            if not data:
+                raise AttemptFailed(classify.closed(wire.progress()))
+            if wire.received > most:
+                raise AttemptFailed(classify.too_large(wire.progress()))
+            tls.bio_write(data)
+    except AttemptFailed as error:
+        incomplete = _incomplete(error.failure, tls, flight)
+        if incomplete is None:
+            raise
+        raise incomplete from error
     last = outgoing(tls)
     return TlsStream(wire, tls, last, collect(tls, last), max(wire.arrived - start - ours, 0.0))
+
+
+def _incomplete(failure: Failure, tls: SSL.Connection, flight: bytes) -> Incomplete | None:
+    """The failure with what was presented, if our last flight answered to that (TLS 1.2).
+
+    That flight leaves only when OpenSSL has read all that the server presented and checked its
+    signature. It begins with our certificates, even if there are none, exactly when the server
+    sent a CertificateRequest (RFC 5246 section 7.4.6).
+    """
+    kind = flight[5] if len(flight) > 5 and flight[0] == _HANDSHAKE else None
+    if kind not in (_CERTIFICATE, _CLIENT_KEY_EXCHANGE):
+        return None
+    if kind == _CERTIFICATE:
+        failure = classify.certificate_asked(failure, sent=tls.get_certificate() is not None)
+    return Incomplete(failure, collect(tls, flight))
 
 
 def _step(wire: Wire, tls: SSL.Connection) -> bool:
@@ -86,7 +111,7 @@ def _step(wire: Wire, tls: SSL.Connection) -> bool:
         wire.try_send(outgoing(tls))  # the alert that tells the server what we disliked
         failure = classify.handshake_failed(queue(error), wire.progress())
         if failure.phase is Phase.CERTIFICATE:
-            raise Unparsable(failure, collect(tls, None)) from error
+            raise Incomplete(failure, collect(tls, None)) from error
         raise AttemptFailed(failure) from error
     return True
 

@@ -31,7 +31,7 @@ from probe.probers import browser, classify, reproduce, starttls
 from probe.probers.chain import Verdict
 from probe.probers.contexts import Contexts, ReadSecret
 from probe.probers.fault import AttemptFailed
-from probe.probers.transport import Presented, Unparsable, Wire, connect, facts_of, handshake, sni
+from probe.probers.transport import Incomplete, Presented, Wire, connect, facts_of, handshake, sni
 
 
 class JudgesChains(Protocol):
@@ -157,8 +157,8 @@ class TlsProber:
                 await stream.settle()
             finally:
                 stream.close()
-        except Unparsable as unparsable:
-            attempt.presented = unparsable.presented
+        except Incomplete as incomplete:
+            attempt.presented = incomplete.presented
             raise
         finally:
             wire.close()

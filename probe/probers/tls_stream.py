@@ -7,7 +7,7 @@ import socket
 import trio
 from OpenSSL import SSL
 
-from probe.model.failure import Phase
+from probe.model.failure import Failure, Phase
 from probe.probers import classify
 from probe.probers.fault import AttemptFailed
 from probe.probers.presented import Presented
@@ -96,7 +96,7 @@ class TlsStream:
             await self.flush()
             data = await self.wire.receive_some()
             if not data:
-                raise AttemptFailed(classify.closed(self.wire.progress()))
+                raise self._after_request(classify.closed(self.wire.progress()))
             self._tls.bio_write(data)
             try:
                 self._tls.recv(1, socket.MSG_PEEK)
@@ -104,7 +104,7 @@ class TlsStream:
                 return  # a session ticket: the server is content
             except SSL.ZeroReturnError:
                 failure = classify.closed(self.wire.progress(), politely=True)
-                raise AttemptFailed(failure) from None
+                raise self._after_request(failure) from None
             except SSL.Error as error:
                 raise self._refused(error) from error
 
@@ -133,7 +133,14 @@ class TlsStream:
             raise self._refused(error) from error
 
     def _refused(self, error: SSL.Error) -> AttemptFailed:
-        return AttemptFailed(classify.handshake_failed(queue(error), self.wire.progress()))
+        return self._after_request(classify.handshake_failed(queue(error), self.wire.progress()))
+
+    def _after_request(self, failure: Failure) -> AttemptFailed:
+        """The failure; says so if the server had asked for a client certificate."""
+        if self.presented.client_certificate_asked:
+            sent = self._tls.get_certificate() is not None
+            failure = classify.certificate_asked(failure, sent=sent)
+        return AttemptFailed(failure)
 
     def close(self) -> None:
         """Say close_notify if the socket takes it at once, and close."""

@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import ipaddress
 
-from probe.probers.handshake import Unparsable, handshake
+from probe.probers.handshake import Incomplete, handshake
 from probe.probers.presented import Presented, facts_of
 from probe.probers.tls_stream import TlsStream
 from probe.probers.wire import Wire, connect
 
 __all__ = [
+    "Incomplete",
     "Presented",
     "TlsStream",
-    "Unparsable",
     "Wire",
     "connect",
     "facts_of",

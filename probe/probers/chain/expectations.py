@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from probe.model.failure import Reason
 from probe.model.result import CertificateFacts
 from probe.model.tls import ChainExpectations
-from probe.probers.chain.names import belongs_to, covers
+from probe.probers.chain.names import belongs_to, covers, is_address_as_dns_name
 from probe.probers.chain.verdict import Finding
 from probe.probers.chain.wording import called, instant, presented_names, some
 
@@ -32,9 +32,11 @@ def wrong_name(leaf: CertificateFacts, name: str, own_names: Sequence[str]) -> I
             f"{some(presented)}",
         )
     else:
+        as_dns = is_address_as_dns_name(leaf, name)
+        remark = " as a DNS name; an IP entry is needed" if as_dns else ""
         yield Finding(
             Reason.NAME_MISMATCH,
-            f"asked for {name}, the certificate is for {presented_names(leaf)}",
+            f"asked for {name}, the certificate is for {presented_names(leaf)}{remark}",
         )
 
 

@@ -23,6 +23,12 @@ def covers(facts: CertificateFacts, name: str) -> bool:
     return any(_matches(pattern, wanted) for pattern in facts.dns_names)
 
 
+def is_address_as_dns_name(facts: CertificateFacts, name: str) -> bool:
+    """Whether ``name`` is an IP address that stands among the DNS names, where it has no effect."""
+    address = _address(name)
+    return address is not None and any(_address(entry) == address for entry in facts.dns_names)
+
+
 def belongs_to(name: str, patterns: Iterable[str]) -> bool:
     """Whether a presented name is one of a provider's own.
 

@@ -17,7 +17,7 @@ from probe.probers.chain import Judge
 from probe.probers.contexts import Contexts
 from probe.probers.fault import AttemptFailed
 from probe.probers.http.stream import WatchedStream
-from probe.probers.transport import TlsStream, connect, facts_of, handshake, sni
+from probe.probers.transport import TlsStream, Wire, connect, facts_of, handshake, sni
 
 _CHAIN = ChainExpectations()
 
@@ -55,7 +55,6 @@ class Dialled:
 
     stream: WatchedStream
     http2: bool
-    connect_seconds: float
     tls_seconds: float | None
     handshake: Handshake | None
     warnings: tuple[Failure, ...]
@@ -84,7 +83,7 @@ class Dialler:
         trust: Trust,
         own_names: tuple[str, ...] = (),
         on_phase: Callable[[Phase], None],
-        on_connect: Callable[[float], None],
+        on_connect: Callable[[Wire], None],
     ) -> Dialled:
         """Connect, and for https shake hands and judge.
 
@@ -95,7 +94,7 @@ class Dialler:
             trust: which roots verify.
             own_names: patterns of names that belong to the provider itself.
             on_phase: told each phase as it begins.
-            on_connect: told the seconds that connecting took, also when what follows fails.
+            on_connect: given the connection as soon as it is there.
 
         Raises:
             AttemptFailed: and `ChainRejected`, which is one.
@@ -103,11 +102,9 @@ class Dialler:
         context = self._contexts.get(profile) if origin.scheme == "https" else None
         on_phase(Phase.CONNECT)
         wire = await connect(edge)
-        on_connect(wire.connect_seconds)
+        on_connect(wire)
         if context is None:
-            return Dialled(
-                WatchedStream(wire, http2=False), False, wire.connect_seconds, None, None, ()
-            )
+            return Dialled(WatchedStream(wire, http2=False), False, None, None, ())
         on_phase(Phase.TLS)
         stream = await handshake(wire, context, server_name=sni(origin.host))
         try:
@@ -119,7 +116,6 @@ class Dialler:
         return Dialled(
             WatchedStream(stream, http2=http2),
             http2,
-            wire.connect_seconds,
             stream.seconds,
             facts,
             warnings,

@@ -94,9 +94,7 @@ class Session:
             except Exception as error:  # whatever we did wrong costs one call
                 self.close()  # nobody knows how far a connection got
                 return Broken(defect(error, way.now), way.trip())
-        seconds = trio.current_time() - way.start
-        detail = f"no end in {seconds:.1f} s"
-        return Broken(Failure(way.now, Reason.TIMEOUT, detail), way.trip())
+        return Broken(way.timed_out(), way.trip())
 
     async def _call(
         self,
@@ -158,7 +156,7 @@ class Session:
         return None
 
     async def _open(self, origin: Origin, way: Way, turn: int, refuse: Refuse | None) -> Link:
-        way.stream, way.fresh = None, True
+        way.stream, way.wire, way.fresh = None, None, True
         way.enter(Phase.RESOLVE)
         way.edge = edge = await self._edge(origin, way, turn)
         refusal = None if refuse is None else refuse(edge)

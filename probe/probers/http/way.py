@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import trio
 
-from probe.model.failure import Failure, Phase
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Clock, Handshake, Timings
 from probe.model.target import Edge
+from probe.probers import classify
 from probe.probers.http.answer import Trip
 from probe.probers.http.stream import WatchedStream
+from probe.probers.transport import Wire
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class Way:
     tls: float | None = None
     fresh: bool = False
     requests: int = 0
+    wire: Wire | None = None
     stream: WatchedStream | None = None
     warnings: tuple[Failure, ...] = ()
 
@@ -34,9 +37,19 @@ class Way:
         """A phase begins."""
         self.phase = phase
 
-    def connected(self, seconds: float) -> None:
+    def connected(self, wire: Wire) -> None:
         """Connecting is done."""
-        self.connect = seconds
+        self.wire, self.connect = wire, wire.connect_seconds
+
+    def timed_out(self) -> Failure:
+        """The deadline has passed: the same failure as of a TLS check in the same place."""
+        seconds = trio.current_time() - self.start
+        wire = self.wire if self.stream is None else self.stream.wire
+        if wire is not None:
+            return classify.timed_out(wire.progress(), seconds)
+        if self.phase is Phase.CONNECT and self.edge is not None:
+            return classify.connect_timed_out(self.edge)
+        return Failure(self.phase, Reason.TIMEOUT, f"no end in {seconds:.1f} s")
 
     @property
     def now(self) -> Phase:

@@ -89,7 +89,8 @@ def address_of_version_6() -> Case:
 @case
 def address_written_as_a_name() -> Case:
     """Leaf for the DNS name "192.0.2.7": invalid for the address."""
-    return _mismatch(_served("192.0.2.7", asked="192.0.2.7"))
+    said = "the certificate is for 192.0.2.7 as a DNS name; an IP entry is needed"
+    return _mismatch(_served("192.0.2.7", asked="192.0.2.7"), says=(said,))
 
 
 @case

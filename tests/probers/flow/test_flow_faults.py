@@ -16,7 +16,11 @@ from probe.lab.ca import LeafShape
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, BearerAuth, Expect, JsonLogin, Request, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
-from probe.model.target import Edge, Resolution
+from probe.model.spec import TlsCheck
+from probe.model.target import Edge, EdgeKey, Resolution, Target
+from probe.model.tls import ClientProfile
+from probe.probers.chain import Judge
+from probe.probers.tls import TlsProber
 
 from .conftest import Bench
 from .servers import Ca, Handler, Http, Reply, Stream, at, by_host, serve
@@ -264,6 +268,43 @@ async def test_plain_text_on_the_tls_port(bench: Bench) -> None:
     async with serve(None, handler) as server:
         failure = failure_of(await bench.run(CHECK, at(server.port)))
     assert (failure.phase, failure.reason) == (Phase.TLS, Reason.PLAIN_TEXT)
+
+
+STALLS: list[tuple[str, bytes | None, Phase, Reason]] = [
+    ("nothing", b"", Phase.TLS, Reason.TIMEOUT),
+    ("a warning", bytes((21, 3, 3, 0, 2, 1, 112)), Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME),
+    ("half a record", bytes((22, 3, 3, 0, 60, 2)), Phase.TLS, Reason.TIMEOUT),
+    ("half a banner", b"SSH-2.0", Phase.TLS, Reason.PLAIN_TEXT),
+    ("no SYN-ACK", None, Phase.CONNECT, Reason.TIMEOUT),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "phase", "reason"), [row[1:] for row in STALLS], ids=[row[0] for row in STALLS]
+)
+async def test_silence_gets_the_reason_that_a_tls_check_gives_it(
+    bench: Bench, said: bytes | None, phase: Phase, reason: Reason
+) -> None:
+    async def stalls(stream: Stream) -> None:
+        await stream.receive_some(65536)
+        await stream.send_all(said or b"")
+        await forever(stream)
+
+    async with serve(None, stalls) as server:
+        flow, tls = CHECK, TlsCheck("tls", targets="t", providers=("live",), timeout=0.3)
+        edge = Edge("127.0.0.1", server.port)
+        if said is None:
+            flow, tls = replace(flow, timeout=-1.0), replace(tls, timeout=-1.0)
+        ours = failure_of(await bench.run(flow, at(server.port)))
+        prober = TlsProber(judge=Judge().judge, secrets=bench.read, wall=bench.wall)
+        key = EdgeKey("tls", "api.example", "live", edge.label, "default")
+        theirs = (
+            await prober.probe(key, edge, Target("api.example"), tls, ClientProfile())
+        ).outcome
+    assert isinstance(theirs, Failed)
+    assert (ours.phase, ours.reason) == (phase, reason), ours
+    assert (theirs.failure.phase, theirs.failure.reason) == (phase, reason)
+    assert ours.detail.partition(" in 0.")[0] == theirs.failure.detail.partition(" in 0.")[0]
 
 
 async def test_dns_failures_are_the_resolvers_word(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -13,12 +14,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.failure import Phase, Reason
 from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.target import Edge
 from probe.model.tls import ClientCertificate, ClientProfile, GroupName
 from probe.probers.contexts import Contexts
 from probe.probers.fault import AttemptFailed
+from probe.probers.transport import Incomplete
 
 from .conftest import NAME, Client
-from .servers import Secure, server_context, start, tls, write_pem
+from .servers import Secure, reset, server_context, start, tls, write_pem
 
 REFERENCES = ClientCertificate(SecretRef("file", "client.pem"), SecretRef("file", "client.key"))
 
@@ -216,32 +219,76 @@ def asking(pki: Pki, folder: Path, *, version: ssl.TLSVersion, tickets: int) -> 
     return context
 
 
-@pytest.mark.parametrize(
-    ("version", "reason"),
-    [
-        (ssl.TLSVersion.TLSv1_3, Reason.ALERT_CERTIFICATE_REQUIRED),
-        (ssl.TLSVersion.TLSv1_2, Reason.ALERT_HANDSHAKE_FAILURE),
-    ],
-)
-async def test_a_missing_client_certificate_is_found_although_tls13_refuses_late(
-    version: ssl.TLSVersion,
-    reason: Reason,
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+MISSING = "the server asked for a client certificate, none was sent: "
+
+
+async def settled(
     client: Client,
-    pki: Pki,
-    tmp_path: Path,
-    nursery: trio.Nursery,
-) -> None:
-    edge = await start(nursery, tls(asking(pki, tmp_path, version=version, tickets=2)))
+    edge: Edge,
+    profile: ClientProfile = ClientProfile(),  # noqa: B008 - immutable
+) -> AttemptFailed:
+    """What an attempt raises, at the latest when the server has had time to refuse."""
 
     async def attempt() -> None:
-        stream = await client.stream(edge)
+        stream = await client.stream(edge, profile=profile)
         with stream.wire:
             assert stream.presented.client_certificate_asked
             await stream.settle()
 
     with pytest.raises(AttemptFailed) as caught:
         await attempt()
-    assert (caught.value.failure.phase, caught.value.failure.reason) == (Phase.TLS, reason)
+    return caught.value
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_missing_client_certificate_is_named_whatever_the_alert_of_the_version(
+    version: ssl.TLSVersion, client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """TLS 1.3 refuses after the handshake, TLS 1.2 says handshake_failure (RFC 5246, 7.4.6)."""
+    edge = await start(nursery, tls(asking(pki, tmp_path, version=version, tickets=2)))
+    failure = (await settled(client, edge)).failure
+    assert (failure.phase, failure.reason) == (Phase.TLS, Reason.ALERT_CERTIFICATE_REQUIRED)
+    assert failure.detail.startswith(MISSING)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_client_certificate_that_the_server_does_not_know_is_not_called_missing(
+    version: ssl.TLSVersion, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    context = asking(pki, tmp_path, version=version, tickets=2)
+    client = Client(Contexts(shelf(Pki(datetime.now(UTC)), tmp_path, "agent.example")))
+    edge = await start(nursery, tls(context))
+    profile = ClientProfile(client_certificate=REFERENCES)
+    failure = (await settled(client, edge, profile)).failure
+    assert failure.reason in {Reason.ALERT_UNKNOWN_CA, Reason.ALERT_DECRYPT_ERROR}
+    assert failure.detail.startswith("the server asked for a client certificate, ours was sent: ")
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_a_server_that_leaves_instead_of_refusing_is_told_with_what_it_asked_for(
+    then: str, client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """TLS 1.2: what it had presented is kept."""
+    context = asking(pki, tmp_path, version=ssl.TLSVersion.TLSv1_2, tickets=0)
+
+    async def script(stream: trio.SocketStream) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = context.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(await stream.receive_some(65536))
+        with pytest.raises(ssl.SSLWantReadError):
+            server.do_handshake()
+        await stream.send_all(outgoing.read())
+        await stream.receive_some(65536)
+        if then == "reset":
+            reset(stream)
+
+    error = await settled(client, await start(nursery, script))
+    assert isinstance(error, Incomplete)
+    assert error.presented.certificates
+    assert error.presented.version == "TLS 1.2"
+    assert error.failure.reason is (Reason.RESET if then == "reset" else Reason.CLOSED)
+    assert error.failure.detail.startswith(MISSING)
 
 
 @pytest.mark.parametrize("tickets", [0, 2])
@@ -271,3 +318,4 @@ async def test_a_server_that_closes_without_a_word_is_found_too(
     with stream.wire, pytest.raises(AttemptFailed) as caught:
         await stream.settle()
     assert caught.value.failure.reason is Reason.CLOSED
+    assert caught.value.failure.detail.startswith(MISSING)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from dataclasses import FrozenInstanceError, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from probe.lab import chains
-from probe.lab.ca import Credential, Pki
+from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Clock, Failed, Inconclusive, Passed, TlsResult
 from probe.model.secret import SecretRef
@@ -315,16 +316,26 @@ async def test_our_own_fault_is_inconclusive_and_blames_nobody(probe: Probe) -> 
     assert result.command == ""
 
 
-async def test_missing_client_certificate_keeps_the_facts(
-    probe: Probe, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_missing_client_certificate_keeps_the_facts_and_the_judgement(
+    probe: Probe, pki: Pki, tmp_path: Path, nursery: trio.Nursery, version: ssl.TLSVersion
 ) -> None:
-    context = server_context(tmp_path, pki.credential(NAME))
+    """Who has no client certificate still learns when the server's own ends, or ended."""
+    ended = timedelta(days=-1)
+    shape = LeafShape(not_before=timedelta(days=-30), not_after=ended)
+    credential = Credential((pki.leaf([NAME], shape=shape), pki.issuer.certificate), pki.leaf_key)
+    context = server_context(tmp_path, credential)
+    context.maximum_version = version
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=pki.roots_pem().decode())
     result = await probe(await start(nursery, tls(context)))
-    assert failure_of(result).reason is Reason.ALERT_CERTIFICATE_REQUIRED
+    assert isinstance(result.outcome, Failed)
+    refused, expired = result.outcome.failure, result.outcome.others
+    assert refused.reason is Reason.ALERT_CERTIFICATE_REQUIRED
+    assert [failure.reason for failure in expired] == [Reason.EXPIRED]
     assert result.handshake is not None
     assert result.handshake.leaf is not None
+    assert result.handshake.leaf.not_after < time.time()
     assert result.browser == "ERR_BAD_SSL_CLIENT_AUTH_CERT"
 
 
