@@ -47,13 +47,19 @@ class Inconclusive:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A step that did not run because a value it needs is missing.
+    """A step that did not run.
 
     Attributes:
-        missing: the name of the value.
+        missing: the name of a value that it needs and that is not there; None when the run's time
+            was over before it began.
     """
 
-    missing: str
+    missing: str | None
+
+    def __str__(self) -> str:
+        if self.missing is None:
+            return "the run's time was over before it began"
+        return f"needs {self.missing}, which no step before it gave"
 
 
 Outcome = Passed | Failed | Inconclusive

@@ -118,8 +118,8 @@ def _verdict(outcome: StepOutcome) -> tuple[Verdict, Failure | None, tuple[str, 
             return Verdict.FAIL, failure, tuple(str(other) for other in others)
         case Inconclusive(failure):
             return Verdict.INCONCLUSIVE, failure, ()
-        case Skipped(missing):
-            return Verdict.SKIPPED, None, (f"needs {missing}, which no step before it gave",)
+        case Skipped():
+            return Verdict.SKIPPED, None, (str(outcome),)
         case _:
             assert_never(outcome)
 

@@ -128,8 +128,8 @@ def _failure(outcome: StepOutcome) -> Failure | None:
 
 def _detail(outcome: StepOutcome) -> str:
     match outcome:
-        case Skipped(missing):
-            return f"needs {missing}"
+        case Skipped():
+            return str(outcome)
         case Passed(warnings):
             return "; ".join(str(warning) for warning in warnings)
         case Failed(failure) | Inconclusive(failure):

@@ -43,6 +43,7 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
         if any(run.redactor.knows(argument) for argument in arguments):
             raise Unsafe("secrets go into a program's environment or stdin, not its arguments")
         environment = {k: run.material.text(v) for k, v in spec.environment.items()}
+        contains = tuple(map(run.values.fill, spec.contains))
         stdin = None if spec.stdin is None else run.material.text(spec.stdin)
         if not all(map(fits_program, (*arguments, *environment.values(), stdin or ""))):
             raise Unsafe("a program would be given a NUL or half a surrogate pair")
@@ -67,7 +68,7 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
     match ended:
         case command.Ran():
             found = await judged(
-                partial(_judged, run, spec, ended),
+                partial(_judged, spec, contains, ended),
                 patterns=bool(spec.matches),
                 size=len(ended.stdout),
                 deadline=run.deadline,
@@ -90,14 +91,14 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
     )
 
 
-def _judged(run: Context, spec: Command, ran: command.Ran) -> list[Failure]:
+def _judged(spec: Command, contains: tuple[str, ...], ran: command.Ran) -> list[Failure]:
     failures = []
     if ran.code not in spec.exit_codes:
         detail = f"exit code {ran.code}" if ran.code >= 0 else f"killed by {_signal(-ran.code)}"
         failures.append(Failure(Phase.EXPECT, Reason.EXIT_CODE, detail))
     failures += expect.texts(
         ran.stdout.decode("utf-8", "replace"),
-        contains=tuple(run.values.fill(text) for text in spec.contains),
+        contains=contains,
         matches=spec.matches,
         reason=Reason.OUTPUT,
         where="stdout",

@@ -34,7 +34,7 @@ from probe.probers.flow.command_step import command_step
 from probe.probers.flow.context import Context, NewId, new_id
 from probe.probers.flow.login import Entrance
 from probe.probers.flow.redact import Redactor
-from probe.probers.flow.step import NO_TIME, http_step, out_of_time
+from probe.probers.flow.step import http_step, out_of_time
 from probe.probers.flow.values import Values
 from probe.probers.http.dial import Dialler
 from probe.probers.http.session import Resolve, Session, Terms
@@ -209,7 +209,7 @@ async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandSte
         run.phase = Phase.SEND
         try:
             if not run.time_for(step):
-                run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
+                run.results.append(StepResult(step.name, step.layer, Skipped(None)))
             elif isinstance(step, CommandStep):
                 await command_step(run, access, step)
             else:
@@ -249,10 +249,10 @@ def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:
         if isinstance(step.outcome, Inconclusive):
             return step.outcome
     lacking = {s.step: s.outcome.missing for s in steps if isinstance(s.outcome, Skipped)}
-    if NO_TIME in lacking.values():
+    if None in lacking.values():
         return Failed(out_of_time(sum(step.timings.total for step in steps)))
     # A persona without these credentials skips what carries their token, and that is as meant.
-    unmeant = [step for step, missing in lacking.items() if not missing.startswith("auth.")]
+    unmeant = [step for step, name in lacking.items() if name and not name.startswith("auth.")]
     if unmeant:
         names = ", ".join(sorted(unmeant))
         detail = f"never run for want of a value: {names}"

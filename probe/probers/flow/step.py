@@ -29,9 +29,6 @@ from probe.probers.flow.values import Missing, Unsafe, tokens_named
 from probe.probers.http.answer import Answer, Answered, Broken
 from probe.probers.http.draft import BadUrl
 
-NO_TIME = "time"
-"""What a step lacks that the flow's time-out came before."""
-
 
 async def http_step(run: Context, access: Access, step: Step) -> None:
     """Run a step; its results, and those of a login that it needs, go into the run."""
@@ -47,7 +44,7 @@ async def http_step(run: Context, access: Access, step: Step) -> None:
         for attempt in range(max(1, step.attempts)):
             if not run.time_for(step):
                 if attempt == 0:  # the login took it
-                    run.results.append(StepResult(step.name, step.layer, Skipped(NO_TIME)))
+                    run.results.append(StepResult(step.name, step.layer, Skipped(None)))
                 break
             run.results.append(await _attempt(run, access, step, lent, attempt))
     except Missing as error:
@@ -83,7 +80,7 @@ async def _call(
 ) -> tuple[StepResult, int | None]:
     """One call, and the status of its answer. A token's time is not in its deadline."""
     run.phase = Phase.SEND
-    draft = render(step.request, run.values)
+    draft, wanted = render(step.request, run.values), _wanted(run, step)
     ticket = await access.ticket(step.auth)
     if not isinstance(ticket, Ticket):
         return StepResult(step.name, step.layer, ticket), None
@@ -95,7 +92,19 @@ async def _call(
     )
     made = await call.make(run, draft, ticket.signer, options)
     status = made.call.answer.status if isinstance(made.call, Answered) else None
-    return await _result(run, step, made, ticket, made.call.trip.requests), status
+    return await _result(run, step, wanted, made, ticket), status
+
+
+def _wanted(run: Context, step: Step) -> Expect:
+    """What the answer must be, filled in before the call: what is missing costs no call.
+
+    A persona's denial replaces what the step expects of everybody else.
+    """
+    if run.denied(step) and not step.deny:
+        return Expect()
+    if not step.expect.contains:
+        return step.expect
+    return replace(step.expect, contains=tuple(map(run.values.fill, step.expect.contains)))
 
 
 def _suspects(
@@ -121,13 +130,13 @@ def _suspects(
 
 
 async def _result(
-    run: Context, step: Step, made: call.Made, ticket: Ticket, requests: int
+    run: Context, step: Step, wanted: Expect, made: call.Made, ticket: Ticket
 ) -> StepResult:
     trip = made.call.trip
     timings = replace(trip.timings, lag=max(trip.timings.lag, run.lag()))
     match made.call:
         case Answered(answer):
-            found = await _judged(run, step, answer, timings)
+            found = await _judged(run, step, wanted, answer, timings)
             outcome = outcome_of(found.failures, (*trip.warnings, *found.warnings))
             seen: Answer | None = answer
         case Broken(failure, _, partial, others):
@@ -138,14 +147,16 @@ async def _result(
         layer=step.layer,
         outcome=_clean(run, outcome),
         timings=timings,
-        attempts=requests,
+        attempts=trip.requests,
         edge=trip.edge,
         handshake=trip.handshake,
         evidence=_evidence(run, step, made, ticket, seen, bad=not isinstance(outcome, Passed)),
     )
 
 
-async def _judged(run: Context, step: Step, answer: Answer, timings: Timings) -> expect.Findings:
+async def _judged(
+    run: Context, step: Step, wanted: Expect, answer: Answer, timings: Timings
+) -> expect.Findings:
     """What is wrong with an answer; what it holds for later steps is learnt on the way."""
     if isinstance(run.auth(step.auth), SigV4) and answer.status in {400, 401, 403}:
         skew = clock_skew(answer, run.material.wall())
@@ -153,10 +164,6 @@ async def _judged(run: Context, step: Step, answer: Answer, timings: Timings) ->
             return expect.Findings((clock_off(skew),))
     _keep_out_of_sight(run, step, answer)
     denied = run.denied(step)
-    # A persona's denial replaces what the step expects of everybody else.
-    wanted = step.expect if step.deny or not denied else Expect()
-    if wanted.contains:
-        wanted = replace(wanted, contains=tuple(run.values.fill(text) for text in wanted.contains))
     found = await judged(
         partial(expect.judge, wanted, answer, seconds=timings.total, denied=denied),
         patterns=expect.has_patterns(wanted),

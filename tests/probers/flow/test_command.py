@@ -164,12 +164,14 @@ async def test_a_missing_value_skips_and_an_option_from_a_value_is_unsafe(bench:
     steps = (
         CommandStep("skipped", "x", Command(("echo", "{nothing}"))),
         CommandStep("unsafe", "x", Command(("echo", "{flag}"))),
+        CommandStep("expects", "x", Command(("true",), contains=("{nothing}",))),
     )
     result = await bench.run(ApiCheck("cli", steps, vars={"flag": "--evil"}), at(1))
     assert result.steps[0].outcome == Skipped("nothing")
     outcome = result.steps[1].outcome
     assert isinstance(outcome, Inconclusive)
     assert outcome.failure.reason is Reason.UNSAFE_VALUE
+    assert result.steps[2].outcome == Skipped("nothing")
 
 
 @pytest.mark.parametrize("value", ["a\0b", "a\ud800b"], ids=["NUL", "half a surrogate pair"])

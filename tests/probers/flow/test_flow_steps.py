@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, Request, Step
+from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, Persona, Request, Step
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
 from probe.model.target import Target
 
@@ -85,6 +85,45 @@ async def test_a_missing_capture_skips_what_needs_it_and_nothing_else(ca: Ca, be
     assert steps["needs"].outcome == Skipped("id")
     assert steps["free"].outcome == Passed()
     assert [s.step for s in result.steps] == ["one", "needs", "free"]
+
+
+async def test_an_expectation_that_needs_a_missing_value_makes_no_call(
+    ca: Ca, bench: Bench
+) -> None:
+    """A call that is made is filed with its timings; one that cannot be judged is not made."""
+    http = Http({"/one": Reply(500), "/two": Reply(200)})
+    check = ApiCheck(
+        "flow",
+        (
+            get("one", "/one", captures=(Capture("id", "json", "id"),)),
+            get("two", "/two", expect=Expect(contains=("{id}",))),
+        ),
+    )
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check, at(server.port))
+    assert http.paths() == ["/one"]
+    assert by_name(result.steps)["two"].outcome == Skipped("id")
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.failure.detail == "answered 500, expected 2xx"
+
+
+async def test_a_missing_capture_called_time_is_not_the_end_of_the_run_s_time(
+    ca: Ca, bench: Bench
+) -> None:
+    http = Http({"/one": Reply(403)})
+    check = ApiCheck(
+        "flow",
+        (
+            get("one", "/one", captures=(Capture("time", "json", "time"),)),
+            get("two", "/two/{time}"),
+        ),
+    )
+    persona = Persona("stranger", expect_denied=("one",))
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check, at(server.port), persona=persona)
+    assert by_name(result.steps)["two"].outcome == Skipped("time")
+    assert isinstance(result.outcome, Inconclusive)
+    assert result.outcome.failure.reason is Reason.CAPTURE_MISSING
 
 
 async def test_cleanup_runs_last_and_after_failures(ca: Ca, bench: Bench) -> None:
