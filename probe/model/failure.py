@@ -124,6 +124,7 @@ class Reason(StrEnum):
     STATUS = "status"
     HEADER = "header"
     JSON = "json"  # no JSON, or a condition on it is false
+    WEB_PAGE = "web_page"  # HTML for a call that must be refused where JSON is due: no access
     BODY = "body"
     REGEX = "regex"
     SIZE = "size"

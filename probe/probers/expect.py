@@ -26,7 +26,14 @@ class Findings:
     warnings: tuple[Failure, ...] = ()
 
 
-def judge(expect: Expect, answer: Answer, *, seconds: float, denied: bool = False) -> Findings:
+def judge(
+    expect: Expect,
+    answer: Answer,
+    *,
+    seconds: float,
+    denied: bool = False,
+    json_due: bool = False,
+) -> Findings:
     """Compare an answer with what is expected of it.
 
     Args:
@@ -34,6 +41,7 @@ def judge(expect: Expect, answer: Answer, *, seconds: float, denied: bool = Fals
         answer: whole.
         seconds: how long the call took, for ``slower_than``.
         denied: the call must be refused: without a written status that means any 4xx.
+        json_due: who is let in gets JSON: a web page with a status of success is no access.
     """
     failures = list(_status(expect, answer, denied))
     failures += _headers(expect, answer)
@@ -48,6 +56,9 @@ def judge(expect: Expect, answer: Answer, *, seconds: float, denied: bool = Fals
             reason=Reason.BODY,
             where="the body",
         )
+    if denied and json_due and failures and answer.ok and answer.is_html:
+        detail = f"answered {answer.status} with a web page where JSON is due: nobody was let in"
+        failures = [Failure(Phase.EXPECT, Reason.WEB_PAGE, detail)]
     slow = _slow(expect, seconds)
     return Findings(tuple(failures), slow)
 

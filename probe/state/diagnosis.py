@@ -18,7 +18,7 @@ from probe.model.flow import ApiCheck, Persona
 from probe.model.result import Failed, FlowResult, Inconclusive
 from probe.model.state import Diagnosis
 from probe.state.marks import Mark, Role
-from probe.state.pattern import EXCLUDED, Pattern, View, failing_runs, lingers, observe
+from probe.state.pattern import EXCLUDED, UNLIKELY, Pattern, View, failing_runs, lingers, observe
 
 WINDOW = 3
 """Runs that are looked at together."""
@@ -30,6 +30,10 @@ TOKEN = "token"  # noqa: S105 - a layer, not a password
 AUTHORIZATION = "authorization"
 BACKEND = "backend"
 INCONCLUSIVE = "inconclusive"
+EITHER = "authorization or backend"
+"""Authorized calls fail, and what they share cannot be told from what serves them."""
+RATE_LIMIT = "rate limit"
+"""Calls are answered with 429: no layer failed, and none was reached."""
 
 Rule = Callable[[Pattern], Diagnosis | None]
 
@@ -100,14 +104,14 @@ def router(pattern: Pattern) -> Diagnosis | None:
     """Calls that need no credentials fail like those that carry them: they share the router."""
     control, deny = pattern.of(Role.CONTROL), pattern.of(Role.DENY)
     authorized = pattern.of(Role.AUTHORIZED)
-    silent = (Mark.GATEWAY,)
+    silent = tuple(_NOTHING)
     if _all(control, silent) and _none_but(authorized, silent):
         return _blame(ROUTER, pattern, "the control call and all others get 502-504 or nothing")
     if _all(deny, silent) and _all(authorized, silent):
         return _blame(ROUTER, pattern, "calls with and without credentials get 502-504 or nothing")
     if not control and not deny and _all(authorized, silent) and len(_backends(authorized)) > 1:
         return _blame(ROUTER, pattern, "all backends get 502-504 or nothing")
-    broken = (Mark.GATEWAY, Mark.ERROR)
+    broken = (*silent, Mark.ERROR, Mark.PAGE)
     if _all(control, broken) and _none_but(deny, broken) and _all(authorized, broken):
         return _blame(ROUTER, pattern, "every call fails, also those that nothing must authorize")
     return None
@@ -132,53 +136,110 @@ def token(pattern: Pattern) -> Diagnosis | None:
     authorized = pattern.of(Role.AUTHORIZED)
     if _all(authorized, (Mark.UNAUTHORIZED,)):
         return _blame(TOKEN, pattern, "every call with a good token gets a 401", authorized)
+    failing = [view for view in authorized if view.failing]
+    if _all(failing, (Mark.UNAUTHORIZED,)) and len(_backends(failing)) > 1:
+        return _blame(TOKEN, pattern, "good tokens get a 401 on several backends", failing)
     return None
 
 
-_DENIALS = frozenset({Mark.ERROR, Mark.FORBIDDEN, Mark.UNAUTHORIZED, Mark.GATEWAY})
+def limited(pattern: Pattern) -> Diagnosis | None:
+    """Somebody counts our calls: what lies behind was not asked."""
+    failing = pattern.failing
+    if not failing or any(view.kind is not Mark.LIMITED for view in failing):
+        return None
+    hosts = _backends(failing)
+    why = f"{', '.join(hosts)} limits the rate of our calls; what lies behind was not reached"
+    return _blame(RATE_LIMIT, pattern, why, failing, hosts[0] if len(hosts) == 1 else "")
+
+
+_NOTHING = frozenset({Mark.GATEWAY, Mark.SILENT})
+_DENIALS = frozenset({Mark.ERROR, Mark.FORBIDDEN, Mark.UNAUTHORIZED, *_NOTHING})
 
 
 def authorization(pattern: Pattern) -> Diagnosis | None:
     """Authorized calls fail whatever serves them, and all that they share with others works."""
     authorized = pattern.of(Role.AUTHORIZED)
-    failing = [view for view in authorized if view.failing]
+    failing = [v for v in authorized if v.failing and v.kind is not Mark.LIMITED]
     if not failing or not all(view.kind in _DENIALS for view in failing):
         return None
-    if not any(view.kind in {Mark.ERROR, Mark.FORBIDDEN} for view in failing) and (
-        len(failing) < len(authorized)
-    ):
+    if pattern.fails(Role.CONTROL):
+        return _deep(pattern, authorized, failing)
+    if all(view.kind in _NOTHING for view in failing):
+        return _unreached(pattern, authorized, failing)
+    if not any(view.kind in {Mark.ERROR, Mark.FORBIDDEN} for view in failing):
         return None
-    control = pattern.of(Role.CONTROL)
-    if any(view.failing for view in control):
-        # The control call is served by the platform too: a deep failure takes it along.
-        deny = pattern.of(Role.DENY)
-        denies = bool(deny) and not any(view.failing for view in deny)
-        deep = _all(control, (Mark.ERROR,)) and len(failing) == len(authorized)
-        if not (denies and deep and pattern.of(Role.LOGIN)):
-            return None
-        return _blame(
-            AUTHORIZATION, pattern, "calls fail, while tokens are issued and strangers refused"
-        )
-    if not _shared(authorized, failing):
+    hosts = _backends(failing)
+    decided = all(view.kind is Mark.FORBIDDEN for view in failing)
+    whole = len(failing) == len(authorized) and all(v.failures == v.ran for v in failing)
+    if len(hosts) > 1 or (whole and (decided or len(authorized) > 1)):
+        why = f"authorized calls fail on {', '.join(hosts)}, while {_working(pattern)}"
+        return _blame(AUTHORIZATION, pattern, why, failing)
+    if not all(view.layer in {AUTHORIZATION, BACKEND} for view in failing):
         return None
-    hosts = ", ".join(_backends(failing))
-    why = f"authorized calls fail on {hosts}, while {_working(pattern)}"
-    return _blame(AUTHORIZATION, pattern, why, failing)
+    unclear = _unclear(authorized, failing)
+    if unclear and decided:
+        return _blame(AUTHORIZATION, pattern, "authorized calls are refused", failing)
+    return _blame(EITHER, pattern, unclear, failing, hosts[0]) if unclear else None
 
 
-def _shared(authorized: tuple[View, ...], failing: list[View]) -> bool:
-    """Whether the failures are of what all authorized calls share, not of one backend."""
-    if len(_backends(failing)) > 1:
-        return True
-    if len(failing) == len(authorized):
-        return len(authorized) > 1 or failing[0].kind is Mark.FORBIDDEN
-    if all(view.failures == view.ran for view in failing):
-        return False  # these always fail and the others never: a clean cut
-    # A part of the calls fails. Would the other backends have been spared by luck?
-    here = [view for view in authorized if view.backend == failing[0].backend]
-    rate = sum(view.failures for view in here) / sum(view.ran for view in here)
-    elsewhere = sum(view.ran for view in authorized if view.backend != failing[0].backend)
-    return elsewhere > 0 and (1.0 - rate) ** elsewhere >= EXCLUDED
+def _deep(pattern: Pattern, authorized: tuple[View, ...], failing: list[View]) -> Diagnosis | None:
+    """The control call is served by the platform too: a deep failure takes it along."""
+    deny = pattern.of(Role.DENY)
+    denies = bool(deny) and not pattern.fails(Role.DENY)
+    whole = _all(pattern.of(Role.CONTROL), (Mark.ERROR,)) and len(failing) == len(authorized)
+    if not (denies and whole and pattern.of(Role.LOGIN)):
+        return None
+    return _blame(
+        AUTHORIZATION, pattern, "calls fail, while tokens are issued and strangers refused"
+    )
+
+
+def _unreached(
+    pattern: Pattern, authorized: tuple[View, ...], failing: list[View]
+) -> Diagnosis | None:
+    """Authorized calls get 502-504 or nothing, and the control call does not.
+
+    A 502 to 504 is said by whoever waits for what lies behind. Where strangers are still refused,
+    authorization decides, and it is the backends that do not answer. Silence says less.
+    """
+    several, all_of_them = len(_backends(failing)) > 1, len(failing) == len(authorized)
+    if not several and not all_of_them:
+        return None
+    hosts = _backends(failing)
+    host = "" if several else hosts[0]
+    if any(view.kind is Mark.GATEWAY for view in failing):
+        if pattern.of(Role.DENY) and not pattern.fails(Role.DENY):
+            why = f"{', '.join(hosts)} give 502-504 or nothing, while {_working(pattern)}"
+            return _blame(BACKEND, pattern, why, failing, host)
+        why = "nothing comes from behind authorization, and no call tells whether it decides"
+        return _blame(EITHER, pattern, why, failing, host)
+    if several and all_of_them:
+        why = f"authorized calls get no answer on {', '.join(hosts)}, while {_working(pattern)}"
+        return _blame(AUTHORIZATION, pattern, why, failing)
+    return None
+
+
+def _unclear(authorized: tuple[View, ...], failing: list[View]) -> str:
+    """Why failures on one backend may as well be of what all authorized calls share.
+
+    Empty when they are the backend's own.
+    """
+    host = failing[0].backend
+    elsewhere = sum(view.ran for view in authorized if view.backend != host)
+    cut = all(view.failures == view.ran for view in failing)
+    here = [view for view in authorized if view.backend == host]
+    failures, ran = sum(view.failures for view in here), sum(view.ran for view in here)
+    if elsewhere:
+        # Would the other backends have been spared by luck?
+        if cut or (1.0 - failures / ran) ** elsewhere < EXCLUDED:
+            return ""
+        return f"a part of the calls fails; too few went past {host} to tell whether only it does"
+    if cut and len(failing) == 1:
+        # Would the failures have met one and the same step by luck?
+        rate = failures / ran
+        if len(here) * rate**failures * (1.0 - rate) ** (ran - failures) < UNLIKELY:
+            return ""
+    return f"all authorized calls go to {host}: what they share cannot be told from it"
 
 
 def backend(pattern: Pattern) -> Diagnosis | None:
@@ -197,7 +258,7 @@ def backend(pattern: Pattern) -> Diagnosis | None:
 
 def outermost(pattern: Pattern) -> Diagnosis | None:
     """No pattern is known for this: the outermost declared layer that fails."""
-    failing = pattern.failing
+    failing = [view for view in pattern.failing if view.kind is not Mark.LIMITED]
     if not failing:
         return None
     order = {layer: place for place, layer in enumerate(pattern.check.layers)}
@@ -215,6 +276,7 @@ RULES: tuple[Rule, ...] = (
     router,
     login,
     token,
+    limited,
     authorization,
     backend,
     outermost,

@@ -18,7 +18,9 @@ class Mark(Enum):
     SKIPPED = "skipped"
     OURS = "ours"
     WAY = "did not get through"  # DNS, TCP, TLS, certificate
-    GATEWAY = "got no answer from behind the router"  # 502-504, time-out, broken answer
+    GATEWAY = "got a 502-504"  # or a code of the router: nothing came from behind it
+    SILENT = "got no whole answer"  # time-out, cut, no HTTP
+    PAGE = "got a web page"  # with a status of success, where JSON is due
     ERROR = "got a 500"
     UNAUTHORIZED = "got a 401"
     FORBIDDEN = "got a 403"
@@ -75,18 +77,27 @@ def _failed(result: StepResult, failure: Failure, denied: bool, codes: tuple[str
     status = result.evidence.status
     if failure.phase in _WAY:
         return Mark.WAY
+    if _is_page(result, failure):
+        return Mark.PAGE
     if denied and status is not None and 200 <= status < 300:
         return Mark.OPEN
     if failure.reason is Reason.RATE_LIMITED or status == 429:
         return Mark.LIMITED
     if failure.phase in _EXCHANGE or failure.phase is Phase.AUTH:
         if failure.reason in _BROKEN:
-            return Mark.GATEWAY
+            return Mark.SILENT
         if failure.reason is not Reason.LOGIN_FAILED:
             return Mark.OTHER
     elif failure.reason is not Reason.STATUS:
         return Mark.OTHER
     return _status(result, status, codes)
+
+
+def _is_page(result: StepResult, failure: Failure) -> bool:
+    """What is shown to whoever is not let in, or to everybody, by something in front."""
+    if failure.reason is Reason.JSON:
+        return result.evidence.body.lstrip().startswith("<")
+    return failure.reason is Reason.WEB_PAGE
 
 
 def _status(result: StepResult, status: int | None, codes: tuple[str, ...]) -> Mark:

@@ -7,12 +7,13 @@ import pytest
 from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import Passed, Skipped
-from probe.state.diagnosis import diagnose
+from probe.state.diagnosis import EITHER, diagnose
 
 from . import diagnosis_world as w
 from .diagnosis_world import AUTHORIZED, CHECK, NAMES, Ending, all_of
 
 E500, E403, E401 = w.status(500), w.status(403), w.status(401)
+E429 = w.status(429)
 
 ROWS: list[tuple[str, dict[str, Ending], str]] = [
     ("all is well", {}, ""),
@@ -50,6 +51,23 @@ ROWS: list[tuple[str, dict[str, Ending], str]] = [
     ("one of each backend", all_of(E500, "whoami", "apps"), "authorization"),
     ("authorized calls time out", all_of(w.SILENT, *AUTHORIZED), "authorization"),
     ("deep: control 500 too", all_of(E500, "control", *AUTHORIZED), "authorization"),
+    # -- 502-504 on every backend, while strangers are refused: what lies behind authorization
+    ("all backends 503", all_of(w.status(503), *AUTHORIZED), "backend"),
+    ("all backends 502, one silent", all_of(w.status(502), "whoami", "workspaces")
+        | {"apps": w.SILENT}, "backend"),
+    ("both kinds of backend 504", all_of(w.status(504), "workspaces", "apps"), "backend"),
+    ("the router's code for all", all_of(w.ROUTING, *AUTHORIZED), "backend"),
+    # -- 401 to good tokens here and there
+    ("401 on two backends", all_of(E401, "workspaces", "apps"), "token"),
+    # -- 429: nothing was reached
+    ("429 on all authorized calls", all_of(E429, *AUTHORIZED), "rate limit"),
+    ("429 on one", {"apps": E429}, "rate limit"),
+    ("429 for everybody", all_of(E429, "control", *AUTHORIZED), "rate limit"),
+    ("429 here, 500 there", {"whoami": E429, "workspaces": E429, "apps": E500}, "backend"),
+    # -- a web page with status 200
+    ("a login page for everybody", all_of(w.PAGE, "control", *AUTHORIZED)
+        | {"deny": w.PAGE_FOR_STRANGERS}, "router"),
+    ("a login page for strangers", {"deny": w.PAGE_FOR_STRANGERS}, "authorization"),
     # -- one host's or one step's call fails: that backend
     ("apps only", {"apps": E500}, "backend"),
     ("apps gateway", {"apps": w.status(502)}, "backend"),
@@ -77,8 +95,9 @@ ROWS: list[tuple[str, dict[str, Ending], str]] = [
 def test_a_pattern_names_its_layer(endings: dict[str, Ending], layer: str) -> None:
     diagnosis = diagnose(CHECK, None, [w.run(endings)])
     assert diagnosis.layer == layer
-    assert diagnosis.fails_open == (endings.get("deny", w.OK)[1] in {200, 204} and bool(layer)
-                                    and "deny" in endings)  # fmt: skip
+    stranger = endings.get("deny", w.OK)
+    opened = "deny" in endings and stranger[1] in {200, 204} and stranger != w.PAGE_FOR_STRANGERS
+    assert diagnosis.fails_open == opened
     assert bool(diagnosis.why) == bool(layer)
     bad = {name for name, ending in endings.items() if not isinstance(ending[0], Skipped)}
     if layer not in {"", "inconclusive"}:
@@ -101,6 +120,19 @@ def test_one_backend_is_named(endings: dict[str, Ending], backend: str) -> None:
 
 def test_no_runs_say_nothing() -> None:
     assert diagnose(CHECK, None, []).healthy
+
+
+def test_a_rate_limit_says_who_limits() -> None:
+    one = diagnose(CHECK, None, [w.run({"apps": E429})])
+    assert one.backend == w.INFRA
+    assert f"{w.INFRA} limits the rate of our calls" in one.why
+    assert w.P in diagnose(CHECK, None, [w.run(all_of(E429, *AUTHORIZED))]).why
+
+
+def test_without_a_denial_503_everywhere_behind_is_left_open() -> None:
+    check = w.without(CHECK, "deny")
+    run = w.run(all_of(w.status(503), *AUTHORIZED), check=check)
+    assert diagnose(check, None, [run]).layer == EITHER
 
 
 def test_without_a_control_call_silence_everywhere_is_the_router() -> None:

@@ -8,15 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probe.model.failure import Reason
 from probe.probers.chain import der as asn1
+from probe.probers.chain import staple_signature
 from probe.probers.chain.certificate import UNREADABLE, Certificate, read
 from probe.probers.chain.signatures import signed_by
 from probe.probers.chain.verdict import Finding
@@ -34,6 +32,7 @@ _STATUS = {
     ocsp.OCSPCertStatus.UNKNOWN: "unknown",
 }
 _MOST_ANSWERS = 64
+_MOST_SIGNERS = 4  # responders enclose one, and each costs a signature to check
 _DER = serialization.Encoding.DER
 
 
@@ -42,7 +41,8 @@ class StapleJudgement:
     """What the stapled answer amounts to.
 
     Attributes:
-        status: ``good``, ``revoked`` or ``unknown`` when it speaks of this certificate.
+        status: ``good``, ``revoked`` or ``unknown`` when it speaks of this certificate and
+            its signature holds.
         boundaries: instants at which this judgement may change.
     """
 
@@ -96,10 +96,12 @@ def judge_staple(
     except _Unusable as error:
         findings: Sequence[Finding] = [Finding(Reason.OCSP_INVALID, str(error), fatal=insists)]
         return StapleJudgement(tuple(findings) if demand != "ignore" else ())
-    findings = list(_findings(answer, issuer, now, insists))
+    # Without an issuer there is nothing to hold the signature against.
+    signed = True if issuer is None else _signed(answer, issuer, now)
+    findings = list(_findings(answer, signed, now, insists))
     return StapleJudgement(
         findings=tuple(findings) if demand != "ignore" else (),
-        status=answer.status,
+        status=answer.status if signed else None,
         boundaries=_boundaries(answer),
     )
 
@@ -110,15 +112,22 @@ def _why_due(leaf: Certificate) -> str:
     return "a stapled OCSP answer is expected and none was sent"
 
 
-def _findings(
-    answer: _Answer, issuer: Certificate | None, now: float, insists: bool
-) -> Iterator[Finding]:
+def _findings(answer: _Answer, signed: bool | None, now: float, insists: bool) -> Iterator[Finding]:
     if answer.status is None:
         yield Finding(
             Reason.OCSP_MISMATCH, "the stapled answer is for another certificate", fatal=insists
         )
         return
-    if issuer is not None and not _signed(answer, issuer, now):
+    if signed is None:
+        algorithm = answer.response.signature_algorithm_oid.dotted_string
+        yield Finding(
+            Reason.OCSP_INVALID,
+            "the stapled answer is signed in a way that cannot be checked here "
+            f"(algorithm {algorithm}): nothing is known for or against it",
+            fatal=False,
+        )
+        return
+    if not signed:
         yield Finding(
             Reason.OCSP_INVALID,
             "the stapled answer is signed neither by the issuer nor by a responder it appointed",
@@ -161,7 +170,9 @@ def _read(staple: bytes, leaf: Certificate, issuer: Certificate | None) -> _Answ
             raise _Unusable(f"the responder answered {status}")
         signers = tuple(
             signer
-            for signer in (read(c.public_bytes(_DER)) for c in response.certificates)
+            for signer in (
+                read(c.public_bytes(_DER)) for c in response.certificates[:_MOST_SIGNERS]
+            )
             if isinstance(signer, Certificate)
         )
         for _, single in zip(range(_MOST_ANSWERS), response.responses, strict=False):
@@ -199,37 +210,23 @@ def _concerns(
     return single.issuer_key_hash == hashlib.new(algorithm, key).digest()
 
 
-def _signed(answer: _Answer, issuer: Certificate, now: float) -> bool:
-    """By the issuer itself, or by a responder it appointed (RFC 6960 section 4.2.2.2)."""
-    if _verifies(answer.response, issuer):
-        return True
-    return any(
-        signer.purposes is not None
+def _signed(answer: _Answer, issuer: Certificate, now: float) -> bool | None:
+    """By the issuer itself, or by a responder it appointed (RFC 6960 section 4.2.2.2).
+
+    None when nobody else did and the signature of one of them cannot be computed here.
+    """
+    appointed = (
+        signer
+        for signer in answer.signers
+        if signer.purposes is not None
         and _OCSP_SIGNING in signer.purposes
         and signer.facts.not_before <= math.floor(now) <= signer.facts.not_after
         and signed_by(signer, issuer)
-        and _verifies(answer.response, signer)
-        for signer in answer.signers
     )
-
-
-def _verifies(response: ocsp.OCSPResponse, signer: Certificate) -> bool:
-    try:
-        _verify(signer.parsed.public_key(), response)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
-
-
-def _verify(key: CertificatePublicKeyTypes, response: ocsp.OCSPResponse) -> None:
-    signature, signed = response.signature, response.tbs_response_bytes
-    algorithm = response.signature_hash_algorithm
-    match key:
-        case rsa.RSAPublicKey() if algorithm is not None:
-            key.verify(signature, signed, padding.PKCS1v15(), algorithm)
-        case ec.EllipticCurvePublicKey() if algorithm is not None:
-            key.verify(signature, signed, ec.ECDSA(algorithm))
-        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
-            key.verify(signature, signed)
-        case _:
-            raise TypeError("a key that cannot sign OCSP answers")
+    unknown = False
+    for signer in (issuer, *appointed):
+        by_this = staple_signature.signed(answer.response, signer)
+        if by_this:
+            return True
+        unknown = unknown or by_this is None
+    return None if unknown else False

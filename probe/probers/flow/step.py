@@ -164,8 +164,16 @@ async def _judged(
             return expect.Findings((clock_off(skew),))
     _keep_out_of_sight(run, step, answer)
     denied = run.denied(step)
+    json_due = denied and run.json_due(step)
     found = await judged(
-        partial(expect.judge, wanted, answer, seconds=timings.total, denied=denied),
+        partial(
+            expect.judge,
+            wanted,
+            answer,
+            seconds=timings.total,
+            denied=denied,
+            json_due=json_due,
+        ),
         patterns=expect.has_patterns(wanted),
         size=len(answer.body),
         deadline=run.deadline,
@@ -173,7 +181,7 @@ async def _judged(
     if isinstance(found, Failure):
         # What needs no patterns is known all the same, and must not hide behind them.
         plain = replace(wanted, matches=(), not_matches=(), headers=())
-        rest = expect.judge(plain, answer, seconds=timings.total, denied=denied)
+        rest = expect.judge(plain, answer, seconds=timings.total, denied=denied, json_due=json_due)
         return replace(rest, failures=rest.failures or (found,))
     if not expect.status_accepted(wanted, answer.status, denied=denied):
         return found

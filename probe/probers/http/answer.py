@@ -31,6 +31,13 @@ class Answer:
         """A 2xx status."""
         return 200 <= self.status < 300
 
+    @property
+    def is_html(self) -> bool:
+        """A web page, by its declared type or its first bytes."""
+        start = self.body[:64].lstrip().lower()
+        declared = (self.header("content-type") or "").lower()
+        return "html" in declared or start.startswith((b"<!doctype html", b"<html"))
+
     def header(self, name: str) -> str | None:
         """The first value of a header, None when it is absent."""
         wanted = name.lower()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -85,8 +87,121 @@ def answer(
     )
     if enclosed:
         builder = builder.certificates([made.certificate for made in enclosed])
-    response = builder.sign(signer.key, hashes.SHA256())
+    algorithm = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    response = builder.sign(signer.key, algorithm)
     return response.public_bytes(serialization.Encoding.DER)
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    """One element of DER (X.690 section 8.1)."""
+    content = b"".join(parts)
+    size = len(content)
+    head = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + head + content
+
+
+def resigned(staple: bytes, algorithm: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    """The same answer under another signature, which the library cannot make by itself."""
+    text = ocsp.load_der_ocsp_response(staple).tbs_response_bytes
+    basic = der(0x30, text, algorithm, der(0x03, b"\0", sign(text)))
+    kind = bytes.fromhex("06092b0601050507300101")  # id-pkix-ocsp-basic
+    return der(0x30, der(0x0A, b"\0"), der(0xA0, der(0x30, kind, der(0x04, basic))))
+
+
+SHA = "0609608648016503040"  # and two digits more: 201 SHA-256, 202 SHA-384, 208 SHA3-256
+
+
+def pss(digest: str, mask: str, salt: int | None) -> bytes:
+    """The AlgorithmIdentifier of RSASSA-PSS (RFC 4055 section 3.1)."""
+    mgf1 = bytes.fromhex("06092a864886f70d010108")
+    fields = [
+        der(0xA0, der(0x30, bytes.fromhex(SHA + digest), b"\5\0")),
+        der(0xA1, der(0x30, mgf1, der(0x30, bytes.fromhex(SHA + mask), b"\5\0"))),
+    ]
+    if salt is not None:
+        fields.append(der(0xA2, der(0x02, bytes([salt]))))
+    return der(0x30, bytes.fromhex("06092a864886f70d01010a"), der(0x30, *fields))
+
+
+def by_pss(
+    w: World, staple: bytes, *, digest: hashes.HashAlgorithm, named: str, salt: int | None = 32
+) -> bytes:
+    def sign(text: bytes) -> bytes:
+        assert isinstance(w.issuing.key, rsa.RSAPrivateKey)
+        scheme = padding.PSS(padding.MGF1(digest), 20 if salt is None else salt)
+        return w.issuing.key.sign(text, scheme, digest)
+
+    return resigned(staple, pss(named, named, salt), sign)
+
+
+@case
+def staple_good_by_pss() -> Case:
+    """Good, signed with RSASSA-PSS and SHA-256, of a must-staple certificate: valid."""
+    w = world(must_staple=True, rsa=True)
+    good = answer(w.server, w.issuing)
+    return w.case(by_pss(w, good, digest=hashes.SHA256(), named="201"))
+
+
+@case
+def staple_good_by_pss_of_another_hash_and_salt() -> Case:
+    """Good, signed with RSASSA-PSS, SHA-384 and a salt of the length that need not be named."""
+    w = world(must_staple=True, rsa=True)
+    good = answer(w.server, w.issuing)
+    return w.case(by_pss(w, good, digest=hashes.SHA384(), named="202", salt=None))
+
+
+@case
+def staple_revoked_by_pss() -> Case:
+    """Revoked, signed with RSASSA-PSS: fatal."""
+    w = world(rsa=True)
+    revoked = answer(w.server, w.issuing, status=ocsp.OCSPCertStatus.REVOKED)
+    return w.case(by_pss(w, revoked, digest=hashes.SHA256(), named="201"), Reason.OCSP_REVOKED)
+
+
+@case
+def staple_forged_by_pss() -> Case:
+    """The signature is another hash's: worth nothing."""
+    w = world(must_staple=True, rsa=True)
+    staple = by_pss(w, answer(w.server, w.issuing), digest=hashes.SHA384(), named="201")
+    return w.case(staple, Reason.OCSP_INVALID, says=("neither by the issuer nor",))
+
+
+UNCHECKED = (Reason.OCSP_INVALID,)
+
+
+@case
+def staple_by_pss_with_a_hash_unknown_here() -> Case:
+    """RSASSA-PSS with SHA3-256: not accused, also where a staple is demanded."""
+    w = world(must_staple=True, rsa=True)
+    staple = by_pss(w, answer(w.server, w.issuing), digest=hashes.SHA3_256(), named="208")
+    return w.case(staple, warnings=UNCHECKED, says=("cannot be checked here",))
+
+
+@case
+def staple_by_an_algorithm_unknown_here() -> Case:
+    """Revoked, signed with GOST R 34.10-2012: neither accused nor believed."""
+    w = world(must_staple=True)
+    revoked = answer(w.server, w.issuing, status=ocsp.OCSPCertStatus.REVOKED)
+    gost = der(0x30, bytes.fromhex("06082a85030701010302"))
+    staple = resigned(revoked, gost, lambda text: b"\1" * 64)
+    return w.case(staple, warnings=UNCHECKED, says=("1.2.643.7.1.1.3.2",))
+
+
+@case
+def staple_by_pss_without_parameters_that_can_be_read() -> Case:
+    """RSASSA-PSS whose parameters are cut: worth nothing."""
+    w = world(rsa=True)
+    broken = der(0x30, bytes.fromhex("06092a864886f70d01010a"), der(0x30, b"\xa0\x09\x30"))
+    staple = resigned(answer(w.server, w.issuing), broken, lambda text: b"\1" * 256)
+    return w.case(staple, warnings=(Reason.OCSP_INVALID,))
+
+
+@case
+def staple_by_a_responder_with_ed25519() -> Case:
+    """Good, signed with Ed25519, which needs no hash of its own: valid."""
+    w = world(must_staple=True)
+    responder = leaf(w.issuing, purposes=RESPONDER, key=ed25519.Ed25519PrivateKey.generate())
+    return w.case(answer(w.server, w.issuing, signer=responder, enclosed=(responder,)))
 
 
 @case

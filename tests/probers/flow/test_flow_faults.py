@@ -14,13 +14,14 @@ import trio
 
 from probe.lab.ca import LeafShape
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, BearerAuth, Expect, JsonLogin, Request, Step
+from probe.model.flow import ApiCheck, BearerAuth, Expect, JsonLogin, Persona, Request, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Resolution, Target
 from probe.model.tls import ClientProfile
 from probe.probers.chain import Judge
 from probe.probers.tls import TlsProber
+from probe.state.diagnosis import diagnose
 
 from .conftest import Bench
 from .servers import Ca, Handler, Http, Reply, Stream, at, by_host, serve
@@ -456,3 +457,48 @@ async def test_plain_http_without_credentials_works(bench: Bench) -> None:
     assert result.outcome == Passed()
     assert result.steps[0].handshake is None
     assert result.steps[0].timings.tls is None
+
+
+PAGE = Reply(200, "<!doctype html><title>Log in</title>", (("content-type", "text/html"),))
+
+
+@pytest.mark.parametrize(
+    ("expected", "page", "reason"),
+    [
+        (Expect(json=("id",)), PAGE, Reason.WEB_PAGE),
+        (Expect(json=("id",)), Reply(200, {"id": 1}), Reason.STATUS),
+        (Expect(json=("id",)), Reply(200, "<html>untyped"), Reason.WEB_PAGE),
+        (Expect(), PAGE, Reason.STATUS),  # the page may be what is asked for
+    ],
+)
+async def test_a_web_page_where_json_is_due_lets_nobody_in(
+    ca: Ca, bench: Bench, expected: Expect, page: Reply, reason: Reason
+) -> None:
+    http = Http({"/health": Reply(200, {"id": 1}), "/me": page})
+    check = ApiCheck(
+        "flow",
+        (
+            Step("control", "control", Request("GET", URL + "health"), expected),
+            Step("deny", "authorization", Request("GET", URL + "me"), deny=True),
+        ),
+    )
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check, at(server.port))
+    denied = result.steps[1].outcome
+    assert isinstance(denied, Failed)
+    assert denied.failure.reason is reason
+    found = diagnose(check, None, [result])
+    assert found.layer == "authorization"
+    assert found.fails_open == (reason is Reason.STATUS)
+
+
+async def test_a_persona_that_gets_a_web_page_instead_of_json_is_not_let_in(
+    ca: Ca, bench: Bench
+) -> None:
+    step = Step("list", "authorization", Request("GET", URL), Expect(json=("id",)))
+    check = ApiCheck("flow", (step,))
+    stranger = Persona("stranger", expect_denied=("list",))
+    async with serve(ca.context("api.example"), Http({"/": PAGE})) as server:
+        result = await bench.run(check, at(server.port), persona=stranger)
+    found = diagnose(check, stranger, [result])
+    assert (found.layer, found.fails_open) == ("authorization", False)
