@@ -89,6 +89,11 @@ class AnswerCache:
                 return old.outcome, left
         return None
 
+    def latest(self, question: Question) -> Outcome | None:
+        """The latest outcome that speaks of the question, fresh or not."""
+        known = reversed(self._by_name.get(_key(question), []))
+        return next((one.outcome for one in known if _within(question.subnet, one.network)), None)
+
     def _other_family_works(self, question: Question) -> bool:
         other = replace(question, family=6 if question.family == 4 else 4)
         return any(

@@ -26,6 +26,14 @@ SILENT_AFTER = 8
 SILENT_FOR = 5.0
 """Seconds for which silent servers are asked nothing, before a control question tries again."""
 
+MUTE_AFTER = 3
+"""AAAA questions in a row without a sign of life after which servers are taken to drop them."""
+
+MUTE_PATIENCE = 0.5
+"""Seconds that an AAAA question may then take. Servers that drop them are common (RFC 4074), and
+browsers wait for no longer than 0.05 s once A was answered (RFC 8305 section 3). A server that is
+merely slow goes on looking, and answers when it is asked the next time."""
+
 _CONTROL_TIMEOUT = 2.0
 _TICK = 0.02  # seconds: paced questions leave in small groups, which wakes the loop less often
 _SILENCE = {Reason.TIMEOUT, Reason.UNREACHABLE}
@@ -65,6 +73,7 @@ class _Line:
         self.answered: Question | None = None  # the latest that was answered
         self.last_sign = float("-inf")  # when a server last gave a sign of life
         self.unanswered = 0  # questions in a row without one
+        self.unanswered_aaaa = 0  # AAAA questions alone
         self.silent_until: float | None = None
         self._reason = Reason.TIMEOUT
         self._gap = 1 / pace.rate
@@ -84,9 +93,28 @@ class _Line:
             self.answered = question
         if not isinstance(outcome, NoAnswer) or outcome.alive:
             self.last_sign, self.unanswered, self.silent_until = now, 0, None
+            if question.family == 6:
+                self.unanswered_aaaa = 0
         elif outcome.failure.reason in _SILENCE:
             self.unanswered += 1
+            self.unanswered_aaaa += question.family == 6
             self._reason = outcome.failure.reason
+
+    def patience(self, question: Question, timeout: float) -> float:
+        """Seconds that a question may take: few for AAAA where that is expected to be dropped.
+
+        Not for a name that has no A, and hangs on its AAAA.
+        """
+        if question.family == 4:
+            return timeout
+        first = self.cache.latest(replace(question, family=4))
+        if isinstance(first, Answer) and not first.addresses:
+            return timeout
+        before = self.cache.latest(question)
+        dropped = isinstance(first, Answer) and before is not None and _is_silence(before)
+        if dropped or self.unanswered_aaaa >= MUTE_AFTER:
+            return min(timeout, MUTE_PATIENCE)
+        return timeout
 
     def spared(self, question: Question) -> NoAnswer:
         """The verdict on a question that need not wait for the same silence again."""
@@ -156,7 +184,7 @@ class Asker:
                 return line.spared(question)
             if delay := line.take_turn(trio.current_time()):
                 await trio.sleep(delay)
-            return await self._send(line, question, timeout)
+            return await self._send(line, question, line.patience(question, timeout))
 
     async def _send(self, line: _Line, question: Question, timeout: float) -> Outcome:
         outcome = await self._ask(line.servers, question, timeout)

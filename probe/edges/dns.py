@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import trio
 
+from probe.edges.manners import Manners
 from probe.edges.message import Reply, Truncated, Unrelated, Unusable, build, read
 from probe.edges.question import Answer, NoAnswer, Outcome, Question, server_label
 from probe.edges.wire import UnaskableName
@@ -59,35 +60,57 @@ class _ServerLine:
     packet still counts while the second is under way.
     """
 
-    def __init__(self, server: NameServer, question: Question) -> None:
+    def __init__(self, server: NameServer, question: Question, manners: Manners) -> None:
         self.label = server_label(server)
         self._server = server
         self._question = question
         self._family = socket.AF_INET6 if ":" in server.ip else socket.AF_INET
         self._udp: trio.socket.SocketType | None = None
         self._id = secrets.randbits(16)
-        self._edns = True
+        self._manners = manners
+        self._edns = manners.takes_edns(server, trio.current_time())
 
     def close(self) -> None:
         """Give the socket back; a late answer then finds nobody."""
         if self._udp is not None:
             self._udp.close()
 
-    async def ask(self) -> Reply:
-        """One packet out, and the first answer to our question back; may wait forever."""
-        reply = await self._over_udp()
-        if isinstance(reply, Unusable) and reply.without_edns and self._edns:
+    async def ask(self, *, last: bool) -> Reply:
+        """One packet out, and the first answer to our question back; may wait forever.
+
+        Args:
+            last: the server stayed silent so far and is not asked again: a second packet
+                leaves out EDNS, which some servers and firewalls drop.
+        """
+        dropped = last and self._edns
+        reply = await self._over_udp(also_plain=dropped)
+        refused = isinstance(reply, Unusable) and reply.without_edns and self._edns
+        if refused:
             self._edns = False
             reply = await self._over_udp()
         if isinstance(reply, Truncated):
+            self._edns = self._edns and not last
             reply = await self._over_tcp()
+        if isinstance(reply, Answer):
+            self._learn(reply, refused=refused, dropped=dropped)
         return reply
 
-    async def _over_udp(self) -> Reply:
+    def _learn(self, answer: Answer, *, refused: bool, dropped: bool) -> None:
+        now = trio.current_time()
+        if answer.edns:
+            self._manners.spoke_edns(self._server)
+        elif refused:
+            self._manners.refused(self._server, now)
+        elif dropped:
+            self._manners.dropped(self._server, now)
+
+    async def _over_udp(self, *, also_plain: bool = False) -> Reply:
         if self._udp is None:
             self._udp = trio.socket.socket(self._family, socket.SOCK_DGRAM)
             await self._udp.connect((self._server.ip, self._server.port))
         await self._udp.send(build(self._question, self._id, edns=self._edns))
+        if also_plain:
+            await self._udp.send(build(self._question, self._id, edns=False))
         while True:
             wire = await self._udp.recv(_LARGEST)
             reply = read(wire, self._question, self._id, self.label)
@@ -122,13 +145,19 @@ async def _exactly(stream: trio.SocketStream, size: int) -> bytes:
     return bytes(data)
 
 
-async def ask(servers: Sequence[NameServer], question: Question, timeout: float) -> Outcome:
+async def ask(
+    servers: Sequence[NameServer],
+    question: Question,
+    timeout: float,
+    manners: Manners | None = None,
+) -> Outcome:
     """Ask servers in order, silent ones again, until one says something about the name.
 
     Args:
         servers: tried in this order in every round.
         question: what to ask.
         timeout: seconds for everything together.
+        manners: what is known of servers, and learnt here; None keeps nothing.
 
     Returns:
         the answer, or what went wrong at the last server that gave any sign of life.
@@ -137,7 +166,8 @@ async def ask(servers: Sequence[NameServer], question: Question, timeout: float)
         build(question, 0)
     except UnaskableName as error:
         return NoAnswer(Failure(Phase.RESOLVE, Reason.MALFORMED, str(error)))
-    lines = [_ServerLine(server, question) for server in servers]
+    manners = manners or Manners()
+    lines = [_ServerLine(server, question, manners) for server in servers]
     begin = trio.current_time()
     try:
         reply = await _rounds(lines, begin, timeout)
@@ -163,13 +193,14 @@ async def _rounds(
 ) -> Answer | Unusable | None:
     """Rounds of tries; a server that gave a verdict, or cannot be reached, is not asked again."""
     silent, verdict, share = list(lines), None, 0.0
-    for slice_ in _SLICES:
+    for number, slice_ in enumerate(_SLICES, 1):
         share += slice_ / sum(_SLICES)
         batch = tuple(silent)
         for place, line in enumerate(batch):
             now = trio.current_time()
             left = start + timeout * share - now  # negative after a pause of this process
-            reply = await _try(line, now + left / (len(batch) - place))
+            last = number == len(_SLICES)
+            reply = await _try(line, now + left / (len(batch) - place), last=last)
             if isinstance(reply, Answer):
                 return reply
             if reply is not None:
@@ -178,11 +209,11 @@ async def _rounds(
     return verdict
 
 
-async def _try(line: _ServerLine, deadline: float) -> Answer | Unusable | None:
+async def _try(line: _ServerLine, deadline: float, *, last: bool) -> Answer | Unusable | None:
     """One try at one server; None when it stayed silent."""
     try:
         with trio.move_on_at(deadline):
-            reply = await line.ask()
+            reply = await line.ask(last=last)
             return reply if isinstance(reply, (Answer, Unusable)) else None
     except _Ended:
         return Unusable(Reason.CLOSED, f"{line.label} closed the connection")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -12,6 +13,7 @@ import trio
 from probe.edges import dns
 from probe.edges.asker import Ask, Asker, Pace
 from probe.edges.inquiry import Inquiry
+from probe.edges.manners import Manners
 from probe.edges.memory import EdgeMemory, KnownEdge
 from probe.edges.question import Answer, Family
 from probe.edges.stats import FinderStats
@@ -52,7 +54,7 @@ class EdgeFinder:
     def __init__(
         self,
         *,
-        ask: Ask = dns.ask,
+        ask: Ask | None = None,
         route: Callable[[str], bool] = has_route,
         hosts_file: Path = HOSTS,
         resolv_conf: Path = RESOLV_CONF,
@@ -61,12 +63,13 @@ class EdgeFinder:
         """Ready; nothing is read or asked yet.
 
         Args:
-            ask: asks servers a question.
+            ask: asks servers a question; None asks over the network.
             route: whether this host has a route to an IPv6 address.
             hosts_file: answers first for providers that want it.
             resolv_conf: names the servers of providers that name none.
             pace: how fast questions go to one list of servers.
         """
+        ask = ask or partial(dns.ask, manners=Manners())
         self._asker = Asker(ask, pace or Pace())
         self._route = route
         self._routes: dict[str, tuple[bool, float]] = {}

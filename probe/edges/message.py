@@ -113,6 +113,7 @@ def _judge(message: Message, question: Question, server: str) -> Reply:
         scope=_scope(message, question),
         server=server,
         partial=final if left_open else None,
+        edns=message.edns,
     )
 
 

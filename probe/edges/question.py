@@ -75,6 +75,7 @@ class Answer:
             sent no client-subnet option back.
         server: who answered, as ``ip:port``.
         partial: the chain ends at this name and the message does not say where it leads.
+        edns: the server speaks EDNS (RFC 6891).
         seconds: from the first packet to the answer, time in our own queue not included.
     """
 
@@ -85,6 +86,7 @@ class Answer:
     scope: int | None = None
     server: str = ""
     partial: str | None = None
+    edns: bool = False
     seconds: float = 0.0
 
 

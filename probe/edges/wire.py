@@ -64,6 +64,7 @@ class Message:
         rcode: with the upper bits of an OPT record (RFC 6891).
         authoritative: the AA flag.
         questions: name, type and class of each.
+        edns: it has an OPT record.
         options: EDNS options as code and data.
     """
 
@@ -73,6 +74,7 @@ class Message:
     questions: Sequence[tuple[str, int, int]]
     answer: Sequence[Record]
     authority: Sequence[Record]
+    edns: bool
     options: Sequence[tuple[int, bytes]]
 
     def data(self, record: Record) -> bytes:
@@ -160,12 +162,13 @@ def _parse(wire: bytes) -> Message:
             at += size
         sections.append(records)
     answer, authority, additional = sections
-    rcode, options = flags & 0xF, []
+    rcode, edns, options = flags & 0xF, False, []
     for record in additional:
         if record.kind == OPT:
+            edns = True
             rcode |= record.ttl >> 24 << 4
             options = _options(wire[record.start : record.start + record.size])
-    return Message(wire, rcode, flags & 0x0400 != 0, asked, answer, authority, options)
+    return Message(wire, rcode, flags & 0x0400 != 0, asked, answer, authority, edns, options)
 
 
 def _options(data: bytes) -> list[tuple[int, bytes]]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
 import trio.testing
 
 from probe.edges.answers import Holding
-from probe.edges.asker import SILENT_AFTER, SILENT_FOR, Asker, Pace
+from probe.edges.asker import (
+    MUTE_AFTER,
+    MUTE_PATIENCE,
+    SILENT_AFTER,
+    SILENT_FOR,
+    Asker,
+    Pace,
+)
 from probe.edges.question import ROOT, Answer, NoAnswer, Outcome, Question
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import NameServer
@@ -197,6 +204,73 @@ async def test_silent_servers_take_nothing_from_others(
         assert trio.current_time() - begin == pytest.approx(world.seconds)
         assert asker.under_way() == (2, 18)
         nursery.cancel_scope.cancel()
+
+
+# ---------------------------------------------------------------- servers that drop AAAA
+
+
+def shop6(number: int = 0) -> Question:
+    return replace(shop(number), family=6)
+
+
+def mute(servers: Sequence[NameServer], question: Question) -> Outcome:
+    return TIMEOUT if question.family == 6 else ANSWER
+
+
+async def seconds_for(asker: Asker, *questions: Question) -> float:
+    begin = trio.current_time()
+    await ask_many(asker, questions, ours=True)
+    return trio.current_time() - begin
+
+
+async def test_a_dropped_aaaa_costs_its_name_the_whole_time_out_only_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    asker = Asker(World(mute).ask, Pace())
+    assert await seconds_for(asker, shop(), shop6()) == pytest.approx(5.0)
+    for _ in range(3):
+        await trio.sleep(60.0)
+        assert await seconds_for(asker, shop(), shop6()) == pytest.approx(MUTE_PATIENCE)
+
+
+async def test_a_server_that_drops_every_aaaa_costs_new_names_little(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    asker = Asker(World(mute).ask, Pace(rate=1e6))
+    await ask_many(asker, [shop6(number) for number in range(MUTE_AFTER)])
+    for number in range(100, 110):
+        spent = await seconds_for(asker, shop(number), shop6(number))
+        assert spent == pytest.approx(MUTE_PATIENCE)
+
+
+async def test_a_name_that_has_no_a_is_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    nothing = replace(ANSWER, addresses=())
+    world = World(lambda servers, q: TIMEOUT if q.family == 6 else nothing)
+    asker = Asker(world.ask, Pace())
+    await ask_many(asker, [shop6(number) for number in range(MUTE_AFTER)])
+    await ask_many(asker, [shop(9)])
+    for _ in range(2):
+        assert await seconds_for(asker, shop6(9)) >= 5.0
+
+
+async def test_one_aaaa_that_is_answered_restores_the_patience(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World(mute)
+    asker = Asker(world.ask, Pace())
+    await ask_many(asker, [shop6(number) for number in range(MUTE_AFTER)])
+    world.answer = lambda servers, question: ANSWER
+    await ask_many(asker, [shop6(1)])
+    world.answer = mute
+    assert await seconds_for(asker, shop6(50)) == pytest.approx(5.0)
+
+
+async def test_a_dropped_a_is_waited_for_every_time(autojump_clock: trio.testing.MockClock) -> None:
+    """Clients without IPv6 are cut off: that is no habit of servers but a fault."""
+    world = World(lambda servers, q: ANSWER if q.family == 6 else TIMEOUT)
+    asker = Asker(world.ask, Pace())
+    for _ in range(MUTE_AFTER + 1):
+        assert await seconds_for(asker, shop(), shop6()) == pytest.approx(5.0)
 
 
 # ---------------------------------------------------------------- whose fault is silence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable
 from typing import NoReturn, cast
 
@@ -14,6 +15,7 @@ import trio
 import trio.testing
 
 from probe.edges.dns import ask
+from probe.edges.manners import PLAIN_FOR, Manners
 from probe.edges.question import Answer, NoAnswer, Outcome, Question
 from probe.model.failure import Reason
 from probe.model.spec import NameServer
@@ -158,6 +160,78 @@ async def test_a_server_that_dislikes_edns_is_asked_without() -> None:
         outcome = await ask_one(server)
     assert isinstance(outcome, Answer)
     assert [asked.message.edns for asked in server.asked] == [0, -1]
+
+
+def plain_only(asked: Asked) -> Reply:
+    """A server, or a firewall before it, that drops what carries EDNS."""
+    return None if asked.message.edns >= 0 else asked.addresses("192.0.2.1")
+
+
+async def test_a_server_that_drops_edns_is_asked_once_more_without() -> None:
+    async with dns_server(plain_only) as server:
+        outcome = await ask_one(server, timeout=0.5)
+    assert isinstance(outcome, Answer)
+    assert [asked.message.edns for asked in server.asked] == [0, 0, 0, -1]
+
+
+async def test_a_server_that_drops_edns_is_remembered_after_the_second_time() -> None:
+    manners = Manners()
+    async with dns_server(plain_only) as server:
+        for _ in range(3):
+            assert isinstance(await ask([server.address], SHOP, 0.5, manners), Answer)
+    assert [asked.message.edns for asked in server.asked] == [0, 0, 0, -1] * 2 + [-1]
+
+
+async def test_a_server_that_refuses_edns_is_remembered_at_once() -> None:
+    def old(asked: Asked) -> Reply:
+        if asked.message.edns >= 0:
+            return asked.answer(rcode=dns.rcode.FORMERR)
+        return asked.addresses("192.0.2.1")
+
+    manners = Manners()
+    async with dns_server(old) as server:
+        for _ in range(2):
+            assert isinstance(await ask([server.address], SHOP, 2.0, manners), Answer)
+    assert [asked.message.edns for asked in server.asked] == [0, -1, -1]
+
+
+async def test_what_is_truncated_for_want_of_edns_is_asked_for_over_tcp_without() -> None:
+    def respond(asked: Asked) -> Reply:
+        if asked.message.edns >= 0:
+            return None
+        return asked.answer(flags=dns.flags.TC) if asked.transport == "udp" else good(asked)
+
+    async with dns_server(respond) as server:
+        assert isinstance(await ask_one(server, timeout=0.5), Answer)
+
+
+async def test_lost_packets_are_no_bad_manners() -> None:
+    """Each question gets its answer, with EDNS, to the last packet."""
+    packets = itertools.count()
+
+    def lossy(asked: Asked) -> Reply:
+        return asked.addresses("192.0.2.1") if next(packets) % 4 == 2 else None
+
+    manners = Manners()
+    async with dns_server(lossy) as server:
+        for _ in range(3):
+            assert isinstance(await ask([server.address], SHOP, 0.5, manners), Answer)
+        assert manners.takes_edns(server.address, trio.current_time())
+
+
+def test_servers_without_edns_are_tried_with_it_again_after_a_while() -> None:
+    manners, server = Manners(), NameServer("192.0.2.53")
+    manners.dropped(server, 0.0)
+    assert manners.takes_edns(server, 0.0)
+    manners.dropped(server, 0.0)
+    assert not manners.takes_edns(server, PLAIN_FOR - 0.1)
+    assert manners.takes_edns(server, PLAIN_FOR)
+    manners.dropped(server, PLAIN_FOR)
+    assert not manners.takes_edns(server, PLAIN_FOR), "it needs no second proof then"
+    manners.spoke_edns(server)
+    assert manners.takes_edns(server, PLAIN_FOR)
+    manners.dropped(server, PLAIN_FOR)
+    assert manners.takes_edns(server, PLAIN_FOR)
 
 
 async def test_nobody_at_the_port_is_told_at_once_and_not_by_a_time_out() -> None:
