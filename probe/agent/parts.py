@@ -90,7 +90,9 @@ def resolver_of(
 
     async def resolve(host: str, port: int) -> Resolution:
         if provider is not None and host == target.name:
-            return await finder.find(provider, Target(host), port)
+            # A port written with the target goes before the provider's, as in TLS checks.
+            own = target.port if target.port == port else None
+            return await finder.find(provider, Target(host, own), port)
         options = None if provider is None else provider.dns
         return await finder.resolve(host, port, options)
 

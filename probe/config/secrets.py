@@ -104,6 +104,8 @@ def _text(data: bytes) -> str | None:
 
 
 def _secret(reference: SecretRef, text: str | None) -> Secret:
+    if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
+        raise _error(reference, "it is not UTF-8 text")  # as Python shows a variable's bytes
     if text is None:
         missing = "there is no such variable" if reference.kind == "env" else "it is not UTF-8 text"
         raise _error(reference, missing)

@@ -1,10 +1,10 @@
 """API checks: flows of steps, what they expect and capture, and how they authenticate.
 
 Texts marked *template* may hold ``{name}`` placeholders, filled from the check's ``vars``, the
-target (``{target}``, ``{labels.NAME}``), the persona, captures of earlier steps, and the token
-that an entry of ``auth`` gave (``{auth.NAME}``: bearer, json_login, oauth2, cookie; for calls that
-carry it elsewhere than in the header). ``probe.model.template`` reads and fills them.
-``{{`` and ``}}`` are literal braces.
+target (``{target}`` as its list has it, ``{target.name}`` without a port, ``{labels.NAME}``), the
+persona, captures of earlier steps, and the token that an entry of ``auth`` gave (``{auth.NAME}``:
+bearer, json_login, oauth2, cookie; for calls that carry it elsewhere than in the header).
+``probe.model.template`` reads and fills them. ``{{`` and ``}}`` are literal braces.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Request:
 
     Attributes:
         url: template; absolute.
-        headers: values are templates.
+        headers: values are templates; ``Host`` replaces the URL's.
         query: appended to the URL; values are templates.
-        json: a JSON document whose string leaves are templates.
-        form: fields of an ``application/x-www-form-urlencoded`` body; values are templates.
+        json: a JSON document whose string leaves are templates or ``SecretRef`` values.
+        form: fields of an ``application/x-www-form-urlencoded`` body; templates or secrets.
         body: raw body, template. At most one of json, form, body is not None.
         follow_redirects: how many; 0 is off. Never across origins with credentials.
     """
@@ -50,7 +50,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=_no_items)
     query: Mapping[str, str] = field(default_factory=_no_items)
     json: Any = None
-    form: Mapping[str, str] | None = None
+    form: Mapping[str, str | SecretRef] | None = None
     body: str | None = None
     follow_redirects: int = 0
 
@@ -123,18 +123,18 @@ class BearerAuth:
 
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
-    """RFC 7617."""
+    """RFC 7617. An empty password stands as an empty text."""
 
     username: str | SecretRef
-    password: SecretRef
+    password: SecretRef | Literal[""]
 
 
 @dataclass(frozen=True, slots=True)
 class DigestAuth:
-    """RFC 7616."""
+    """RFC 7616. An empty password stands as an empty text."""
 
     username: str | SecretRef
-    password: SecretRef
+    password: SecretRef | Literal[""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class JsonLogin:
         refused: JMESPath condition that says our credentials are wrong (inconclusive).
         expires_at: JMESPath of an absolute expiry (epoch seconds).
         expires_in: JMESPath of a relative expiry (seconds).
-        headers: extra request headers; templates.
+        headers: extra request headers; templates or secrets.
     """
 
     url: str
@@ -166,7 +166,7 @@ class JsonLogin:
     refused: str | None = None
     expires_at: str | None = None
     expires_in: str | None = None
-    headers: Mapping[str, str] = field(default_factory=_no_items)
+    headers: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
     scheme: str = "Bearer"
     header: str = "Authorization"
 
@@ -186,6 +186,11 @@ class JwtKey:
     certificate: SecretRef | None = None
 
 
+ClientAuth = Literal["basic", "basic_raw", "body", "private_key_jwt", "mtls", "none"]
+"""How a client shows who it is. ``basic`` encodes client and secret as RFC 6749 section 2.3.1 says;
+``basic_raw`` leaves that out, for servers that do not decode them."""
+
+
 @dataclass(frozen=True, slots=True)
 class OAuth2:
     """OAuth 2 without a person (RFC 6749, RFC 7523, RFC 8705).
@@ -194,19 +199,20 @@ class OAuth2:
         grant: which one.
         client_auth: how the client shows who it is at the token endpoint.
         claims: extra claims of a ``jwt_bearer`` assertion (``iss``, ``sub``, ``aud`` …).
+        extra: further fields of the request; they replace those of the grant.
     """
 
     grant: Literal["client_credentials", "refresh_token", "jwt_bearer"]
     token_url: str
     client_id: str | SecretRef | None = None
     client_secret: SecretRef | None = None
-    client_auth: Literal["basic", "body", "private_key_jwt", "mtls", "none"] = "basic"
+    client_auth: ClientAuth = "basic"
     refresh_token: SecretRef | None = None
     jwt_key: JwtKey | None = None
-    claims: Mapping[str, str] = field(default_factory=_no_items)
-    scope: str | None = None
-    audience: str | None = None
-    extra: Mapping[str, str] = field(default_factory=_no_items)
+    claims: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
+    scope: str | SecretRef | None = None
+    audience: str | SecretRef | None = None
+    extra: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
     scheme: str = "Bearer"
     header: str = "Authorization"
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from probe.model.spec import Listen
 from probe.model.target import Target
@@ -91,6 +93,37 @@ def parse_listen(text: str) -> Listen:
     if address is None:
         raise NameProblem(f"{quoted(host)} is no address; write for example 127.0.0.1:{port}")
     return Listen(address, int(port))
+
+
+def parse_authority(text: str) -> tuple[str, int | None]:
+    """Host and port of a URL, without user and password, as curl and browsers read them.
+
+    An address may be written in the old ways of inet_aton(3), a name with percent signs or in
+    Unicode; a label that starts with ``xn--`` must be one (RFC 5891 section 5.4).
+
+    Raises:
+        NameProblem: the text is no host, or its port none that can be connected to.
+    """
+    _refuse_what_is_no_name(text)
+    if text.count(":") > 1 and not text.startswith("["):
+        shown = quoted(text)
+        raise NameProblem(f"{shown} is no host and port; an IPv6 address stands in brackets")
+    host, port = _split_port(text.removesuffix(":"))  # RFC 3986 section 3.2.3
+    if "%" in host and not text.startswith("["):
+        host = unquote(host)
+    address = _ip(host) or _old_ip(host)
+    if address is not None:
+        return address, port
+    name = _host_name(host)
+    for label in name.split("."):
+        if label.startswith("xn--"):
+            _refuse_false_a_label(label)
+    return name, port
+
+
+def bracketed(text: str) -> str:
+    """An IPv6 address as it stands in a URL; any other text as it is."""
+    return f"[{text}]" if ":" in text and _ip(text) is not None else text
 
 
 def parse_name_pattern(text: str) -> str:
@@ -210,3 +243,26 @@ def _a_labels(name: str) -> str:
     if len(encoded) > _MOST:
         raise NameProblem(f"{quoted(name)} is longer than the {_MOST} characters of a DNS name")
     return encoded
+
+
+def _old_ip(host: str) -> str | None:
+    """An IPv4 address in fewer parts, octal or hexadecimal: ``127.1``, ``0x7f000001``."""
+    if not _NUMERIC.match(host.rpartition(".")[2].lower()):
+        return None
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def _refuse_false_a_label(label: str) -> None:
+    """Symbols that IDNA 2008 leaves out are let through, as browsers do; DNS has the say."""
+    import idna  # as above  # noqa: PLC0415
+
+    try:
+        decoded = label[4:].encode().decode("punycode")
+        if not decoded.isascii() and idna.uts46_remap(decoded, std3_rules=False) == decoded:
+            return
+    except (idna.IDNAError, UnicodeError):
+        pass
+    raise NameProblem(f"{quoted(label)} is no valid internationalised label (RFC 5891)")

@@ -55,7 +55,7 @@ def capture(wanted: Iterable[Capture], answer: Answer) -> Captured:
 def _find(wanted: Capture, answer: Answer) -> str | None:
     match wanted.source:
         case "json":
-            return json_value(answer.body, wanted.expression)
+            return json_value(answer, wanted.expression)
         case "header":
             return answer.header(wanted.expression)
         case "cookie":
@@ -64,10 +64,10 @@ def _find(wanted: Capture, answer: Answer) -> str | None:
             return first_group(wanted.expression, answer.text)
 
 
-def json_value(body: bytes, path: str) -> str | None:
+def json_value(answer: Answer, path: str) -> str | None:
     """The value at a JMESPath as text; None when there is no such value, or no JSON."""
     try:
-        document = parse_json(body)
+        document = parse_json(answer.body, answer.charset)
     except NotJson:
         return None
     return as_text(select(expression(path), document))

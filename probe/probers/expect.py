@@ -114,7 +114,7 @@ def _json(expect: Expect, answer: Answer) -> list[Failure]:
     if not expect.json:
         return []
     try:
-        document = parse_json(answer.body)
+        document = parse_json(answer.body, answer.charset)
     except NotJson as error:
         return [Failure(Phase.EXPECT, Reason.JSON, str(error))]
     return conditions(expect.json, document)
@@ -168,17 +168,24 @@ class NotJson(ValueError):
     """A body that is not JSON; the message says what it looks like and quotes nothing of it."""
 
 
-def parse_json(body: bytes | str) -> Any:
-    """Read JSON.
+def parse_json(body: bytes | str, charset: str = "utf-8") -> Any:
+    """Read JSON as forgivingly as browsers and jq do.
+
+    Args:
+        body: UTF-8, UTF-16 or UTF-32 (RFC 4627 section 3), with a byte order mark or without.
+        charset: read where the body is none of them; bytes that are no text become U+FFFD.
 
     Raises:
         NotJson: it is not, or it is nested so deeply that only an attack would be.
     """
     try:
-        return json.loads(body)
+        try:
+            return json.loads(body)
+        except UnicodeDecodeError as error:
+            return json.loads(error.object.decode(charset, "replace").lstrip("\ufeff"))
     except RecursionError:
         raise NotJson("JSON nested too deeply to be read") from None
-    except ValueError:  # also undecodable bytes, and integers of thousands of digits
+    except ValueError:  # also integers of thousands of digits
         start = (body if isinstance(body, str) else body[:64].decode("utf-8", "replace")).strip()
         if not start:
             raise NotJson("an empty body, not JSON") from None

@@ -92,7 +92,7 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         ),
         ("{kind: basic, username: env:U, password: hunter2}", [f"49: {SECRET}"]),
         (
-            "{kind: digest, username: 5, password: env:P}",
+            "{kind: digest, username: [5], password: env:P}",
             [
                 "33: this must be text or a reference to a secret "
                 "(file:/path, env:NAME or credential:name)"

@@ -170,8 +170,8 @@ checks:
         (
             "{vars: {a: env:B}}",
             [
-                "19: references to secrets are read under auth: and in a command's "
-                "environment: only; here the reference itself would be sent"
+                "19: references to secrets are read under auth:, in json: and form:, and in a "
+                "command's environment only; here the reference itself would be sent"
             ],
         ),
         ("{vars: {target: x}}", ["16: {target} has a meaning of its own; choose another name"]),

@@ -25,8 +25,8 @@ SECRET = (
     "file:/path, env:NAME or credential:name"
 )
 SENT_AS_TEXT = (
-    "references to secrets are read under auth: and in a command's environment: only; "
-    "here the reference itself would be sent"
+    "references to secrets are read under auth:, in json: and form:, and in a command's "
+    "environment only; here the reference itself would be sent"
 )
 CREDENTIAL = (
     "holds a credential, and secrets never stand in this file; "
@@ -87,15 +87,57 @@ CREDENTIAL = (
         ),
         (GET + "headers: {X-Any: env:TOKEN}", [f"8:22: {SENT_AS_TEXT}"]),
         (GET + "query: {q: file:/x}", [f"8:16: {SENT_AS_TEXT}"]),
-        (GET + "form: {q: credential:x}", [f"8:15: {SENT_AS_TEXT}"]),
+        (GET + "body: credential:x", [f"8:11: {SENT_AS_TEXT}"]),
+        (
+            "post: http://x.example/\n    form: {q: env:X}",
+            ["7:11: the step sends a secret, and secrets go over TLS only; write https://"],
+        ),
+        # -- hosts and ports
+        *(
+            (f"get: https://{host}/", [f"7:10: the URL cannot be called: {why}"])
+            for host, why in {
+                "x.example:99999": 'the port of "x.example:99999" must be between 1 and 65535',
+                "x.example:0": 'the port of "x.example:0" must be between 1 and 65535',
+                "x.example:-1": (
+                    'the port of "x.example:-1" is not a number; write for example :443'
+                ),
+                "xn--a.example": '"xn--a" is no valid internationalised label (RFC 5891)',
+                "2001:db8::7": (
+                    '"2001:db8::7" is no host and port; an IPv6 address stands in brackets'
+                ),
+            }.items()
+        ),
+        (
+            GET + "headers: {Host: https://x.example/}",
+            [
+                "8:21: Host names a server, with a port if it has one: "
+                "write x.example, not https://x.example/"
+            ],
+        ),
+        *(
+            (
+                GET + f"headers: {{{name}: x}}",
+                [
+                    f"8:15: {name} belongs to the connection, and the agent writes it; "
+                    f"leave it out: {advice}"
+                ],
+            )
+            for name, advice in {
+                "Connection": "with attempts: 2 or more each call has a connection of its own",
+                "content-length": "it follows from json:, form: or body:",
+                "Expect": "the body is sent at once",
+                "Transfer-Encoding": "a body is sent in one piece, with its length",
+                "Upgrade": "http2: says whether HTTP/2 is offered",
+            }.items()
+        ),
         (GET + "headers: {Authorization: Bearer hunter2}", [f"8:30: Authorization {CREDENTIAL}"]),
         (GET + "headers: {x-api-key: hunter2}", [f"8:26: x-api-key {CREDENTIAL}"]),
         (GET + "headers: {Cookie: a=b}", [f"8:23: Cookie {CREDENTIAL}"]),
         # -- expectations
         (GET + "expect: {status: 99}", [f"8:22: {STATUS}"]),
         (
-            GET + "expect: {status: [200, 2xx, 6xx, ok, 2XX, true]}",
-            [f"8:33: {STATUS}", f"8:38: {STATUS}", f"8:47: {STATUS}"],
+            GET + "expect: {status: [999, 6xx, 1000, ok, 2XX, 0xx, true]}",
+            [f"8:{at}: {STATUS}" for at in (33, 39, 48, 53)],
         ),
         (
             GET + "expect: {json: [a ||, 'lenght(@) > 0', 'length(@, a)', a b]}",

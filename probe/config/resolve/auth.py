@@ -9,7 +9,6 @@ from probe.config.document.nodes import Node, at, lost
 from probe.config.problem import unknown
 from probe.config.resolve.logins import AuthContext, login_document, login_url, text
 from probe.config.resolve.oauth2 import oauth2
-from probe.config.resolve.scope import check_texts
 from probe.config.shape.auth import (
     AuthField,
     BasicShape,
@@ -45,7 +44,7 @@ def auth(context: AuthContext, shape: AuthField, node: Node) -> Auth:
         case BasicShape() | DigestShape():
             kind = BasicAuth if isinstance(shape, BasicShape) else DigestAuth
             user = text(context, shape.username, at(node, "username"))
-            return kind(user, site.secret(shape.password))
+            return kind(user, site.secret(shape.password) if shape.password else "")
         case HeadersShape():
             return HeaderAuth(
                 MappingProxyType({k: site.secret(ref) for k, ref in shape.headers.items()})
@@ -84,7 +83,6 @@ def _bearer(context: AuthContext, shape: BearerShape, node: Node) -> BearerAuth:
 
 def _json_login(context: AuthContext, shape: JsonLoginShape, node: Node) -> JsonLogin:
     login_url(context, shape.url, at(node, "url"))
-    check_texts(context.site, dict(shape.headers), at(node, "headers"), context.scope)
     if shape.expires_at is not None and shape.expires_in is not None:
         context.site.problem(
             at(node, "expires_in"), "expires_at or expires_in; write one of the two"
@@ -97,7 +95,7 @@ def _json_login(context: AuthContext, shape: JsonLoginShape, node: Node) -> Json
         refused=shape.refused,
         expires_at=shape.expires_at,
         expires_in=shape.expires_in,
-        headers=MappingProxyType(dict(shape.headers)),
+        headers=MappingProxyType(login_document(context, dict(shape.headers), at(node, "headers"))),
         scheme=shape.scheme,
         header=shape.header,
     )

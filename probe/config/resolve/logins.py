@@ -59,38 +59,41 @@ def login_url(context: AuthContext, url: str, node: Node) -> None:
 
 def login_document(context: AuthContext, document: Any, node: Node) -> Any:
     """A login's document with its references read as such, and its texts checked."""
+    _refuse_plain_secrets(context.site, document, node)
+    found = references(context.site, document, node)
+    check_texts(context.site, found, node, context.scope)
+    return found
+
+
+def references(site: Site, document: Any, node: Node) -> Any:
+    """A document with the texts that are references to secrets read as such."""
     match document:
         case str() if looks_like_reference(document):
             try:
-                return context.site.secret(parse_reference(document))
+                return site.secret(parse_reference(document))
             except ValueError as problem:
-                context.site.problem(node, str(problem))
+                site.problem(node, str(problem))
                 return ""
-        case str():
-            check_texts(context.site, document, node, context.scope)
-            return document
         case SecretRef():
-            return context.site.secret(document)
+            return site.secret(document)
         case dict():
-            return {
-                key: _login_field(context, key, value, at(node, key))
-                for key, value in document.items()
-            }
+            return {k: references(site, value, at(node, str(k))) for k, value in document.items()}
         case list():
-            return [
-                login_document(context, value, at(node, index))
-                for index, value in enumerate(document)
-            ]
+            return [references(site, value, at(node, i)) for i, value in enumerate(document)]
         case _:
             return document
 
 
-def _login_field(context: AuthContext, key: str, value: Any, node: Node) -> Any:
-    plain = isinstance(value, (str, int)) and not isinstance(value, bool)
-    if plain and is_secret_name(key) and not (isinstance(value, str) and _is_indirect(value)):
-        context.site.problem(node, NEVER_HERE)
-        return value
-    return login_document(context, value, node)
+def _refuse_plain_secrets(site: Site, document: Any, node: Node) -> None:
+    items = enumerate(document) if isinstance(document, list) else ()
+    for key, value in document.items() if isinstance(document, dict) else items:
+        where = at(node, key)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            plain = not (isinstance(value, str) and _is_indirect(value))
+            if plain and isinstance(key, str) and is_secret_name(key):
+                site.problem(where, NEVER_HERE)
+        else:
+            _refuse_plain_secrets(site, value, where)
 
 
 def is_secret_name(key: str) -> bool:

@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
 from probe.config.document.nodes import Node, at, lost
-from probe.config.resolve.logins import AuthContext, login_url, secret, text
-from probe.config.resolve.scope import check_texts
+from probe.config.resolve.logins import AuthContext, login_document, login_url, secret, text
 from probe.config.resolve.site import Site
 from probe.config.shape.auth import (
     JwtKeyShape,
     OAuth2Shape,
 )
-from probe.model.flow import (
-    JwtKey,
-    OAuth2,
-)
+from probe.model.flow import ClientAuth, JwtKey, OAuth2
+from probe.model.secret import SecretRef
 
 
 def oauth2(context: AuthContext, shape: OAuth2Shape, node: Node) -> OAuth2:
     """One ``kind: oauth2`` entry of ``auth``."""
     site = context.site
     login_url(context, shape.token_url, at(node, "token_url"))
-    for key in ("scope", "audience", "extra", "claims"):
-        check_texts(site, getattr(shape, key), at(node, key), context.scope)
     how = shape.client_auth or _client_auth(shape, context)
     _check_parts(context, shape, how, node)
-    client_id = shape.client_id
-    if client_id is not None:
-        client_id = text(context, client_id, at(node, "client_id"))
+
+    def read(key: str) -> str | SecretRef | None:
+        value = getattr(shape, key)
+        return None if value is None else text(context, value, at(node, key))
+
+    def fields(key: str) -> Mapping[str, str | SecretRef]:
+        return MappingProxyType(login_document(context, dict(getattr(shape, key)), at(node, key)))
+
     return OAuth2(
         grant=shape.grant,
         token_url=shape.token_url,
-        client_id=client_id,
+        client_id=read("client_id"),
         client_secret=secret(site, shape.client_secret),
         client_auth=how,
         refresh_token=secret(site, shape.refresh_token),
         jwt_key=None if shape.jwt_key is None else _jwt_key(site, shape.jwt_key),
-        claims=MappingProxyType(dict(shape.claims)),
-        scope=shape.scope,
-        audience=shape.audience,
-        extra=MappingProxyType(dict(shape.extra)),
+        claims=fields("claims"),
+        scope=read("scope"),
+        audience=read("audience"),
+        extra=fields("extra"),
         scheme=shape.scheme,
         header=shape.header,
     )
 
 
-_ClientAuth = Literal["basic", "body", "private_key_jwt", "mtls", "none"]
-
-
-def _client_auth(shape: OAuth2Shape, context: AuthContext) -> _ClientAuth:
+def _client_auth(shape: OAuth2Shape, context: AuthContext) -> ClientAuth:
     """How the client shows who it is, by what is given."""
     if shape.client_secret is not None:
         return "basic"
@@ -61,7 +58,7 @@ def _client_auth(shape: OAuth2Shape, context: AuthContext) -> _ClientAuth:
     return "none"
 
 
-def _check_parts(context: AuthContext, shape: OAuth2Shape, how: _ClientAuth, node: Node) -> None:
+def _check_parts(context: AuthContext, shape: OAuth2Shape, how: ClientAuth, node: Node) -> None:
     """What a grant and a client's way to show who it is cannot do without must be there."""
     site, grant = context.site, at(node, "grant")
 
@@ -83,7 +80,7 @@ def _check_parts(context: AuthContext, shape: OAuth2Shape, how: _ClientAuth, nod
                     "the grant client_credentials has to show who the client is; "
                     "write another client_auth:",
                 )
-    if how in ("basic", "body"):
+    if how in ("basic", "basic_raw", "body"):
         written = shape.client_auth is not None
         reason = f"client_auth {how}" if written else f"the grant {shape.grant}"
         where = at(node, "client_auth") if written else grant

@@ -8,13 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 from probe.config.document.nodes import Node, at, child, key_place, lost
+from probe.config.resolve.logins import references
 from probe.config.resolve.scope import Scope, check_texts
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.urls import check_url
-from probe.config.shape.secret import looks_like_reference
+from probe.config.shape.secret import NOT_READ, looks_like_reference
 from probe.config.shape.step import METHODS, CallShape
 from probe.model.flow import CREDENTIAL_HEADERS, Request
+from probe.model.secret import SecretRef
 from probe.model.template import TemplateProblem, names
+from probe.net.names import NameProblem, parse_authority
 
 
 @dataclass(slots=True)
@@ -46,14 +49,20 @@ def request(context: StepContext, shape: CallShape, node: Node) -> Request:
     _one_body(site, shape, node)
     used = set(check_texts(site, url, at(node, key), scope))
     used |= headers(site, shape.headers, at(node, "headers"), scope)
-    for name in ("query", "form"):
-        values = getattr(shape, name) or {}
-        refuse_references(site, values, at(node, name))
-        used |= check_texts(site, values, at(node, name), scope)
-    document = plain_data(shape.json_)
-    used |= check_texts(site, document, at(node, "json"), scope)
-    used |= check_texts(site, shape.body, at(node, "body"), scope)
+    refuse_references(site, shape.query, at(node, "query"))
+    document = references(site, plain_data(shape.json_), at(node, "json"))
+    form = references(site, dict(shape.form or {}), at(node, "form"))
+    sent = {"query": shape.query, "json": document, "form": form, "body": shape.body}
+    for name, value in sent.items():
+        used |= check_texts(site, value, at(node, name), scope)
     why = _why_safe(shape, used, scope)
+    if why is None and (_holds_secret(document) or _holds_secret(form)):
+        why = "the step sends a secret"
+    for name, value in shape.headers.items():
+        if why is not None and name.lower() == "host" and _names_an_answer(value, scope):
+            site.problem(
+                at(node, "headers", name), f"{why}, so Host must not come from a captured value"
+            )
     check_url(site, url, at(node, key), context.variants, why, scope.captures)
     return Request(
         method=method,
@@ -61,10 +70,20 @@ def request(context: StepContext, shape: CallShape, node: Node) -> Request:
         headers=MappingProxyType(dict(shape.headers)),
         query=MappingProxyType(dict(shape.query)),
         json=document,
-        form=None if shape.form is None else MappingProxyType(dict(shape.form)),
+        form=None if shape.form is None else MappingProxyType(form),
         body=shape.body,
         follow_redirects=shape.follow_redirects,
     )
+
+
+def _holds_secret(document: Any) -> bool:
+    match document:
+        case dict():
+            return any(map(_holds_secret, document.values()))
+        case list():
+            return any(map(_holds_secret, document))
+        case _:
+            return isinstance(document, SecretRef)
 
 
 def _why_safe(shape: CallShape, used: set[str], scope: Scope) -> str | None:
@@ -121,6 +140,8 @@ def headers(site: Site, written: Bag[str, str], node: Node, scope: Scope) -> fro
                 key_place(node, name), f"the header {name} stands already as {seen[folded]}"
             )
         seen[folded] = name
+        if folded == "host" and "{" not in value:
+            _check_host(site, value, at(node, name))
         if folded in CREDENTIAL_HEADERS and not _names_an_answer(value, scope):
             site.problem(
                 at(node, name),
@@ -128,6 +149,13 @@ def headers(site: Site, written: Bag[str, str], node: Node, scope: Scope) -> fro
                 "use auth: with kind: bearer, basic or headers",
             )
     return check_texts(site, dict(written), node, scope)
+
+
+def _check_host(site: Site, value: str, node: Node) -> None:
+    try:
+        parse_authority(value)
+    except NameProblem as problem:
+        site.problem(node, f"Host names a server, with a port if it has one: {problem}")
 
 
 def _names_an_answer(value: str, scope: Scope) -> bool:
@@ -142,11 +170,7 @@ def refuse_references(site: Site, values: Bag[str, Any], node: Node) -> None:
     """References to secrets are read in few places; elsewhere they would be sent as text."""
     for key, value in values.items():
         if isinstance(value, str) and looks_like_reference(value):
-            site.problem(
-                at(node, key),
-                "references to secrets are read under auth: and in a command's environment: only; "
-                "here the reference itself would be sent",
-            )
+            site.problem(at(node, key), NOT_READ)
 
 
 def plain_data(value: Any) -> Any:

@@ -53,7 +53,7 @@ class Scope:
             if rest in self.tokens:
                 return None
             return f"no entry of auth named {rest} gives a token; {instead(rest, self.tokens)}"
-        if name == "target":
+        if name in ("target", "target.name"):
             return None if self.has_targets else _NO_TARGETS
         if name in self.later:
             return (

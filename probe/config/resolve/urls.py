@@ -12,10 +12,11 @@ from collections.abc import Container, Iterable, Mapping
 from probe.config.document.nodes import Node
 from probe.config.resolve.site import Site
 from probe.model.template import Placeholder, TemplateProblem, parse
-from probe.net.names import quoted
+from probe.net.names import NameProblem, parse_authority, quoted
 
 _GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives
 _ANSWERED = "\ue001"  # stands for a value that an answer gives
+_PORT = re.compile(r":[^:\]]*\Z")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
 
 
@@ -82,4 +83,16 @@ def _problem(url: str, why: str | None) -> str | None:
         return f"{why}, and secrets go over TLS only; write https://"
     if why is not None and _ANSWERED in authority:
         return f"{why}, so the host must not come from a captured value"
+    try:
+        parse_authority(_known(authority))
+    except NameProblem as problem:
+        return f"the URL cannot be called: {problem}"
     return None
+
+
+def _known(authority: str) -> str:
+    """What is known of host and port before the flow runs, as far as it can be judged."""
+    if _GIVEN not in authority and _ANSWERED not in authority:
+        return authority
+    port = _PORT.search(authority)
+    return "x" if port is None or {_GIVEN, _ANSWERED} & set(port[0]) else f"x{port[0]}"

@@ -9,7 +9,8 @@ from pydantic import Field
 from probe.config.shape.auth import AuthField, PersonaAuthField
 from probe.config.shape.base import Shape
 from probe.config.shape.check import CheckShape, Timeout
-from probe.config.shape.http import HeaderName, HeaderValue
+from probe.config.shape.http import HeaderName, HeaderValue, RequestHeader, TokenHeader
+from probe.config.shape.secret import no_reference
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.step import NotEmpty, StepField, ValueName
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between
@@ -54,10 +55,14 @@ class ApiCheckShape(CheckShape):
     vars: dict[ValueName, Text] = Field(
         default={}, description="Values for templates; plain text, never secrets."
     )
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default={}, description="Sent with every request; values are templates."
+    headers: dict[RequestHeader, HeaderValue] = Field(
+        default={},
+        description="Sent with every request, logins included; values are templates. Host replaces "
+        "the URL's in steps alone.",
     )
-    user_agent: HeaderValue | None = Field(default=None, description="User-Agent of every request.")
+    user_agent: Annotated[HeaderValue, no_reference] | None = Field(
+        default=None, description="User-Agent of every request."
+    )
     auth: dict[Name, AuthField] = Field(
         default={}, description="Named ways to authenticate, for the steps."
     )
@@ -80,7 +85,7 @@ class ApiCheckShape(CheckShape):
     instance_headers: Annotated[list[HeaderName], OneOrMany()] = Field(
         default=[], description="Response headers that tell one server-side part from another."
     )
-    run_id_header: HeaderName | None = Field(
+    run_id_header: TokenHeader | None = Field(
         default=None, description="Request header that carries the id of the run."
     )
     login_interval: Annotated[Duration, between("10s", "1d")] | None = Field(

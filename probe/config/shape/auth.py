@@ -10,9 +10,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.expressions import Condition, Expression
-from probe.config.shape.http import CookieName, HeaderName, HeaderValue
-from probe.config.shape.secret import Reference, TextOrReference
-from probe.config.shape.texts import Duration, Text, between, text
+from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
+from probe.config.shape.secret import Password, Reference, TextOrReference, no_reference
+from probe.config.shape.texts import Duration, between, text
 from probe.net.names import quoted
 
 _WHERE = "Where the {} is: file:/path, env:NAME or credential:name."
@@ -46,7 +46,7 @@ class HeaderTokenShape(Shape):
     scheme: Scheme = Field(
         default="Bearer", description='The word before the token: Bearer, token …; "" for none.'
     )
-    header: HeaderName = Field(default="Authorization", description="The header that carries it.")
+    header: TokenHeader = Field(default="Authorization", description="The header that carries it.")
 
 
 class BearerShape(HeaderTokenShape):
@@ -68,7 +68,9 @@ class BasicShape(Shape):
     username: TextOrReference = Field(
         description="The user: text, or a reference.", examples=["env:USERNAME"]
     )
-    password: Reference = Field(description=_WHERE.format("password"), examples=["env:PASSWORD"])
+    password: Password = Field(
+        description=f'{_WHERE.format("password")} "" sends an empty one.', examples=["env:PASSWORD"]
+    )
 
 
 class DigestShape(Shape):
@@ -78,14 +80,16 @@ class DigestShape(Shape):
     username: TextOrReference = Field(
         description="The user: text, or a reference.", examples=["env:USERNAME"]
     )
-    password: Reference = Field(description=_WHERE.format("password"), examples=["env:PASSWORD"])
+    password: Password = Field(
+        description=f'{_WHERE.format("password")} "" sends an empty one.', examples=["env:PASSWORD"]
+    )
 
 
 class HeadersShape(Shape):
     """API keys in headers of their own."""
 
     kind: Literal["headers"] = Field(description="headers: API keys in headers of their own.")
-    headers: Annotated[dict[HeaderName, Reference], Field(min_length=1)] = Field(
+    headers: Annotated[dict[TokenHeader, Reference], Field(min_length=1)] = Field(
         description="Header name to the reference of its secret.",
         examples=[{"X-Api-Key": "env:API_KEY"}],
     )
@@ -121,8 +125,9 @@ class JsonLoginShape(HeaderTokenShape):
     expires_in: Expression | None = Field(
         default=None, description="JMESPath of the token's life in seconds."
     )
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default={}, description="Further request headers; values are templates."
+    headers: dict[RequestHeader, HeaderOrReference] = Field(
+        default={},
+        description="Further request headers; values are templates, or references to secrets.",
     )
 
 
@@ -133,7 +138,9 @@ class JwtKeyShape(Shape):
         description=_WHERE.format("private key (PEM)"), examples=["file:client.key"]
     )
     algorithm: _Algorithm = Field(default="RS256", description="Signature algorithm.")
-    key_id: str | None = Field(default=None, description="kid of the JWT header.")
+    key_id: Annotated[str, no_reference] | None = Field(
+        default=None, description="kid of the JWT header."
+    )
     certificate: Reference | None = Field(
         default=None, description="Where its certificate is, for x5t#S256."
     )
@@ -155,9 +162,12 @@ class OAuth2Shape(HeaderTokenShape):
     client_secret: Reference | None = Field(
         default=None, description=_WHERE.format("client's secret")
     )
-    client_auth: Literal["basic", "body", "private_key_jwt", "mtls", "none"] | None = Field(
-        default=None,
-        description="How the client shows who it is; left out: by what is given.",
+    client_auth: Literal["basic", "basic_raw", "body", "private_key_jwt", "mtls", "none"] | None = (
+        Field(
+            default=None,
+            description="How the client shows who it is; left out: by what is given. basic encodes "
+            "client and secret as RFC 6749 says, basic_raw does not.",
+        )
     )
     refresh_token: Reference | None = Field(
         default=None, description=_WHERE.format("refresh token")
@@ -165,13 +175,20 @@ class OAuth2Shape(HeaderTokenShape):
     jwt_key: JwtKeyShape | None = Field(
         default=None, description="Key for jwt_bearer and private_key_jwt."
     )
-    claims: dict[str, Text] = Field(
+    claims: dict[str, TextOrReference] = Field(
         default={}, description="Further claims of the assertion (iss, sub, aud …)."
     )
-    scope: str | None = Field(default=None, description="Scopes, separated by spaces.")
-    audience: str | None = Field(default=None, description="Audience asked for.")
-    extra: dict[str, Text] = Field(
-        default={}, description="Further fields of the token request; values are templates."
+    scope: TextOrReference | None = Field(
+        default=None, description="Scopes, separated by spaces: a template, or a reference."
+    )
+    audience: TextOrReference | None = Field(
+        default=None, description="Audience asked for: a template, or a reference."
+    )
+    extra: dict[str, TextOrReference] = Field(
+        default={},
+        description="Further fields of the token request, also in place of those of the grant: "
+        "templates, or references to secrets.",
+        examples=[{"grant_type": "password", "username": "probe", "password": "env:PASSWORD"}],
     )
 
 
@@ -188,10 +205,10 @@ class SigV4Shape(Shape):
     session_token: Reference | None = Field(
         default=None, description=_WHERE.format("session token of temporary keys")
     )
-    service: Annotated[str, Field(min_length=1)] = Field(
+    service: Annotated[str, Field(min_length=1), no_reference] = Field(
         description="The service in the signature's scope.", examples=["sts"]
     )
-    region: Annotated[str, Field(min_length=1)] = Field(
+    region: Annotated[str, Field(min_length=1), no_reference] = Field(
         description="The AWS region in the signature's scope.", examples=["us-east-1"]
     )
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from probe.config.shape.base import wrong
+from probe.config.shape.texts import scalar_text
 from probe.model.secret import SecretRef
 
 REFERENCE_HINT = "file:/path, env:NAME or credential:name"
 NEVER_HERE = f"a secret never stands in this file; write where it is found: {REFERENCE_HINT}"
+NOT_READ = (
+    "references to secrets are read under auth:, in json: and form:, and in a command's "
+    "environment only; here the reference itself would be sent"
+)
 _REFERENCE = re.compile(r"(file|env|credential):(.+)\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -45,6 +50,7 @@ def parse_reference(value: object) -> SecretRef:
 
 def parse_text_or_reference(value: object) -> str | SecretRef:
     """Plain text, or a reference when it is written as one."""
+    value = scalar_text(value)
     if isinstance(value, str) and looks_like_reference(value):
         return parse_reference(value)
     if not isinstance(value, str):
@@ -52,8 +58,28 @@ def parse_text_or_reference(value: object) -> str | SecretRef:
     return value
 
 
+def _password(value: object) -> SecretRef | Literal[""]:
+    return "" if value == "" else parse_reference(value)
+
+
+def _no_reference(value: str) -> str:
+    if looks_like_reference(value):
+        raise wrong(NOT_READ)
+    return value
+
+
+no_reference = AfterValidator(_no_reference)
+"""For texts that are sent and where no reference is read."""
+
 _REFERENCE_SCHEMA = {"type": "string", "pattern": "^(file|env|credential):.+$"}
 Reference = Annotated[SecretRef, PlainValidator(parse_reference), WithJsonSchema(_REFERENCE_SCHEMA)]
+Password = Annotated[
+    SecretRef | Literal[""],
+    PlainValidator(_password),
+    WithJsonSchema({"anyOf": [{"const": ""}, _REFERENCE_SCHEMA]}),
+]
 TextOrReference = Annotated[
-    str | SecretRef, PlainValidator(parse_text_or_reference), WithJsonSchema({"type": "string"})
+    str | SecretRef,
+    PlainValidator(parse_text_or_reference),
+    WithJsonSchema({"type": ["string", "integer"]}),
 ]

@@ -10,8 +10,15 @@ from pydantic import Discriminator, Field, Tag
 from probe.config.shape.base import Shape, wrong
 from probe.config.shape.check import Timeout
 from probe.config.shape.expressions import CapturingRegex, Condition, Expression, Regex
-from probe.config.shape.http import CookieName, HeaderExpectations, HeaderName, HeaderValue, Status
-from probe.config.shape.secret import TextOrReference
+from probe.config.shape.http import (
+    CookieName,
+    HeaderExpectations,
+    HeaderName,
+    HeaderValue,
+    RequestHeader,
+    Status,
+)
+from probe.config.shape.secret import TextOrReference, no_reference
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between, text
 from probe.config.shape.world import LABEL
@@ -114,19 +121,25 @@ class CallShape(StepShape):
         default=None, description="Any other method, beside url."
     )
     url: Url | None = Field(default=None, description="The URL beside method; a template.")
-    headers: dict[HeaderName, HeaderValue] = Field(
-        default={}, description="Request headers; values are templates."
+    headers: dict[RequestHeader, HeaderValue] = Field(
+        default={},
+        description="Request headers; values are templates. Host replaces the URL's.",
     )
     query: dict[NotEmpty, Text] = Field(
         default={}, description="Appended to the URL; values are templates."
     )
     json_: Any = Field(
-        default=None, alias="json", description="JSON document to send; texts are templates."
+        default=None,
+        alias="json",
+        description="JSON document to send; texts are templates, or references to secrets.",
     )
-    form: dict[NotEmpty, Text] | None = Field(
-        default=None, description="Form fields to send; values are templates."
+    form: dict[NotEmpty, TextOrReference] | None = Field(
+        default=None,
+        description="Form fields to send; values are templates, or references to secrets.",
     )
-    body: str | None = Field(default=None, description="Raw body to send; a template.")
+    body: Annotated[str, no_reference] | None = Field(
+        default=None, description="Raw body to send; a template."
+    )
     follow_redirects: Annotated[int, Field(ge=0, le=20)] = Field(
         default=0, description="How many redirects to follow."
     )

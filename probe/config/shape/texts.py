@@ -123,7 +123,8 @@ Name = Annotated[
 ]
 
 
-def _scalar_text(value: object) -> object:
+def scalar_text(value: object) -> object:
+    """A whole number as the text that it is written as; other values as they are."""
     if isinstance(value, bool):
         raise wrong(
             f'this is a truth value; write "{str(value).lower()}" in quotes to make it text'
@@ -140,7 +141,7 @@ class _Lenient:
     def __get_pydantic_core_schema__(
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_scalar_text, handler(source))
+        return core_schema.no_info_before_validator_function(scalar_text, handler(source))
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from probe.model.flow import JwtKey
-from probe.model.secret import SecretError
+from probe.model.secret import SecretError, SecretRef
 from probe.probers.auth.material import Material
 
 LIFE = 300.0
@@ -18,13 +18,18 @@ LIFE = 300.0
 
 
 def assertion(
-    key: JwtKey, claims: Mapping[str, str], *, issuer: str, audience: str, material: Material
+    key: JwtKey,
+    claims: Mapping[str, str | SecretRef],
+    *,
+    issuer: str,
+    audience: str,
+    material: Material,
 ) -> str:
     """A signed JWT that says who we are.
 
     Args:
         key: signs it.
-        claims: templates; they replace what is said by default.
+        claims: templates or secrets; they replace what is said by default.
         issuer: ``iss`` and ``sub`` unless ``claims`` says otherwise.
         audience: ``aud`` unless ``claims`` says otherwise.
         material: of the run.
@@ -47,7 +52,7 @@ def assertion(
         "exp": now + int(LIFE),
         "jti": str(uuid.uuid4()),  # a server may refuse one that it has seen (section 3)
     }
-    payload.update({name: material.values.fill(value) for name, value in claims.items()})
+    payload.update({name: material.text(value) for name, value in claims.items()})
     header = {"alg": key.algorithm, **_key_headers(key, material)}
     pem = material.read(key.key)
     kind: Literal["RSA", "EC", "OKP"] = "EC" if key.algorithm.startswith("ES") else "RSA"

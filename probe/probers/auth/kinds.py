@@ -50,15 +50,15 @@ def draft(spec: Login, material: Material, refresh: Secret | None) -> Draft:
             return oauth2.token_request(spec, material, refresh=refresh)
 
 
-def token(spec: Login, answer: Answer, now: float) -> Token | Failure:
-    """What the login gave, or why there is nothing."""
+def token(spec: Login, answer: Answer, now: float, sent: Draft) -> Token | Failure:
+    """What the login gave for the request that was sent, or why there is nothing."""
     match spec:
         case JsonLogin():
             return login.json_token(spec, answer, now)
         case CookieAuth():
             return login.cookie_token(spec, answer, now)
         case OAuth2():
-            return oauth2.token(spec, answer, now)
+            return oauth2.token(spec, answer, now, sent)
 
 
 def signer(spec: Login, value: str) -> Signer:

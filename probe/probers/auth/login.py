@@ -5,8 +5,9 @@ from __future__ import annotations
 from probe.model.condition import holds, select
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import CookieAuth, JsonLogin
+from probe.model.secret import SecretRef
 from probe.probers.auth.material import Material
-from probe.probers.auth.token import Token, issued, malformed, refused, seconds
+from probe.probers.auth.token import Token, issued, lasting, malformed, refused, seconds
 from probe.probers.capture import as_text, cookie, expression
 from probe.probers.expect import NotJson, condition, parse_json
 from probe.probers.http.answer import Answer
@@ -21,7 +22,10 @@ def json_login(spec: JsonLogin, material: Material) -> Draft:
         SecretError: a secret is missing.
     """
     body, content_type = json_body(material.document(spec.json))
-    headers = tuple((k, material.values.fill_header(v)) for k, v in spec.headers.items())
+    headers = tuple(
+        (k, material.read(v) if isinstance(v, SecretRef) else material.values.fill_header(v))
+        for k, v in spec.headers.items()
+    )
     url = clean_url(material.values.fill_url(spec.url))
     return Draft("POST", url, (content_type, ("Accept", "application/json")), body).adding(*headers)
 
@@ -32,7 +36,7 @@ def json_token(spec: JsonLogin, answer: Answer, now: float) -> Token | Failure:
     if early is not None:
         return early
     try:
-        document = parse_json(answer.body)
+        document = parse_json(answer.body, answer.charset)
     except NotJson as error:
         return _status(answer) or malformed(f"answered {answer.status} with {error}")
     if spec.refused is not None and holds(condition(spec.refused), document):
@@ -49,9 +53,9 @@ def json_token(spec: JsonLogin, answer: Answer, now: float) -> Token | Failure:
 
 def _expiry(spec: JsonLogin, document: object, now: float) -> float | None:
     if spec.expires_at is not None:
-        return seconds(select(expression(spec.expires_at), document))
+        return lasting(select(expression(spec.expires_at), document))
     if spec.expires_in is not None:
-        life = seconds(select(expression(spec.expires_in), document))
+        life = lasting(select(expression(spec.expires_in), document))
         return None if life is None else now + life
     return None
 

@@ -12,7 +12,7 @@ from probe.model.secret import Secret, SecretError
 from probe.probers.auth.assertion import assertion
 from probe.probers.auth.login import login_failed, unwell
 from probe.probers.auth.material import Material
-from probe.probers.auth.token import Token, issued, malformed, refused, seconds
+from probe.probers.auth.token import Token, issued, lasting, malformed, refused
 from probe.probers.expect import NotJson, parse_json
 from probe.probers.http.answer import Answer
 from probe.probers.http.draft import Draft, clean_url, form_body
@@ -50,10 +50,10 @@ def token_request(spec: OAuth2, material: Material, *, refresh: Secret | None = 
     client = None if spec.client_id is None else material.text(spec.client_id)
     fields = _grant(spec, material, url, client, refresh)
     if spec.scope is not None:
-        fields["scope"] = material.values.fill(spec.scope)
+        fields["scope"] = material.text(spec.scope)
     if spec.audience is not None:
-        fields["audience"] = material.values.fill(spec.audience)
-    fields |= {name: material.values.fill(value) for name, value in spec.extra.items()}
+        fields["audience"] = material.text(spec.audience)
+    fields |= {name: material.text(value) for name, value in spec.extra.items()}
     headers, more = _client(spec, material, url, client)
     body, content_type = form_body(fields | more)
     return Draft("POST", url, (content_type, ("Accept", "application/json"), *headers), body)
@@ -92,7 +92,8 @@ def _client(
     secret = material.read(spec.client_secret)
     if spec.client_auth == "body":
         return (), named | {"client_secret": secret}
-    pair = f"{quote_plus(client or '')}:{quote_plus(secret)}"  # section 2.3.1
+    code = str if spec.client_auth == "basic_raw" else quote_plus  # section 2.3.1
+    pair = f"{code(client or '')}:{code(secret)}"
     coded = base64.b64encode(pair.encode()).decode()
     material.learn(coded, "CLIENT_BASIC")
     return (("Authorization", f"Basic {coded}"),), {}
@@ -108,23 +109,25 @@ def _signed(
     return assertion(spec.jwt_key, claims, issuer=client or "", audience=url, material=material)
 
 
-def token(spec: OAuth2, answer: Answer, now: float) -> Token | Failure:
-    """The access token that the endpoint gave, or why there is none."""
+def token(spec: OAuth2, answer: Answer, now: float, sent: Draft) -> Token | Failure:
+    """The access token that the endpoint gave for a request, or why there is none."""
     early = unwell(answer)
     if early is not None:
         return early
     try:
-        document = parse_json(answer.body)
+        document = parse_json(answer.body, answer.charset)
     except NotJson as error:
         if answer.ok:
             return malformed(f"answered {answer.status} with {error}")
         return login_failed(f"answered {answer.status} with {error}")
     if not isinstance(document, dict):
         return malformed(f"answered {answer.status} with JSON that is no object")
-    if not answer.ok or "error" in document:
-        return _error(document, answer, now)
-    life = seconds(document.get("expires_in"))
+    if not answer.ok or document.get("error"):  # some answer "error": null beside the token
+        return _error(document, answer, now, hint=_hint(spec, sent))
+    life = lasting(document.get("expires_in"))
     rotated = document.get("refresh_token")
+    if isinstance(rotated, str) and not (rotated.isascii() and rotated.isprintable()):
+        return malformed("the refresh token holds characters that none may hold (RFC 6749)")
     return issued(
         document.get("access_token"),
         answer,
@@ -134,9 +137,18 @@ def token(spec: OAuth2, answer: Answer, now: float) -> Token | Failure:
     )
 
 
-def _error(document: dict[str, Any], answer: Answer, now: float) -> Failure:
+def _error(document: dict[str, Any], answer: Answer, now: float, *, hint: str) -> Failure:
     code = document.get("error")
     said = code if isinstance(code, str) else "no error code"
     if said in _OURS:
-        return refused(answer, now, f"answered {answer.status} {said}")
+        more = hint if said == "invalid_client" else ""
+        return refused(answer, now, f"answered {answer.status} {said}{more}")
     return login_failed(f"answered {answer.status}, {said}")
+
+
+def _hint(spec: OAuth2, sent: Draft) -> str:
+    """What to try when a client whose name or secret had to be encoded is not known."""
+    coded = (sent.header("authorization") or "").partition(" ")[2]
+    if spec.client_auth != "basic" or not {*b"%+"} & {*base64.b64decode(coded)}:
+        return ""
+    return "; client and secret were sent URL-encoded (RFC 6749): client_auth: basic_raw does not"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import BasicAuth, DigestAuth, HeaderAuth, SigV4
 from probe.net.library import httpx
+from probe.net.names import quoted
 from probe.probers.auth import sigv4
 from probe.probers.auth.material import Material
 from probe.probers.http.answer import Answer
@@ -119,18 +122,54 @@ class DigestSigner:
         """The same request with the challenge met."""
         if answer.status != 401 or draft.header("authorization") is not None:
             return None
+        offered = digest_challenges(answer.all("www-authenticate"))
+        if not offered:
+            return None  # no digest challenge: the 401 is the answer
+        challenge = next((text for text, algorithm in offered if algorithm in _ALGORITHMS), None)
+        if challenge is None:
+            named = ", ".join(quoted(algorithm) for _, algorithm in offered)
+            return Failure(Phase.AUTH, Reason.MALFORMED, f"no known Digest algorithm: {named}")
         request = draft.request()
         flow = httpx.DigestAuth(*self._pair).auth_flow(request)
         next(flow)
-        challenge = [("www-authenticate", one) for one in answer.all("www-authenticate")]
+        head = [("www-authenticate", challenge)]
         try:
-            flow.send(httpx.Response(401, headers=challenge, request=request))
-        except StopIteration:
-            return None  # no digest challenge: the 401 is the answer
-        except (httpx.ProtocolError, NotImplementedError, KeyError, ValueError) as error:
+            flow.send(httpx.Response(401, headers=head, request=request))
+        except (httpx.ProtocolError, NotImplementedError, ValueError) as error:
             detail = f"the Digest challenge cannot be met: {type(error).__name__}"
             return Failure(Phase.AUTH, Reason.MALFORMED, detail)
         return draft.adding(("Authorization", request.headers["Authorization"]))
+
+
+_ALGORITHMS = frozenset(
+    f"{name}{session}" for name in ("MD5", "SHA", "SHA-256", "SHA-512") for session in ("", "-SESS")
+)
+"""Those that httpx computes."""
+
+_ITEM = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')
+_SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]+(?!=)|\Z)")
+_ALGORITHM = re.compile(r'[ ,]algorithm[ \t]*=[ \t]*"?([^",\s]*)', re.IGNORECASE)
+
+
+def digest_challenges(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Digest challenges of WWW-Authenticate headers with their algorithms, in order.
+
+    One header may hold several challenges of several schemes, and its commas separate both
+    challenges and their parameters (RFC 9110 section 11.6.1).
+    """
+    found: list[list[str]] = []
+    for value in values:
+        for item in map(str.strip, _ITEM.findall(value)):
+            if _SCHEME.match(item) or not found:
+                found.append([item])
+            else:
+                found[-1].append(item)
+    whole = [", ".join(items) for items in found if items[0][:7].lower() == "digest "]
+    algorithms = [_ALGORITHM.search(text) for text in whole]
+    return [
+        (text, "MD5" if one is None else one[1].upper())
+        for text, one in zip(whole, algorithms, strict=True)
+    ]
 
 
 def basic(spec: BasicAuth, material: Material) -> HeaderSigner:
@@ -139,7 +178,7 @@ def basic(spec: BasicAuth, material: Material) -> HeaderSigner:
     Raises:
         SecretError: a secret is missing.
     """
-    pair = f"{material.text(spec.username)}:{material.read(spec.password)}"
+    pair = f"{material.text(spec.username)}:{material.text(spec.password)}"
     coded = base64.b64encode(pair.encode()).decode()
     material.learn(coded, "BASIC")
     header = ("Authorization", f"Basic {coded}")
@@ -152,7 +191,7 @@ def digest(spec: DigestAuth, material: Material) -> DigestSigner:
     Raises:
         SecretError: a secret is missing.
     """
-    return DigestSigner(material.text(spec.username), material.read(spec.password))
+    return DigestSigner(material.text(spec.username), material.text(spec.password))
 
 
 def api_keys(spec: HeaderAuth, material: Material) -> HeaderSigner:

@@ -68,7 +68,7 @@ def sign(draft: Draft, keys: Keys, now: float, *, plain_path: bool = False) -> D
 def canonical_request(draft: Draft, payload: str, *, plain_path: bool) -> tuple[str, str]:
     """The canonical request, and the list of signed headers."""
     parts = urlsplit(draft.url)
-    headers: dict[str, list[str]] = {"host": [_host(draft.url)]}
+    headers: dict[str, list[str]] = {"host": [draft.header("host") or _host(draft.url)]}
     for name, value in draft.headers:
         key = name.lower()
         if key not in _NOT_SIGNED and key != "host":

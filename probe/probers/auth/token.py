@@ -141,3 +141,12 @@ def seconds(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if abs(number) < 1e12 else None
+
+
+def lasting(value: object) -> float | None:
+    """Seconds that say when a token ends; None when they say nothing.
+
+    Servers write 0 or -1 for "unknown" and for "never".
+    """
+    number = seconds(value)
+    return number if number is not None and number > 0 else None

@@ -207,4 +207,4 @@ def _until_path(known: Values, template: str) -> str:
     if not separator:  # begins with a value that holds scheme and authority
         head, brace, _ = template.partition("}")
         return known.fill(head + brace)
-    return f"{known.fill(scheme)}://{known.fill(rest.partition('/')[0].partition('?')[0])}"
+    return known.fill_url(f"{scheme}://{rest.partition('/')[0].partition('?')[0]}")

@@ -21,7 +21,7 @@ _HEADER_SHOWN = 200
 _DETAIL_SHOWN = 400
 _DATA_SHOWN = 4096
 WITHHELD = "(withheld: the answer may hold a token that nobody recognised)"
-_CURL_ADDS = frozenset({"host", "content-length", "accept-encoding", "traceparent"})
+_CURL_ADDS = frozenset({"content-length", "accept-encoding", "traceparent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,8 @@ def curl(
         words += ["-I"] if draft.method == "HEAD" else ["-X", draft.method]
     words += [redactor.shell(option) for option in options]
     left_out = _CURL_ADDS | terms.skip | set(hides)
+    if draft.header("host") in {None, parsed(draft.url).netloc.decode()}:
+        left_out |= {"host"}
     for name, value in draft.headers:
         if name.lower() not in left_out:
             words += ["-H", redactor.shell(f"{name}: {value}")]

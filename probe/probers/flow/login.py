@@ -18,7 +18,7 @@ from probe.probers.flow import call, evidence
 from probe.probers.flow.context import Context
 from probe.probers.flow.values import Unsafe
 from probe.probers.http.answer import Answered, Broken
-from probe.probers.http.draft import BadUrl
+from probe.probers.http.draft import BadUrl, parsed
 from probe.probers.http.times import retry_after
 
 LAYER = "login"
@@ -49,6 +49,8 @@ class Entrance:
                 return
             refresh, configured = await self._refresh_token(spec, mark)
             draft = kinds.draft(spec, run.material, refresh)
+            if draft.header("host") is None:  # the check's own stands for what its steps call
+                draft = draft.adding(("Host", parsed(draft.url).netloc.decode()))
         except SecretError as error:
             failure = Failure(Phase.AUTH, Reason.SECRET_MISSING, str(error))
             run.results.append(self._result(name, failure, Timings()))
@@ -78,7 +80,7 @@ class Entrance:
     def _read(self, spec: kinds.Login, made: call.Made) -> Token | Failure:
         match made.call:
             case Answered(answer):
-                return kinds.token(spec, answer, self.run.material.wall())
+                return kinds.token(spec, answer, self.run.material.wall(), made.draft)
             case Broken(failure):
                 if failure.phase in _ON_THE_WAY or failure.ours:
                     return failure

@@ -101,7 +101,7 @@ class FlowProber:
         Args:
             key: what the result is filed under.
             check: the flow.
-            target: fills ``{target}`` and ``{labels.NAME}``.
+            target: fills ``{target}``, ``{target.name}`` and ``{labels.NAME}``.
             persona: whose credentials and values; None for the check's own.
             resolve: finds addresses of a host and port, as the provider wants.
         """
@@ -228,7 +228,7 @@ def _given(check: ApiCheck, target: Target, persona: Persona | None) -> dict[str
     given = dict(check.vars)
     if persona is not None:
         given.update(persona.vars)
-    given["target"] = target.name
+    given.update({"target": target.label, "target.name": target.name})
     given.update({f"labels.{name}": value for name, value in target.labels.items()})
     return given
 

@@ -17,6 +17,7 @@ from probe.model.result import (
     Timings,
     outcome_of,
 )
+from probe.model.secret import SecretError
 from probe.probers import expect
 from probe.probers.auth.token import CLOCK_TOLERANCE, clock_off, clock_skew
 from probe.probers.capture import capture
@@ -49,8 +50,12 @@ async def http_step(run: Context, access: Access, step: Step) -> None:
             run.results.append(await _attempt(run, access, step, lent, attempt))
     except Missing as error:
         run.results.append(StepResult(step.name, step.layer, Skipped(error.name)))
-    except (Unsafe, BadUrl) as error:
-        failure = run.clean(call.unsafe(str(error)))
+    except (Unsafe, BadUrl, SecretError) as error:
+        failure = run.clean(
+            Failure(Phase.AUTH, Reason.SECRET_MISSING, str(error))
+            if isinstance(error, SecretError)
+            else call.unsafe(str(error))
+        )
         run.results.append(StepResult(step.name, step.layer, Inconclusive(failure)))
 
 
@@ -80,7 +85,7 @@ async def _call(
 ) -> tuple[StepResult, int | None]:
     """One call, and the status of its answer. A token's time is not in its deadline."""
     run.phase = Phase.SEND
-    draft, wanted = render(step.request, run.values), _wanted(run, step)
+    draft, wanted = render(step.request, run.material), _wanted(run, step)
     ticket = await access.ticket(step.auth)
     if not isinstance(ticket, Ticket):
         return StepResult(step.name, step.layer, ticket), None

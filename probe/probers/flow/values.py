@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from probe.model.flow import Request
 from probe.model.template import parse
+from probe.net.names import bracketed
 
 
 class Missing(Exception):
@@ -35,8 +36,14 @@ _IN_URL = "/:@-._~"
 """Characters of a captured value that stay as they are inside a URL; the rest, above all
 ``?``, ``#``, ``&`` and ``%``, is percent-encoded so that it cannot change the URL's shape."""
 
+_IN_HOST = _IN_URL + "[]"
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """RFC 9110 section 5.5: no line ends and no other control characters."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""JSON can write half of a surrogate pair (RFC 8259 section 8.2), and no text can hold it."""
 
 
 _NOT_IN_PROGRAM = re.compile(r"[\0\ud800-\udfff]")
@@ -66,6 +73,7 @@ class Values:
 
         Raises:
             Missing: it names a value that is not there.
+            Unsafe: a value cannot be sent.
         """
         template = _parsed(text)
         return template.render({name: self._need(name) for name in template.names})
@@ -73,17 +81,29 @@ class Values:
     def fill_url(self, text: str) -> str:
         """A URL template filled in; captures are encoded, unless one gives the URL's beginning.
 
+        Where the host stands an IPv6 address gets its brackets, and ``{target}`` is without
+        its port when the URL writes one behind it.
+
         Raises:
             Missing: it names a value that is not there.
+            Unsafe: a value cannot be sent.
         """
-        template = _parsed(text)
-        values = {
-            name: quote(value, safe=_IN_URL)
-            if name in self._captured and not text.startswith("{" + name + "}")
-            else value
-            for name, value in ((name, self._need(name)) for name in template.names)
-        }
-        return template.render(values)
+        filled = ""
+        pieces = _parsed(text).pieces
+        for piece, after in zip(pieces, (*pieces[1:], ""), strict=True):
+            if isinstance(piece, str):
+                filled += piece
+                continue
+            host = _AUTHORITY.fullmatch(filled) is not None
+            value = self._need(piece.name)
+            if host and piece.name == "target" and str(after).startswith(":"):
+                value = self._need("target.name")
+            if host and bracketed(value) != value:
+                value = bracketed(value)
+            elif piece is not pieces[0] and piece.name in self._captured:
+                value = quote(value, safe=_IN_HOST if host else _IN_URL)
+            filled += value
+        return filled
 
     def fill_header(self, text: str) -> str:
         """A header's value filled in.
@@ -109,26 +129,12 @@ class Values:
             raise Unsafe("a value would turn an argument into an option")
         return value
 
-    def fill_json(self, document: Any) -> Any:
-        """A JSON document with every string leaf filled in.
-
-        Raises:
-            Missing: it names a value that is not there.
-        """
-        match document:
-            case str():
-                return self.fill(document)
-            case Mapping():
-                return {key: self.fill_json(value) for key, value in document.items()}
-            case list() | tuple():
-                return [self.fill_json(value) for value in document]
-            case _:
-                return document
-
     def _need(self, name: str) -> str:
         value = self.get(name)
         if value is None:
             raise Missing(name)
+        if not value.isascii() and _HALF.search(value):
+            raise Unsafe("a value would hold half a character, which cannot be sent")
         return value
 
 

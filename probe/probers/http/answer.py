@@ -49,11 +49,15 @@ class Answer:
         return tuple(value for key, value in self.headers if key == wanted)
 
     @property
-    def text(self) -> str:
-        """The body as text: the declared charset, else UTF-8; odd bytes become U+FFFD."""
+    def charset(self) -> str:
+        """The charset that Content-Type declares, when it is one of the web's; else UTF-8."""
         declared = _charset(self.header("content-type") or "")
-        known = declared if declared in _CHARSETS else "utf-8"
-        return self.body.decode(known, errors="replace")
+        return declared if declared in _CHARSETS else "utf-8"
+
+    @property
+    def text(self) -> str:
+        """The body as text in its charset; odd bytes become U+FFFD."""
+        return self.body.decode(self.charset, errors="replace")
 
 
 def _charset(content_type: str) -> str:
@@ -66,7 +70,18 @@ def _charset(content_type: str) -> str:
 
 _CHARSETS = frozenset(
     {
-        *("us-ascii", "utf-16", "utf-16be", "utf-16le", "koi8-r", "koi8-u", "macintosh"),
+        *(
+            "us-ascii",
+            "ascii",
+            "latin1",
+            "cp1252",
+            "utf-16",
+            "utf-16be",
+            "utf-16le",
+            "koi8-r",
+            "koi8-u",
+            "macintosh",
+        ),
         *(f"iso-8859-{number}" for number in (*range(1, 12), *range(13, 17))),
         *(f"windows-{number}" for number in range(1250, 1259)),
         *("gb2312", "gbk", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift_jis", "euc-kr"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from probe.model.target import endpoint
 from probe.net.library import httpx
+from probe.net.names import NameProblem, bracketed, parse_authority
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 class BadUrl(ValueError):
-    """A URL that cannot be called; the message does not quote it."""
+    """A URL that cannot be called; the message quotes its host at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,8 @@ class Draft:
 
     Attributes:
         url: absolute, http or https, encoded.
-        headers: in the order in which they are sent; ``Host`` and ``Content-Length`` come on
-            the wire.
+        headers: in the order in which they are sent; ``Content-Length`` comes on the wire, and
+            so does ``Host`` unless it stands here.
     """
 
     method: str
@@ -64,23 +67,33 @@ def parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
+
+
 def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
-    """The URL in encoded form, with query parameters appended.
+    """The URL in encoded form, with query parameters appended and without fragment.
+
+    A query that the URL has already stays as it is: it may be signed.
 
     Raises:
-        BadUrl: no absolute http(s) URL, or one that carries a password.
+        BadUrl: no absolute http(s) URL, one that carries a password, or none that can be
+            connected to.
     """
-    try:
-        found = parsed(url)
-        if query:
-            found = found.copy_merge_params(dict(query))
-    except httpx.InvalidURL as error:
-        raise BadUrl(str(error)) from error
-    if found.scheme not in {"http", "https"} or not found.host:
+    parts = _PARTS.match(url)
+    if parts is None or parts[1].lower() not in {"http", "https"} or not parts[2]:
         raise BadUrl("the URL is not an absolute http or https URL")
-    if found.userinfo:
+    scheme, authority, rest = parts.groups()
+    if "@" in authority:
         raise BadUrl("the URL holds a user name or password; use an auth entry")
-    return str(found.copy_with(fragment=None) if found.fragment else found)
+    if query:
+        joint = "" if rest[-1:] in {"?", "&"} else "&" if "?" in rest else "?"
+        rest += joint + urlencode(query)
+    try:
+        host, port = parse_authority(authority)
+        where = bracketed(host) if port is None else endpoint(host, port)
+        return str(parsed(f"{scheme.lower()}://{where}{rest}"))
+    except (NameProblem, httpx.InvalidURL) as error:
+        raise BadUrl(str(error)) from error
 
 
 def json_body(document: Any) -> tuple[bytes, tuple[str, str]]:

@@ -56,7 +56,7 @@ async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
 
     Args:
         link: its stream says afterwards when what happened.
-        draft: with every header but Host and Content-Length.
+        draft: with every header but Content-Length; a Host of its own replaces the URL's.
         max_body: most bytes of the decoded body.
 
     Raises:
@@ -97,8 +97,10 @@ async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
 def _core(draft: Draft, link: Link) -> httpcore.Request:
     """The request as httpcore takes it: headers as UTF-8, as shells and curl would send them."""
     url = parsed(draft.url)
-    headers = [(b"Host", url.netloc)]
-    headers += [(name.encode(), value.encode()) for name, value in draft.headers]
+    own = draft.header("host")
+    headers = [(b"Host", url.netloc if own is None else own.encode())]
+    rest = draft.without("host").headers
+    headers += [(name.encode(), value.encode()) for name, value in rest]
     if draft.body or draft.method in _WITH_BODY:
         headers.append((b"Content-Length", b"%d" % len(draft.body)))
     return httpcore.Request(

@@ -7,10 +7,10 @@ server out there must not steer this host's requests to its own or its neighbour
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urljoin
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
-from probe.net.library import httpx
 from probe.probers.http.answer import Answer
 from probe.probers.http.draft import BadUrl, Draft, clean_url, parsed
 from probe.probers.http.session import origin_of
@@ -19,8 +19,11 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def leads_to(answer: Answer) -> str | None:
-    """The URL that an answer redirects to, as it stands there; None when it is none."""
-    return answer.header("location") if answer.status in _REDIRECTS else None
+    """The URL that an answer redirects to, as it stands there; None when it is final.
+
+    An empty Location leads nowhere, as for curl and browsers.
+    """
+    return (answer.header("location") or None) if answer.status in _REDIRECTS else None
 
 
 def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Failure:
@@ -31,20 +34,32 @@ def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Fai
         answer: the redirect.
         credentials: whether the request carried any.
     """
-    here = parsed(draft.url)
     try:
-        url = clean_url(str(here.join(answer.header("location") or "")))
-    except (BadUrl, httpx.InvalidURL):
+        url = clean_url(urljoin(draft.url, _text(answer.header("location") or "")))
+    except BadUrl as error:
+        return refused(f"a redirect that cannot be followed: {error}")
+    except ValueError:  # of urljoin: brackets that are not closed
         return refused("a redirect to what is no http or https URL")
-    there = parsed(url)
-    if origin_of(there) != origin_of(here) and credentials:
+    here, there = origin_of(parsed(draft.url)), origin_of(parsed(url))
+    if there != here and credentials:
         return refused(f"a redirect to {there.scheme}://{there.host} with credentials")
+    if there.host != here.host:  # a Host header stands for that host only; curl drops it too
+        draft = draft.without("host")
     # RFC 9110 section 15.4: 303 always turns into GET, 301 and 302 do so for POST.
     turns = answer.status == 303 and draft.method != "HEAD"
     turns = turns or (answer.status in {301, 302} and draft.method == "POST")
     if not turns:
         return Draft(draft.method, url, draft.headers, draft.body)
     return Draft("GET", url, draft.headers).without("content-type")
+
+
+def _text(location: str) -> str:
+    """A Location header as text: bytes beyond ASCII are UTF-8, or stay the bytes that they are."""
+    raw = location.encode("latin-1")  # as headers were decoded
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
 
 
 def inward(before: Edge, after: Edge) -> Failure | None:

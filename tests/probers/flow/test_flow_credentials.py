@@ -84,6 +84,12 @@ async def test_basic(ca: Ca, bench: Bench) -> None:
         assert base64.b64decode(coded).decode() == "us\u00e9r:pass:w\u00f6rd"
 
 
+async def test_an_empty_password_is_one(ca: Ca, bench: Bench) -> None:
+    """A key as the user and nothing else: ``curl -u KEY:``."""
+    seen = await sent(ca, bench, BasicAuth(bench.secret("U", "sk_key"), ""))
+    assert base64.b64decode(seen.headers["authorization"].removeprefix("Basic ")) == b"sk_key:"
+
+
 async def test_api_keys(ca: Ca, bench: Bench) -> None:
     keys = {"X-App-Key": bench.secret("K", "key-secret"), "X-App-Token": bench.secret("T", "tok")}
     seen = await sent(ca, bench, HeaderAuth(keys))
@@ -128,6 +134,43 @@ async def test_digest_meets_the_challenge(
         result = await bench.run(check_of(auth), at(server.port))
     assert result.outcome == Passed()
     assert result.steps[0].attempts == 2
+
+
+MD5 = 'Digest realm="r, Digest x", nonce="n0", qop="auth,auth-int", opaque="o"'
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [f'Basic realm="r", {MD5}'],
+        [f'{MD5}, Basic realm="r"'],
+        [f'Negotiate, NTLM abc==, {MD5}, Bearer scope = "a, b"'],
+        ['Digest realm="r", nonce="x", algorithm=SHA-512-256', MD5],
+        [f'Digest realm="r", nonce="x", algorithm="SHA-512-256-sess", {MD5}, algorithm=md5'],
+        ['Basic realm="r"', MD5],
+        [MD5, 'Digest realm="r", nonce="x", algorithm=SHA-256'],
+    ],
+)
+async def test_the_first_challenge_that_can_be_met_is(
+    ca: Ca, bench: Bench, headers: list[str]
+) -> None:
+    """One header may hold several challenges, and servers name the strongest first."""
+
+    def route(seen: Seen) -> Reply:
+        said = seen.headers.get("authorization")
+        if said is None:
+            return Reply(401, headers=tuple(("WWW-Authenticate", one) for one in headers))
+        field = dict(re.findall(r'(\w+)=(?:"([^"]*)"|[^",]*)', said.removeprefix("Digest ")))
+        rest = dict(re.findall(r"(nc|algorithm)=([^,]*)", said))
+        one, two = md5("user:r, Digest x:digest-secret"), md5(f"GET:{seen.target}")
+        wanted = md5(f"{one}:n0:{rest['nc']}:{field['cnonce']}:auth:{two}")
+        return Reply(200 if field["response"] == wanted else 403)
+
+    http = Http({"/me": route})
+    auth = DigestAuth("user", bench.secret("P", "digest-secret"))
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check_of(auth), at(server.port))
+    assert result.outcome == Passed()
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,9 @@ OAUTH_ERRORS = [
     (200, [1, 2], Reason.TOKEN_MALFORMED),
     (200, {"access_token": 7}, Reason.TOKEN_MALFORMED),
     (200, {}, Reason.TOKEN_MALFORMED),
-    (200, {"access_token": "a", "expires_in": 0}, Reason.TOKEN_EXPIRED),
-    (200, {"access_token": "a", "expires_in": -5}, Reason.TOKEN_EXPIRED),
+    (200, {"access_token": "\ud800"}, Reason.TOKEN_MALFORMED),
+    (200, {"access_token": "a", "refresh_token": "\ud800"}, Reason.TOKEN_MALFORMED),
+    (200, {"access_token": "a", "error": "\ud800"}, Reason.LOGIN_FAILED),
 ]
 
 
@@ -136,10 +137,55 @@ async def test_every_error_has_its_reason(
     assert "ecr et" not in repr(result)
 
 
-@pytest.mark.parametrize("life", ["3600", None, "soon", True, 1e300])
+@pytest.mark.parametrize("life", ["3600", None, "soon", True, 1e300, 0, -1, "0", "\ud800"])
 async def test_odd_lives_do_not_matter(ca: Ca, bench: Bench, life: Any) -> None:
     answer = Reply(200, {"access_token": "good-access-token", "expires_in": life})
     assert (await run(ca, bench, client(bench), TokenEndpoint(answer))).outcome == Passed()
+
+
+@pytest.mark.parametrize("error", [None, "", False])
+async def test_an_error_that_says_nothing_is_none(ca: Ca, bench: Bench, error: Any) -> None:
+    answer = Reply(200, {"access_token": "good-access-token", "error": error})
+    result = await run(ca, bench, client(bench), TokenEndpoint(answer))
+    assert result.outcome == Passed()
+    assert result.token_expires_at is None
+
+
+async def test_a_client_as_it_is_for_servers_that_do_not_decode(ca: Ca, bench: Bench) -> None:
+    endpoint = TokenEndpoint()
+    result = await run(ca, bench, client(bench, client_auth="basic_raw"), endpoint)
+    assert result.outcome == Passed()
+    coded = endpoint.headers[0]["authorization"].removeprefix("Basic ")
+    assert base64.b64decode(coded) == b"id:1:s:ecr et&%"
+
+
+@pytest.mark.parametrize(("client_id", "hinted"), [("id:1", True), ("plain", False)])
+async def test_a_client_that_had_to_be_encoded_is_a_hint(
+    ca: Ca, bench: Bench, client_id: str, hinted: bool
+) -> None:
+    spec = replace(client(bench), client_id=client_id)
+    bench.secret("CLIENT_SECRET", "plain-secret")
+    endpoint = TokenEndpoint(Reply(401, {"error": "invalid_client"}))
+    result = await run(ca, bench, spec, endpoint)
+    assert isinstance(result.outcome, Inconclusive)
+    assert ("client_auth: basic_raw" in result.outcome.failure.detail) is hinted
+
+
+async def test_every_field_of_the_request_may_be_a_secret(ca: Ca, bench: Bench) -> None:
+    """The password grant, which is a person's, and whatever else a server wants."""
+    secret = {name: bench.secret(name, f"{name}-secret") for name in ("P", "S", "A")}
+    extra = {"grant_type": "password", "username": "u", "password": secret["P"]}
+    endpoint = TokenEndpoint()
+    spec = client(bench, scope=secret["S"], audience=secret["A"], extra=extra)
+    result = await run(ca, bench, spec, endpoint)
+    assert result.outcome == Passed()
+    assert endpoint.forms == [
+        {
+            "grant_type": "password", "username": "u", "password": "P-secret",
+            "scope": "S-secret", "audience": "A-secret",
+        }
+    ]  # fmt: skip
+    assert "-secret" not in repr(result)
 
 
 # ------------------------------------------------------------------ signed assertions
