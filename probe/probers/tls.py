@@ -37,7 +37,7 @@ from probe.probers.transport import Incomplete, Presented, Wire, connect, facts_
 class JudgesChains(Protocol):
     """`probe.probers.chain.Judge.judge`."""
 
-    def __call__(
+    async def __call__(
         self,
         chain: tuple[bytes, ...],
         name: str,
@@ -105,7 +105,7 @@ class TlsProber:
         except AttemptFailed as failed:
             failures = (failed.failure,)
         timings = attempt.timings(passed=not failures, lag=self._lag())
-        outcome, facts = self._judged(attempt, name, key.provider, check, failures)
+        outcome, facts = await self._judged(attempt, name, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
             command = reproduce.s_client(edge, name, profile, check.starttls)
@@ -163,7 +163,7 @@ class TlsProber:
         finally:
             wire.close()
 
-    def _judged(
+    async def _judged(
         self,
         attempt: _Attempt,
         name: str,
@@ -177,7 +177,7 @@ class TlsProber:
             return outcome_of(failures), None
         if not presented.certificates:
             return outcome_of(failures), facts_of(presented, Verdict())
-        verdict = self._judge(
+        verdict = await self._judge(
             presented.certificates,
             name,
             attempt.at,

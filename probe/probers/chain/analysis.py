@@ -1,10 +1,10 @@
 """What can be said of a presented chain whatever name is asked for: paths, trust, order.
 
 The rule where verifiers differ (see ``opinions``): a chain is accepted when a path stands on
-which no finding of ours is fatal and when OpenSSL accepts the chain. Refused by OpenSSL alone
-is fatal, as curl, Python, Node, PHP and most API clients then fail. Refused by the stricter
-web PKI rules alone is a warning: browsers tolerate most of it, some clients do not. Refused
-by both is always fatal.
+which no finding of ours is fatal, and when OpenSSL accepts the chain by a path that bears no
+fatal finding either. Refused by OpenSSL alone is fatal, as curl, Python, Node, PHP and most API
+clients then fail. Refused by the stricter web PKI rules alone, or by the strict rules of Python
+3.13, is a warning: most others tolerate it. Refused by both verifiers is always fatal.
 """
 
 from __future__ import annotations
@@ -41,14 +41,12 @@ class Analysis:
 
     Attributes:
         facts: of the presented certificates that can be parsed, the server's own first; empty
-            when that one cannot be parsed.
+            when that one cannot be parsed, and then nothing more is found about it.
         findings: all findings that do not depend on the name.
         verified_not_after: as in ``Verdict``.
         issuer: of the server's certificate, when it is known from the chain or the roots.
         must_staple: the server's certificate demands a stapled answer (RFC 7633).
         boundaries: instants at which a certificate's validity begins or is over.
-        readable: whether the server's certificate could be read whole; if not, its names and
-            purposes are unknown and nothing more is found about them.
         trusted: whether some path ends in a trust root; if not, knowing more
             intermediates may tell more.
         taught: intermediates of verified paths.
@@ -60,7 +58,6 @@ class Analysis:
     issuer: Certificate | None = None
     must_staple: bool = False
     boundaries: tuple[float, ...] = ()
-    readable: bool = True
     trusted: bool = True
     taught: tuple[Certificate, ...] = ()
 
@@ -86,12 +83,23 @@ def analyse(
         chain,
         tuple((read_issuer if at else read)(der) for at, der in enumerate(chain[:READ_AT_MOST])),
     )
-    findings = [*on_presented.unparsable(presented), *on_presented.chain_too_long(presented)]
+    costly = tuple(on_presented.costly_key(presented))
+    findings = [
+        *on_presented.unparsable(presented),
+        *on_presented.chain_too_long(presented),
+        *on_presented.odd_names(presented),
+        *costly,
+    ]
     if not presented.read or isinstance(presented.read[0], Unparsable):
-        return Analysis((), tuple(findings), readable=False)
-    if presented.read[0].flaw:
-        facts = tuple(c.facts for c in presented.certificates)
-        return Analysis(facts, tuple(findings), readable=False)
+        return Analysis((), tuple(findings))
+    if costly:  # refused for that alone: no signature is looked at
+        leaf = presented.certificates[0]
+        return Analysis(
+            tuple(c.facts for c in presented.certificates),
+            (*findings, *on_path((leaf,), now, anchored=False)),
+            must_staple=leaf.must_staple,
+            boundaries=tuple(_boundaries([leaf])),
+        )
     case = _Case(presented, roots, now, known)
     verified = case.verified()
     findings += case.about_trust(verified)
@@ -130,15 +138,16 @@ class _Case:
         self.everything = (*presented.certificates, *self.anchors)
         self.search: Search = find_paths(self.leaf, self.others, self.anchors)
         # All that was sent, also what only OpenSSL can read: its clients see that too.
-        sent, anchors = presented.ders, [root.der for root in self.anchors]
-        self.openssl = ask_openssl(sent[0], sent[1:READ_AT_MOST], anchors, now)
-        self.webpki = ask_webpki(self.leaf, self.others, self.anchors, now)
+        ders = presented.ders[0], presented.ders[1:READ_AT_MOST], [r.der for r in self.anchors]
+        self.strict = ask_openssl(*ders, now, strict=True)
+        # What the strict rules accept, the others do: they are the same and some more.
+        self.openssl = self.strict if self.strict.accepts else ask_openssl(*ders, now)
+        self.taken = self._path_of(self.openssl)
         self.paths = self._paths()
+        self.webpki = self._ask_webpki()
 
     def verified(self) -> list[Path]:
         """The paths that hold: nothing fatal of ours, and one verifier at least agrees."""
-        if not (self.openssl.accepts or self.webpki.accepts):
-            return []
         return [
             path for path in self.paths if not _fatal(on_path(path, self.now)) and self._holds(path)
         ]
@@ -162,18 +171,32 @@ class _Case:
         found = list(on_path(best, self.now))
         return [*found, *self._refused(best, explained=bool(_fatal(found)))]
 
-    def _paths(self) -> list[Path]:
-        """Ours, and the ones that only a verifier found (names equal in its eyes alone)."""
-        paths = {tuple(c.digest for c in path): path for path in self.search.complete}
+    def _path_of(self, opinion: Opinion) -> Path | None:
+        """The path that a verifier took; None when it refuses, or took what cannot be read."""
         by_digest = {c.digest: c for c in self.everything}
-        for opinion in (self.openssl, self.webpki):
-            if opinion.path is not None and all(d in by_digest for d in opinion.path):
-                paths.setdefault(opinion.path, tuple(by_digest[d] for d in opinion.path))
+        if opinion.path is None or not all(d in by_digest for d in opinion.path):
+            return None
+        return tuple(by_digest[d] for d in opinion.path)
+
+    def _paths(self) -> list[Path]:
+        """Ours, and the one that only OpenSSL found (names equal in its eyes alone)."""
+        paths = {_digests(path): path for path in self.search.complete}
+        if self.taken is not None:
+            paths.setdefault(_digests(self.taken), self.taken)
         return list(paths.values())
+
+    def _ask_webpki(self) -> Opinion:
+        """Of each path alone, until one is accepted: its own search a server could make long."""
+        opinion = Opinion(None, "no path ends in a trust root")
+        for path in self.paths:
+            opinion = _webpki_on(path, self.now)
+            if opinion.accepts or not opinion.asked:
+                break
+        return opinion
 
     def _holds(self, path: Path) -> bool:
         """Whether one verifier accepts this very path; each names only the first it finds."""
-        if tuple(c.digest for c in path) in (self.openssl.path, self.webpki.path):
+        if _digests(path) in (self.openssl.path, self.webpki.path):
             return True
         return _openssl_on(path, self.now).accepts or _webpki_on(path, self.now).accepts
 
@@ -185,11 +208,32 @@ class _Case:
                 "clients that use OpenSSL refuse the chain as sent: "
                 f"{self.openssl.why} (at depth {self.openssl.depth})",
             )
+        elif self.taken is None:
+            yield Finding(
+                Reason.CHAIN_INVALID,
+                "clients that use OpenSSL go by a certificate that cannot be read here",
+            )
+        else:
+            yield from self._unfit_for_openssl(self.taken)
+            if not self.strict.accepts:
+                yield Finding(
+                    Reason.CHAIN_INVALID,
+                    "Python 3.13 and later refuse the chain by default (VERIFY_X509_STRICT): "
+                    f"{self.strict.why} (at depth {self.strict.depth})",
+                    fatal=False,
+                )
         if not self.webpki.accepts and self.webpki.asked:
             yield Finding(
                 Reason.CHAIN_INVALID,
                 f"strict web PKI rules refuse the chain: {clip(self.webpki.why)}",
                 fatal=False,
+            )
+
+    def _unfit_for_openssl(self, path: Path) -> Iterator[Finding]:
+        """OpenSSL takes one path, by names alone, and does not turn back when it is unfit."""
+        for finding in _fatal(on_path(path, self.now)):
+            yield Finding(
+                finding.reason, f"{finding.detail}; clients that use OpenSSL do not look further"
             )
 
     def _refused(self, path: Path, *, explained: bool) -> Iterator[Finding]:
@@ -236,6 +280,10 @@ def _openssl_on(path: Path, at: float) -> Opinion:
 def _webpki_on(path: Path, at: float) -> Opinion:
     """The strict rules' opinion of one path alone."""
     return ask_webpki(path[0], path[1:-1], path[-1:], at)
+
+
+def _digests(path: Path) -> tuple[bytes, ...]:
+    return tuple(certificate.digest for certificate in path)
 
 
 def _fatal(findings: Iterable[Finding]) -> list[Finding]:

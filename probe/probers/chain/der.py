@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_CONTEXT_0 = 0xA0
+_VERSION = 0xA0
+_EXTENSIONS = 0xA3
+_SEQUENCE = 0x30
 _LONG_FORM = 0x80
 
 
-def subject_public_key_info(tbs_certificate: bytes) -> bytes:
-    """The SubjectPublicKeyInfo exactly as the certificate holds it (RFC 5280 section 4.1).
+def tbs_fields(tbs_certificate: bytes) -> list[bytes]:
+    """The fields of a TBSCertificate without its version (RFC 5280 section 4.1), as they stand.
 
-    Taken from the bytes and not encoded anew, so that pins also hold for keys that the
-    library cannot load.
+    Taken from the bytes and not encoded anew, so that digests also hold for names and keys that
+    the library cannot read: serialNumber, signature, issuer, validity, subject,
+    subjectPublicKeyInfo, then what is optional.
 
     Raises:
         ValueError: the bytes are no TBSCertificate.
     """
-    fields = [field for field in elements(tbs_certificate) if field[0] != _CONTEXT_0]
+    fields = [field for field in elements(tbs_certificate) if field[0] != _VERSION]
     if len(fields) < 6:
         raise ValueError("too few fields for a certificate")
-    # serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
-    return fields[5]
+    return fields
 
 
 def subject_public_key(tbs_certificate: bytes) -> bytes:
@@ -30,9 +32,33 @@ def subject_public_key(tbs_certificate: bytes) -> bytes:
     Raises:
         ValueError: the bytes are no TBSCertificate.
     """
-    _, bits = elements(subject_public_key_info(tbs_certificate))
-    start, end = _content(bits, 0)
-    return bits[start + 1 : end]  # the first octet counts unused bits
+    _, bits = elements(tbs_fields(tbs_certificate)[5])
+    return content(bits)[1:]  # the first octet counts unused bits
+
+
+def extensions(tbs_certificate: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Each extension (section 4.2): content of its identifier, its value, and all of it.
+
+    Raises:
+        ValueError: the bytes are no TBSCertificate.
+    """
+    for field in tbs_fields(tbs_certificate)[6:]:
+        if field[0] == _EXTENSIONS:
+            for extension in elements(content(field)):
+                identifier, *_, value = elements(extension)
+                yield content(identifier), content(value), extension
+
+
+def with_only(certificate: bytes, extension: bytes) -> bytes:
+    """The certificate with this one extension; its signature no longer verifies.
+
+    Raises:
+        ValueError: the bytes are no certificate.
+    """
+    tbs, *signature = elements(certificate)
+    fields = [field for field in elements(tbs) if field[0] != _EXTENSIONS]
+    only = _element(_EXTENSIONS, _element(_SEQUENCE, extension))
+    return _element(_SEQUENCE, _element(_SEQUENCE, *fields, only), *signature)
 
 
 def elements(der: bytes) -> Iterator[bytes]:
@@ -48,6 +74,25 @@ def elements(der: bytes) -> Iterator[bytes]:
             raise ValueError("an element runs past its container")
         yield der[start:following]
         start = following
+
+
+def content(element: bytes) -> bytes:
+    """What an element holds, without tag and length.
+
+    Raises:
+        ValueError: the bytes end inside it.
+    """
+    start, end = _content(element, 0)
+    return element[start:end]
+
+
+def _element(tag: int, *parts: bytes) -> bytes:
+    inside = b"".join(parts)
+    length = len(inside)
+    if length < _LONG_FORM:
+        return bytes([tag, length]) + inside
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag, _LONG_FORM | len(size)]) + size + inside
 
 
 def _content(der: bytes, at: int) -> tuple[int, int]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import trio
 
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations, Trust
 from probe.probers.chain import expectations
-from probe.probers.chain.analysis import Analysis, analyse
+from probe.probers.chain.analysis import Analysis, Reader, analyse
 from probe.probers.chain.cache import Cache
 from probe.probers.chain.certificate import Certificate, Unparsable, read
 from probe.probers.chain.ocsp import StapleJudgement, judge_staple
@@ -17,6 +20,8 @@ from probe.probers.chain.trust import Roots, TrustError, load_roots
 from probe.probers.chain.verdict import Finding, Verdict, in_order
 
 _MOST_KNOWN = 512
+_MOST_AT_ONCE = 4
+_MOST_BYTES_AT_ONCE = 12 * 1024
 
 _Digests = tuple[bytes, ...]
 _Key = tuple[_Digests, str, Trust, ChainExpectations, bytes, tuple[str, ...]]
@@ -38,17 +43,17 @@ def judge_chain(
     Arguments are those of ``Judge.judge``, with the trust ``roots`` themselves, and ``known``,
     intermediates that verified elsewhere.
     """
-    analysis = analyse(chain, roots, now, known=known)
-    return _conclude(analysis, chain, name, now, expect, staple, own_names)
+    question = _Question(chain, name, now, roots, expect, staple, own_names)
+    return question.answer(None, known)[1]
 
 
 class Judge:
     """Judges presented chains and remembers its verdicts as long as they hold.
 
-    Share one between all checks, profiles and flows. It keeps no clock. Trust roots are read
-    once, on first use or with ``prepare``; a new judge reads them anew. Intermediates of chains
-    that verify are remembered, so that an edge that lacks one is told from an edge whose root
-    is unknown.
+    Share one between all checks, profiles and flows, in one event loop. It keeps no clock.
+    Trust roots are read once, on first use or with ``prepare``; a new judge reads them anew.
+    Intermediates of chains that verify are remembered, so that an edge that lacks one is told
+    from an edge whose root is unknown.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Judge:
         self._analyses: Cache[tuple[_Digests, Trust], tuple[Analysis, _Span, int]] = Cache(capacity)
         self._issuers: Cache[bytes, Certificate | Unparsable] = Cache(256)
         self._known: dict[bytes, Certificate] = {}
+        self._large = trio.Lock()
 
     def prepare(self, trust: Trust) -> None:
         """Read trust roots now, so that the first handshake need not wait for them.
@@ -75,7 +81,7 @@ class Judge:
         """
         self._roots_of(trust)
 
-    def judge(
+    async def judge(
         self,
         chain: Sequence[bytes],
         name: str,
@@ -87,6 +93,10 @@ class Judge:
         own_names: tuple[str, ...] = (),
     ) -> Verdict:
         """Judge what a server presented. Never raises for anything that a server can send.
+
+        Nothing is waited for when the verdict is remembered or the chain is of ordinary size.
+        A large chain is judged in a thread, one at a time: it must not hold up the event loop.
+        That work is bounded, so a cancellation waits for its end.
 
         Args:
             chain: DER certificates in the order sent; the server's own first.
@@ -101,43 +111,52 @@ class Judge:
             all findings. When the trust roots cannot be read, a verdict whose one failure
             is ``LOCAL_RESOURCE``: ours, so the attempt is inconclusive.
         """
-        digests = tuple(hashlib.sha256(der).digest() for der in chain)
+        digests = tuple([hashlib.sha256(der).digest() for der in chain])
         answer = hashlib.sha256(staple).digest() if staple else b""
         key = (digests, name, trust, expect, answer, own_names)
-        kept = self._verdicts.get(key)
-        if kept is not None:
-            verdict, knew = kept
-            if verdict.holds_at(now) and (knew is None or knew == len(self._known)):
-                return verdict
+        if (kept := self._kept(key, now)) is not None:
+            return kept
         try:
-            analysis = self._analysis(chain, digests, trust, now)
+            roots = self._roots_of(trust)
         except TrustError as error:
             finding = Finding(Reason.LOCAL_RESOURCE, f"trust roots: {error}")
             return Verdict(failures=(finding.failure,), valid_from=now, valid_until=now)
-        verdict = _conclude(analysis, chain, name, now, expect, staple, own_names)
-        self._verdicts.put(key, (verdict, None if analysis.trusted else len(self._known)))
-        return verdict
+        question = _Question(chain, name, now, roots, expect, staple, own_names)
+        analysis, known = self._analysis(key, now), tuple(self._known.values())
+        if not question.large:
+            done = question.answer(analysis, known, self._read_issuer)
+            return self._keep(key, now, len(known), *done)
+        async with self._large:
+            if (kept := self._kept(key, now)) is not None:  # others asked the same meanwhile
+                return kept
+            done = await trio.to_thread.run_sync(question.answer, analysis, known)
+        return self._keep(key, now, len(known), *done)
 
-    def _analysis(
-        self, chain: Sequence[bytes], digests: _Digests, trust: Trust, now: float
-    ) -> Analysis:
+    def _kept(self, key: _Key, now: float) -> Verdict | None:
+        kept = self._verdicts.get(key)
+        if kept is None:
+            return None
+        verdict, knew = kept
+        holds = verdict.valid_from <= now < verdict.valid_until
+        return verdict if holds and (knew is None or knew == len(self._known)) else None
+
+    def _analysis(self, key: _Key, now: float) -> Analysis | None:
         """What every name shares, remembered: thousands of names may share one chain."""
-        key = (digests, trust)
-        kept = self._analyses.get(key)
-        if kept is not None:
-            analysis, (start, end), knew = kept
-            if start <= now < end and (analysis.trusted or knew == len(self._known)):
-                return analysis
-        analysis = analyse(
-            chain,
-            self._roots_of(trust),
-            now,
-            known=tuple(self._known.values()),
-            read_issuer=self._read_issuer,
-        )
+        kept = self._analyses.get((key[0], key[2]))
+        if kept is None:
+            return None
+        analysis, (start, end), knew = kept
+        if start <= now < end and (analysis.trusted or knew == len(self._known)):
+            return analysis
+        return None
+
+    def _keep(
+        self, key: _Key, now: float, knew: int, analysis: Analysis, verdict: Verdict
+    ) -> Verdict:
         self._learn(analysis.taught)
-        self._analyses.put(key, (analysis, _span(analysis.boundaries, now), len(self._known)))
-        return analysis
+        self._analyses.put((key[0], key[2]), (analysis, _span(analysis.boundaries, now), knew))
+        self._verdicts.put(key, (verdict, None if analysis.trusted else knew))
+        return verdict
 
     def _roots_of(self, trust: Trust) -> Roots:
         if trust not in self._roots:
@@ -160,6 +179,40 @@ class Judge:
 _Span = tuple[float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All that a verdict depends on, but for what the judge remembers."""
+
+    chain: Sequence[bytes]
+    name: str
+    now: float
+    roots: Roots
+    expect: ChainExpectations
+    staple: bytes | None
+    own_names: tuple[str, ...]
+
+    @property
+    def large(self) -> bool:
+        """More than public authorities have servers send; may take tens of milliseconds."""
+        size = sum(map(len, self.chain)) + len(self.staple or b"")
+        return len(self.chain) > _MOST_AT_ONCE or size > _MOST_BYTES_AT_ONCE
+
+    def answer(
+        self,
+        analysis: Analysis | None,
+        known: Sequence[Certificate],
+        read_issuer: Reader = read,
+    ) -> tuple[Analysis, Verdict]:
+        """The verdict, and what names that share the chain may use again."""
+        if analysis is None:
+            analysis = analyse(
+                self.chain, self.roots, self.now, known=known, read_issuer=read_issuer
+            )
+        return analysis, _conclude(
+            analysis, self.chain, self.name, self.now, self.expect, self.staple, self.own_names
+        )
+
+
 def _conclude(
     analysis: Analysis,
     chain: Sequence[bytes],
@@ -173,7 +226,7 @@ def _conclude(
     findings = list(analysis.findings)
     boundaries = list(analysis.boundaries)
     stapled = StapleJudgement()
-    if analysis.readable:
+    if analysis.facts:
         leaf, ends = analysis.facts[0], analysis.verified_not_after
         findings += expectations.wrong_name(leaf, name, own_names)
         findings += expectations.unexpected_issuer(leaf, expect)

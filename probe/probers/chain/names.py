@@ -19,8 +19,13 @@ def covers(facts: CertificateFacts, name: str) -> bool:
     address = _address(name)
     if address is not None:
         return any(_address(ip) == address for ip in facts.ip_names)
-    wanted = _labels(name)
-    return any(_matches(pattern, wanted) for pattern in facts.dns_names)
+    wanted = name.lower().removesuffix(".")
+    first, _, parent = wanted.partition(".")
+    patterns = {wanted} if first != "*" else set()
+    # A wildcard is a whole left-most label and stands for exactly one (RFC 9525 section 6.3).
+    if first and parent.count(".") >= _LEAST_LABELS_UNDER_WILDCARD - 1:
+        patterns.add(f"*.{parent}")
+    return any(pattern.lower() in patterns for pattern in facts.dns_names)
 
 
 def is_address_as_dns_name(facts: CertificateFacts, name: str) -> bool:
@@ -42,23 +47,6 @@ def belongs_to(name: str, patterns: Iterable[str]) -> bool:
         if own == domain or (pattern != domain and own.endswith(f".{domain}")):
             return True
     return False
-
-
-def _matches(pattern: str, wanted: list[str]) -> bool:
-    """One dNSName entry against the labels asked for (RFC 9525 section 6.3).
-
-    A wildcard is a whole left-most label and stands for exactly one label.
-    """
-    labels = pattern.lower().split(".")
-    if labels[0] != "*":
-        return labels == wanted
-    if len(labels) <= _LEAST_LABELS_UNDER_WILDCARD:
-        return False
-    return bool(wanted[0]) and labels[1:] == wanted[1:]
-
-
-def _labels(name: str) -> list[str]:
-    return name.lower().removesuffix(".").split(".")
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -15,7 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from probe.model.failure import Reason
 from probe.probers.chain import der as asn1
 from probe.probers.chain import staple_signature
-from probe.probers.chain.certificate import UNREADABLE, Certificate, read
+from probe.probers.chain.certificate import Certificate, read
+from probe.probers.chain.extensions import UNREADABLE
 from probe.probers.chain.signatures import signed_by
 from probe.probers.chain.verdict import Finding
 from probe.probers.chain.wording import instant
@@ -201,7 +202,7 @@ def _concerns(
     if single.serial_number != leaf.serial:
         return False
     algorithm = single.hash_algorithm.name
-    name = leaf.parsed.issuer.public_bytes()
+    name = asn1.tbs_fields(leaf.parsed.tbs_certificate_bytes)[2]
     if single.issuer_name_hash != hashlib.new(algorithm, name).digest():
         return False
     if issuer is None:

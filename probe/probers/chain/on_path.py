@@ -16,7 +16,6 @@ from probe.probers.chain.wording import called, instant, some
 Findings = Iterator[Finding]
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH.dotted_string
-ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
 _BROKEN_HASHES = frozenset({"md5", "sha1"})
 _LEAST_RSA = 2048
 _COMMON_KEYS = frozenset({"ec-p256", "ec-p384"})
@@ -26,8 +25,8 @@ _UNCOMMON_KEYS = frozenset({"ec-p521", "ed25519", "ed448"})
 def on_path(path: Path, now: float, *, anchored: bool = True) -> tuple[Finding, ...]:
     """Every finding about a path at ``now``; ``anchored``: it ends in a trust root."""
     found = [*expired(path, now), *not_yet_valid(path, now)]
-    # A root is trusted as it is: its own signature proves nothing, and clients ignore it.
-    found += weak_signature(path[:-1] if anchored else path)
+    found += weak_signature(path, anchored=anchored)
+    found += not_an_authority(path, anchored=anchored)
     found += [finding for look in _LOOKS for finding in look(path)]
     return tuple(found)
 
@@ -65,7 +64,7 @@ def weak_key(path: Path) -> Findings:
     """
     for at, certificate in enumerate(path):
         key = certificate.facts.key
-        if key in _COMMON_KEYS:
+        if key in _COMMON_KEYS or certificate.costly_key:  # that has a finding of its own
             continue
         if certificate.facts.key_type == "rsa":
             if int(key.removeprefix("rsa-")) < _LEAST_RSA:
@@ -80,10 +79,12 @@ def weak_key(path: Path) -> Findings:
             )
 
 
-def weak_signature(path: Path) -> Findings:
+def weak_signature(path: Path, *, anchored: bool) -> Findings:
     """Signed with MD5 or SHA-1 by another certificate (CA/B BR 7.1.3.2)."""
-    for at, certificate in enumerate(path):
-        if certificate.hash_name in _BROKEN_HASHES and not certificate.facts.self_signed:
+    # A root is trusted as it is: its own signature proves nothing, and clients ignore it.
+    own = anchored or path[-1].facts.self_signed
+    for at, certificate in enumerate(path[:-1] if own else path):
+        if certificate.hash_name in _BROKEN_HASHES:
             yield Finding(
                 Reason.WEAK_SIGNATURE,
                 f"{_role(path, at)} is signed with {certificate.hash_name.upper()}",
@@ -93,11 +94,10 @@ def weak_signature(path: Path) -> Findings:
 def not_server_certificate(path: Path) -> Findings:
     """Extended key usage without serverAuth (RFC 5280 section 4.2.1.12, CA/B BR 7.1.2.7.10).
 
-    The leaf must name serverAuth itself; an authority may also say "any".
+    An authority must name it too, and so must a root: "any" is not enough for OpenSSL.
     """
     for at, certificate in enumerate(path):
-        allowed = {SERVER_AUTH} if at == 0 else {SERVER_AUTH, ANY_PURPOSE}
-        if certificate.purposes is not None and not certificate.purposes & allowed:
+        if certificate.purposes is not None and SERVER_AUTH not in certificate.purposes:
             yield Finding(
                 Reason.NOT_SERVER_CERTIFICATE,
                 f"{_role(path, at)} is for {some(sorted(certificate.purposes))}, "
@@ -118,10 +118,27 @@ def wrong_key_usage(path: Path) -> Findings:
             yield Finding(Reason.WRONG_KEY_USAGE, f"{_role(path, at)} may not sign certificates")
 
 
-def not_an_authority(path: Path) -> Findings:
-    """An issuer without basicConstraints CA (RFC 5280 section 4.2.1.9, 6.1.4 k)."""
+def unreadable(path: Path) -> Findings:
+    """What a certificate may be used for cannot be read, so nobody can say that it is fit."""
+    for at, certificate in enumerate(path):
+        # A server's certificate need not say that it is no authority.
+        needed = {"keyUsage", "extKeyUsage", "basicConstraints" if at else "subjectAltName"}
+        if lost := needed & certificate.unreadable:
+            yield Finding(
+                Reason.UNPARSABLE,
+                f"{_role(path, at)} has extensions that cannot be read: {', '.join(sorted(lost))}",
+            )
+
+
+def not_an_authority(path: Path, *, anchored: bool) -> Findings:
+    """An issuer without basicConstraints CA (RFC 5280 section 4.2.1.9, 6.1.4 k).
+
+    A root without the extension, as all of X.509 version 1, is left to OpenSSL, which takes
+    those of version 1 and those whose keyUsage says that they sign certificates.
+    """
     for at, certificate in enumerate(path[1:], 1):
-        if not certificate.is_ca:
+        old_root = anchored and at == len(path) - 1 and certificate.is_ca is None
+        if not certificate.is_ca and not old_root:
             yield Finding(Reason.CHAIN_INVALID, f"{_role(path, at)} is no certificate authority")
 
 
@@ -144,7 +161,7 @@ _LOOKS: tuple[Callable[[Path], Findings], ...] = (
     weak_key,
     not_server_certificate,
     wrong_key_usage,
-    not_an_authority,
+    unreadable,
     path_length,
 )
 

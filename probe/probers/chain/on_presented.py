@@ -36,19 +36,20 @@ class Presented:
 
 
 def unparsable(presented: Presented) -> Iterator[Finding]:
-    """Bytes that are no certificate, or one whose extensions cannot be read (RFC 5280).
+    """Bytes that are no certificate, or one with an extension that cannot be read (RFC 5280).
 
-    Fatal for the server's own, and for any that OpenSSL cannot read: its clients then break
-    off the handshake with decode_error.
+    Fatal when the server's own is none, and for any that OpenSSL cannot read: its clients then
+    break off the handshake with decode_error. Extensions that matter are judged on the path.
     """
     if not presented.ders:
         yield Finding(Reason.UNPARSABLE, "the server presented no certificate")
     for at, entry in enumerate(presented.read):
         breaks = not openssl_reads(presented.ders[at])
+        lost = isinstance(entry, Unparsable)
         match entry:
             case Unparsable(detail=why):
                 what = "certificate"
-            case Certificate(flaw=why) if why:
+            case Certificate(flaw=why, odd_names=()) if why:
                 what = "extensions of certificate"
             case _ if breaks:
                 what, why = "certificate", "OpenSSL cannot parse it"
@@ -57,8 +58,33 @@ def unparsable(presented: Presented) -> Iterator[Finding]:
         yield Finding(
             Reason.UNPARSABLE,
             f"{what} {at + 1} of {len(presented.ders)}: {clip(why)}",
-            fatal=at == 0 or breaks,
+            fatal=breaks or (at == 0 and lost),
         )
+
+
+def odd_names(presented: Presented) -> Iterator[Finding]:
+    """Alternative names that match nothing (RFC 5280 section 4.2.1.6).
+
+    OpenSSL passes over them; Go and others refuse the whole certificate.
+    """
+    for certificate in presented.certificates[:1]:
+        for why in certificate.odd_names[:1]:
+            yield Finding(
+                Reason.UNPARSABLE,
+                f"{clip(why)} in the subjectAltName; some clients refuse such a certificate",
+                fatal=False,
+            )
+
+
+def costly_key(presented: Presented) -> Iterator[Finding]:
+    """RSA exponents over 2^33, the longest DSA keys: BoringSSL and Go refuse them unlooked at."""
+    for certificate in presented.certificates:
+        if certificate.costly_key:
+            yield Finding(
+                Reason.WEAK_KEY,
+                f"{called(certificate.facts.subject)} has a key ({certificate.facts.key}) that "
+                "browsers refuse: DSA over 3072 bits, or an RSA exponent over 2^33",
+            )
 
 
 def chain_too_long(presented: Presented) -> Iterator[Finding]:

@@ -22,7 +22,8 @@ from cryptography.x509.verification import (
 )
 from OpenSSL import crypto
 
-from probe.probers.chain.certificate import UNREADABLE, Certificate
+from probe.probers.chain.certificate import Certificate
+from probe.probers.chain.extensions import UNREADABLE
 from probe.probers.chain.names import covers
 
 
@@ -50,18 +51,36 @@ class Opinion:
         return self.path is not None
 
 
+_MOST_NAMES = 8
+"""Names of a leaf that are tried until the strict verifier takes one for a name."""
+
+
 def ask_openssl(
-    leaf: bytes, others: Sequence[bytes], roots: Sequence[bytes], now: float
+    leaf: bytes,
+    others: Sequence[bytes],
+    roots: Sequence[bytes],
+    now: float,
+    *,
+    strict: bool = False,
 ) -> Opinion:
     """OpenSSL's opinion of DER certificates, with partial chains allowed as curl and Python do.
 
-    Names and purposes are not asked for: the binding offers neither, and both have findings
-    of their own. So have others that OpenSSL cannot read; they are left out here.
+    Names, purposes and the security level are not asked for: the binding offers none of them.
+    They do not change which path OpenSSL takes, and all have findings of their own, which that
+    path must not bear. So have others that OpenSSL cannot read; they are left out here.
+
+    Args:
+        leaf: the server's certificate.
+        others: what else was sent, in this order.
+        roots: trust anchors.
+        now: wall time, seconds since the epoch.
+        strict: with VERIFY_X509_STRICT, as Python's default context has it since 3.13.
     """
+    flags = crypto.X509StoreFlags
     try:
         store = crypto.X509Store()
         store.set_time(_instant(now))
-        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_flags(flags.PARTIAL_CHAIN | (flags.X509_STRICT if strict else 0))
         for root in roots:
             store.add_cert(_read(root))
         readable = [_read(other) for other in others if openssl_reads(other)]
@@ -103,9 +122,9 @@ def ask_webpki(
 
 def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVerifier]:
     """One for each of the leaf's names that the verifier takes for a name at all."""
-    for ip in leaf.facts.ip_names:
+    for ip in leaf.facts.ip_names[:_MOST_NAMES]:
         yield builder.build_server_verifier(x509.IPAddress(ipaddress.ip_address(ip)))
-    for pattern in leaf.facts.dns_names:
+    for pattern in leaf.facts.dns_names[:_MOST_NAMES]:
         name = pattern.replace("*", "any", 1)
         if not covers(leaf.facts, name):
             continue  # a pattern that matches nothing, as a*.example

@@ -15,7 +15,8 @@ from probe.probers.chain.signatures import signed_by
 
 MAX_DEPTH = 10
 MAX_PATHS = 16
-MAX_SIGNATURES = 128
+MAX_SIGNATURES = 16
+"""Verifications of one search; chains of today's authorities need fewer than eight."""
 
 Path = tuple[Certificate, ...]
 

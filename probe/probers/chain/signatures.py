@@ -5,7 +5,8 @@ from __future__ import annotations
 from cryptography.exceptions import InvalidSignature
 from OpenSSL import crypto
 
-from probe.probers.chain.certificate import UNREADABLE, Certificate
+from probe.probers.chain.certificate import Certificate
+from probe.probers.chain.extensions import UNREADABLE
 
 # x509_vfy.h; the binding passes flags through and has no name for this one.
 _V_FLAG_NO_CHECK_TIME = 0x200000
@@ -15,7 +16,12 @@ _NOT_SIGNED = frozenset({_V_ERR_CERT_SIGNATURE_FAILURE, _V_ERR_UNABLE_TO_DECODE_
 
 
 def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether the issuer's name and key stand behind the certificate's signature."""
+    """Whether the issuer's name and key stand behind the certificate's signature.
+
+    Never with a costly key: it is refused anyway, and verifying would hold up the event loop.
+    """
+    if issuer.costly_key:
+        return False
     try:
         certificate.parsed.verify_directly_issued_by(issuer.parsed)
     except InvalidSignature:

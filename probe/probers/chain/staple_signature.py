@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from probe.probers.chain.certificate import UNREADABLE, Certificate
+from probe.probers.chain.certificate import Certificate
 from probe.probers.chain.der import elements
+from probe.probers.chain.extensions import UNREADABLE
 
 _HASHES: dict[bytes, type[hashes.HashAlgorithm]] = {
     bytes.fromhex("06052b0e03021a"): hashes.SHA1,
@@ -28,11 +29,13 @@ def signed(response: ocsp.OCSPResponse, signer: Certificate) -> bool | None:
     None when that cannot be told: an algorithm or a key that is not supported here says
     nothing against the answer.
     """
+    if signer.costly_key:
+        return None
     try:
         _verify(response, signer)
     except UnsupportedAlgorithm:
         return None
-    except (InvalidSignature, *UNREADABLE):
+    except (InvalidSignature, StopIteration, *UNREADABLE):  # an element that is not there
         return False
     return True
 

@@ -33,7 +33,8 @@ class Roots:
         by_name: DER certificates by canonical subject (``certificate.name_key``).
         digests: SHA-256 of every one of them.
         organizations: of their subjects, case folded.
-        unreadable: how many entries of the source could not be parsed and are left out.
+        unreadable: how many entries of the source could not be parsed, or have a key that no
+            client accepts (see ``Certificate.costly_key``), and are left out.
     """
 
     by_name: dict[bytes, tuple[bytes, ...]]
@@ -51,7 +52,7 @@ class Roots:
         unreadable = 0
         for der in ders:
             root = read(der)
-            if not isinstance(root, Certificate):
+            if not isinstance(root, Certificate) or root.costly_key:
                 unreadable += 1
             elif root.digest not in digests:
                 digests.add(root.digest)

@@ -95,10 +95,6 @@ class Verdict:
         """Nothing fatal was found: a secret may be sent over this connection."""
         return not self.failures
 
-    def holds_at(self, now: float) -> bool:
-        """Whether judging again at ``now`` would give this same verdict."""
-        return self.valid_from <= now < self.valid_until
-
 
 def in_order(findings: Iterable[Finding], *, fatal: bool) -> tuple[Failure, ...]:
     """The fatal findings, or the warnings, without repetitions and by importance."""

@@ -108,7 +108,7 @@ class Dialler:
         on_phase(Phase.TLS)
         stream = await handshake(wire, context, server_name=sni(origin.host))
         try:
-            facts, warnings = self._judged(stream, origin.host, trust, own_names)
+            facts, warnings = await self._judged(stream, origin.host, trust, own_names)
         except BaseException:
             stream.close()
             raise
@@ -121,11 +121,11 @@ class Dialler:
             warnings,
         )
 
-    def _judged(
+    async def _judged(
         self, stream: TlsStream, name: str, trust: Trust, own_names: tuple[str, ...]
     ) -> tuple[Handshake, tuple[Failure, ...]]:
         shown = stream.presented
-        verdict = self._judge.judge(
+        verdict = await self._judge.judge(
             shown.certificates,
             name,
             self._wall(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from probe.probers.chain.der import elements
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -223,3 +226,40 @@ def weakly_signed(made: Made, issuer: Made, hash_name: str) -> Made:
     der = made.der.replace(old.tbs_certificate_bytes, tbs).replace(_SHA256_WITH_RSA, oid)
     der = der.replace(old.signature, signature)
     return Made(x509.load_der_x509_certificate(der), made.key)
+
+
+def sequence(*parts: bytes, tag: int = 0x30) -> bytes:
+    """A DER element around others (X.690 section 8.1)."""
+    inside = b"".join(parts)
+    size = len(inside)
+    if size < 0x80:
+        return bytes([tag, size]) + inside
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + inside
+
+
+def version_1(made: Made) -> Made:
+    """The same self-signed certificate as X.509 version 1, which has no extensions."""
+    assert isinstance(made.key, ec.EllipticCurvePrivateKey)
+    fields = list(elements(made.certificate.tbs_certificate_bytes))
+    _, algorithm, _ = elements(made.der)
+    tbs = sequence(*(field for field in fields if field[0] not in (0xA0, 0xA3)))
+    signature = made.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    der = sequence(tbs, algorithm, sequence(b"\x00", signature, tag=0x03))
+    return Made(x509.load_der_x509_certificate(der), made.key)
+
+
+@cache
+def key_with_huge_exponent(bits: int = 2048) -> rsa.RSAPrivateKey:
+    """An RSA key whose public exponent is as long as its modulus: legal, and slow to verify."""
+    private = rsa_key(bits).private_numbers()
+    p, q, n = private.p, private.q, private.public_numbers.n
+    order = (p - 1) * (q - 1)
+    e = (1 << (n.bit_length() - 2)) + 1
+    while math.gcd(e, order) != 1:
+        e += 2
+    d = pow(e, -1, order)
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, n)
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)

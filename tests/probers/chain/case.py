@@ -24,7 +24,8 @@ class Case:
         openssl: whether OpenSSL accepts (path, purpose and name).
         webpki: whether cryptography's verifier accepts (path and name).
         stricter: why we refuse what both accept; empty when we do not.
-        says: texts that the first finding's detail must contain.
+        says: texts that the detail of the first finding must contain, of the first warning when
+            nothing fails.
     """
 
     sent: Sequence[Made | bytes]

@@ -111,17 +111,18 @@ def only_a_common_name() -> Case:
 
 @case
 def names_unreadable() -> Case:
-    """Leaf whose subjectAltName is garbage: one finding says so, and none guesses further."""
+    """Leaf whose subjectAltName is garbage: it is for no name, and the finding says why."""
     top = root()
     issuing = intermediate(top)
     garbage = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"garbage")
     return Case(
         sent=[leaf(issuing, dns=(), extra=[(garbage, False)]), issuing],
         roots=[top],
-        failures=(Reason.UNPARSABLE,),
+        failures=(Reason.UNPARSABLE, Reason.NAME_MISMATCH),
+        warnings=(Reason.UNPARSABLE,),
         openssl=False,
         webpki=False,
-        says=("extensions of certificate 1 of 2",),
+        says=("cannot be read: subjectAltName",),
     )
 
 

@@ -18,10 +18,11 @@ from probe.probers.chain import Roots, Verdict, judge_chain
 from probe.probers.chain.certificate import Certificate, read
 from probe.probers.chain.verdict import IMPORTANCE
 
-from . import catalogue_names, catalogue_ocsp, catalogue_paths
+from . import catalogue_names, catalogue_ocsp, catalogue_oddities, catalogue_paths
 from .case import CATALOGUE, Case
 
-CATALOGUES = (catalogue_names, catalogue_ocsp, catalogue_paths)  # importing them enters their cases
+# Importing them enters their cases.
+CATALOGUES = (catalogue_names, catalogue_ocsp, catalogue_oddities, catalogue_paths)
 
 each_case = pytest.mark.parametrize("name", sorted(CATALOGUE))
 
