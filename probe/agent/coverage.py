@@ -137,6 +137,7 @@ class Coverage:
         provider = self._providers[key.provider]
         interval = _FIXED_INTERVAL if provider.addresses else provider.dns.ttl_cap
         timeout = 2 * provider.dns.timeout + GRACE + FIRST_LOOK
+        self._store.expect(key, max(interval, timeout))
         self._runner.put(
             Job(key, f"{key.check}:resolve", interval, timeout, partial(self._resolve, key))
         )
@@ -172,6 +173,7 @@ class Coverage:
             call = partial(self._attempt, edge_key)
             timeout = check.timeout + GRACE
             kin = (edge_key.provider, edge_key.edge)  # an address that hangs does so for all
+            self._store.expect(edge_key, max(check.interval, timeout))
             self._runner.put(Job(edge_key, check.name, check.interval, timeout, call, kin))
 
     def _drop_edges(self, check: str, keys: set[EdgeKey]) -> None:

@@ -97,6 +97,7 @@ class FlowCoverage:
             else:
                 self._turns.pop(key, None)
             timeout = check.flow_timeout * (1 + CONFIRM.attempts if alone else 1) + GRACE
+            self._store.expect(key, max(check.interval, check.flow_timeout + GRACE))
             self._runner.put(Job(key, check.name, check.interval, timeout, partial(self._run, key)))
 
     def _drop(self, key: FlowKey) -> None:

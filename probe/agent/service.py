@@ -34,16 +34,18 @@ from probe.agent.sources import Sources
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, load_apart
 from probe.model.spec import Share, Spec
+from probe.model.state import Transition
 from probe.model.target import Target, endpoint
 from probe.probers import kernel_time
 from probe.probers.chain import TrustError
 from probe.schedule import Runner
-from probe.serve import ListenError, Store, application, serve
+from probe.serve import ListenError, Store, application, serve, swept
 from probe.state.vantage import Vantage
 
 ADDRESS_VARIABLE = "PROBE_ADDRESS"
 
 _TICK_EVERY = 15.0
+_SWEEP_EVERY = 1.0
 _SLACK = 0.03
 """Seconds; 99 in 100 starts are to be late by 50 ms at most, and a busy moment needs its part."""
 _PROBLEMS_LOGGED = 20
@@ -81,7 +83,9 @@ class Service:
         self._me = options.environ.get(ADDRESS_VARIABLE, "")
         self._manager = Notifier(options.environ, self._unheard)
         self._serving = trio.Event()
-        self._store = Store(region, started_at=time.time())
+        self._store = Store(
+            region, started_at=time.time(), clock=trio.current_time, on_silence=self._fell_silent
+        )
         self._vantage = Vantage()
         self._report = SelfReport(
             self._store,
@@ -163,6 +167,7 @@ class Service:
         await self._sources.configure(self._spec.targets)
         work.start_soon(self._report.run)
         work.start_soon(self._tick)
+        work.start_soon(self._sweep)
         work.start_soon(keep_still)
         work.start_soon(self._tell_ready)
 
@@ -303,6 +308,16 @@ class Service:
 
     def _ask(self, key: JobKey, after: float, beside: bool = False) -> None:
         self._runner.request(key, after=after, beside=beside)
+
+    def _fell_silent(self, change: Transition) -> None:
+        """The first of a provider is unseen, or nothing of it any more."""
+        self._store.note(change)
+        self._log.transition(change)
+
+    async def _sweep(self) -> None:
+        while True:
+            await swept(self._store)
+            await trio.sleep(_SWEEP_EVERY)
 
     async def _tick(self) -> None:
         while True:

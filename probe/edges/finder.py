@@ -154,7 +154,7 @@ class EdgeFinder:
         if left_out:
             notes = (*notes, f"{left_out} addresses beyond the first {MOST_EDGES} left out")
         return Resolution(
-            edges=tuple(_edge(known, port) for known in memory.edges(now)),
+            edges=tuple(_edge(known, port, now) for known in memory.edges(now)),
             failure=failure_of(heard),
             ttl=max(inquiry.left(heard), _SOONEST),
             seconds=max((one.seconds for one in heard if one.seconds is not None), default=None),
@@ -244,8 +244,9 @@ def _learn(memory: EdgeMemory, heard: Iterable[Heard], now: float) -> int:
     )
 
 
-def _edge(known: KnownEdge, port: int) -> Edge:
-    return Edge(known.ip, port, known.seen_from, known.cnames, known.stale)
+def _edge(known: KnownEdge, port: int, now: float) -> Edge:
+    unnamed = None if known.unnamed_since is None else now - known.unnamed_since
+    return Edge(known.ip, port, known.seen_from, known.cnames, unnamed)
 
 
 def _family(ip: str) -> Family:

@@ -18,13 +18,18 @@ class KnownEdge:
 
     Attributes:
         seen_from: client regions whose answers named it, sorted; empty without subnets.
-        stale: no current answer names it any more.
+        unnamed_since: since when no current answer names it; None while one does.
     """
 
     ip: str
     seen_from: tuple[str, ...]
     cnames: tuple[str, ...]
-    stale: bool
+    unnamed_since: float | None = None
+
+    @property
+    def stale(self) -> bool:
+        """No current answer names it."""
+        return self.unnamed_since is not None
 
 
 @dataclass(slots=True)
@@ -96,11 +101,12 @@ class EdgeMemory:
 
 def _merge(ip: str, sightings: list[tuple[str, _Sighting]]) -> KnownEdge:
     named = [sighting for _, sighting in sightings if sighting.unnamed_since is None]
+    lost = [s.unnamed_since for _, s in sightings if s.unnamed_since is not None]
     return KnownEdge(
         ip=ip,
         seen_from=tuple(sorted({region for region, _ in sightings if region})),
         cnames=(named or [sightings[0][1]])[0].cnames,
-        stale=not named,
+        unnamed_since=None if named else max(lost),
     )
 
 

@@ -52,14 +52,20 @@ class Edge:
         seen_from: names of the client regions for which DNS named this edge (RFC 7871);
             empty when no client subnet was asked for.
         cnames: the chain of canonical names that led here, as evidence.
-        stale: DNS no longer names it; kept for the configured time.
+        unnamed: seconds for which DNS has not named it any more, when that was last asked; None
+            while it does. It is kept for the configured time.
     """
 
     ip: str
     port: int
     seen_from: tuple[str, ...] = field(default=(), compare=False)
     cnames: tuple[str, ...] = field(default=(), compare=False)
-    stale: bool = field(default=False, compare=False)
+    unnamed: float | None = field(default=None, compare=False)
+
+    @property
+    def stale(self) -> bool:
+        """No current answer of DNS names it."""
+        return self.unnamed is not None
 
     @property
     def label(self) -> str:

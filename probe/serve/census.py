@@ -27,11 +27,17 @@ _SINCE = BY_NAME["probe_provider_failing_since_timestamp_seconds"]
 _ATTEMPTS = BY_NAME["probe_provider_attempts_total"]
 _FAILED = BY_NAME["probe_provider_failed_attempts_total"]
 _FAILURES = BY_NAME["probe_provider_failures_total"]
+_EXPECTED = BY_NAME["probe_provider_results_expected"]
+_MISSING = BY_NAME["probe_provider_results_missing"]
+_TARGETS_UNSEEN = BY_NAME["probe_provider_targets_unseen"]
 
 Key = EdgeKey | FlowKey | ProviderKey
 """What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
 
 UNEXPLAINED: Why = (Phase.EXPECT, Reason.UNKNOWN)
+
+NOT_KNOWN = frozenset({EdgeStatus.UNKNOWN, EdgeStatus.UNSEEN})
+"""States in which nothing is known: neither counted as passing nor as failing."""
 
 
 class Through(NamedTuple):
@@ -59,17 +65,29 @@ class Trouble:
 
 @dataclass(slots=True)
 class ProviderCensus:
-    """What one provider of one check holds, and what of it fails."""
+    """What one provider of one check holds, and what of it fails.
 
+    Attributes:
+        members: everything that is to be judged, and whether something is known of it now.
+        edges: addresses of which something is known now, with how many members each has.
+        targets: likewise.
+        unseen: members that nobody has judged for too long, with the wall time since when;
+            what failed before is also among ``troubles``.
+        unnamed: members whose address DNS no longer names.
+    """
+
+    members: dict[Key, bool] = field(default_factory=dict)
     edges: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
     troubles: dict[Key, Trouble] = field(default_factory=dict)
+    unseen: dict[Key, float] = field(default_factory=dict)
+    unnamed: set[Key] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
 
     @property
     def empty(self) -> bool:
         """Nothing is probed through it any more."""
-        return not self.targets
+        return not self.members
 
     @property
     def probed(self) -> int:
@@ -84,7 +102,7 @@ class ProviderCensus:
             group = groups.get(kind)
             if group is None:
                 group = groups[kind] = TroubleGroup(*kind, key, trouble.since)
-            group.add(key, trouble)
+            group.add(key, trouble, self.unseen.get(key), unnamed=key in self.unnamed)
         return list(groups.values())
 
 
@@ -96,6 +114,8 @@ class TroubleGroup:
         confirmed: failing or flapping; suspicion alone accuses nobody.
         first: the one that fails for longest, an example.
         edges: distinct addresses.
+        unseen: members that failed when last seen, and that nobody looks at any more.
+        unnamed: addresses that DNS no longer names for one of the targets.
         flapping: every one of them passes now and then.
     """
 
@@ -106,10 +126,18 @@ class TroubleGroup:
     edges: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
     probed: int = 0
+    unseen: int = 0
+    unseen_since: float | None = None
+    unnamed: set[str] = field(default_factory=set)
     flapping: bool = True
 
-    def add(self, key: Key, trouble: Trouble) -> None:
-        """Count one more."""
+    def add(self, key: Key, trouble: Trouble, unseen: float | None, *, unnamed: bool) -> None:
+        """Count one more; ``unseen``: since when nobody looks at it."""
+        if unnamed:
+            self.unnamed.add(trouble.edge)
+        if unseen is not None:
+            self.unseen += 1
+            self.unseen_since = min(unseen, self.unseen_since or unseen)
         if trouble.since < self.since:
             self.first, self.since = key, trouble.since
         self.targets.add(trouble.target)
@@ -160,22 +188,33 @@ class Census:
         return provider
 
     def add(self, key: Key) -> None:
-        """Something is probed from now on."""
-        provider = self.of(key)
-        provider.targets[key.target] += 1
-        if isinstance(key, EdgeKey):
-            provider.edges[key.edge] += 1
+        """Something is probed from now on; it counts once it was judged."""
+        self.of(key).members.setdefault(key, False)
 
     def remove(self, key: Key) -> None:
-        """It is not probed any more."""
+        """It is not probed any more; nothing happens when it was not."""
         through = Through(key.check, key.provider)
-        provider = self.providers[through]
+        provider = self.providers.get(through)
+        if provider is None or key not in provider.members:
+            return
+        self._known(provider, key, False)
+        del provider.members[key]
         provider.troubles.pop(key, None)
-        _less(provider.targets, key.target)
-        if isinstance(key, EdgeKey):
-            _less(provider.edges, key.edge)
+        provider.unseen.pop(key, None)
+        provider.unnamed.discard(key)
         if provider.empty:
             del self.providers[through]
+
+    @staticmethod
+    def _known(provider: ProviderCensus, key: Key, known: bool) -> None:
+        """Count a member while something is known of it."""
+        if provider.members[key] is known:
+            return
+        provider.members[key] = known
+        change = 1 if known else -1
+        _count(provider.targets, key.target, change)
+        if isinstance(key, EdgeKey):
+            _count(provider.edges, key.edge, change)
 
     def judge(self, key: Key, status: EdgeStatus, since: float, failure: Failure | None) -> None:
         """What is believed of it now.
@@ -186,7 +225,9 @@ class Census:
             since: wall time at which that state began.
             failure: the latest one; without it the reason known before stays.
         """
-        troubles = self.of(key).troubles
+        provider = self.of(key)
+        troubles = provider.troubles
+        self._known(provider, key, status not in NOT_KNOWN)
         if status not in TROUBLED:
             troubles.pop(key, None)
             return
@@ -200,23 +241,27 @@ class Census:
             troubles[key] = Trouble(key.target, edge, status, why, since)
 
 
-def _less(counter: Counter[str], name: str) -> None:
-    counter[name] -= 1
+def _count(counter: Counter[str], name: str, change: int) -> None:
+    counter[name] += change
     if counter[name] <= 0:
         del counter[name]
 
 
 def provider_samples(census: ProviderCensus) -> list[Sample]:
-    """The series of one provider."""
+    """The series of one provider; none says "nothing fails" when nothing is known."""
     tally, groups = census.tally, census.groups()
     whole, now = len(census.targets), failing(groups)
     samples: list[Sample] = [
-        (_TARGETS, float(whole), ()),
-        (_TARGETS_FAILING, float(now.targets), ()),
-        (_RATIO, now.targets / whole if whole else 0.0, ()),
+        (_EXPECTED, float(len(census.members)), ()),
+        (_MISSING, float(len(census.unseen)), ()),
+        (_TARGETS_UNSEEN, float(len({key.target for key in census.unseen})), ()),
         (_ATTEMPTS, float(tally.attempts), ()),
         (_FAILED, float(tally.failed), ()),
     ]
+    if whole:
+        samples.append((_TARGETS, float(whole), ()))
+        samples.append((_TARGETS_FAILING, float(now.targets), ()))
+        samples.append((_RATIO, now.targets / whole, ()))
     if census.edges:
         samples.append((_EDGES, float(len(census.edges)), ()))
         samples.append((_EDGES_FAILING, float(now.edges), ()))

@@ -60,6 +60,15 @@ async def exposition(store: Store, form: Format) -> AsyncGenerator[bytes, None]:
         yield b"".join(pending)
 
 
+async def swept(store: Store) -> None:
+    """Find what became unseen, others running in between."""
+    began = trio.current_time()
+    for _ in store.sweep():
+        if trio.current_time() - began > TURN:
+            await trio.lowlevel.checkpoint()
+            began = trio.current_time()
+
+
 async def compressed(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The pieces as one gzip stream (RFC 1952).
 

@@ -9,12 +9,13 @@ from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Sample
 from probe.serve.records import TROUBLED, FlowRecord, StepRecord
-from probe.serve.samples import NONE, tallied, verdict
+from probe.serve.samples import NONE, seen, tallied, verdict
 from probe.serve.text import clean
 
 _FLOW_UP = BY_NAME["probe_flow_up"]
 _FLOW_STATE = BY_NAME["probe_flow_state"]
 _FLOW_SINCE = BY_NAME["probe_flow_state_since_timestamp_seconds"]
+_FLOW_UNSEEN = BY_NAME["probe_flow_unseen_since_timestamp_seconds"]
 _FLOW_DIAGNOSIS = BY_NAME["probe_flow_diagnosis"]
 _FLOW_FAILS_OPEN = BY_NAME["probe_flow_fails_open"]
 _FLOW_DEGRADED = BY_NAME["probe_flow_degraded"]
@@ -40,22 +41,28 @@ def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
     last, tally, diagnosis = record.last, record.tally, record.diagnosis
     samples: list[Sample] = [
         (_FLOW_STATE, 1.0, (("state", record.status.value),)),
-        (_FLOW_DIAGNOSIS, 1.0, (("layer", clean(diagnosis.layer or NONE)),)),
-        (_FLOW_FAILS_OPEN, float(diagnosis.fails_open), ()),
         (_FLOW_RUNS, float(tally.attempts), ()),
         (_FLOW_FAILED, float(tally.failed), ()),
+        *tallied(tally, _FLOW_FAILURES, _FLOW_INCONCLUSIVE),
     ]
+    if record.unseen is None or diagnosis.layer:
+        samples.append((_FLOW_DIAGNOSIS, 1.0, (("layer", clean(diagnosis.layer or NONE)),)))
+    if record.unseen is None or diagnosis.fails_open:
+        samples.append((_FLOW_FAILS_OPEN, float(diagnosis.fails_open), ()))
     up = verdict((last.outcome,))
-    if up is not None:
+    if up is not None and seen(up, record.unseen):
         samples.append((_FLOW_UP, up, ()))
-        samples.append((_FLOW_DEGRADED, float(any(map(slow, last.steps))), ()))
     if record.status in TROUBLED:
         samples.append((_FLOW_SINCE, record.since, ()))
-    if last.lag <= lag_bound:
-        samples.append((_FLOW_DURATION, last.seconds, ()))
     if last.token_expires_at is not None:
         samples.append((_FLOW_TOKEN, last.token_expires_at, ()))
-    return samples + tallied(tally, _FLOW_FAILURES, _FLOW_INCONCLUSIVE)
+    if record.unseen is not None:
+        return [*samples, (_FLOW_UNSEEN, record.unseen, ())]
+    if up is not None:
+        samples.append((_FLOW_DEGRADED, float(any(map(slow, last.steps))), ()))
+    if last.lag <= lag_bound:
+        samples.append((_FLOW_DURATION, last.seconds, ()))
+    return samples
 
 
 def slow(result: StepResult) -> bool:
@@ -67,23 +74,34 @@ def slow(result: StepResult) -> bool:
             return False
 
 
-def step_samples(record: StepRecord, lag_bound: float) -> list[Sample]:
-    """The series of one step; a run may hold several attempts of it."""
+def step_samples(record: StepRecord, lag_bound: float, unseen: float | None = None) -> list[Sample]:
+    """The series of one step; a run may hold several attempts of it.
+
+    Args:
+        record: of the step.
+        lag_bound: timings with a greater lag are left out.
+        unseen: as of the step's flow.
+    """
     tally, latest = record.tally, record.latest
     samples: list[Sample] = [
         (_STEP_ATTEMPTS, float(tally.attempts), ()),
         (_STEP_FAILED, float(tally.failed), ()),
     ]
+    samples += tallied(tally, _STEP_FAILURES, _STEP_INCONCLUSIVE)
     success = verdict(result.outcome for result in latest)
-    if success is not None:
+    if success is not None and seen(success, unseen):
         samples.append((_STEP_SUCCESS, success, ()))
+    shown = worst_of(latest)
+    if unseen is not None and success != 0.0:
+        return samples
+    if shown is not None and shown.evidence.status is not None:
+        samples.append((_STEP_STATUS, float(shown.evidence.status), ()))
+    if unseen is not None:
+        return samples
     if latest and all(isinstance(result.outcome, Skipped) for result in latest):
         samples.append((_STEP_SKIPPED, 1.0, ()))
     if success == 1.0 and any(map(slow, latest)):
         samples.append((_STEP_DEGRADED, 1.0, ()))
-    shown = worst_of(latest)
-    if shown is not None and shown.evidence.status is not None:
-        samples.append((_STEP_STATUS, float(shown.evidence.status), ()))
     durations = [
         result.timings.total
         for result in latest
@@ -91,7 +109,7 @@ def step_samples(record: StepRecord, lag_bound: float) -> list[Sample]:
     ]
     if durations:
         samples.append((_STEP_DURATION, max(durations), ()))
-    return samples + tallied(tally, _STEP_FAILURES, _STEP_INCONCLUSIVE)
+    return samples
 
 
 def worst_of(results: Iterable[StepResult]) -> StepResult | None:

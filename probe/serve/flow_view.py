@@ -22,7 +22,8 @@ def flow_views(records: Iterable[FlowRecord], most: int) -> list[FlowView]:
 
 
 def _urgency(record: FlowRecord) -> tuple[object, ...]:
-    return (not record.diagnosis.fails_open, record.status not in TROUBLED, record.key)
+    fine = record.status not in TROUBLED
+    return (not record.diagnosis.fails_open, fine, fine and record.unseen is None, record.key)
 
 
 def flow_problems(records: Iterable[FlowRecord]) -> list[FlowProblem]:
@@ -83,6 +84,7 @@ def flow_view(record: FlowRecord) -> FlowView:
         reason=failure.reason.value if failure else "",
         detail=failure.detail if failure else "",
         steps=tuple(map(_step, shown.steps)),
+        unseen=record.unseen,
     )
 
 

@@ -84,6 +84,7 @@ class FlowBook:
         diagnosis: Diagnosis,
         status: EdgeStatus,
         since: float,
+        unseen: float | None,
     ) -> None:
         """Take in one run."""
         key, result = result.key, slimmed(result)
@@ -93,7 +94,7 @@ class FlowBook:
             self.records[key] = target.flows[key] = record
             self._census.add(key)
         record.last, record.diagnosis = result, diagnosis
-        record.status, record.since = status, since
+        record.status, record.since, record.unseen = status, since, unseen
         failure = None
         if isinstance(result.outcome, Failed):
             record.evidence, failure = result, result.outcome.failure
@@ -106,19 +107,18 @@ class FlowBook:
             observe_flow(self._instruments, result)
         self._steps(record)
         self._renderer.flow(record)
-        self._personas(target, ProviderKey(key.check, key.target, key.provider))
+        self.personas(target, key)
 
     def forget(self, target: TargetRecord, key: FlowKey) -> None:
         """Remove one flow and its steps."""
+        self._tables.flow.drop(key)
         record = target.flows.pop(key, None)
         if record is None:
             return
         del self.records[key]
-        self._census.remove(key)
-        self._tables.flow.drop(key)
         for step in record.steps:
             self._tables.step.drop(step)
-        self._personas(target, ProviderKey(key.check, key.target, key.provider))
+        self.personas(target, key)
 
     def _steps(self, record: FlowRecord) -> None:
         latest: dict[StepKey, list[StepResult]] = {key: [] for key in record.steps}
@@ -160,17 +160,16 @@ class FlowBook:
         alike = sum(1 for known in self._instances if known[:3] == key[:3])
         return key if alike < INSTANCES else key._replace(instance=OTHER)
 
-    def _personas(self, target: TargetRecord, through: ProviderKey) -> None:
-        latest = {
-            key.persona: flow.last.outcome
-            for key, flow in target.flows.items()
-            if key.provider == through.provider
-        }
-        if len(latest) < 2:
+    def personas(self, target: TargetRecord, key: FlowKey) -> None:
+        """Compare a flow's personas; "alike" is not said of one that nobody looks at."""
+        through = ProviderKey(key.check, key.target, key.provider)
+        alike = [flow for flow in target.flows.values() if flow.key.provider == key.provider]
+        differ = divergence({flow.key.persona: flow.last.outcome for flow in alike}) is not None
+        unseen = any(flow.unseen is not None for flow in alike)
+        if len(alike) < 2 or (unseen and not differ):
             self._tables.personas.drop(through)
-            return
-        differ = divergence(latest) is not None
-        self._tables.personas.set(through, ((_DIVERGE, float(differ), ()),))
+        else:
+            self._tables.personas.set(through, ((_DIVERGE, float(differ), ()),))
 
 
 def slimmed(result: FlowResult) -> FlowResult:

@@ -14,6 +14,7 @@ from probe.serve.records import ResolveRecord, TargetKey, TargetRecord
 from probe.serve.render import Renderer
 from probe.serve.split import CertificatesKey, CertificateSplit
 from probe.serve.tables import Tables
+from probe.state.silence import Silence
 
 Key = EdgeKey | FlowKey | ProviderKey
 
@@ -24,6 +25,7 @@ class Memory:
     Attributes:
         targets: everything that is probed.
         census: counts per provider.
+        silence: what nobody has judged for too long, of all that is to be judged.
         flows: runs of flows.
         blind: edges, flows and names whose latest result was inconclusive.
         unresolved: name resolutions whose latest question failed.
@@ -35,6 +37,7 @@ class Memory:
         self._render = render
         self.targets: dict[TargetKey, TargetRecord] = {}
         self.census = Census()
+        self.silence: Silence[Key] = Silence()
         self.flows = FlowBook(tables, render, self.census, instruments)
         self.blind: dict[Key, Failure] = {}
         self.unresolved: dict[ProviderKey, ResolveRecord] = {}
@@ -51,26 +54,15 @@ class Memory:
         """Remove an edge, a flow, or all of a target through a provider; nothing if not there."""
         record = self.targets.get(TargetKey(key.check, key.target))
         if record is None:
+            self._gone(key)
             return
-        match key:
-            case EdgeKey():
-                self._forget_edge(record, key)
-            case FlowKey():
-                self._forget_flow(record, key)
-            case ProviderKey():
-                self._forget_provider(record, key)
-            case _:
-                assert_never(key)
+        self._remove(record, key)
         self._settle(record)
 
     def forget_target(self, record: TargetRecord) -> None:
         """Remove a target with everything under it."""
-        for edge in list(record.edges):
-            self._forget_edge(record, edge)
-        for flow in list(record.flows):
-            self._forget_flow(record, flow)
-        for through in list(record.resolutions):
-            self._forget_provider(record, through)
+        for key in [*record.edges, *record.flows, *record.resolutions, *record.missing]:
+            self._remove(record, key)
         self._settle(record)
 
     def forget_split(self, key: CertificatesKey) -> None:
@@ -86,25 +78,32 @@ class Memory:
             self._forget_splits(record, list(record.splits))
         self._render.target(record)
 
-    def _forget_edge(self, record: TargetRecord, key: EdgeKey) -> None:
-        if record.edges.pop(key, None) is not None:
-            self.census.remove(key)
-            self.blind.pop(key, None)
-        self._tables.edge.drop(key)
-
-    def _forget_flow(self, record: TargetRecord, key: FlowKey) -> None:
-        self.flows.forget(record, key)
+    def _gone(self, key: Key) -> None:
+        """What is not to be judged any more."""
+        self.census.remove(key)
+        self.silence.forget(key)
         self.blind.pop(key, None)
 
-    def _forget_provider(self, record: TargetRecord, key: ProviderKey) -> None:
-        for edge in [edge for edge in record.edges if edge.through == key]:
-            self._forget_edge(record, edge)
-        for flow in [flow for flow in record.flows if flow.provider == key.provider]:
-            self._forget_flow(record, flow)
-        if record.resolutions.pop(key, None) is not None:
-            self.census.remove(key)
-            self.unresolved.pop(key, None)
-            self.blind.pop(key, None)
+    def _remove(self, record: TargetRecord, key: Key) -> None:
+        self._gone(key)
+        record.met(key)
+        match key:
+            case EdgeKey():
+                record.edges.pop(key, None)
+                self._tables.edge.drop(key)
+            case FlowKey():
+                self.flows.forget(record, key)
+            case ProviderKey():
+                self._remove_provider(record, key)
+            case _:
+                assert_never(key)
+
+    def _remove_provider(self, record: TargetRecord, key: ProviderKey) -> None:
+        for one in [*record.edges, *record.flows, *record.missing]:
+            if one.provider == key.provider:
+                self._remove(record, one)
+        record.resolutions.pop(key, None)
+        self.unresolved.pop(key, None)
         self._tables.resolve.drop(key)
         self._forget_splits(record, [k for k in record.splits if k.provider == key.provider])
 

@@ -24,6 +24,7 @@ _SIGNS = {
     "failed": "✕",
     "flapping": "≈",
     "unknown": "–",
+    "unseen": "∅",
     "degraded": "◔",
     "inconclusive": "⊘",
     "skipped": "→",

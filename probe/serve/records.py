@@ -88,6 +88,9 @@ class EdgeRecord:
         last: the latest attempt, whatever its outcome.
         evidence: the latest failed attempt, while the state is not passing.
         minority: fewer edges present this leaf than another one.
+        unseen: wall time since when nobody has judged it, once that is too long; what failed
+            before keeps its status.
+        unnamed: wall time since when DNS no longer names it; None while it does.
     """
 
     key: EdgeKey
@@ -97,6 +100,8 @@ class EdgeRecord:
     tally: Tally = field(default_factory=Tally)
     evidence: TlsResult | None = None
     minority: bool = False
+    unseen: float | None = None
+    unnamed: float | None = None
 
 
 @dataclass(slots=True)
@@ -114,6 +119,7 @@ class FlowRecord:
 
     Attributes:
         evidence: the latest failed run, while the state is not passing.
+        unseen: as of an edge.
     """
 
     key: FlowKey
@@ -124,11 +130,17 @@ class FlowRecord:
     tally: Tally = field(default_factory=Tally)
     steps: dict[StepKey, StepRecord] = field(default_factory=dict)
     evidence: FlowResult | None = None
+    unseen: float | None = None
 
 
 @dataclass(slots=True)
 class ResolveRecord:
-    """Name resolution of one target through one provider."""
+    """Name resolution of one target through one provider.
+
+    Attributes:
+        status: failing when no address is known, by the name's own fault.
+        unseen: as of an edge.
+    """
 
     key: ProviderKey
     at: float
@@ -136,6 +148,8 @@ class ResolveRecord:
     attempts: int = 0
     failures: Counter[Reason] | None = None
     failing_since: float | None = None
+    status: EdgeStatus = EdgeStatus.UNKNOWN
+    unseen: float | None = None
 
     @property
     def lost(self) -> bool:
@@ -161,15 +175,32 @@ class ResolveRecord:
 
 @dataclass(slots=True)
 class TargetRecord:
-    """Everything of one target in one check."""
+    """Everything of one target in one check.
+
+    Attributes:
+        missing: what is to be judged and was not yet (false), or not for too long (true).
+        complete: once nothing was missing; what DNS names later is missing only when nobody
+            looks at it in time.
+    """
 
     key: TargetKey
     edges: dict[EdgeKey, EdgeRecord] = field(default_factory=dict)
     resolutions: dict[ProviderKey, ResolveRecord] = field(default_factory=dict)
     flows: dict[FlowKey, FlowRecord] = field(default_factory=dict)
     splits: dict[CertificatesKey, CertificateSplit] = field(default_factory=dict)
+    missing: dict[EdgeKey | FlowKey | ProviderKey, bool] = field(default_factory=dict)
+    complete: bool = False
 
     @property
     def empty(self) -> bool:
         """Nothing is probed for it any more."""
-        return not (self.edges or self.resolutions or self.flows)
+        return not (self.edges or self.resolutions or self.flows or self.missing)
+
+    def met(self, key: EdgeKey | FlowKey | ProviderKey) -> None:
+        """Something is not missing any more: it was judged, or it went.
+
+        An answer of DNS completes nothing: the edges that it names are looked at afterwards.
+        """
+        self.missing.pop(key, None)
+        if not self.missing and not isinstance(key, ProviderKey):
+            self.complete = True

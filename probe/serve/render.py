@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import assert_never
 
 from probe.model.spec import Check, TlsCheck
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.flow_samples import flow_samples, step_samples
 from probe.serve.records import (
     TROUBLED,
     EdgeRecord,
     FlowRecord,
     ResolveRecord,
-    StepRecord,
     TargetRecord,
 )
-from probe.serve.samples import edge_samples, resolve_samples, steady_edge_samples
+from probe.serve.samples import (
+    edge_samples,
+    resolve_samples,
+    steady_edge_samples,
+    unlooked_samples,
+)
+from probe.serve.split import CertificateSplit, split_samples
 from probe.serve.tables import Tables
 from probe.serve.target_samples import steady_target_samples, target_samples
 
@@ -47,7 +54,22 @@ class Renderer:
 
     def _wanted(self, record: EdgeRecord) -> bool:
         mode = self._edge_series.get(record.key.check, "all")
-        return mode == "all" or (mode == "failing" and record.status in TROUBLED)
+        telling = record.status in TROUBLED or record.unseen is not None
+        return mode == "all" or (mode == "failing" and telling)
+
+    def unlooked(self, key: EdgeKey | FlowKey | ProviderKey, since: float) -> None:
+        """Something that has never had a result, long after it should."""
+        samples = unlooked_samples(key, since)
+        match key:
+            case EdgeKey():
+                if self._edge_series.get(key.check, "all") != "none":
+                    self._tables.edge.set(key, samples)
+            case FlowKey():
+                self._tables.flow.set(key, samples)
+            case ProviderKey():
+                self._tables.resolve.set(key, samples)
+            case _:
+                assert_never(key)
 
     def thin(self, record: TargetRecord) -> None:
         """Drop the edges' series that the configuration no longer wants; new ones come by result.
@@ -83,11 +105,24 @@ class Renderer:
         """A flow and its steps."""
         self._tables.flow.set(record.key, flow_samples(record, self.lag_bound))
         for step in record.steps.values():
-            self.step(step)
+            samples = step_samples(step, self.lag_bound, record.unseen)
+            self._tables.step.set(step.key, samples)
 
-    def step(self, record: StepRecord) -> None:
-        """A step."""
-        self._tables.step.set(record.key, step_samples(record, self.lag_bound))
+    def split(self, split: CertificateSplit, record: TargetRecord) -> None:
+        """How certificates compare across edges; "alike" is not said of edges nobody looks at."""
+        told = (
+            split.distinct > 1
+            or split.alarming
+            or not any(
+                edge.unseen is not None
+                for edge in record.edges.values()
+                if split.key.provider in ("", edge.key.provider)
+            )
+        )
+        if told:
+            self._tables.certificates.set(split.key, split_samples(split))
+        else:
+            self._tables.certificates.drop(split.key)
 
     def all_of(self, record: TargetRecord) -> None:
         """A target and everything under it, from scratch."""

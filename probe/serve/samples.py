@@ -1,7 +1,8 @@
 """From records to samples of one edge or one name resolution. Pure.
 
 What was not measured by the latest attempt gives no sample. Two things are beliefs rather than
-measurements and stay between attempts: the confirmed state, and counters.
+measurements and stay between attempts: the confirmed state, and counters. Of what nobody looks
+at any more only those are left, failures, and dates that do not depend on looking.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from probe.model.result import (
     StepOutcome,
     TlsResult,
 )
+from probe.model.state import EdgeStatus
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Family, Sample
 from probe.serve.records import (
@@ -31,6 +34,8 @@ from probe.serve.text import clean
 _EDGE_UP = BY_NAME["probe_edge_up"]
 _EDGE_STATE = BY_NAME["probe_edge_state"]
 _EDGE_SINCE = BY_NAME["probe_edge_state_since_timestamp_seconds"]
+_EDGE_UNSEEN = BY_NAME["probe_edge_unseen_since_timestamp_seconds"]
+_EDGE_UNNAMED = BY_NAME["probe_edge_unnamed_since_timestamp_seconds"]
 _EDGE_ATTEMPTS = BY_NAME["probe_edge_attempts_total"]
 _EDGE_FAILED = BY_NAME["probe_edge_failed_attempts_total"]
 _EDGE_FAILURES = BY_NAME["probe_edge_failures_total"]
@@ -42,10 +47,13 @@ _EDGE_NOT_AFTER = BY_NAME["probe_edge_certificate_not_after_timestamp_seconds"]
 _EDGE_CERTIFICATE = BY_NAME["probe_edge_certificate_info"]
 _EDGE_TLS = BY_NAME["probe_edge_tls_info"]
 _EDGE_MINORITY = BY_NAME["probe_edge_certificate_minority"]
+_FLOW_STATE = BY_NAME["probe_flow_state"]
+_FLOW_UNSEEN = BY_NAME["probe_flow_unseen_since_timestamp_seconds"]
 _RESOLVE_SUCCESS = BY_NAME["probe_resolve_success"]
 _RESOLVE_SECONDS = BY_NAME["probe_resolve_seconds"]
 _RESOLVE_EDGES = BY_NAME["probe_resolve_edges"]
 _RESOLVE_SKIPPED = BY_NAME["probe_resolve_skipped_ipv6_edges"]
+_RESOLVE_UNSEEN = BY_NAME["probe_resolve_unseen_since_timestamp_seconds"]
 _RESOLVE_ATTEMPTS = BY_NAME["probe_resolve_attempts_total"]
 _RESOLVE_FAILURES = BY_NAME["probe_resolve_failures_total"]
 
@@ -67,6 +75,11 @@ def verdict(outcomes: Iterable[StepOutcome]) -> float | None:
     return None if blind else seen
 
 
+def seen(value: float | None, unseen: float | None) -> bool:
+    """Whether a verdict may be said: that something passes only while somebody looks."""
+    return value is not None and (unseen is None or value == 0.0)
+
+
 def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
     """The series of one edge."""
     last, tally = record.last, record.tally
@@ -76,22 +89,42 @@ def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
         (_EDGE_FAILED, float(tally.failed), ()),
     ]
     up = verdict((last.outcome,))
-    if up is not None:
+    if up is not None and seen(up, record.unseen):
         samples.append((_EDGE_UP, up, ()))
     if record.status in TROUBLED:
         samples.append((_EDGE_SINCE, record.since, ()))
+    if record.unnamed is not None:
+        samples.append((_EDGE_UNNAMED, record.unnamed, ()))
     if tally.failures or tally.inconclusive:
         samples += tallied(tally, _EDGE_FAILURES, _EDGE_INCONCLUSIVE)
+    if record.minority:
+        samples.append((_EDGE_MINORITY, 1.0, ()))
+    if last.handshake is not None and last.handshake.leaf is not None:
+        samples += _leaf(last.handshake.leaf)
+    if record.unseen is not None:
+        return [*samples, (_EDGE_UNSEEN, record.unseen, ())]
     if isinstance(last.outcome, Passed):
         # Two findings may share phase and reason; a series exists once.
         whys = dict.fromkeys((w.phase, w.reason) for w in last.outcome.warnings)
         samples += [(_EDGE_WARNING, 1.0, why_labels(why)) for why in whys]
     samples += _timings(last, lag_bound)
     if last.handshake is not None:
-        samples += _handshake(last.handshake)
-    if record.minority:
-        samples.append((_EDGE_MINORITY, 1.0, ()))
+        samples.append((_EDGE_TLS, 1.0, _agreed(last.handshake)))
     return samples
+
+
+_UNSEEN = (("state", EdgeStatus.UNSEEN.value),)
+
+
+def unlooked_samples(key: EdgeKey | FlowKey | ProviderKey, since: float) -> list[Sample]:
+    """The series of what has never had a result, long after it should."""
+    match key:
+        case EdgeKey():
+            return [(_EDGE_STATE, 1.0, _UNSEEN), (_EDGE_UNSEEN, since, ())]
+        case FlowKey():
+            return [(_FLOW_STATE, 1.0, _UNSEEN), (_FLOW_UNSEEN, since, ())]
+        case ProviderKey():
+            return [(_RESOLVE_UNSEEN, since, ())]
 
 
 def steady_edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
@@ -139,20 +172,18 @@ def _timings(last: TlsResult, lag_bound: float) -> list[Sample]:
     return samples
 
 
-def _handshake(handshake: Handshake) -> list[Sample]:
-    agreed = (
+def _agreed(handshake: Handshake) -> tuple[tuple[str, str], ...]:
+    return (
         ("alpn", clean(handshake.alpn or NONE)),
         ("cipher", clean(handshake.cipher)),
         ("group", clean(handshake.group or "unknown")),
         ("ocsp", clean(handshake.ocsp or NONE)),
         ("version", clean(handshake.version)),
     )
-    samples: list[Sample] = [(_EDGE_TLS, 1.0, agreed)]
-    leaf = handshake.leaf
-    if leaf is not None:
-        samples.append((_EDGE_NOT_AFTER, leaf.not_after, ()))
-        samples.append((_EDGE_CERTIFICATE, 1.0, _certificate(leaf)))
-    return samples
+
+
+def _leaf(leaf: CertificateFacts) -> list[Sample]:
+    return [(_EDGE_NOT_AFTER, leaf.not_after, ()), (_EDGE_CERTIFICATE, 1.0, _certificate(leaf))]
 
 
 def _certificate(leaf: CertificateFacts) -> tuple[tuple[str, str], ...]:
@@ -169,13 +200,16 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     resolution = record.resolution
     if record.attempts == 0:
         return []
-    samples: list[Sample] = [
-        (_RESOLVE_EDGES, float(len(resolution.edges)), ()),
-        (_RESOLVE_ATTEMPTS, float(record.attempts), ()),
-    ]
+    samples: list[Sample] = [(_RESOLVE_ATTEMPTS, float(record.attempts), ())]
     if resolution.failure is None or not resolution.failure.ours:
-        samples.append((_RESOLVE_SUCCESS, float(resolution.failure is None), ()))
-    if resolution.seconds is not None:
+        answered = float(resolution.failure is None)
+        if seen(answered, record.unseen):
+            samples.append((_RESOLVE_SUCCESS, answered, ()))
+    if record.unseen is None or not resolution.edges:
+        samples.append((_RESOLVE_EDGES, float(len(resolution.edges)), ()))
+    if record.unseen is not None:
+        samples.append((_RESOLVE_UNSEEN, record.unseen, ()))
+    elif resolution.seconds is not None:
         samples.append((_RESOLVE_SECONDS, resolution.seconds, ()))
     if resolution.skipped_ipv6:
         samples.append((_RESOLVE_SKIPPED, float(resolution.skipped_ipv6), ()))

@@ -21,6 +21,8 @@ def level_of(problems: list[Problem], flows: list[FlowProblem], totals: Totals) 
         return Level.TROUBLE
     if totals.edges_suspect or totals.inconclusive or not (totals.edges or totals.flows):
         return Level.UNSURE
+    if totals.unseen or totals.targets_awaited:
+        return Level.UNSURE
     return Level.OK
 
 
@@ -40,9 +42,9 @@ def sentence_of(
     if said:
         more = len(said) - 2
         return "; ".join(said[:2]) + (f"; and {more} more" if more > 0 else "")
-    if not (totals.edges or totals.flows):
+    if not (totals.edges or totals.flows or totals.unseen):
         return "No results yet"
-    return _quiet(totals)
+    return _quiet(totals, now)
 
 
 def _problem(problem: Problem, now: float) -> str:
@@ -54,7 +56,10 @@ def _problem(problem: Problem, now: float) -> str:
         text = f"{edges} of {problem.provider} {verb} for {whom}"
     else:
         text = f"{problem.provider} has no address for {whom}"
-    return f"{text} since {since} — {problem.reason}"
+    text = f"{text} since {since} — {problem.reason}"
+    if problem.unseen_since is not None:
+        text += f" ({problem.unseen:,} not looked at since {clock(problem.unseen_since, now)})"
+    return text
 
 
 def _flow(flow: FlowProblem, now: float) -> str:
@@ -69,7 +74,7 @@ def _flow(flow: FlowProblem, now: float) -> str:
     return f"{who} {verb} since {clock(flow.since, now)} — {what}"
 
 
-def _quiet(totals: Totals) -> str:
+def _quiet(totals: Totals, now: float) -> str:
     parts = []
     if totals.edges:
         whole, suspect = f"{totals.edges:,}", totals.edges_suspect
@@ -77,9 +82,15 @@ def _quiet(totals: Totals) -> str:
         parts.append(part if suspect else f"all {whole} edges pass")
     if totals.flows:
         parts.append("the flow passes" if totals.flows == 1 else f"all {totals.flows:,} flows pass")
-    text = ", ".join(parts)
+    said = [", ".join(parts)] if parts else []
+    if totals.unseen_since is not None:
+        since = clock(totals.unseen_since, now)
+        said.append(f"nobody has looked at {totals.unseen:,} since {since}")
+    if totals.targets_awaited:
+        said.append(f"{totals.awaited:,} still to be looked at")
     if totals.inconclusive:
-        text = f"{text}; {totals.inconclusive:,} cannot be judged: the fault is ours"
+        said.append(f"{totals.inconclusive:,} cannot be judged: the fault is ours")
+    text = "; ".join(said)
     return text[:1].upper() + text[1:]
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from probe.model.result import Failed, Inconclusive
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.census import Through, TroubleGroup
+from probe.serve.census import NOT_KNOWN, Through, TroubleGroup
 from probe.serve.flow_view import flow_problems, flow_views
 from probe.serve.records import CONFIRMED, EdgeRecord, TargetKey
 from probe.serve.sentence import level_of, sentence_of
@@ -22,6 +22,7 @@ from probe.serve.status_parts import (
     provider_views,
     source_views,
     split_views,
+    unseen_views,
 )
 from probe.serve.store import Store
 from probe.serve.views import EdgeView, Problem, Status, Totals
@@ -68,6 +69,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
         splits=tuple(split_views(store, NAMES)),
         splits_total=len(store.differing),
         blind=tuple(blind_views(store)),
+        unseen=tuple(unseen_views(store)),
         providers=tuple(provider_views(store, groups)),
         checks=tuple(check_views(store)),
         changes=tuple(map(change_view, islice(store.journal, CHANGES))),
@@ -89,12 +91,16 @@ def _totals(store: Store, groups: Groups) -> Totals:
         edges=sum(census.probed for census in censuses),
         edges_failing=sum(group.probed for group in troubled if group.confirmed),
         edges_suspect=sum(group.probed for group in troubled if not group.confirmed),
-        flows=len(store.flows),
+        flows=sum(1 for flow in store.flows.values() if flow.status not in NOT_KNOWN),
         flows_failing=sum(1 for flow in store.flows.values() if flow.status in CONFIRMED),
         names_failing=len(store.unresolved),
         inconclusive=len(store.blind),
         attempts=sum(census.tally.attempts for census in censuses),
         failed_attempts=sum(census.tally.failed for census in censuses),
+        unseen=len(store.silence.unseen),
+        unseen_since=min((one.since for one in store.silence.unseen.values()), default=None),
+        awaited=len(store.silence.awaited),
+        targets_awaited=sum(1 for t in store.targets.values() if t.missing and not t.complete),
     )
 
 
@@ -131,6 +137,9 @@ def _problem(
         detail=detail,
         browser=browser,
         command=command,
+        unseen=group.unseen,
+        unseen_since=group.unseen_since,
+        unnamed=tuple(nsmallest(PER_PROBLEM, group.unnamed)),
     )
 
 
@@ -181,4 +190,6 @@ def edge_view(record: EdgeRecord) -> EdgeView:
         browser=shown.browser,
         command=shown.command,
         at=shown.at,
+        unseen=record.unseen,
+        unnamed=record.unnamed,
     )

@@ -21,6 +21,7 @@ from probe.serve.views import (
     ProviderView,
     SourceView,
     SplitView,
+    UnseenView,
 )
 
 NAMED = 10
@@ -76,6 +77,25 @@ def blind_views(store: Store) -> Iterator[BlindView]:
         yield BlindView(*why, count, examples[why].detail)
 
 
+def unseen_views(store: Store) -> Iterator[UnseenView]:
+    """What nobody has judged for too long, by provider."""
+    for through, census in sorted(store.census.providers.items(), key=lambda item: item[0]):
+        if not census.unseen:
+            continue
+        targets = {key.target for key in census.unseen}
+        first = min(census.unseen, key=census.unseen.__getitem__)
+        yield UnseenView(
+            check=through.check,
+            provider=through.provider,
+            count=len(census.unseen),
+            of=len(census.members),
+            targets=tuple(nsmallest(NAMED, targets)),
+            targets_total=len(targets),
+            since=census.unseen[first],
+            example=" ".join(part for part in first[1:] if part),
+        )
+
+
 def provider_views(
     store: Store, groups: Mapping[Through, list[TroubleGroup]]
 ) -> Iterator[ProviderView]:
@@ -91,6 +111,7 @@ def provider_views(
             targets=len(census.targets),
             targets_failing=now.targets,
             inconclusive=blind[through],
+            unseen=len(census.unseen),
             attempts=census.tally.attempts,
             failed_attempts=census.tally.failed,
             since=now.since,

@@ -7,7 +7,8 @@ on the event loop, in memory, without I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from probe.model.failure import Failure, Reason
 from probe.model.result import (
@@ -28,6 +29,7 @@ from probe.serve.info import check_samples, target_info_samples
 from probe.serve.instruments import Instruments
 from probe.serve.journal import Journal
 from probe.serve.latency import observe_edge
+from probe.serve.lookout import Lookout
 from probe.serve.memory import Key, Memory
 from probe.serve.records import (
     TROUBLED,
@@ -39,7 +41,7 @@ from probe.serve.records import (
 )
 from probe.serve.render import Renderer
 from probe.serve.samples import steady
-from probe.serve.split import CertificatesKey, CertificateSplit, split_samples
+from probe.serve.split import CertificatesKey, CertificateSplit
 from probe.serve.tables import Tables
 
 
@@ -50,6 +52,9 @@ class Store:
         region: where the agent runs; a label of every series.
         started_at: wall time, seconds since the epoch.
         plain: let prometheus-client render the series at each scrape (slow; the reference).
+        clock: monotonic seconds, by which silence is measured.
+        wall: seconds since the epoch.
+        on_silence: told when the first of a provider becomes unseen, and when nothing is any more.
 
     Attributes:
         agent: where the agent reports on itself.
@@ -59,7 +64,16 @@ class Store:
     The other attributes are read by the page: see ``Memory``.
     """
 
-    def __init__(self, region: str, *, started_at: float, plain: bool = False) -> None:
+    def __init__(
+        self,
+        region: str,
+        *,
+        started_at: float,
+        plain: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        on_silence: Callable[[Transition], object] = lambda _: None,
+    ) -> None:
         self.region = region
         self.started_at = started_at
         self.instruments = Instruments(region)
@@ -71,9 +85,11 @@ class Store:
         self._memory = Memory(self.tables, self._render, self.instruments)
         self.targets = self._memory.targets
         self.census = self._memory.census
+        self.silence = self._memory.silence
         self.blind = self._memory.blind
         self.unresolved = self._memory.unresolved
         self.differing = self._memory.differing
+        self._lookout = Lookout(self._memory, self._render, clock, wall, on_silence)
         self._listed: dict[str, dict[str, Target]] = {}
 
     # ------------------------------------------------------------ what is probed
@@ -117,6 +133,12 @@ class Store:
                 if samples:
                     self.tables.target_info.set(TargetKey(check, name), samples)
 
+    def expect(self, key: Key, interval: float) -> None:
+        """Something is to be judged every ``interval`` seconds; when it is not, it is unseen."""
+        target = self._target(key.check, key.target)
+        if target is not None:
+            self._lookout.expect(target, key, interval)
+
     def forget(self, keys: Iterable[Key]) -> None:
         """Remove edges, flows, or (by a provider's key) all of a target through a provider."""
         for key in keys:
@@ -136,6 +158,7 @@ class Store:
         target = self._target(key.check, key.target)
         if target is None:
             return
+        status, since, unseen = self._lookout.believed(target, result, status, since)
         record = target.edges.get(key)
         if record is None:
             record = target.edges[key] = EdgeRecord(key, result, status, since)
@@ -148,6 +171,7 @@ class Store:
                 and steady(record.last, result, self._render.lag_bound)
             )
         record.last, record.status, record.since = result, status, since
+        returned, record.unseen = record.unseen is not None and unseen is None, unseen
         if isinstance(result.outcome, Failed):
             record.evidence = result
         elif status not in TROUBLED:
@@ -166,6 +190,8 @@ class Store:
         else:
             self._render.edge(record)
             self._render.target(target)
+        if returned:
+            self._lookout.compare(target)
 
     def record_flow(
         self, result: FlowResult, diagnosis: Diagnosis, status: EdgeStatus, since: float
@@ -174,9 +200,10 @@ class Store:
         target = self._target(result.key.check, result.key.target)
         if target is None:
             return
+        status, since, unseen = self._lookout.believed(target, result, status, since)
         if result.lag > self._render.lag_bound:
             self.agent.untrusted_timings(result.key.check)
-        self._memory.flows.record(target, result, diagnosis, status, since)
+        self._memory.flows.record(target, result, diagnosis, status, since, unseen)
         self._count(result.key, result.outcome)
         self._render.target(target)
 
@@ -193,14 +220,18 @@ class Store:
             self.census.add(key)
         record.take(result)
         failure = result.resolution.failure
-        status = EdgeStatus.FAILING if record.lost else EdgeStatus.PASSING
-        self.census.judge(key, status, record.failing_since or result.at, failure)
+        if failure is None or not failure.ours:
+            self._lookout.seen(target, key, result.at)
+            record.unseen = None
+            record.status = EdgeStatus.FAILING if record.lost else EdgeStatus.PASSING
+        self.census.judge(key, record.status, record.failing_since or result.at, failure)
         if failure is None:
             self.unresolved.pop(key, None)
             self._count(key, Passed())
         else:
             self.unresolved[key] = record
             self._count(key, Inconclusive(failure) if failure.ours else Failed(failure))
+        self._name(target, result)
         self._render.resolution(record)
         self._render.target(target)
 
@@ -217,7 +248,7 @@ class Store:
             self.differing[split.key] = split
         else:
             self.differing.pop(split.key, None)
-        self.tables.certificates.set(split.key, split_samples(split))
+        self._render.split(split, target)
         changed = set(split.minority) ^ set(before.minority if before else ())
         for edge in changed & target.edges.keys():
             target.edges[edge].minority = edge in split.minority
@@ -238,8 +269,17 @@ class Store:
         """Every flow."""
         return self._memory.flows.records
 
+    def sweep(self) -> Iterator[None]:
+        """Take out of health what nobody has judged for too long, in short steps.
+
+        Whoever reads the store does this first: so what is read holds even when everything that
+        should look, or sweep, is dead.
+        """
+        return self._lookout.sweep()
+
     def refresh(self) -> Iterator[None]:
-        """Bring the series of providers up to date, one at a time."""
+        """Bring the series up to date, in short steps: silence, and the counts of providers."""
+        yield from self.sweep()
         for through, census in list(self.census.providers.items()):
             self.tables.provider.set(through, provider_samples(census))
             yield
@@ -256,6 +296,20 @@ class Store:
         ):
             return None
         return self._memory.target(TargetKey(check, name))
+
+    def _name(self, target: TargetRecord, result: ResolveResult) -> None:
+        """Note since when DNS no longer names an edge that is still probed."""
+        lost = {edge.label: edge.unnamed for edge in result.resolution.edges}
+        for record in target.edges.values():
+            if record.key.through != result.key:
+                continue
+            unnamed = lost.get(record.key.edge)
+            if (unnamed is None) == (record.unnamed is None):
+                continue
+            record.unnamed = None if unnamed is None else result.at - unnamed
+            known = self.census.of(record.key).unnamed
+            (known.discard if unnamed is None else known.add)(record.key)
+            self._render.edge(record)
 
     def _count(self, key: Key, outcome: Outcome) -> None:
         match outcome:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from probe.model.failure import Reason
 from probe.model.result import Failed, Handshake, Inconclusive, StepResult, Timings
 from probe.model.state import EdgeStatus
-from probe.model.target import Edge
+from probe.model.target import Edge, EdgeKey, ProviderKey
 from probe.serve.definitions import BY_NAME
 from probe.serve.family import Sample
 from probe.serve.flow_samples import worst_of
@@ -40,6 +40,7 @@ _REGEX = BY_NAME["probe_failed_due_to_regex"]
 _HTTP_DURATION = BY_NAME["probe_http_duration_seconds"]
 _EDGES = BY_NAME["probe_target_edges"]
 _EDGES_FAILING = BY_NAME["probe_target_edges_failing"]
+_EDGES_UNSEEN = BY_NAME["probe_target_edges_unseen"]
 _INCONCLUSIVE = BY_NAME["probe_target_inconclusive"]
 
 _NAMES_CAP = 1024
@@ -55,7 +56,10 @@ def target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
         samples += _flows(record, lag_bound)
     elif any(r.resolution.failure for r in record.resolutions.values()):
         samples.append((_IP_PROTOCOL, 0.0, ()))
-    asked = [r.resolution.seconds for r in record.resolutions.values()]
+    unseen = sum(1 for key, late in record.missing.items() if late and isinstance(key, EdgeKey))
+    if unseen:
+        samples.append((_EDGES_UNSEEN, float(unseen), ()))
+    asked = [r.resolution.seconds for r in record.resolutions.values() if r.unseen is None]
     seconds = [value for value in asked if value is not None]
     if seconds:
         samples.append((_DNS_TIME, max(seconds), ()))
@@ -66,7 +70,8 @@ def _verdict(record: TargetRecord) -> list[Sample]:
     """Success over all edges, flows and resolutions; and what of it is our own fault.
 
     An edge or flow whose latest attempt was inconclusive adds nothing when it was passing
-    before. When it was not, the target is not called healthy without having been seen so.
+    before. When it was not, the target is not called healthy without having been seen so, nor
+    while something of it is missing. What failed fails until it is seen to pass.
     """
     ours: dict[tuple[str, str], None] = {}
     failed = passed = doubt = False
@@ -74,9 +79,10 @@ def _verdict(record: TargetRecord) -> list[Sample]:
     for one in probed:
         match one.last.outcome:
             case Failed():
-                failed = True
+                failed |= one.status is not EdgeStatus.UNSEEN
             case Inconclusive(failure):
                 ours[failure.phase.value, failure.reason.value] = None
+                failed |= one.status in CONFIRMED
                 doubt |= one.status is not EdgeStatus.PASSING
             case _:
                 passed = True
@@ -93,25 +99,35 @@ def _verdict(record: TargetRecord) -> list[Sample]:
     ]
     if failed:
         samples.append((_SUCCESS, 0.0, ()))
-    elif passed and not doubt:
+    elif passed and not doubt and not _missing(record):
         samples.append((_SUCCESS, 1.0, ()))
     return samples
 
 
+def _missing(record: TargetRecord) -> bool:
+    """Whether something that the target's health depends on was not seen (in time).
+
+    A name that DNS no longer answers for stands for itself while edges of it are known.
+    """
+    return any(
+        late or not record.complete
+        for key, late in record.missing.items()
+        if not isinstance(key, ProviderKey) or key not in record.resolutions
+    )
+
+
 def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
-    edges = record.edges.values()
-    samples: list[Sample] = [
-        (_EDGES, float(len(edges)), ()),
-        (_EDGES_FAILING, float(sum(1 for edge in edges if edge.status in CONFIRMED)), ()),
-    ]
-    samples += steady_target_samples(record, lag_bound)
-    samples += address_samples(_first(edges).last.edge)
+    edges = [edge for edge in record.edges.values() if edge.status is not EdgeStatus.UNSEEN]
+    samples: list[Sample] = []
+    if edges:
+        failing = sum(1 for edge in edges if edge.status in CONFIRMED)
+        samples = [(_EDGES, float(len(edges)), ()), (_EDGES_FAILING, float(failing), ())]
+        samples += steady_target_samples(record, lag_bound)
+        samples += address_samples(_first(edges).last.edge)
     shaken = [edge for edge in edges if edge.last.handshake is not None]
-    if shaken:
-        every = [edge.last.handshake for edge in shaken if edge.last.handshake is not None]
-        shown = _first(shaken).last.handshake
-        samples += handshake_samples(shown or every[0], every)
-    return samples
+    every = [e.last.handshake for e in record.edges.values() if e.last.handshake is not None]
+    shown = _first(shaken).last.handshake if shaken else None
+    return samples + expiry_samples(every) + (agreed_samples(shown) if shown is not None else [])
 
 
 def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
@@ -119,26 +135,29 @@ def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample
     durations = [
         edge.last.timings.total
         for edge in record.edges.values()
-        if edge.last.timings.lag <= lag_bound and not isinstance(edge.last.outcome, Inconclusive)
+        if edge.unseen is None
+        and edge.last.timings.lag <= lag_bound
+        and not isinstance(edge.last.outcome, Inconclusive)
     ]
     return [(_DURATION, max(durations), ())] if durations else []
 
 
 def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
-    flows = list(record.flows.values())
-    samples: list[Sample] = []
+    steps = [step for flow in record.flows.values() for step in flow.last.steps]
+    samples = expiry_samples(step.handshake for step in steps if step.handshake is not None)
+    flows = [flow for flow in record.flows.values() if flow.unseen is None]
     durations = [flow.last.seconds for flow in flows if flow.last.lag <= lag_bound]
     if durations:
         samples.append((_DURATION, max(durations), ()))
-    worst = next((flow for flow in flows if isinstance(flow.last.outcome, Failed)), flows[0])
-    shown = worst_of(worst.last.steps)
-    if shown is None:
+    worst = next((f for f in flows if isinstance(f.last.outcome, Failed)), next(iter(flows), None))
+    shown = worst_of(worst.last.steps) if worst is not None else None
+    if worst is None or shown is None:
         return samples
     if shown.edge is not None:
         samples += address_samples(shown.edge)
     shaken = [s.handshake for flow in flows for s in flow.last.steps if s.handshake is not None]
     if shaken:
-        samples += handshake_samples(shown.handshake or shaken[0], shaken)
+        samples += agreed_samples(shown.handshake or shaken[0])
     return samples + _http(worst, shown, lag_bound)
 
 
@@ -165,19 +184,25 @@ def address_hash(ip: str) -> int:
     return value
 
 
-def handshake_samples(shown: Handshake, every: Iterable[Handshake]) -> list[Sample]:
-    """What was agreed with the edge that is shown, and the earliest expiry over all."""
-    samples: list[Sample] = [
-        (_TLS_VERSION, 1.0, (("version", clean(shown.version)),)),
-        (_TLS_CIPHER, 1.0, (("cipher", clean(shown.cipher)),)),
-    ]
+def expiry_samples(every: Iterable[Handshake]) -> list[Sample]:
+    """The earliest expiry over all edges: dates stay true when nobody looks."""
     shaken = list(every)
+    samples: list[Sample] = []
     sent = [certificate.not_after for one in shaken for certificate in one.chain]
     if sent:
         samples.append((_EARLIEST, min(sent), ()))
     verified = [one.verified_not_after for one in shaken if one.verified_not_after is not None]
     if verified:
         samples.append((_CHAIN_EXPIRY, min(verified), ()))
+    return samples
+
+
+def agreed_samples(shown: Handshake) -> list[Sample]:
+    """What was agreed with the edge that is shown, and its leaf."""
+    samples: list[Sample] = [
+        (_TLS_VERSION, 1.0, (("version", clean(shown.version)),)),
+        (_TLS_CIPHER, 1.0, (("cipher", clean(shown.cipher)),)),
+    ]
     if shown.leaf is not None:
         leaf = shown.leaf
         labels = (

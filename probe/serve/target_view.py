@@ -8,8 +8,12 @@ from heapq import nsmallest
 from itertools import islice
 
 from probe.model.result import CertificateFacts, Failed, Handshake, Inconclusive
+from probe.model.state import EdgeStatus
+from probe.model.target import EdgeKey
+from probe.serve.census import NOT_KNOWN
 from probe.serve.flow_view import flow_view
 from probe.serve.records import CONFIRMED, TROUBLED, EdgeRecord, ResolveRecord, TargetRecord
+from probe.serve.sentence import clock
 from probe.serve.status_parts import change_view
 from probe.serve.store import Store
 from probe.serve.views import ChangeView, FlowView, Level
@@ -25,6 +29,8 @@ class EdgeDetail:
     Attributes:
         agreed: what the handshake agreed on, in words.
         letter: which of the leaves it presents.
+        unseen: since when nobody has judged it, once that is too long.
+        unnamed: since when DNS no longer names it.
     """
 
     provider: str
@@ -44,6 +50,8 @@ class EdgeDetail:
     detail: str
     browser: str
     command: str
+    unseen: float | None
+    unnamed: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,11 @@ class LeafDetail:
 
 @dataclass(frozen=True, slots=True)
 class NameDetail:
-    """What a provider's DNS said for the target."""
+    """What a provider's DNS said for the target.
+
+    Attributes:
+        unseen: since when nobody has asked, once that is too long.
+    """
 
     provider: str
     reason: str
@@ -74,6 +86,7 @@ class NameDetail:
     seconds: float | None
     path: tuple[str, ...]
     notes: tuple[str, ...]
+    unseen: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +113,22 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         return None
     edges = [edge for record in records for edge in record.edges.values()]
     letters = _letters(edges)
-    shown = nsmallest(EDGES, edges, key=lambda edge: (edge.status not in TROUBLED, edge.key))
-    level, sentence = _verdict(edges, records)
+    shown = nsmallest(EDGES, edges, key=_gravity)
+    level, sentence = _verdict(store, edges, records, now)
+    never = [
+        _never(store, key)
+        for record in records
+        for key, late in record.missing.items()
+        if late and isinstance(key, EdgeKey) and key not in record.edges
+    ]
     return TargetView(
         name=name,
         region=store.region,
         now=now,
         level=level,
         sentence=sentence,
-        edges=tuple(_edge(edge, letters) for edge in shown),
-        edges_total=len(edges),
+        edges=tuple([*never, *(_edge(edge, letters) for edge in shown)][:EDGES]),
+        edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
         names=tuple(_name(r) for record in records for r in record.resolutions.values()),
         flows=tuple(
@@ -122,20 +141,63 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
     )
 
 
-def _verdict(edges: list[EdgeRecord], records: list[TargetRecord]) -> tuple[Level, str]:
+def _gravity(edge: EdgeRecord) -> tuple[object, ...]:
+    return (edge.status not in TROUBLED, edge.unseen is None, edge.key)
+
+
+def _verdict(
+    store: Store, edges: list[EdgeRecord], records: list[TargetRecord], now: float
+) -> tuple[Level, str]:
     flows = [flow for record in records for flow in record.flows.values()]
-    states = [edge.status for edge in edges] + [flow.status for flow in flows]
+    known = [edge.status for edge in edges] + [flow.status for flow in flows]
+    states = [status for status in known if status not in NOT_KNOWN]
     failing = sum(1 for state in states if state in CONFIRMED)
     troubled = sum(1 for state in states if state in TROUBLED)
     if failing:
         noun = "edges" if edges else "flows"
         return Level.TROUBLE, f"{failing} of {len(states)} {noun} fail"
-    lost = [r for record in records for r in record.resolutions.values() if r.lost]
+    names = [name for record in records for name in record.resolutions.values()]
+    lost = [name for name in names if name.status in CONFIRMED]
     if lost:
         return Level.TROUBLE, "no address is known"
     if troubled:
         return Level.UNSURE, f"{troubled} of {len(states)} under suspicion"
-    return Level.OK, f"all {len(states)} pass" if len(states) > 1 else "passes"
+    passing = f"all {len(states)} pass" if len(states) > 1 else "passes"
+    missing = {key for record in records for key in record.missing}
+    unseen = [store.silence.unseen[key].since for key in missing if key in store.silence.unseen]
+    said = [passing] if states else []
+    if unseen:
+        said.append(f"nobody has looked at {len(unseen)} since {clock(min(unseen), now)}")
+    if any(record.missing and not record.complete for record in records):
+        said.append(f"{len(missing) - len(unseen)} still to be looked at")
+    level = Level.OK if said == [passing] else Level.UNSURE
+    return level, "; ".join(said) or "not judged yet"
+
+
+def _never(store: Store, key: EdgeKey) -> EdgeDetail:
+    """An edge that never had a result, long after it should."""
+    since = store.silence.unseen[key].since
+    return EdgeDetail(
+        provider=key.provider,
+        edge=key.edge,
+        client=key.client,
+        state=EdgeStatus.UNSEEN.value,
+        since=since,
+        at=since,
+        connect=None,
+        handshake=None,
+        agreed="",
+        letter="",
+        minority=False,
+        not_after=None,
+        phase="",
+        reason="",
+        detail="",
+        browser="",
+        command="",
+        unseen=since,
+        unnamed=None,
+    )
 
 
 def _letters(edges: Iterable[EdgeRecord]) -> dict[str, str]:
@@ -169,9 +231,9 @@ def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
         state=record.status.value,
         since=record.since,
         at=shown.at,
-        connect=last.timings.connect,
-        handshake=last.timings.tls,
-        agreed=_agreed(last.handshake) if last.handshake else "",
+        connect=last.timings.connect if record.unseen is None else None,
+        handshake=last.timings.tls if record.unseen is None else None,
+        agreed=_agreed(last.handshake) if last.handshake and record.unseen is None else "",
         letter=letters.get(leaf.fingerprint_sha256, "") if leaf else "",
         minority=record.minority,
         not_after=leaf.not_after if leaf else None,
@@ -180,6 +242,8 @@ def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
         detail=failure.detail if failure else "",
         browser=shown.browser,
         command=shown.command,
+        unseen=record.unseen,
+        unnamed=record.unnamed,
     )
 
 
@@ -224,4 +288,5 @@ def _name(record: ResolveRecord) -> NameDetail:
         seconds=resolution.seconds,
         path=path[:NAMES],
         notes=resolution.notes[:NAMES],
+        unseen=record.unseen,
     )

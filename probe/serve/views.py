@@ -22,10 +22,15 @@ class Totals:
     """Numbers over everything that the agent probes.
 
     Attributes:
-        edges: as probed, one per target, provider, address and client profile.
+        edges: as probed, one per target, provider, address and client profile; like flows,
+            only those of which something is known now.
         edges_failing: failing or flapping, confirmed.
         edges_suspect: failed, being confirmed.
         inconclusive: edges, flows and names whose latest result is our own fault.
+        unseen: edges, flows and names that nobody has judged for three intervals.
+        unseen_since: when the first of them was last judged; None when there are none.
+        awaited: edges, flows and names that were never judged, and are not overdue.
+        targets_awaited: targets of which not everything was looked at once.
     """
 
     checks: int
@@ -39,6 +44,10 @@ class Totals:
     inconclusive: int
     attempts: int
     failed_attempts: int
+    unseen: int = 0
+    unseen_since: float | None = None
+    awaited: int = 0
+    targets_awaited: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,9 @@ class Problem:
         example: a target that it is seen on.
         browser: what a browser shows its user.
         command: paste into a shell to see the same.
+        unseen: members that failed when they were last seen, and are no longer looked at.
+        unseen_since: when the first of these was last judged.
+        unnamed: addresses among ``edges`` that DNS no longer names.
     """
 
     check: str
@@ -70,6 +82,9 @@ class Problem:
     detail: str
     browser: str
     command: str
+    unseen: int = 0
+    unseen_since: float | None = None
+    unnamed: tuple[str, ...] = ()
 
     @property
     def confirmed(self) -> bool:
@@ -79,7 +94,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:
-    """One edge that does not pass."""
+    """One edge that does not pass.
+
+    Attributes:
+        unseen: since when nobody has judged it, once that is too long.
+        unnamed: since when DNS no longer names it.
+    """
 
     check: str
     target: str
@@ -94,6 +114,8 @@ class EdgeView:
     browser: str
     command: str
     at: float
+    unseen: float | None
+    unnamed: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +150,7 @@ class FlowView:
     Attributes:
         layer: the layer to blame; empty when healthy, ``inconclusive`` when the fault is ours.
         why: the rule that named it.
+        unseen: since when nobody has judged it, once that is too long.
     """
 
     check: str
@@ -146,11 +169,12 @@ class FlowView:
     reason: str
     detail: str
     steps: tuple[StepView, ...]
+    unseen: float | None
 
     @property
     def troubled(self) -> bool:
         """Whether a person should look."""
-        return self.state in {"suspect", "failing", "flapping"} or bool(self.layer)
+        return self.state in {"suspect", "failing", "flapping", "unseen"} or bool(self.layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +238,31 @@ class BlindView:
 
 
 @dataclass(frozen=True, slots=True)
+class UnseenView:
+    """What of one provider nobody has judged for three intervals.
+
+    Attributes:
+        count: edges, flows and names; ``of`` is how many are to be judged.
+        since: when the first of them was last judged.
+        example: one of them: its edge, its persona, or its target's name.
+    """
+
+    check: str
+    provider: str
+    count: int
+    of: int
+    targets: tuple[str, ...]
+    targets_total: int
+    since: float
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderView:
-    """One provider as one check uses it; ``inconclusive`` counts edges, flows and names."""
+    """One provider as one check uses it.
+
+    ``inconclusive`` and ``unseen`` count edges, flows and names.
+    """
 
     check: str
     provider: str
@@ -224,6 +271,7 @@ class ProviderView:
     targets: int
     targets_failing: int
     inconclusive: int
+    unseen: int
     attempts: int
     failed_attempts: int
     since: float | None
@@ -313,6 +361,7 @@ class Status:
     splits: tuple[SplitView, ...]
     splits_total: int
     blind: tuple[BlindView, ...]
+    unseen: tuple[UnseenView, ...]
     providers: tuple[ProviderView, ...]
     checks: tuple[CheckView, ...]
     changes: tuple[ChangeView, ...]

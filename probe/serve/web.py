@@ -11,7 +11,7 @@ import trio
 
 from probe.serve.answering import HTML, Answer, Paths, Refused, Request
 from probe.serve.assets import CONTENT_SECURITY_POLICY, TYPES, static
-from probe.serve.exposition import compressed, exposition
+from probe.serve.exposition import compressed, exposition, swept
 from probe.serve.negotiate import choose_format, gzip_accepted
 from probe.serve.status import EDGES, status_of
 from probe.serve.store import Store
@@ -70,12 +70,14 @@ class _Handlers:
 
     async def index(self, _: Request) -> Answer:
         """The status page."""
+        await swept(self._store)
         status = status_of(self._store, self._wall(), edges=0)
         page = await trio.to_thread.run_sync(_status_page, status)
         return Answer(page.encode(), HTML, headers=_HEADERS)
 
     async def target(self, request: Request) -> Answer:
         """The page of one target."""
+        await swept(self._store)
         view = target_view(self._store, request.rest, self._wall())
         if view is None:
             raise Refused(404, "no such target is probed here")
@@ -95,6 +97,7 @@ class _Handlers:
         asked = request.query.get("edges", str(EDGES))
         if not (asked.isascii() and asked.isdecimal()) or int(asked[:9]) > _MOST_EDGES:
             raise Refused(400, f"edges: a number from 0 to {_MOST_EDGES}")
+        await swept(self._store)
         status = status_of(self._store, self._wall(), edges=int(asked))
         body = await trio.to_thread.run_sync(_as_json, status)
         return Answer(body, "application/json", headers=_HEADERS)

@@ -133,8 +133,11 @@ class Silence(Generic[K]):
             self._push(watch, key)
         return True
 
-    def due(self, now: float) -> Iterator[K]:
-        """Keys that become unseen, one at a time; the caller may stop and go on at will."""
+    def due(self, now: float) -> Iterator[K | None]:
+        """Keys that become unseen, in short steps; None is a step that found none.
+
+        The caller may pause between steps, stop, and ask anew: each key is given once.
+        """
         while self._heap and self._heap[0][0] <= now:
             item = heappop(self._heap)
             key = item[2]
@@ -144,6 +147,7 @@ class Silence(Generic[K]):
             watch.due = watch.seen + watch.limit
             if watch.due > now:
                 self._push(watch, key)
+                yield None
                 continue
             watch.due = float("inf")
             self.awaited.discard(key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -143,9 +142,35 @@ def listings(draw: st.DrawFn) -> Action:
     return lambda store: store.set_targets(check, targets)
 
 
+class Aging(Store):
+    """A store for which time passes by word."""
+
+    def __init__(self, region: str, *, plain: bool = False) -> None:
+        self.now = 0.0
+        super().__init__(
+            region, started_at=START, plain=plain, clock=lambda: self.now, wall=lambda: START
+        )
+
+
+@st.composite
+def expectations(draw: st.DrawFn) -> Action:
+    edge = draw(edge_keys())
+    flow = FlowKey("developer-cli", edge.target, edge.provider, "")
+    keys: list[EdgeKey | ProviderKey | FlowKey] = [edge, edge.through, flow]
+    key = draw(st.sampled_from(keys))
+    return lambda store: store.expect(key, 30.0)
+
+
+def long_after(store: Store) -> None:
+    assert isinstance(store, Aging)
+    store.now += 100.0
+    list(store.sweep())
+
+
 ACTIONS = st.lists(
     st.one_of(
         edge_records(), flow_records(), resolutions(), splits(), removals(), listings(),
+        expectations(), st.just(long_after),
         st.just(lambda store: store.configure(spec(edge_series="failing"))),
     ),
     max_size=12,
@@ -155,8 +180,7 @@ ACTIONS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(actions=ACTIONS, region=NASTY)
 def test_any_history_looks_the_same_on_both_paths(actions: list[Action], region: str) -> None:
-    make = partial(Store, region, started_at=START)
-    quick, slow = make(), make(plain=True)
+    quick, slow = Aging(region), Aging(region, plain=True)
     with frozen():
         for store in (quick, slow):
             store.configure(spec())
@@ -169,7 +193,7 @@ def test_any_history_looks_the_same_on_both_paths(actions: list[Action], region:
 @settings(max_examples=40, deadline=None)
 @given(actions=ACTIONS)
 def test_no_series_appears_twice_and_every_sample_parses(actions: list[Action]) -> None:
-    store = Store("sa-east", started_at=START)
+    store = Aging("sa-east")
     store.configure(spec())
     for action in actions:
         action(store)

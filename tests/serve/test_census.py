@@ -18,6 +18,7 @@ KEYS = [
     for edge in ("192.0.2.1:443", "192.0.2.2:443")
     for client in ("default", "tls12-rsa")
 ]
+NOT_KNOWN = (EdgeStatus.UNKNOWN, EdgeStatus.UNSEEN)
 RESET = Failure(Phase.TLS, Reason.RESET)
 EXPIRED = Failure(Phase.CERTIFICATE, Reason.EXPIRED)
 STEPS = st.lists(
@@ -52,14 +53,16 @@ def test_counts_follow_every_change(
         if seen is None:
             assert not own
             continue
-        assert set(seen.edges) == {key.edge for key in own}
-        assert set(seen.targets) == {key.target for key in own}
+        assert set(seen.members) == set(own)
+        known_now = [key for key, status in own.items() if status not in NOT_KNOWN]
+        assert set(seen.edges) == {key.edge for key in known_now}
+        assert set(seen.targets) == {key.target for key in known_now}
         assert set(seen.troubles) == {key for key, status in own.items() if status in TROUBLED}
         bad = {key for key, status in own.items() if status in CONFIRMED}
         now = failing(seen.groups())
         assert now.targets == len({key.target for key in bad})
         assert now.edges == len({key.edge for key in bad})
-        assert seen.probed == len(own)
+        assert seen.probed == len(known_now)
         assert sum(group.probed for group in seen.groups()) == len(seen.troubles)
 
 

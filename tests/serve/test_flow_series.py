@@ -84,7 +84,7 @@ def test_a_missing_secret_is_inconclusive_and_blames_nothing(store: Store) -> No
     assert value(store, "probe_success") is None
     assert value(store, "probe_flow_diagnosis", layer="inconclusive") == 1.0
     assert value(store, "probe_flow_inconclusive_total", reason="secret_missing") == 1.0
-    assert value(store, "probe_provider_targets_failing", provider="live") == 0.0
+    assert value(store, "probe_provider_targets_failing", provider="live") is None, "nothing seen"
 
 
 def test_every_attempt_of_a_step_counts_and_one_failed_fails_it(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Inconclusive, Passed, ResolveResult
 from probe.model.state import Diagnosis, EdgeStatus
-from probe.model.target import Edge, FlowKey, ProviderKey, Resolution, Target
+from probe.model.target import FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.serve.definitions import FAMILIES
 from probe.serve.family import BASE_LABELS, Group, Kind
@@ -42,9 +43,14 @@ def test_names_are_unique_and_labels_do_not_clash() -> None:
         assert (family.kind is Kind.INFO) == family.name.endswith("_info"), family.name
 
 
+CLI = FlowKey("developer-cli", "developer-cli", "live", "anonymous")
+
+
 def everything() -> Store:
     """A store in which all that can be said is said."""
-    store, world = filled(), World()
+    now = [0.0]
+    store = filled(store=Store("sa-east", started_at=START, clock=lambda: now[0]))
+    world = World()
     ours = Failure(Phase.AUTH, Reason.SECRET_MISSING)
     name = "store-00029.example"
     soon = Passed((Failure(Phase.CERTIFICATE, Reason.EXPIRES_SOON),))
@@ -56,10 +62,14 @@ def everything() -> Store:
     store.record_split(CertificateSplit(key, 2, (odd,), START, alarming=True))
     through = ProviderKey("stores", name, "cdn-a")
     dns = Failure(Phase.RESOLVE, Reason.SERVFAIL)
-    edges = (Edge("198.51.100.1", 443),)
+    lost = world.key(name, "cdn-a", 3)
+    edges = (replace(world.result(lost).edge, unnamed=5.0),)
     resolution = Resolution(edges, dns, seconds=0.1, skipped_ipv6=2)
     store.record_resolution(ResolveResult(through, START, resolution))
     _flow_corners(store, ours)
+    for unseen in (lost, ProviderKey("stores", name, "cdn-b"), CLI._replace(persona="internal")):
+        store.expect(unseen, 30.0)
+    now[0] = 1e6
     store.agent.vantage(healthy=False, causes=("dns",))
     store.agent.skipped_run("stores", "vantage")
     store.agent.dns_questions("servfail", 1)
@@ -70,12 +80,9 @@ def everything() -> Store:
 
 
 def _flow_corners(store: Store, ours: Failure) -> None:
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
     from probe.model.result import Skipped  # noqa: PLC0415 - only here
 
-    key = FlowKey("developer-cli", "developer-cli", "live", "anonymous")
-    run = flow_result(key, START)
+    run = flow_result(CLI, START)
     slow = Passed((Failure(Phase.EXPECT, Reason.TOO_SLOW),))
     first, second, third, *rest = run.steps
     steps = (

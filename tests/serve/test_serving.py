@@ -145,9 +145,9 @@ async def test_stopping_does_not_wait_for_idle_or_stuck_clients() -> None:
 
 
 async def test_a_stuck_client_does_not_resist_cancellation_either() -> None:
+    app = application(filled(targets=600))
     with trio.move_on_after(5) as whole:
         async with trio.open_nursery() as nursery:
-            app = application(filled(targets=600))
             address = await nursery.start(partial(serve, app, LOOPBACK))
             stuck = await connect(address)
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

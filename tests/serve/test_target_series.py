@@ -68,7 +68,8 @@ SEEN = EdgeStatus.PASSING
     [
         ([(Passed(), SEEN), (Passed(), SEEN)], 1.0),
         ([(Passed(), SEEN), (OURS, SEEN)], 1.0),  # believed healthy, not seen this time
-        ([(Passed(), SEEN), (OURS, EdgeStatus.FAILING)], None),  # never healthy unseen
+        ([(Passed(), SEEN), (OURS, EdgeStatus.FAILING)], 0.0),  # until it is seen to pass
+        ([(Passed(), SEEN), (OURS, EdgeStatus.SUSPECT)], None),  # never healthy unseen
         ([(Passed(), SEEN), (OURS, EdgeStatus.UNKNOWN)], None),
         ([(OURS, SEEN), (OURS, SEEN)], None),
         ([(Failed(UNRECOGNIZED), EdgeStatus.SUSPECT), (OURS, SEEN)], 0.0),
@@ -148,7 +149,7 @@ def test_our_own_dns_trouble_blames_nobody(store: Store) -> None:
     resolved(store, Failure(Phase.RESOLVE, Reason.VANTAGE_ILL))
     assert value(store, "probe_success") is None
     assert value(store, "probe_resolve_success") is None
-    assert value(store, "probe_provider_targets_failing") == 0.0
+    assert value(store, "probe_provider_targets_failing") is None
     assert value(store, "probe_agent_inconclusive_total", reason="vantage_ill") == 1.0
 
 
