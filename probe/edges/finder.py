@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,9 @@ from probe.edges.system import (
     has_route,
     parse_hosts,
     parse_resolv_conf,
+    parse_search,
 )
-from probe.edges.verdict import Heard, failure_of, notes_of
+from probe.edges.verdict import Heard, failure_of, notes_of, unsearched
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import DnsOptions, Provider
@@ -35,6 +36,7 @@ from probe.model.target import Edge, Resolution, Target
 MOST_EDGES = 64
 """Addresses kept per name, family and client region: more is a fault or an attack."""
 
+_NOT_THERE = frozenset({Reason.NXDOMAIN, Reason.NO_ADDRESSES})
 _SOONEST = 1.0
 _FORGET_AFTER = 3600.0
 _ROUTE_HOLDS = 30.0
@@ -75,6 +77,7 @@ class EdgeFinder:
         self._routes: dict[str, tuple[bool, float]] = {}
         self._hosts = WatchedFile(hosts_file, parse_hosts)
         self._system_servers = WatchedFile(resolv_conf, parse_resolv_conf)
+        self._search = WatchedFile(resolv_conf, parse_search)
         self._known: dict[tuple[object, ...], _Known] = {}
         self._next_sweep = float("-inf")
         self._from_cache = 0
@@ -105,7 +108,8 @@ class EdgeFinder:
         """Every edge behind a host name or address, whatever provider it belongs to.
 
         Args:
-            host: absolute name in A-label form, or an IP address.
+            host: name in A-label form, or an IP address. One without a dot is looked up in the
+                search domains of this host, unless ``options`` name servers of their own.
             port: of the edges.
             options: how to ask; None is the system's way.
         """
@@ -116,7 +120,30 @@ class EdgeFinder:
             return self._reachable(Resolution((Edge(literal, port),)))
         name = host.lower().removesuffix(".")
         found = self._from_hosts_file(name, port, options)
-        return self._reachable(found or await self._from_dns(name, port, options))
+        if found is None:
+            search = () if host.endswith(".") else self._search.value(trio.current_time())
+            if options.servers or options.client_subnets:
+                search = ()
+            found = await self._searched(name, search, port, options)
+        return self._reachable(found)
+
+    async def _searched(
+        self, name: str, search: Sequence[str], port: int, options: DnsOptions
+    ) -> Resolution:
+        """A name without a dot is tried in each search domain first, as other programs do.
+
+        A name with a dot is absolute, whatever ``ndots`` says: were it tried further when it has
+        left DNS, a wildcard of a search domain would pass in its place.
+        """
+        names = [name] if "." in name else [*(f"{name}.{domain}" for domain in search), name]
+        for one in names:
+            found = await self._from_dns(one, port, options)
+            failure = found.failure
+            if found.edges or failure is None or failure.reason not in _NOT_THERE:
+                break
+        else:
+            found = replace(found, failure=unsearched(failure, name, search))
+        return found
 
     def stats(self) -> FinderStats:
         """Counters since the start, and what is the matter now."""

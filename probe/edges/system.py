@@ -79,16 +79,23 @@ def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def parse_resolv_conf(text: str) -> tuple[NameServer, ...]:
-    """Name servers of a resolver configuration (resolv.conf(5)); the local one when none.
-
-    Search domains and ``ndots`` are left aside on purpose: our names are absolute.
-    """
+    """Name servers of a resolver configuration (resolv.conf(5)); the local one when none."""
     servers = []
     for line in text.splitlines():
         fields = line.split()
         if len(fields) >= 2 and fields[0] == "nameserver" and canonical_ip(fields[1]) is not None:
             servers.append(NameServer(fields[1]))
     return tuple(dict.fromkeys(servers)) or (NameServer("127.0.0.1"),)
+
+
+def parse_search(text: str) -> tuple[str, ...]:
+    """Search domains of a resolver configuration; of several lines the last one holds."""
+    found: list[str] = []
+    for line in text.splitlines():
+        keyword, *domains = line.split() or [""]
+        if keyword in ("search", "domain"):
+            found = [one.strip(".").lower() for one in domains if one.strip(".")]
+    return tuple(found)
 
 
 @lru_cache(maxsize=4096)

@@ -92,3 +92,12 @@ def notes_of(heard: Sequence[Heard]) -> tuple[str, ...]:
         elif isinstance(one.outcome, NoAnswer):
             notes[f"no answer to {one.outcome.failure.detail}"] = None
     return tuple(notes)
+
+
+def unsearched(failure: Failure | None, name: str, search: Sequence[str]) -> Failure | None:
+    """The failure of a name that is not there, with what search domains had to do with it."""
+    if failure is None or not search:
+        return failure
+    where = f"the search domains {', '.join(search)}"
+    more = f"names with a dot are not tried in {where}" if "." in name else f"nor is it in {where}"
+    return Failure(failure.phase, failure.reason, f"{failure.detail}; {more}")

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from probe.edges.system import WatchedFile, has_route, parse_hosts, parse_resolv_conf
+from probe.edges.system import (
+    WatchedFile,
+    has_route,
+    parse_hosts,
+    parse_resolv_conf,
+    parse_search,
+)
 from probe.model.spec import NameServer
 
 
@@ -41,6 +47,23 @@ nameserver somewhere.example
 nameserver
 """
     assert parse_resolv_conf(text) == (NameServer("10.96.0.10"), NameServer("fe80::1%lo"))
+
+
+@pytest.mark.parametrize(
+    ("text", "domains"),
+    [
+        ("", ()),
+        (
+            "search NS.svc.example. svc.example\noptions ndots:5\n",
+            ("ns.svc.example", "svc.example"),
+        ),
+        ("search a.example\ndomain b.example\n", ("b.example",)),
+        ("search\n# search x.example\n", ()),
+        ("search .\n", ()),
+    ],
+)
+def test_the_last_line_of_search_domains_holds(text: str, domains: tuple[str, ...]) -> None:
+    assert parse_search(text) == domains
 
 
 @pytest.mark.parametrize("text", ["", "search example\n", "nameserver x\n"])
