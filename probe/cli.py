@@ -269,10 +269,13 @@ def check(
     from rich.console import Console
 
     from probe.agent.check import CheckRequest, run_check
+    from probe.agent.proxies import Proxies
     from probe.agent.selection import SelectionError
     from probe.report.progress import progress_on
 
     spec = _load(config, region)
+    if proxy := Proxies(os.environ).ignored(spec):
+        click.echo(f"{proxy} is set; probes use no proxy", err=True)
     try:
         request = CheckRequest.parse(
             checks=checks,

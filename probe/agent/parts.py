@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from probe.agent.proxies import Proxies
 from probe.config import SecretReader
 from probe.discovery import TargetWatcher
 from probe.edges import EdgeFinder
@@ -73,6 +74,7 @@ def build_parts(
         lag,
         None if spec.state_dir is None else Path(spec.state_dir),
         own_names=own_names,
+        proxy=Proxies(environ).variable,
     )
     references = ReferenceProber(contexts, judge, time.time)
     return Parts(EdgeFinder(), tls, flow, references, judge, secrets, own_names)

@@ -27,6 +27,7 @@ from probe.agent.notify import Notifier
 from probe.agent.options import AgentError, Options, listen_asked, region_asked
 from probe.agent.parts import build_parts
 from probe.agent.peers import NoAddressError, peer_lookup
+from probe.agent.proxies import Proxies
 from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import SelfReport
 from probe.agent.sharing import Sharing
@@ -153,6 +154,9 @@ class Service:
         self._log.info(
             "started", version=__version__, address=address, config=str(self._options.config)
         )
+        proxy = Proxies(self._options.environ).ignored(self._spec)
+        if proxy is not None:
+            self._log.warning("no proxy is used", what=f"{proxy} is set; probes go past it")
 
     async def _start(self, work: trio.Nursery) -> None:
         work.start_soon(self._manager.keep_watchdog)

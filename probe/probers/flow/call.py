@@ -95,13 +95,14 @@ async def _once(
     signed = draft if signer is None else signer.sign(draft)
 
     async def send(one: Draft) -> Call:
-        return await run.session.call(
+        found = await run.session.call(
             one,
             deadline=options.deadline,
             fresh=options.fresh,
             turn=options.turn,
             refuse=refuse,
         )
+        return _past_proxy(run, found)
 
     call = await send(signed)
     if signer is None or isinstance(call, Broken):
@@ -113,6 +114,18 @@ async def _once(
         return Made(Broken(again, call.trip, call.answer), signed)
     second = await send(again)
     return Made(replace(second, trip=joined([call.trip, second.trip])), again)
+
+
+def _past_proxy(run: Context, call: Call) -> Call:
+    """Say of a call that did not reach its host which proxy other programs would have used."""
+    if not isinstance(call, Broken) or call.failure.phase not in {Phase.RESOLVE, Phase.CONNECT}:
+        return call
+    origin = origin_of(parsed(call.trip.url))
+    name = run.proxy(origin.scheme, origin.host)
+    if name is None:
+        return call
+    detail = f"{call.failure.detail}; {name} is set, and probes use no proxy"
+    return replace(call, failure=replace(call.failure, detail=detail))
 
 
 def with_common_headers(run: Context, draft: Draft) -> Draft:

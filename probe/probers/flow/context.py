@@ -69,6 +69,7 @@ class Context:
     deadline: float
     lag: Callable[[], float]
     ids: NewId = new_id
+    proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     results: list[StepResult] = field(default_factory=list)
     phase: Phase = Phase.SEND
     _named: frozenset[Origin] | None = None

@@ -69,6 +69,7 @@ class FlowProber:
         state_dir: where rotated refresh tokens are kept; None keeps them in memory.
         ids: gives random bytes as hex.
         own_names: a provider's own name patterns, by provider name.
+        proxy: the environment's variable that names a proxy for a scheme and host, if any.
     """
 
     contexts: Contexts
@@ -79,6 +80,7 @@ class FlowProber:
     state_dir: Path | None = None
     ids: NewId = new_id
     own_names: Callable[[str], tuple[str, ...]] = _no_names
+    proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     _store: TokenStore = field(init=False, default_factory=TokenStore)
     _kept: Kept = field(init=False)
     _dialler: Dialler = field(init=False)
@@ -191,6 +193,7 @@ class FlowProber:
             deadline=start + check.flow_timeout,
             lag=self.lag,
             ids=self.ids,
+            proxy=self.proxy,
         )
 
 
