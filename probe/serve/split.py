@@ -31,7 +31,7 @@ class CertificateSplit:
     Attributes:
         key: the provider is empty when all providers are compared with each other.
         distinct: different leaves seen.
-        minority: edges whose leaf differs from the commonest one.
+        minority: edges, as each client sees them, whose leaf differs from the commonest one.
         since: wall time since when they differ; None while they agree.
         alarming: they have differed for longer than a rolling renewal may take.
     """
@@ -47,7 +47,7 @@ def split_samples(split: CertificateSplit) -> list[Sample]:
     """The series of one comparison."""
     samples: list[Sample] = [
         (_DISTINCT, float(split.distinct), ()),
-        (_MINORITY, float(len(split.minority)), ()),
+        (_MINORITY, float(len({(key.provider, key.edge) for key in split.minority})), ()),
         (_SPLIT, float(split.alarming), ()),
     ]
     if split.since is not None:

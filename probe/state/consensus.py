@@ -72,8 +72,13 @@ class Agreement:
         return tuple(sorted(key for leaf in self.leaves[1:] for key in leaf.keys))
 
     def overdue(self, rule: ConsensusRule, now: float) -> bool:
-        """Whether the difference has lasted longer than a rolling renewal may."""
-        return self.differs_since is not None and now - self.differs_since > rule.grace
+        """Whether they differ now, and have for longer than a rolling renewal may.
+
+        A renewal that all edges have finished is never overdue, however long it took.
+        """
+        if len(self.leaves) < 2 or self.differs_since is None:
+            return False
+        return now - self.differs_since > rule.grace
 
     def letters(self) -> Mapping[EdgeKey, str]:
         """A letter per edge, for a matrix: ``A`` serves the expected leaf, ``B`` the next."""

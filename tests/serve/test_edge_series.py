@@ -132,7 +132,9 @@ def test_edges_in_the_minority_are_marked_until_they_agree(store: Store, world: 
     for key in (odd, usual):
         store.record_edge(world.result(key), EdgeStatus.PASSING, START)
     split = CertificatesKey("stores", NAME, "cdn-a", "ecdsa")
-    store.record_split(CertificateSplit(split, 2, (odd,), START, alarming=True))
+    both = (odd, odd._replace(client="tls13"))
+    store.record_split(CertificateSplit(split, 2, both, START, alarming=True))
+    assert value(store, "probe_certificates_minority_edges") == 1.0  # one edge, two clients
     assert value(store, "probe_edge_certificate_minority", edge=odd.edge) == 1.0
     assert value(store, "probe_certificates_distinct", key_type="ecdsa") == 2.0
     assert value(store, "probe_certificates_split") == 1.0

@@ -246,3 +246,28 @@ def test_every_present_edge_stands_in_exactly_one_leaf(
     for agreement in consensus.agreements(now):
         assert (len(agreement.leaves) > 1) <= (agreement.differs_since is not None)
         assert agreement.differs_since is None or T <= agreement.differs_since <= now
+
+
+@pytest.mark.parametrize(
+    ("grace", "renewal"), [(30.0, 14.0), (300.0, 20.0), (7200.0, 7000.0), (60.0, 300.0)]
+)
+def test_a_renewal_that_all_have_finished_is_no_split_whatever_the_grace(
+    grace: float, renewal: float
+) -> None:
+    rule = ConsensusRule(grace=grace)
+    consensus = served(OLD, OLD, OLD, rule=rule)
+    for edge in range(3):
+        consensus.observe(key(edge), NEW, T + 1000 + edge * renewal / 2)
+    over = T + 1000 + renewal
+    later = [only(consensus, over + seconds) for seconds in range(0, 900, 5)]
+    assert not any(one.overdue(rule, over + n * 5) for n, one in enumerate(later))
+
+
+def test_leaves_in_turn_are_a_split_while_they_differ_and_keep_their_date() -> None:
+    rule = ConsensusRule(grace=60.0)
+    consensus = served(OLD, OLD, rule=rule)
+    for turn in range(10):
+        consensus.observe(key(0), NEW if turn % 2 == 0 else OLD, T + 20 * turn)
+        at = T + 20 * turn + 1
+        differs = turn % 2 == 0
+        assert only(consensus, at).overdue(rule, at) == (differs and at - T > rule.grace), turn
