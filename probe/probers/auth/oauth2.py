@@ -12,7 +12,7 @@ from probe.model.secret import Secret, SecretError
 from probe.probers.auth.assertion import assertion
 from probe.probers.auth.login import login_failed, unwell
 from probe.probers.auth.material import Material
-from probe.probers.auth.token import Token, issued, lasting, malformed, refused
+from probe.probers.auth.token import ENDED_GRANT, Token, issued, lasting, malformed, refused
 from probe.probers.expect import NotJson, parse_json
 from probe.probers.http.answer import Answer
 from probe.probers.http.draft import Draft, clean_url, form_body
@@ -123,7 +123,7 @@ def token(spec: OAuth2, answer: Answer, now: float, sent: Draft) -> Token | Fail
     if not isinstance(document, dict):
         return malformed(f"answered {answer.status} with JSON that is no object")
     if not answer.ok or document.get("error"):  # some answer "error": null beside the token
-        return _error(document, answer, now, hint=_hint(spec, sent))
+        return _error(spec, document, answer, now, hint=_hint(spec, sent))
     life = lasting(document.get("expires_in"))
     rotated = document.get("refresh_token")
     if isinstance(rotated, str) and not (rotated.isascii() and rotated.isprintable()):
@@ -137,10 +137,14 @@ def token(spec: OAuth2, answer: Answer, now: float, sent: Draft) -> Token | Fail
     )
 
 
-def _error(document: dict[str, Any], answer: Answer, now: float, *, hint: str) -> Failure:
+def _error(
+    spec: OAuth2, document: dict[str, Any], answer: Answer, now: float, *, hint: str
+) -> Failure:
     code = document.get("error")
     said = code if isinstance(code, str) else "no error code"
     if said in _OURS:
+        if said == "invalid_grant" and spec.grant == "refresh_token":
+            said = ENDED_GRANT
         more = hint if said == "invalid_client" else ""
         return refused(answer, now, f"answered {answer.status} {said}{more}")
     return login_failed(f"answered {answer.status}, {said}")

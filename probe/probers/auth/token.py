@@ -17,6 +17,9 @@ CLOCK_TOLERANCE = 120.0
 Date headers have whole seconds and may be old by the time of the call; servers commonly allow
 one to five minutes."""
 
+ENDED_GRANT = "invalid_grant of a refresh token"
+"""How the refusal of a refresh token ends: it was used elsewhere or ran out, whoever else works."""
+
 _LONGEST = 16 * 1024
 _SENDABLE = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
 

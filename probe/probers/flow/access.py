@@ -155,13 +155,16 @@ class Access:
 
     async def _login(self, name: str, spec: kinds.Login, *, renew: bool) -> Ticket | Skipped:
         mark = self._mark(name, spec)
-        slot = self._slots[name] = self.store.slot(mark, trio.current_time())
+        check, url = self.run.check, self.run.values.fill_url(kinds.login_url(spec))
+        every = 2 * check.interval + check.flow_timeout
+        slot = self.store.slot(mark, trio.current_time(), service=url, every=every)
+        self._slots[name] = slot
         before, asked = slot.token, trio.current_time()
         with trio.CancelScope(deadline=self.run.deadline) as waiting:
             async with slot.lock:
                 waiting.deadline = float("inf")  # the login keeps the deadline itself
                 if slot.failed is not None and slot.failed_at > asked:
-                    self.entrance.repeat(name, slot.failed)  # of a run that we waited for
+                    self.entrance.repeat(name, slot)  # of a run that we waited for
                 elif self._wanted(slot, renew=renew and slot.token is before):
                     await self.entrance.enter(name, spec, slot, mark)
         return self._ticket(name, spec, slot, before_run=before is slot.token)

@@ -12,7 +12,7 @@ from probe.model.result import Evidence, StepResult, Timings, outcome_of
 from probe.model.secret import Secret, SecretError
 from probe.probers.auth import kinds
 from probe.probers.auth.rotation import Kept
-from probe.probers.auth.store import Slot
+from probe.probers.auth.store import Slot, TokenStore
 from probe.probers.auth.token import Token
 from probe.probers.flow import call, evidence
 from probe.probers.flow.context import Context
@@ -26,6 +26,9 @@ LAYER = "login"
 
 _ON_THE_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.CERTIFICATE})
 _LONGEST_HOLD = 3600.0
+_TRIES = 3
+"""Refusals in a row of credentials that had worked until they are held back: as many as confirm
+a failure, and fewer than lock an account."""
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Entrance:
 
     run: Context
     kept: Kept
+    store: TokenStore
 
     async def enter(self, name: str, spec: kinds.Login, slot: Slot, mark: str) -> None:
         """Log in; the token, if any, goes into the slot, and a result into the run.
@@ -45,7 +49,7 @@ class Entrance:
         try:
             secrets = kinds.credentials(spec, run.material.read)
             if slot.hold is not None and self._held(slot, secrets):
-                self.repeat(name, slot.hold)
+                self.repeat(name, slot)
                 return
             refresh, configured = await self._refresh_token(spec, mark)
             draft = kinds.draft(spec, run.material, refresh)
@@ -65,17 +69,22 @@ class Entrance:
         found = self._read(spec, made)
         if isinstance(found, Token):
             run.redactor.add(found.value.reveal(), "TOKEN")
-            slot.token, slot.hold, slot.failed = found, None, None
+            slot.token = found
+            slot.accepted(secrets, trio.current_time())
             slot.rejected.clear()
         else:
             slot.failed, slot.failed_at = found, trio.current_time()
             self._hold(slot, found, made, secrets)
         lost = await self._keep(mark, configured, found)
-        run.results.append(self._from(name, made, found, lost))
+        result = self._from(name, made, self.store.judged(slot, trio.current_time()), lost)
+        slot.evidence = result.evidence
+        run.results.append(result)
 
-    def repeat(self, name: str, failure: Failure) -> None:
+    def repeat(self, name: str, slot: Slot) -> None:
         """Say again why there is no login, without asking again."""
-        self.run.results.append(self._result(name, failure, Timings()))
+        failure = self.store.judged(slot, trio.current_time())
+        again = self._result(name, failure, Timings())
+        self.run.results.append(replace(again, evidence=slot.evidence))
 
     def _read(self, spec: kinds.Login, made: call.Made) -> Token | Failure:
         match made.call:
@@ -119,7 +128,9 @@ class Entrance:
         """Decide how long not to ask again."""
         now = trio.current_time()
         if failure.reason is Reason.CREDENTIALS_REFUSED:
-            slot.hold, slot.held_for = failure, secrets
+            slot.refused(secrets, now)
+            again = slot.had_worked and slot.refusals < _TRIES
+            slot.hold = None if again else failure
             slot.hold_until = now + self.run.check.login_interval
         elif failure.reason is Reason.RATE_LIMITED and isinstance(made.call, Answered):
             after = made.call.answer.header("retry-after")
@@ -130,7 +141,7 @@ class Entrance:
             slot.hold = None
 
     def _from(
-        self, name: str, made: call.Made, found: Token | Failure, lost: Failure | None
+        self, name: str, made: call.Made, failure: Failure | None, lost: Failure | None
     ) -> StepResult:
         trip = made.call.trip
         timings = Timings(
@@ -139,7 +150,6 @@ class Entrance:
             lag=max(trip.timings.lag, self.run.lag()),
             clock=trip.timings.clock,
         )
-        failure = found if isinstance(found, Failure) else None
         warnings = trip.warnings if lost is None else (*trip.warnings, lost)
         result = self._result(name, failure, timings, warnings)
         return StepResult(

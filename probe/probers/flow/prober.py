@@ -125,7 +125,7 @@ class FlowProber:
         start: float,
     ) -> FlowResult:
         run = self._context(key, check, target, persona, resolve, at, start)
-        access = Access(run, self._store, Entrance(run, self._kept))
+        access = Access(run, self._store, Entrance(run, self._kept, self._store))
         ordinary = [step for step in check.steps if not step.cleanup]
         cleanup = [step for step in check.steps if step.cleanup]
         end = run.deadline

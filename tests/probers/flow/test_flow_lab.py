@@ -107,7 +107,7 @@ ROWS: list[tuple[str, list[Injection], str]] = [
     ("one backend", [("backend_500", on(HOSTS.infra))], "backend"),
     ("another backend", [("backend_500", on(HOSTS.platform))], "backend"),
     ("fails open", [("fails_open", ANY)], "authorization"),
-    ("wrong credentials", [("wrong_credentials", ANY)], "inconclusive"),
+    ("no client is known any more", [("wrong_credentials", ANY)], "login"),
 ]
 
 

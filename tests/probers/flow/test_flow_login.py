@@ -26,11 +26,15 @@ from probe.model.flow import (
 )
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.target import Target
+from probe.state.diagnosis import diagnose
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Route, Seen, at, by_host, serve
+from .servers import Ca, Http, Reply, Route, Seen, Server, at, by_host, serve
 
 URL = "https://api.example"
+
+
+REFUSED = Reply(401, {"authStatus": "WrongCredentials"})
 
 
 class Platform:
@@ -186,16 +190,15 @@ async def test_a_login_that_fails_beside_a_kept_token_stays_in_sight_until_it_wo
 
 
 @pytest.mark.parametrize(
-    ("route", "kind", "calls"),
+    ("route", "calls"),
     [
-        # The refusal that starts the hold is the second: the first one's interval is zero.
-        (Reply(401, {"authStatus": "WrongCredentials"}), Inconclusive, 2),
-        (Reply(429, headers=(("Retry-After", "120"),)), Failed, 1),
+        (REFUSED, 3),  # as many as confirm it
+        (Reply(429, headers=(("Retry-After", "120"),)), 1),
     ],
     ids=["refused", "limited"],
 )
 async def test_a_login_that_is_held_back_beside_a_kept_token_stays_in_sight_without_a_call(
-    ca: Ca, bench: Bench, route: Reply, kind: type, calls: int
+    ca: Ca, bench: Bench, route: Reply, calls: int
 ) -> None:
     platform = Platform()
     async with serve(ca.context("api.example"), platform.http) as server:
@@ -203,11 +206,109 @@ async def test_a_login_that_is_held_back_beside_a_kept_token_stays_in_sight_with
         platform.login_route = route
         due = check_of(bench, login_interval=0.0)
         runs = [await bench.run(due, at(server.port))]
-        runs += [await bench.run(check_of(bench), at(server.port)) for _ in range(3)]
+        runs += [await bench.run(check_of(bench), at(server.port)) for _ in range(4)]
     assert platform.logins == 1 + calls
     for result in runs:
-        assert isinstance(outcome(result, "cli"), kind)
+        assert isinstance(outcome(result, "cli"), Failed)
         assert outcome(result, "me") == Passed()
+        login = next(step for step in result.steps if step.step == "cli")
+        assert login.evidence.status == route.status, "what it answered stays in sight"
+
+
+async def test_credentials_that_worked_and_are_refused_unchanged_are_the_logins_fault(
+    ca: Ca, bench: Bench
+) -> None:
+    platform, check = Platform(), check_of(bench, login_interval=0.0)
+    async with serve(ca.context("api.example"), platform.http) as server:
+        await bench.run(check, at(server.port))
+        platform.login_route = REFUSED
+        lost = await bench.run(check, at(server.port))
+        bench.secrets["APP_TOKEN"] = "a-new-one"
+        changed = await bench.run(check, at(server.port))
+        platform.login_route = None
+        bench.secrets["APP_TOKEN"] = "the-app-token"
+        well = await bench.run(check, at(server.port))
+    found = outcome(lost, "cli")
+    assert isinstance(found, Failed)
+    assert (found.failure.phase, found.failure.reason) == (Phase.AUTH, Reason.LOGIN_FAILED)
+    assert "the service lost its clients, or the secret was revoked" in found.failure.detail
+    said = diagnose(check, None, [lost])
+    assert said.layer == "login"
+    assert "kept token pass" in said.why
+    ours = outcome(changed, "cli")
+    assert isinstance(ours, Inconclusive)
+    assert ours.failure.reason is Reason.CREDENTIALS_REFUSED
+    assert well.outcome == Passed()
+
+
+class Two:
+    """Two personas of one service, each with its own credentials."""
+
+    def __init__(self, bench: Bench) -> None:
+        check = check_of(bench, login_interval=0.0)
+        mine = check.auth["cli"]
+        assert isinstance(mine, JsonLogin)
+        secret = {"appkey": bench.secret("B_KEY", "b-key"), "apptoken": bench.secret("B", "b")}
+        self.bench, self.check = bench, check
+        self.a, self.b = Persona("a"), Persona("b", auth={"cli": replace(mine, json=secret)})
+        self.refused: set[str] = set()
+        self.http = Http({"POST /login": self.login, "/me": Reply(200), "/open": Reply(200)})
+
+    def login(self, seen: Seen) -> Reply:
+        who = "b" if seen.json()["appkey"] == "b-key" else "a"
+        good = Reply(200, {"authStatus": "Success", "token": "t", "expires": time.time() + 3600})
+        return REFUSED if who in self.refused else good
+
+    async def run(self, persona: Persona, server: Server) -> Any:
+        result = await self.bench.run(self.check, at(server.port), persona=persona)
+        return outcome(result, "cli")
+
+
+async def test_a_login_that_refuses_everybody_is_its_own_fault_as_soon_as_all_have_tried(
+    ca: Ca, bench: Bench
+) -> None:
+    two = Two(bench)
+    async with serve(ca.context("api.example"), two.http) as server:
+        assert await two.run(two.a, server) == await two.run(two.b, server) == Passed()
+        two.refused = {"a", "b"}
+        first = await two.run(two.a, server)
+        two.check = replace(two.check, login_interval=300.0)
+        second, third = await two.run(two.b, server), await two.run(two.a, server)
+    assert isinstance(first, Inconclusive), "the other has not tried since"
+    assert isinstance(second, Failed), "asked again, although its token serves"
+    assert isinstance(third, Failed)
+    assert second.failure.reason is third.failure.reason is Reason.LOGIN_FAILED
+
+
+async def test_a_login_that_refuses_one_and_takes_others_has_our_fault(
+    ca: Ca, bench: Bench
+) -> None:
+    two = Two(bench)
+    async with serve(ca.context("api.example"), two.http) as server:
+        await two.run(two.a, server)
+        await two.run(two.b, server)
+        two.refused = {"a"}
+        for _ in range(4):
+            found = await two.run(two.a, server)
+            assert isinstance(found, Inconclusive)
+            assert found.failure.reason is Reason.CREDENTIALS_REFUSED
+            assert await two.run(two.b, server) == Passed()
+    assert "takes the credentials of others" in found.failure.detail
+
+
+async def test_credentials_that_never_worked_say_nothing_against_those_that_did(
+    ca: Ca, bench: Bench
+) -> None:
+    two = Two(bench)
+    two.refused = {"b"}
+    async with serve(ca.context("api.example"), two.http) as server:
+        assert await two.run(two.a, server) == Passed()
+        assert isinstance(await two.run(two.b, server), Inconclusive)
+        two.refused = {"a", "b"}
+        lost = await two.run(two.a, server)
+        still = await two.run(two.b, server)
+    assert isinstance(lost, Failed)
+    assert isinstance(still, Inconclusive), "it never worked: ours"
 
 
 async def test_without_a_token_what_needs_one_is_skipped(ca: Ca, bench: Bench) -> None:
