@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import trio
 
 from probe.agent.excuse import Excuse
-from probe.agent.log import EventLog
+from probe.agent.log import EventLog, key_fields
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
 from probe.model.result import FlowResult, Inconclusive, Passed, StepResult
@@ -92,6 +92,7 @@ class FlowFiling:
             steps=tuple(self._excused(step, began) for step in result.steps),
         )
         runs = self._runs.setdefault(key, deque(maxlen=WINDOW))
+        self._tell_refusal(result, runs)
         runs.append(result)
         persona = next((p for p in check.personas if p.name == key.persona), None)
         diagnosis = diagnose(check, persona, tuple(runs))
@@ -105,6 +106,19 @@ class FlowFiling:
 
     def _excused(self, step: StepResult, began: float) -> StepResult:
         return replace(step, outcome=self._excuse(step.outcome, began))
+
+    def _tell_refusal(self, result: FlowResult, before: Iterable[FlowResult]) -> None:
+        """Log the first of early refusals in a row: the metric counts them all."""
+        early = [step for step in result.steps if step.early_refusal]
+        if not early or any(step.early_refusal for run in before for step in run.steps):
+            return
+        self._log.warning(
+            "kept token refused",
+            **key_fields(result.key),
+            step=early[0].step,
+            trace_id=early[0].evidence.trace_id,
+            note="it was renewed and the step passed; tokens that die early lead to failures",
+        )
 
     def _tell(self, result: FlowResult, diagnosis: Diagnosis, history: History) -> None:
         """Log when the blame changes; until it is confirmed it is a suspicion."""

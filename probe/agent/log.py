@@ -62,7 +62,7 @@ class EventLog:
 
 def transition_fields(change: Transition) -> dict[str, object]:
     """The fields of a change of state; empty ones are left out."""
-    fields: dict[str, object] = dict(_key_fields(change.key))
+    fields: dict[str, object] = dict(key_fields(change.key))
     fields |= {"before": change.before, "after": change.after, "since": timestamp(change.since)}
     fields |= failure_fields(change.failure)
     if change.command:
@@ -85,7 +85,8 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _key_fields(key: EdgeKey | FlowKey | ProviderKey) -> dict[str, str]:
+def key_fields(key: EdgeKey | FlowKey | ProviderKey) -> dict[str, str]:
+    """What a line is about; empty parts are left out."""
     fields = {"check": key.check, "target": key.target, "provider": key.provider}
     match key:
         case EdgeKey():

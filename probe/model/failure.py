@@ -137,6 +137,7 @@ class Reason(StrEnum):
     LOGIN_FAILED = "login_failed"  # the token service failed: its outage
     TOKEN_MALFORMED = "token_malformed"  # noqa: S105 - a reason, not a password
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a reason; expired already when it was issued
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a kept token, before its end; renewed
     RATE_LIMITED = "rate_limited"  # 429 (RFC 6585)
 
     # -- ours: never blamed on a target

@@ -103,6 +103,13 @@ class Capture:
 
 
 # ---------------------------------------------------------------- authentication
+#
+# What logs in has ``slower_than`` (seconds; a slower login is *degraded*, not failed) and
+# ``early_refusal``.
+
+
+EarlyRefusal = Literal["counted", "degraded"]
+"""What a run counts as in which a kept token was refused before its end and renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +176,8 @@ class JsonLogin:
     headers: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
     scheme: str = "Bearer"
     header: str = "Authorization"
+    slower_than: float | None = None
+    early_refusal: EarlyRefusal = "counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +224,8 @@ class OAuth2:
     extra: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
     scheme: str = "Bearer"
     header: str = "Authorization"
+    slower_than: float | None = None
+    early_refusal: EarlyRefusal = "counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +253,8 @@ class CookieAuth:
     form: Mapping[str, str | SecretRef] | None = None
     json: Any = None
     max_age: float = 3600.0
+    slower_than: float | None = None
+    early_refusal: EarlyRefusal = "counted"
 
 
 Auth = BearerAuth | BasicAuth | DigestAuth | HeaderAuth | JsonLogin | OAuth2 | SigV4 | CookieAuth

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Literal
 
 from probe.model.failure import Failure
+from probe.model.flow import EarlyRefusal
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -233,6 +235,8 @@ class StepResult:
 
     Attributes:
         attempts: requests made for this step in this run (two after a refreshed token).
+        early_refusal: what it counts as that a kept token was refused before its end and a new
+            one taken; empty when none was.
         edge: address that answered; None when none was reached.
         handshake: facts of the connection the step opened; None when it reused one.
     """
@@ -245,6 +249,7 @@ class StepResult:
     edge: Edge | None = None
     handshake: Handshake | None = None
     evidence: Evidence = field(default_factory=Evidence)
+    early_refusal: EarlyRefusal | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,7 @@ def judge(
     if denied and json_due and failures and answer.ok and answer.is_html:
         detail = f"answered {answer.status} with a web page where JSON is due: nobody was let in"
         failures = [Failure(Phase.EXPECT, Reason.WEB_PAGE, detail)]
-    slow = _slow(expect, seconds)
-    return Findings(tuple(failures), slow)
+    return Findings(tuple(failures), too_slow(expect.slower_than, seconds))
 
 
 def has_patterns(expect: Expect) -> bool:
@@ -157,10 +156,11 @@ def texts(
     return failures
 
 
-def _slow(expect: Expect, seconds: float) -> tuple[Failure, ...]:
-    if expect.slower_than is None or seconds <= expect.slower_than:
+def too_slow(limit: float | None, seconds: float) -> tuple[Failure, ...]:
+    """What to say of a call, program or login that took longer than it may."""
+    if limit is None or seconds <= limit:
         return ()
-    detail = f"took {seconds:.3f} s, more than {expect.slower_than:g} s"
+    detail = f"took {seconds:.3f} s, more than {limit:g} s"
     return (Failure(Phase.EXPECT, Reason.TOO_SLOW, detail),)
 
 
@@ -202,4 +202,5 @@ __all__ = [
     "parse_json",
     "status_accepted",
     "texts",
+    "too_slow",
 ]

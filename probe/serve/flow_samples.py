@@ -23,6 +23,7 @@ _FLOW_DURATION = BY_NAME["probe_flow_duration_seconds"]
 _FLOW_TOKEN = BY_NAME["probe_flow_token_expiry_timestamp_seconds"]
 _FLOW_RUNS = BY_NAME["probe_flow_runs_total"]
 _FLOW_FAILED = BY_NAME["probe_flow_failed_runs_total"]
+_FLOW_REFUSED = BY_NAME["probe_flow_early_token_refusals_total"]
 _FLOW_FAILURES = BY_NAME["probe_flow_failures_total"]
 _FLOW_INCONCLUSIVE = BY_NAME["probe_flow_inconclusive_total"]
 _STEP_SUCCESS = BY_NAME["probe_step_success"]
@@ -44,6 +45,7 @@ def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
         (_FLOW_RUNS, float(tally.attempts), ()),
         (_FLOW_FAILED, float(tally.failed), ()),
         *tallied(tally, _FLOW_FAILURES, _FLOW_INCONCLUSIVE),
+        (_FLOW_REFUSED, float(record.early_refusals), ()),
     ]
     if record.unseen is None or diagnosis.layer:
         samples.append((_FLOW_DIAGNOSIS, 1.0, (("layer", clean(diagnosis.layer or NONE)),)))
@@ -59,14 +61,17 @@ def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
     if record.unseen is not None:
         return [*samples, (_FLOW_UNSEEN, record.unseen, ())]
     if up is not None:
-        samples.append((_FLOW_DEGRADED, float(any(map(slow, last.steps))), ()))
+        worse = any(map(degraded, last.steps)) or bool(record.slow_logins)
+        samples.append((_FLOW_DEGRADED, float(worse), ()))
     if last.lag <= lag_bound:
         samples.append((_FLOW_DURATION, last.seconds, ()))
     return samples
 
 
-def slow(result: StepResult) -> bool:
-    """Whether the step was slower than it may be."""
+def degraded(result: StepResult) -> bool:
+    """Whether the step was slower than it may be, or met an early refusal that degrades."""
+    if result.early_refusal == "degraded":
+        return True
     match result.outcome:
         case Passed(warnings=findings) | Failed(others=findings):
             return any(finding.reason is Reason.TOO_SLOW for finding in findings)
@@ -100,12 +105,13 @@ def step_samples(record: StepRecord, lag_bound: float, unseen: float | None = No
         return samples
     if latest and all(isinstance(result.outcome, Skipped) for result in latest):
         samples.append((_STEP_SKIPPED, 1.0, ()))
-    if success == 1.0 and any(map(slow, latest)):
+    if success == 1.0 and any(map(degraded, latest)):
         samples.append((_STEP_DEGRADED, 1.0, ()))
     durations = [
         result.timings.total
         for result in latest
-        if not isinstance(result.outcome, Skipped) and result.timings.lag <= lag_bound
+        if result.attempts and not isinstance(result.outcome, Skipped)
+        if result.timings.lag <= lag_bound
     ]
     if durations:
         samples.append((_STEP_DURATION, max(durations), ()))

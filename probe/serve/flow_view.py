@@ -8,7 +8,7 @@ from typing import assert_never
 
 from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
-from probe.serve.flow_samples import slow
+from probe.serve.flow_samples import degraded
 from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord
 from probe.serve.views import FlowProblem, FlowView, StepView
 
@@ -83,9 +83,16 @@ def flow_view(record: FlowRecord) -> FlowView:
         phase=failure.phase.value if failure else "",
         reason=failure.reason.value if failure else "",
         detail=failure.detail if failure else "",
-        steps=tuple(map(_step, shown.steps)),
+        steps=tuple(map(_step, _with_slow_logins(record, shown.steps))),
         unseen=record.unseen,
     )
+
+
+def _with_slow_logins(record: FlowRecord, steps: tuple[StepResult, ...]) -> tuple[StepResult, ...]:
+    """A run that needs no login shows the latest one as long as it was too slow."""
+    made = {step.step for step in steps}
+    slow = (step for name, step in record.slow_logins.items() if name not in made)
+    return (*slow, *steps)
 
 
 def _step(result: StepResult) -> StepView:
@@ -113,7 +120,7 @@ def _step(result: StepResult) -> StepView:
 def _outcome(result: StepResult) -> str:
     match result.outcome:
         case Passed():
-            return "degraded" if slow(result) else "passed"
+            return "degraded" if degraded(result) else "passed"
         case Failed():
             return "failed"
         case Inconclusive():

@@ -12,6 +12,7 @@ from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import FlowKey, ProviderKey
 from probe.serve.census import Census
 from probe.serve.definitions import BY_NAME
+from probe.serve.flow_samples import degraded
 from probe.serve.instruments import Instruments
 from probe.serve.latency import observe_flow
 from probe.serve.records import (
@@ -105,6 +106,12 @@ class FlowBook:
         self._census.judge(key, status, since, failure)
         if result.lag <= self._renderer.lag_bound:
             observe_flow(self._instruments, result)
+        record.early_refusals += sum(bool(step.early_refusal) for step in result.steps)
+        for step in result.steps:
+            if step.timings.auth is not None:
+                record.slow_logins.pop(step.step, None)
+                if degraded(step):
+                    record.slow_logins[step.step] = step
         self._steps(record)
         self._renderer.flow(record)
         self.personas(target, key)

@@ -120,6 +120,8 @@ class FlowRecord:
     Attributes:
         evidence: the latest failed run, while the state is not passing.
         unseen: as of an edge.
+        slow_logins: logins that were slower than they may be, by name, until they are made again.
+        early_refusals: steps so far that a kept token was refused for before its end.
     """
 
     key: FlowKey
@@ -131,6 +133,8 @@ class FlowRecord:
     steps: dict[StepKey, StepRecord] = field(default_factory=dict)
     evidence: FlowResult | None = None
     unseen: float | None = None
+    slow_logins: dict[str, StepResult] = field(default_factory=dict)
+    early_refusals: int = 0
 
 
 @dataclass(slots=True)

@@ -19,7 +19,8 @@ def level_of(problems: list[Problem], flows: list[FlowProblem], totals: Totals) 
     """Whether anything confirmed fails; else whether everything can be seen."""
     if flows or any(problem.confirmed for problem in problems):
         return Level.TROUBLE
-    if totals.edges_suspect or totals.inconclusive or not (totals.edges or totals.flows):
+    doubt = totals.edges_suspect or totals.flows_passing < totals.flows or totals.inconclusive
+    if doubt or not (totals.edges or totals.flows):
         return Level.UNSURE
     if totals.unseen or totals.targets_awaited:
         return Level.UNSURE
@@ -80,7 +81,9 @@ def _quiet(totals: Totals, now: float) -> str:
         whole, suspect = f"{totals.edges:,}", totals.edges_suspect
         part = f"{totals.edges - suspect:,} of {whole} edges pass, {suspect:,} under suspicion"
         parts.append(part if suspect else f"all {whole} edges pass")
-    if totals.flows:
+    if totals.flows_passing < totals.flows:
+        parts.append(f"{totals.flows_passing:,} of {totals.flows:,} flows pass")
+    elif totals.flows:
         parts.append("the flow passes" if totals.flows == 1 else f"all {totals.flows:,} flows pass")
     said = [", ".join(parts)] if parts else []
     if totals.unseen_since is not None:

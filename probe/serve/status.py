@@ -93,6 +93,11 @@ def _totals(store: Store, groups: Groups) -> Totals:
         edges_suspect=sum(group.probed for group in troubled if not group.confirmed),
         flows=sum(1 for flow in store.flows.values() if flow.status not in NOT_KNOWN),
         flows_failing=sum(1 for flow in store.flows.values() if flow.status in CONFIRMED),
+        flows_passing=sum(
+            1
+            for key, flow in store.flows.items()
+            if flow.status is EdgeStatus.PASSING and key not in store.blind
+        ),
         names_failing=len(store.unresolved),
         inconclusive=len(store.blind),
         attempts=sum(census.tally.attempts for census in censuses),

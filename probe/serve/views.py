@@ -26,6 +26,7 @@ class Totals:
             only those of which something is known now.
         edges_failing: failing or flapping, confirmed.
         edges_suspect: failed, being confirmed.
+        flows_passing: passing, the latest run included; neither suspect nor inconclusive.
         inconclusive: edges, flows and names whose latest result is our own fault.
         unseen: edges, flows and names that nobody has judged for three intervals.
         unseen_since: when the first of them was last judged; None when there are none.
@@ -40,6 +41,7 @@ class Totals:
     edges_suspect: int
     flows: int
     flows_failing: int
+    flows_passing: int
     names_failing: int
     inconclusive: int
     attempts: int

@@ -8,10 +8,20 @@ import pytest
 from prometheus_client.samples import Sample
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Inconclusive, Passed, Skipped, StepResult
+from probe.model.flow import EarlyRefusal
+from probe.model.result import (
+    Evidence,
+    Failed,
+    Inconclusive,
+    Passed,
+    Skipped,
+    StepResult,
+    Timings,
+)
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, FlowKey
 from probe.serve import Store
+from probe.serve.flow_view import flow_view
 from probe.serve.flows import INSTANCES
 from probe.serve.text import Format
 
@@ -105,6 +115,50 @@ def test_a_slow_step_is_degraded_not_failed(store: Store) -> None:
     assert value(store, "probe_step_success", step="apps") == 1.0
     assert value(store, "probe_step_degraded", step="apps") == 1.0
     assert value(store, "probe_flow_degraded") == 1.0
+
+
+def test_a_slow_login_degrades_the_flow_until_it_is_made_again(store: Store) -> None:
+    slow = Passed((Failure(Phase.EXPECT, Reason.TOO_SLOW, "took 8 s"),))
+    run = flow_result(KEY, START)
+    login = StepResult("cli", "login", slow, Timings(auth=8.0, total=8.0), attempts=1)
+    quick = replace(login, outcome=Passed(), timings=Timings(auth=0.1, total=0.1))
+    for steps, degraded in (
+        ((login, *run.steps), 1.0),
+        (run.steps, 1.0),  # a kept token serves
+        ((quick, *run.steps), 0.0),
+        (run.steps, 0.0),
+    ):
+        store.record_flow(replace(run, steps=steps), Diagnosis(), EdgeStatus.PASSING, START)
+        assert value(store, "probe_flow_degraded") == degraded
+        shown = {step.step: step.outcome for step in flow_view(store.flows[KEY]).steps}
+        assert (shown.get("cli") == "degraded") == bool(degraded)
+    assert value(store, "probe_flow_up") == 1.0
+
+
+@pytest.mark.parametrize(("kind", "degraded"), [("counted", 0.0), ("degraded", 1.0)])
+def test_a_kept_token_that_is_refused_is_counted_and_degrades_by_choice(
+    store: Store, kind: EarlyRefusal, degraded: float
+) -> None:
+    run = flow_result(KEY, START)
+    store.record_flow(run, Diagnosis(), EdgeStatus.PASSING, START)
+    assert value(store, "probe_flow_early_token_refusals_total") == 0.0
+    warned = Passed((Failure(Phase.AUTH, Reason.TOKEN_REFUSED, "a kept token was refused"),))
+    last = replace(run.steps[-1], outcome=warned, early_refusal=kind)
+    again = replace(run, steps=(*run.steps[:-1], last))
+    store.record_flow(again, Diagnosis(), EdgeStatus.PASSING, START)
+    assert value(store, "probe_flow_early_token_refusals_total") == 1.0
+    assert value(store, "probe_flow_degraded") == degraded
+    assert "a kept token was refused" in flow_view(store.flows[KEY]).steps[-1].detail
+
+
+def test_a_login_that_is_not_asked_again_has_no_duration(store: Store) -> None:
+    refused = Failed(Failure(Phase.AUTH, Reason.LOGIN_FAILED, "answered 401"))
+    run = flow_result(KEY, START)
+    held = StepResult("cli", "login", refused, evidence=Evidence(status=401))
+    run = replace(run, steps=(held, *run.steps))
+    store.record_flow(run, Diagnosis("login", "why"), EdgeStatus.SUSPECT, START)
+    assert value(store, "probe_step_duration_seconds", step="cli") is None
+    assert value(store, "probe_step_status_code", step="cli") == 401.0
 
 
 def test_personas_that_differ_are_a_signal_of_their_own() -> None:

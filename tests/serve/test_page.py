@@ -79,6 +79,25 @@ def test_what_cannot_be_judged_is_said_to_be_our_fault() -> None:
     assert [(view.reason, view.count) for view in status.blind] == [("no_route", 1)]
 
 
+def test_a_flow_that_cannot_be_judged_is_not_said_to_pass() -> None:
+    store = filled(broken_targets=0, cli_broken=False)
+    key = FlowKey("developer-cli", "developer-cli", "live", "developer")
+    ours = Inconclusive(Failure(Phase.AUTH, Reason.CREDENTIALS_REFUSED, "answered 401"))
+    run = replace(flow_result(key, START), outcome=ours, steps=())
+    store.record_flow(run, Diagnosis("inconclusive", "ours"), EdgeStatus.PASSING, START)
+    assert sentence(store).endswith("1 of 2 flows pass; 1 cannot be judged: the fault is ours")
+
+
+def test_a_flow_under_suspicion_is_not_said_to_pass() -> None:
+    store = filled(broken_targets=0, cli_broken=False)
+    key = FlowKey("developer-cli", "developer-cli", "live", "developer")
+    run = flow_result(key, START, ("apps",))
+    store.record_flow(run, Diagnosis("backend", "why"), EdgeStatus.SUSPECT, START)
+    status = status_of(store, NOW)
+    assert status.level is Level.UNSURE
+    assert status.sentence.endswith("1 of 2 flows pass")
+
+
 def test_journeys_of_many_stores_are_one_sentence() -> None:
     store = Store("sa-east", started_at=START)
     for number in range(20):

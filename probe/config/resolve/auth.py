@@ -98,6 +98,8 @@ def _json_login(context: AuthContext, shape: JsonLoginShape, node: Node) -> Json
         headers=MappingProxyType(login_document(context, dict(shape.headers), at(node, "headers"))),
         scheme=shape.scheme,
         header=shape.header,
+        slower_than=shape.slower_than,
+        early_refusal=shape.early_refusal,
     )
 
 
@@ -115,4 +117,6 @@ def _cookie(context: AuthContext, shape: CookieShape, node: Node) -> CookieAuth:
         form=form,
         json=login_document(context, shape.json_, at(node, "json")),
         max_age=base.max_age if shape.max_age is None else shape.max_age,
+        slower_than=shape.slower_than,
+        early_refusal=shape.early_refusal,
     )

@@ -44,6 +44,8 @@ def oauth2(context: AuthContext, shape: OAuth2Shape, node: Node) -> OAuth2:
         extra=fields("extra"),
         scheme=shape.scheme,
         header=shape.header,
+        slower_than=shape.slower_than,
+        early_refusal=shape.early_refusal,
     )
 
 

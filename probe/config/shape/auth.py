@@ -13,6 +13,7 @@ from probe.config.shape.expressions import Condition, Expression
 from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
 from probe.config.shape.secret import Password, Reference, TextOrReference, no_reference
 from probe.config.shape.texts import Duration, between, text
+from probe.model.flow import EarlyRefusal
 from probe.net.names import quoted
 
 _WHERE = "Where the {} is: file:/path, env:NAME or credential:name."
@@ -95,7 +96,20 @@ class HeadersShape(Shape):
     )
 
 
-class JsonLoginShape(HeaderTokenShape):
+class LoginShape(Shape):
+    """What logs in has in common."""
+
+    slower_than: Annotated[Duration, between("1ms", "10m")] | None = Field(
+        default=None, description="A slower login is degraded, not failed."
+    )
+    early_refusal: EarlyRefusal = Field(
+        default="counted",
+        description="What a run is in which a kept token is refused before its end and renewed: "
+        "counted only, or degraded too.",
+    )
+
+
+class JsonLoginShape(HeaderTokenShape, LoginShape):
     """A JSON POST that answers a token."""
 
     kind: Literal["json_login"] = Field(description="json_login: a JSON POST answers a token.")
@@ -146,7 +160,7 @@ class JwtKeyShape(Shape):
     )
 
 
-class OAuth2Shape(HeaderTokenShape):
+class OAuth2Shape(HeaderTokenShape, LoginShape):
     """OAuth 2 without a person (RFC 6749, RFC 7523, RFC 8705)."""
 
     kind: Literal["oauth2"] = Field(description="oauth2: a token endpoint gives a token.")
@@ -213,7 +227,7 @@ class SigV4Shape(Shape):
     )
 
 
-class CookieShape(Shape):
+class CookieShape(LoginShape):
     """A login that sets a cookie."""
 
     kind: Literal["cookie"] = Field(description="cookie: a login sets it, later calls send it.")

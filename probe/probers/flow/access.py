@@ -20,6 +20,7 @@ from probe.model.flow import (
     BearerAuth,
     CookieAuth,
     DigestAuth,
+    EarlyRefusal,
     HeaderAuth,
     JsonLogin,
     OAuth2,
@@ -102,6 +103,12 @@ class Access:
             return None
         self._found[name] = found
         return found
+
+    def early_refusal(self, name: str) -> EarlyRefusal:
+        """What a run counts as in which the entry's kept token is refused."""
+        spec = self.run.auth(name)
+        assert spec is not None  # noqa: S101 - its token was refused
+        return spec.early_refusal if kinds.is_login(spec) else "counted"
 
     def latest(self, name: str | None, ticket: Ticket) -> Ticket:
         """The ticket, or the newer one that took its place."""

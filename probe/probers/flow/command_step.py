@@ -74,7 +74,9 @@ async def command_step(run: Context, access: Access, step: CommandStep) -> None:
                 deadline=run.deadline,
             )
             wrong = [found] if isinstance(found, Failure) else found
-            outcome = outcome_of(tuple(map(run.clean, wrong)), _slow(spec, ended.seconds))
+            outcome = outcome_of(
+                tuple(map(run.clean, wrong)), expect.too_slow(spec.slower_than, ended.seconds)
+            )
         case command.NotDone(failure):
             outcome = outcome_of((run.clean(failure),))
     run.results.append(
@@ -112,13 +114,6 @@ def _judged(spec: Command, contains: tuple[str, ...], ran: command.Ran) -> list[
         else:
             failures += expect.conditions(spec.json, document)
     return failures
-
-
-def _slow(spec: Command, seconds: float) -> tuple[Failure, ...]:
-    if spec.slower_than is None or seconds <= spec.slower_than:
-        return ()
-    detail = f"took {seconds:.3f} s, more than {spec.slower_than:g} s"
-    return (Failure(Phase.EXPECT, Reason.TOO_SLOW, detail),)
 
 
 def _signal(number: int) -> str:

@@ -14,6 +14,7 @@ from probe.probers.auth import kinds
 from probe.probers.auth.rotation import Kept
 from probe.probers.auth.store import Slot, TokenStore
 from probe.probers.auth.token import Token
+from probe.probers.expect import too_slow
 from probe.probers.flow import call, evidence
 from probe.probers.flow.context import Context
 from probe.probers.flow.values import Unsafe
@@ -76,7 +77,9 @@ class Entrance:
             slot.failed, slot.failed_at = found, trio.current_time()
             self._hold(slot, found, made, secrets)
         lost = await self._keep(mark, configured, found)
-        result = self._from(name, made, self.store.judged(slot, trio.current_time()), lost)
+        notes = () if lost is None else (lost,)
+        notes += too_slow(spec.slower_than, made.call.trip.timings.total)
+        result = self._from(name, made, self.store.judged(slot, trio.current_time()), notes)
         slot.evidence = result.evidence
         run.results.append(result)
 
@@ -141,7 +144,7 @@ class Entrance:
             slot.hold = None
 
     def _from(
-        self, name: str, made: call.Made, failure: Failure | None, lost: Failure | None
+        self, name: str, made: call.Made, failure: Failure | None, notes: tuple[Failure, ...]
     ) -> StepResult:
         trip = made.call.trip
         timings = Timings(
@@ -150,8 +153,7 @@ class Entrance:
             lag=max(trip.timings.lag, self.run.lag()),
             clock=trip.timings.clock,
         )
-        warnings = trip.warnings if lost is None else (*trip.warnings, lost)
-        result = self._result(name, failure, timings, warnings)
+        result = self._result(name, failure, timings, (*trip.warnings, *notes))
         return StepResult(
             step=result.step,
             layer=LAYER,

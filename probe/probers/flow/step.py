@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import Expect, SigV4, Step
+from probe.model.flow import EarlyRefusal, Expect, SigV4, Step
 from probe.model.result import (
     Evidence,
     Inconclusive,
@@ -64,20 +64,30 @@ async def _attempt(
 ) -> StepResult:
     """One attempt; two calls when a kept token turns out to have ended."""
     result, status = await _call(run, access, step, attempt)
-    newer = [
-        await access.renewed(name, step.name)
-        for name in _suspects(run, access, step, lent, result, status)
-    ]
-    if any(newer) and await access.lend(lent) is None:
+    refused = _suspects(run, access, step, lent, result, status)
+    newer = [name for name in refused if await access.renewed(name, step.name) is not None]
+    if newer and await access.lend(lent) is None:
         before = result.attempts
         result, status = await _call(run, access, step, attempt)
         result = replace(result, attempts=before + result.attempts)
+        if isinstance(result.outcome, Passed):  # else new tokens may fare no better
+            result = _refused_early(result, [access.early_refusal(name) for name in newer])
     if status is not None:
         for name in lent:
             access.judged(name, step.name, accepted=isinstance(result.outcome, Passed))
         if step.auth is not None and step.auth not in lent:
             access.judged(step.auth, step.name, accepted=status != 401)
     return result
+
+
+def _refused_early(result: StepResult, kinds: list[EarlyRefusal]) -> StepResult:
+    """The result with a trace of the kept token that was refused."""
+    assert isinstance(result.outcome, Passed)  # noqa: S101 - the caller has looked
+    detail = "a kept token was refused before any known end of it; a new one was taken"
+    warning = Failure(Phase.AUTH, Reason.TOKEN_REFUSED, detail)
+    kind: EarlyRefusal = "degraded" if "degraded" in kinds else "counted"
+    outcome = Passed((*result.outcome.warnings, warning))
+    return replace(result, outcome=outcome, early_refusal=kind)
 
 
 async def _call(

@@ -18,6 +18,7 @@ from probe.model.flow import (
     ApiCheck,
     BearerAuth,
     Capture,
+    EarlyRefusal,
     Expect,
     JsonLogin,
     Persona,
@@ -126,17 +127,39 @@ async def test_a_token_is_renewed_shortly_before_it_ends(ca: Ca, bench: Bench) -
             assert platform.logins == logins, offset
 
 
+@pytest.mark.parametrize("kind", ["counted", "degraded"])
 async def test_a_401_to_a_kept_token_renews_it_once_and_both_calls_count(
-    ca: Ca, bench: Bench
+    ca: Ca, bench: Bench, kind: EarlyRefusal
 ) -> None:
-    platform = Platform()
+    platform, check = Platform(), check_of(bench)
+    login = check.auth["cli"]
+    assert isinstance(login, JsonLogin)
+    check = replace(check, auth={"cli": replace(login, early_refusal=kind)})
     async with serve(ca.context("api.example"), platform.http) as server:
-        await bench.run(check_of(bench), at(server.port))
+        first = await bench.run(check, at(server.port))
         platform.valid.clear()  # revoked on the other side
-        result = await bench.run(check_of(bench), at(server.port))
-    assert result.outcome == Passed()
+        result = await bench.run(check, at(server.port))
+    assert isinstance(result.outcome, Passed)
+    assert [one.reason for one in result.outcome.warnings] == [Reason.TOKEN_REFUSED]
     assert names(result) == ["open", "cli", "me", "me2"]
     assert [step.attempts for step in result.steps] == [1, 1, 2, 1]
+    assert [step.early_refusal for step in result.steps] == ["", "", kind, ""]
+    assert not any(step.early_refusal for step in first.steps)
+
+
+async def test_a_slow_login_is_degraded_and_not_failed(ca: Ca, bench: Bench) -> None:
+    platform, check = Platform(), check_of(bench)
+    platform.login_route = replace(gives("issued"), delay=0.3)
+    platform.valid = {"issued"}
+    login = check.auth["cli"]
+    assert isinstance(login, JsonLogin)
+    for limit, reasons in ((0.2, [Reason.TOO_SLOW]), (5.0, [])):
+        patient = replace(check, auth={"cli": replace(login, slower_than=limit)})
+        async with serve(ca.context("api.example"), platform.http) as server:
+            result = await bench.run(patient, at(server.port))
+        found = outcome(result, "cli")
+        assert isinstance(found, Passed)
+        assert [one.reason for one in found.warnings] == reasons
 
 
 async def test_a_401_to_a_new_token_is_the_answer(ca: Ca, bench: Bench) -> None:
@@ -535,8 +558,9 @@ async def test_a_token_can_be_sent_as_content(ca: Ca, bench: Bench) -> None:
         assert result.outcome == Passed()
         platform.valid.clear()  # revoked: asking shows it first
         result = await bench.run(check, at(server.port))
-        assert result.outcome == Passed()
+        assert isinstance(result.outcome, Passed)
         assert names(result) == ["cli", "valid", "open", "me", "me2"]
+        assert [one.early_refusal for one in result.steps] == ["", "counted", "", "", ""]
         assert [one.attempts for one in result.steps] == [1, 2, 1, 1, 1]
         assert platform.logins == 2
         platform.http.routes["POST /validate"] = Reply(200, {"authStatus": "Broken"})
