@@ -77,7 +77,7 @@ class Entrance:
             slot.failed, slot.failed_at = found, trio.current_time()
             self._hold(slot, found, made, secrets)
         lost = await self._keep(mark, configured, found)
-        notes = () if lost is None else (lost,)
+        notes: tuple[Failure, ...] = () if lost is None else (lost,)
         notes += too_slow(spec.slower_than, made.call.trip.timings.total)
         result = self._from(name, made, self.store.judged(slot, trio.current_time()), notes)
         slot.evidence = result.evidence
