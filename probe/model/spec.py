@@ -122,7 +122,7 @@ class Confirmation:
 
     An edge fails when ``attempts`` further attempts fail too. It flaps when its score
     reaches ``flapping_score``: each failure adds 1, each pass takes ``1 / forgive_after``
-    off, never below 0. The probabilities behind the defaults stand in ``state.confirmation``.
+    off. The probabilities behind the defaults stand in ``state.confirmation``.
 
     Attributes:
         attempts: quick further attempts on the same edge after a change; 0 confirms nothing.
@@ -132,17 +132,17 @@ class Confirmation:
         sample_budget: most extra attempts a second for the whole check, all kinds together.
         flapping_score: failures, net of forgiven ones, from which an edge is flapping.
         forgive_after: passes that outweigh one failure.
-        clear_after: passes in a row that end flapping.
+        clear_after: passes in a row that end flapping whatever the odds.
     """
 
     attempts: int = 4
     spacing: float = 1.0
-    sample_interval: float = 1.0
+    sample_interval: float = 0.5
     sample_for: float = 120.0
     sample_budget: float = 100.0
-    flapping_score: float = 5.5
-    forgive_after: int = 25
-    clear_after: int = 30
+    flapping_score: float = 7.75
+    forgive_after: int = 40
+    clear_after: int = 400
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from probe.state.history import Urgency
 
 _LEAVES = {
     Urgency.CONFIRM: 0.0,
-    Urgency.SUSPECT: 0.25,
-    Urgency.WATCH: 0.5,
-    Urgency.NAMED: 0.75,
+    Urgency.CLEAR: 0.2,
+    Urgency.SUSPECT: 0.4,
+    Urgency.NAMED: 0.6,
+    Urgency.WATCH: 0.8,
 }
 """Share of the bucket that an urgency leaves to higher ones."""
 

@@ -9,7 +9,7 @@ One attempt moves a history one step::
                          passing (watched)
                             '--the score reaches flapping_score--> flapping
                                                                      |
-                       clear_after passes in a row: passing;  only failures: failing
+               passes in a row that say it is over: passing;  only failures: failing
 
 What each rule is for:
 
@@ -17,40 +17,15 @@ What each rule is for:
   may run beside each other, so that time-outs are not waited for one after another: with an
   attempt that takes ``d`` to fail, failing is known ``d + attempts * spacing`` after the
   first failure is.
-- *Score.* Each failure adds 1, each pass takes ``1 / forgive_after`` off. This is the leaky
-  form of a sequential test between "one in ten is lost" and "a few in a thousand are": the
-  drift is upward above a failure probability of ``1 / (forgive_after + 1)``, here 3.8 %.
-- *Sampling.* While the score is above zero the edge is sampled every ``sample_interval``.
-  A single lost handshake is forgiven after ``forgive_after`` passes: it costs about 27
-  attempts, so 0.3 % of lost handshakes add 8 % of load.
+- *Streak.* Failures and passes are counted from a first failure on, until passes outweigh it;
+  `evidence` has the tests that name and clear by these counts, and their odds. An edge that
+  flapped begins its next streak at half the score: the second time it is named sooner.
+- *Sampling.* While a streak is remembered the edge is sampled every ``sample_interval``. A
+  single lost handshake costs about 85 attempts, so 0.1 % of lost handshakes add 8 % of load,
+  within ``sample_budget``. An edge known to flap is sampled when it passes (is it over?) and
+  seldom when it has just failed.
 - *Never stuck.* Every state is left by passes alone and by failures alone, at the regular
   interval too. Inconclusive attempts are counted and change nothing.
-
-Arithmetic for the defaults (attempts 4, score 5.5, forgiven after 25), losses independent.
-False names of a healthy edge at an interval of 15 s, per edge and day:
-
-=========== ================ =================
-random loss falsely failing  falsely flapping
-=========== ================ =================
-0.1 %       6e-12            7e-11
-0.3 %       1.5e-9           1.3e-7
-1 %         7.5e-7           1e-3
-=========== ================ =================
-
-Names of an edge that fails now and then, within so many attempts after its first failure
-(one a second under suspicion; the rest is forgiven in between and needs another failure):
-
-======== ===== ===== ===== =====
-failures 12    30    60    120
-======== ===== ===== ===== =====
-1 in 10  0 %   8 %   41 %  82 %
-2 in 10  7 %   58 %  97 %  99 %
-4 in 10  56 %  99 %  100 % 100 %
-======== ===== ===== ===== =====
-
-The first failure itself takes ``interval / p`` on average where one edge alone is affected;
-neighbours shorten that, because the first edge in doubt has all others tried. The tests
-``test_confirmation_odds`` compute these figures by walking this very code.
 """
 
 from __future__ import annotations
@@ -61,18 +36,19 @@ from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.spec import Confirmation
 from probe.model.state import EdgeStatus, Transition
+from probe.state.evidence import flaps, forgotten, further_failures, is_over, score
 from probe.state.history import Attempt, Decision, History, K, Neighbours, Tally, Urgency
 
 _KINDS = 6  # kinds of failure remembered of a bad streak
 _FADE = 16  # failures after which old ones count half, so that a changed cause gets its name
-_NOTHING = 1e-9  # a score below this is rounding
-
-
+_RATE_FADE = 32  # named failures after which rate and passes count half: it follows a change
+_SLOWER = 10  # times the sample interval until a flapping edge that failed is tried again
+_NAMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
 _NO_DECISION = Decision()
 
 
 def advance(
-    history: History, attempt: Attempt[K], policy: Confirmation, now: float
+    history: History, attempt: Attempt[K], policy: Confirmation, now: float, *, lull: bool = False
 ) -> tuple[History, Decision]:
     """Take one attempt into account.
 
@@ -81,6 +57,7 @@ def advance(
         attempt: its outcome and when it was.
         policy: the check's rules; they may change between two attempts.
         now: monotonic seconds, at the attempt's end; only its differences matter.
+        lull: no flapping edge of the same provider fails any more.
     """
     match attempt.outcome:
         case Inconclusive():
@@ -88,16 +65,16 @@ def advance(
         case Passed():
             counted = _passed(history, attempt, policy)
         case Failed(failure=failure):
-            counted = _failed(history, attempt, failure, policy, now)
+            counted = _failed(history, attempt, failure, now)
         case _ as never:
             assert_never(never)
-    status = _judge(history, counted, policy)
+    status = _judge(history, counted, policy, lull)
     if status is history.status:
         after, transition = counted, None
     else:
         after = _enter(counted, status, policy, now)
         transition = _transition(history, after, counted, attempt)
-    again, beside = _further(history, after, policy, now)
+    again, beside = _further(history, after, policy, attempt.seconds, now)
     if beside:
         after = after._replace(quick_until=now + again[-1])
     neighbours = _neighbours(after, transition)
@@ -107,15 +84,15 @@ def advance(
 
 
 def _passed(history: History, attempt: Attempt[K], policy: Confirmation) -> History:
-    score = history.score
-    if score:
-        score -= 1 / max(1, policy.forgive_after)
-        if score < _NOTHING:
-            score = 0.0
-    over = not score and history.status in (EdgeStatus.UNKNOWN, EdgeStatus.PASSING)
+    bad, good = history.bad, history.good + 1
+    calm = history.status in (EdgeStatus.UNKNOWN, EdgeStatus.UNSEEN, EdgeStatus.PASSING)
+    if not bad or (calm and forgotten(bad, good, policy)):
+        bad = good = 0
+    over = calm and not bad
     return history._replace(
         passed=history.passed + 1,
-        score=score,
+        bad=bad,
+        good=good,
         passes=history.passes + 1,
         failures=0,
         row_at=history.row_at if history.passes else attempt.at,
@@ -124,12 +101,14 @@ def _passed(history: History, attempt: Attempt[K], policy: Confirmation) -> Hist
     )
 
 
-def _failed(
-    history: History, attempt: Attempt[K], failure: Failure, policy: Confirmation, now: float
-) -> History:
+def _failed(history: History, attempt: Attempt[K], failure: Failure, now: float) -> History:
+    bad, good = history.bad + 1, history.good
+    if bad > _RATE_FADE and history.status in _NAMED:
+        bad, good = bad // 2, good // 2
     return history._replace(
         failed=history.failed + 1,
-        score=min(history.score + 1.0, max(policy.flapping_score, 1.0)),
+        bad=bad,
+        good=good,
         passes=0,
         failures=history.failures + 1,
         row_at=history.row_at if history.failures else attempt.at,
@@ -153,7 +132,7 @@ def _tallied(tallies: tuple[Tally, ...], failure: Failure) -> tuple[Tally, ...]:
     return (*others[-(_KINDS - 1) :], Tally(failure, count))
 
 
-def _judge(before: History, counted: History, policy: Confirmation) -> EdgeStatus:
+def _judge(before: History, counted: History, policy: Confirmation, lull: bool) -> EdgeStatus:
     """The status that the attempts speak for."""
     if counted.failures:
         return _judge_failure(before, counted, policy)
@@ -161,13 +140,13 @@ def _judge(before: History, counted: History, policy: Confirmation) -> EdgeStatu
         case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN | EdgeStatus.PASSING:
             return EdgeStatus.PASSING
         case EdgeStatus.SUSPECT:
-            cleared = counted.passes >= policy.attempts and counted.score <= 1.0
+            cleared = counted.passes >= policy.attempts and score(counted, policy) <= 1.0
             return EdgeStatus.PASSING if cleared else EdgeStatus.SUSPECT
         case EdgeStatus.FAILING:
             confirmed = counted.passes > policy.attempts
             return EdgeStatus.PASSING if confirmed else EdgeStatus.FAILING
         case EdgeStatus.FLAPPING:
-            cleared = counted.passes >= policy.clear_after
+            cleared = is_over(counted, policy, lull=lull)
             return EdgeStatus.PASSING if cleared else EdgeStatus.FLAPPING
         case _ as never:
             assert_never(never)
@@ -176,9 +155,9 @@ def _judge(before: History, counted: History, policy: Confirmation) -> EdgeStatu
 def _judge_failure(before: History, counted: History, policy: Confirmation) -> EdgeStatus:
     match before.status:
         case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN | EdgeStatus.PASSING | EdgeStatus.SUSPECT:
-            if counted.failures > policy.attempts:
+            if counted.failures > further_failures(counted, policy):
                 return EdgeStatus.FAILING
-            if counted.score >= policy.flapping_score:
+            if flaps(counted, policy):
                 return EdgeStatus.FLAPPING
             return EdgeStatus.SUSPECT
         case EdgeStatus.FAILING:  # a pass before this failure: recovery was not confirmed
@@ -192,25 +171,24 @@ def _judge_failure(before: History, counted: History, policy: Confirmation) -> E
 
 def _enter(counted: History, status: EdgeStatus, policy: Confirmation, now: float) -> History:
     """The history as it starts out in a new status."""
+    entered = counted._replace(status=status, since=counted.row_at, changed=now)
     match status:
         case EdgeStatus.PASSING:
-            if counted.status is EdgeStatus.SUSPECT or counted.status is EdgeStatus.UNKNOWN:
-                return counted._replace(status=status, since=counted.row_at, changed=now)
-            # Named and recovered: watched for a while like after a single failure.
-            return counted._replace(
-                status=status,
-                since=counted.row_at,
-                changed=now,
-                score=1.0 if counted.status is EdgeStatus.FAILING else 0.0,
-                bad_at=None,
-                tallies=(),
-            )
-        case EdgeStatus.SUSPECT | EdgeStatus.FAILING:
-            return counted._replace(status=status, since=counted.row_at, changed=now)
+            if counted.status not in _NAMED:
+                return entered
+            # Named and recovered: watched like after a single failure, or for longer where it
+            # failed now and then, so that it is soon named again if that was a lull.
+            half = int(policy.flapping_score / 2)
+            bad = 1 if counted.status is EdgeStatus.FAILING else max(1, half)
+            return entered._replace(bad=bad, good=policy.forgive_after, bad_at=None, tallies=())
+        case EdgeStatus.SUSPECT:
+            return entered
+        case EdgeStatus.FAILING:
+            return entered._replace(good=0)
         case EdgeStatus.FLAPPING:
-            since = counted.row_at if counted.bad_at is None else counted.bad_at
-            score = max(policy.flapping_score, 1.0)
-            return counted._replace(status=status, since=since, changed=now, score=score)
+            if counted.status is EdgeStatus.FAILING:  # its rate shows from here on
+                entered = entered._replace(bad=1)
+            return entered if counted.bad_at is None else entered._replace(since=counted.bad_at)
         case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN:
             raise AssertionError("no attempt leads back to not knowing")
         case _ as never:
@@ -233,13 +211,14 @@ def _transition(
 
 
 def _further(
-    before: History, after: History, policy: Confirmation, now: float
+    before: History, after: History, policy: Confirmation, seconds: float, now: float
 ) -> tuple[tuple[float, ...], bool]:
     """Further attempts wanted on the same edge, and whether they may overlap."""
     suspected = after.status is EdgeStatus.SUSPECT and before.status is not EdgeStatus.SUSPECT
     recovering = after.status is EdgeStatus.FAILING and after.passes == 1
     if (suspected or recovering) and policy.attempts:
-        return tuple(policy.spacing * (i + 1) for i in range(policy.attempts)), True
+        count = further_failures(after, policy) if suspected else policy.attempts
+        return tuple(policy.spacing * (i + 1) for i in range(count)), True
     if now < before.quick_until:
         return (), False
     recent = now - after.last_failure <= policy.sample_for
@@ -247,29 +226,32 @@ def _further(
         case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN:
             wanted = False
         case EdgeStatus.SUSPECT | EdgeStatus.PASSING:
-            wanted = after.score > 0 and recent
+            wanted = after.bad > 0 and recent
         case EdgeStatus.FAILING:
             wanted = after.passes > 0 and recent
-        case EdgeStatus.FLAPPING:  # at first, and later when it looks as if it were over
-            wanted = now - after.changed <= policy.sample_for or after.passes > policy.attempts
+        case EdgeStatus.FLAPPING:
+            wanted = True
         case _ as never:
             assert_never(never)
-    return ((policy.sample_interval,), False) if wanted else ((), False)
+    if not wanted:
+        return (), False
+    known = after.status is EdgeStatus.FLAPPING and now - after.changed > policy.sample_for
+    if known and after.failures:
+        return (_SLOWER * policy.sample_interval,), False
+    # From start to start, but not without a pause.
+    return (max(policy.sample_interval - seconds, policy.sample_interval / 2),), False
 
 
 def _urgency(after: History, beside: bool) -> Urgency:
     if beside or after.status is EdgeStatus.FAILING:
         return Urgency.CONFIRM
-    if after.status is EdgeStatus.FLAPPING:
+    if after.status is EdgeStatus.FLAPPING and after.passes:
         return Urgency.NAMED
     return Urgency.SUSPECT if after.status is EdgeStatus.SUSPECT else Urgency.WATCH
 
 
 def _neighbours(after: History, transition: Transition | None) -> Neighbours:
     """One other edge at the first failure; all of them at each further one until it is named."""
-    if not after.failures:
+    if not after.failures or (after.status in _NAMED and transition is None):
         return Neighbours.NONE
-    named = after.status is EdgeStatus.FAILING or after.status is EdgeStatus.FLAPPING
-    if named and transition is None:
-        return Neighbours.NONE
-    return Neighbours.ALL if after.score > 1.0 else Neighbours.ONE
+    return Neighbours.ALL if after.bad > 1 else Neighbours.ONE

@@ -45,13 +45,14 @@ class History(NamedTuple):
     Attributes:
         since: wall time of the first attempt that belongs to the status.
         passed: attempts that passed, ever; likewise ``failed`` and ``inconclusive``.
-        score: see the module.
+        bad: failures of the bad streak that are remembered; likewise ``good`` its passes. No
+            streak, no counts. The score and the rate of failures are read off them.
         passes: passes in a row, up to now; likewise ``failures``.
         row_at: first attempt of that row.
         bad_at: first failure since the edge was last beyond suspicion; None when it is.
         last_failure: when the last failure was judged.
         changed: when the status last changed.
-        quick_until: until when quick attempts asked for are still to start.
+        quick_until: until when further attempts asked for are still to start.
         tallies: kinds of failure of the bad streak, the latest last.
     """
 
@@ -60,7 +61,8 @@ class History(NamedTuple):
     passed: int = 0
     failed: int = 0
     inconclusive: int = 0
-    score: float = 0.0
+    bad: int = 0
+    good: int = 0
     passes: int = 0
     failures: int = 0
     row_at: float = 0.0
@@ -88,10 +90,11 @@ class History(NamedTuple):
 class Urgency(IntEnum):
     """How much a further attempt matters when the budget is short."""
 
-    NAMED = 0  # flapping already: when will it end?
-    WATCH = 1  # most likely a single lost handshake
+    WATCH = 0  # most likely a single lost handshake
+    NAMED = 1  # flapping and passing: is it over?
     SUSPECT = 2  # failed more than once
-    CONFIRM = 3  # decides between a lost handshake and a failing edge
+    CLEAR = 3  # flapping, and all others pass as well
+    CONFIRM = 4  # decides between a lost handshake and a failing edge
 
 
 class Neighbours(IntEnum):

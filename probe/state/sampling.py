@@ -4,7 +4,12 @@ Suspicion must not multiply the load just when much is broken. So all further at
 check share a token bucket that fills at ``sample_budget`` a second, and no faster than the
 check's regular attempts come: a total outage at most doubles the load. What matters less
 leaves part of the bucket to what matters more, so that random losses of a large check cannot
-use up what confirms a failure.
+use up what confirms a failure, nor what tells that it is over.
+
+Edges that flap and pass share what there is evenly, so that they clear together: each is
+sampled as often as the budget has tokens for all of them. When no flapping edge of a provider
+fails any more (`lull`), two things become easier: an edge clears by less evidence of its own, and
+the budget fills at ``sample_budget`` for a small check as well, as load does no harm then.
 
 When a whole location is down, budget and patience would go into confirming the same thing a
 thousand times. So once ``_DOWN`` attempts in a row at one address have failed, over all
@@ -28,11 +33,12 @@ from probe.model.target import EdgeKey, ProviderKey
 from probe.state.budget import Budget
 from probe.state.confirmation import advance
 from probe.state.history import Attempt, Decision, History, Neighbours, Urgency
+from probe.state.lull import Lull
 
 _BURST = 10.0
 """Seconds' worth of tokens that a full bucket holds."""
 
-_LEAST_RATE = 2.0
+_LEAST_RATE = 4.0
 """Tokens a second that even the smallest check gets: two edges under suspicion."""
 
 _LEAST_BURST = 40.0
@@ -43,6 +49,10 @@ _DOWN = 20
 
 _SECONDS_PER_TOKEN = 3.0
 """An attempt costs a token for each such time it is likely to take, and one at least."""
+
+
+_LULL_SHARE = 0.85
+"""Of the even share that an edge waits in a lull, which uses the full bucket up as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,8 @@ class Confirmer:
         self.policy = policy
         self.interval = interval
         self._short = _shortened(policy)
+        self._lull = Lull()
+        self._in_lull = False
         self._rows: dict[tuple[str, str], int] = {}  # failures in a row per provider and edge
         self._histories: dict[EdgeKey, History] = {}
         self._siblings: dict[ProviderKey, list[EdgeKey]] = {}
@@ -118,6 +130,7 @@ class Confirmer:
             siblings.remove(key)
             if not siblings:
                 del self._siblings[key.through]
+            self._lull.forget(key)
             self._rows.pop((key.provider, key.edge), None)  # rebuilt in no time if still true
         self._resize()
 
@@ -134,10 +147,20 @@ class Confirmer:
         if history is None:
             return _NOTHING
         policy = self._short if self._down(attempt) else self.policy
-        self._histories[key], decision = advance(history, attempt, policy, now)
+        lull = self._lull.at(key.provider)
+        after, decision = advance(history, attempt, policy, now, lull=lull)
+        self._histories[key] = after
+        if history.status is EdgeStatus.FLAPPING or after.status is EdgeStatus.FLAPPING:
+            self._follow(key, history, after)
         if decision.transition is None and not decision.again and not decision.neighbours:
             return _NOTHING
         return Step(decision.transition, self._requests(key, decision, _cost(attempt), now))
+
+    def _follow(self, key: EdgeKey, before: History, after: History) -> None:
+        """Take note of an edge that is or was flapping; in a lull there is more to spend."""
+        self._lull.follow(key, before, after)
+        if self._lull.anywhere() is not self._in_lull:
+            self._resize()
 
     def _down(self, attempt: Attempt[EdgeKey]) -> bool:
         """Whether this is one of many failures at an address where nothing passes."""
@@ -157,8 +180,17 @@ class Confirmer:
     def _requests(
         self, key: EdgeKey, decision: Decision, cost: float, now: float
     ) -> tuple[Request, ...]:
-        granted = self._grant(len(decision.again), decision.urgency, cost, now)
-        same = tuple(Request(key, after, decision.beside) for after in decision.again[:granted])
+        again, urgency = decision.again, decision.urgency
+        if urgency is Urgency.NAMED and again and self._budget.rate:
+            share = len(self._lull.passing) / self._budget.rate
+            if self._lull.at(key.provider):
+                urgency, share = Urgency.CLEAR, share * _LULL_SHARE
+            again = (max(again[0], share),)
+        granted = self._grant(len(again), urgency, cost, now)
+        if granted and not decision.beside:  # what passes or fails before asks for no other
+            history = self._histories[key]
+            self._histories[key] = history._replace(quick_until=now + again[0])
+        same = tuple(Request(key, after, decision.beside) for after in again[:granted])
         match decision.neighbours:
             case Neighbours.NONE:
                 return same
@@ -168,6 +200,8 @@ class Confirmer:
                 others, urgency = self.neighbours(key), Urgency.SUSPECT
             case _ as never:
                 assert_never(never)
+        # One that has an attempt coming is left alone: a plan holds one sample of an edge.
+        others = tuple(one for one in others if self._histories[one].quick_until <= now)
         granted = self._grant(len(others), urgency, cost, now)
         return same + tuple(Request(other) for other in others[:granted])
 
@@ -198,7 +232,9 @@ class Confirmer:
 
     def _resize(self) -> None:
         regular = len(self._histories) / self.interval
-        rate = min(max(_LEAST_RATE, regular), self.policy.sample_budget)
+        most = self.policy.sample_budget
+        self._in_lull = self._lull.anywhere()
+        rate = most if self._in_lull else min(max(_LEAST_RATE, regular), most)
         self._budget.resize(rate, max(_LEAST_BURST, _BURST * rate) if rate else 0.0)
 
 

@@ -2,8 +2,8 @@
 
 The state code is the real one: confirmation, vantage, excuses, consensus. What it is fed with is
 drawn from seeded dice. To make 30 days of 1,000 targets feasible, attempts that cannot matter are
-not made one by one: a passing edge whose single lost handshake is followed by 40 passes returns to
-where it was (``test_simulation`` holds that), so only the edges that lose another one within 40
+not made one by one: a passing edge whose single lost handshake is followed by 85 passes returns to
+where it was (``test_simulation`` holds that), so only the edges that lose another one within 85
 attempts are walked, attempt by attempt.
 """
 
@@ -33,7 +33,7 @@ ADDRESSES = 4
 PER_TARGET = 2
 LOSS = 0.003
 RUN_LOSS = 1 - (1 - LOSS) ** 4  # a run of the flow shakes hands with four hosts
-FORGIVEN = 40
+FORGIVEN = 85
 KEY = EdgeKey("stores", "", "live", "", "default")
 FLOW = FlowKey("cli", "cli", "", "")
 
@@ -98,7 +98,7 @@ def walk(
         elif history.status not in CONFIRMED and named_at is not None:
             course.named.append(Span(named_at, now))
             named_at = None
-        quiet = history.status is EdgeStatus.PASSING and not history.score
+        quiet = history.status is EdgeStatus.PASSING and not history.bad
         if regular and not (quiet and now >= until):
             heapq.heappush(due, (now + interval, True))
         if decision.beside or not any(not one for _, one in due):  # one sample at a time
@@ -117,7 +117,7 @@ def losses(dice: random.Random) -> Iterator[Course]:
         at = dice.random() * DAY
         gap = 1 + int(dice.expovariate(LOSS))
         if gap > FORGIVEN:
-            yield Course(failed=[at], attempts=policy.forgive_after + 2)
+            yield Course(failed=[at], attempts=2 * policy.forgive_after + 2)
             continue
         number = iter(range(10**9))
 

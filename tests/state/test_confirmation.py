@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log
 
 import pytest
 from hypothesis import given, settings
@@ -92,11 +93,54 @@ def test_an_edge_that_was_never_suspect_costs_no_further_attempts() -> None:
     assert len(edge.transitions) == 1
 
 
-def test_flapping_ends_after_enough_passes_in_a_row() -> None:
+@pytest.mark.parametrize("pattern", ["x.", "x.xx...x..", "x...", "x" + "." * 9, "x" + "." * 19])
+def test_flapping_ends_when_so_many_passes_are_improbable(pattern: str) -> None:
+    """The rarer it failed, the more passes it takes; a failure begins the row anew."""
     edge = Edge()
+    assert edge.attempts("." + pattern * (400 // len(pattern)))[-1] == "L"
+    known = log(1e-4) / log(1 - pattern.count("x") / len(pattern))
+    edge.attempts("." * int(known / 2) + "x")
+    assert known <= edge.attempts("." * 500).index("P") + 1 <= 1.5 * known
+
+
+def test_in_a_lull_fewer_passes_end_flapping() -> None:
+    edge = Edge()
+    assert edge.attempts(".x.x.x.x.x.x")[-1] == "L"
+    rows = []
+    for lull in (False, True):
+        history, row = edge.history, 0
+        while history.status is not EdgeStatus.PASSING:
+            row += 1
+            history, _ = advance(history, Attempt(KEY, Passed(), WALL), POLICY, 20.0, lull=lull)
+        rows.append(row)
+    assert rows[1] < rows[0] / 2
+
+
+def test_flapping_ends_at_the_latest_after_a_set_number_of_passes() -> None:
+    edge = Edge(replace(POLICY, clear_after=8))
     edge.attempts(".x.x.x.x.x.x")
-    assert edge.attempts("." * 29 + "x" + "." * 29) == "L" * 59
-    assert edge.attempts(".") == "P"
+    assert edge.attempts("." * 8) == "L" * 7 + "P"
+
+
+def test_an_edge_that_flapped_is_named_again_sooner() -> None:
+    def failures_until_named(edge: Edge) -> int:
+        for count in range(1, 20):
+            if edge.attempts("x" + "." * 9)[-1] == "L":
+                return count
+        raise AssertionError("never named")
+
+    edge = Edge()
+    first = failures_until_named(edge)
+    while edge.history.status is EdgeStatus.FLAPPING:
+        edge.attempt(".")
+    assert failures_until_named(edge) < first - 1
+
+
+def test_a_failure_under_suspicion_needs_one_more_in_a_row_to_be_failing() -> None:
+    edge = Edge()
+    edge.attempts(".x" + "." * 50)
+    assert edge.attempt("x").again == (1.0, 2.0, 3.0, 4.0, 5.0)
+    assert edge.attempts("xxxxx") == "SSSSF"
 
 
 def test_flapping_becomes_failing_when_nothing_passes_any_more() -> None:
@@ -139,10 +183,10 @@ def test_quick_attempts_under_way_are_not_asked_for_twice() -> None:
 def test_a_single_loss_is_watched_until_forgiven() -> None:
     edge = Edge()
     edge.attempts(".x")
-    asked = [edge.attempt(".").again for _ in range(30)]
+    asked = [edge.attempt(".").again for _ in range(90)]
     assert asked[:3] == [(), (), ()]  # the quick ones are on their way
-    assert asked[3:24] == [(1.0,)] * 21
-    assert asked[24:] == [()] * 6
+    assert asked[3:79] == [(0.25,)] * 76  # half a second from start to start
+    assert asked[79:] == [()] * 11
 
 
 def test_sampling_ends_some_time_after_the_last_failure() -> None:
@@ -172,7 +216,7 @@ def test_a_recovered_edge_is_watched_for_a_while() -> None:
     edge = Edge()
     edge.attempts("xxxxx.....")
     assert edge.history.status is EdgeStatus.PASSING
-    assert edge.attempt(".").again == (1.0,)
+    assert edge.attempt(".").again == (0.25,)
 
 
 def test_all_neighbours_are_asked_once_there_is_more_than_one_failure() -> None:
@@ -182,13 +226,21 @@ def test_all_neighbours_are_asked_once_there_is_more_than_one_failure() -> None:
     assert asked == [Neighbours.ONE] + [Neighbours.ALL] * 4 + [Neighbours.NONE] * 2
 
 
-def test_a_flapping_edge_is_sampled_at_first_and_when_it_seems_over() -> None:
+def test_a_flapping_edge_is_sampled_at_first_and_when_it_passes() -> None:
     edge = Edge(replace(POLICY, sample_for=20.0))
     edge.attempts(".x.x.x.x.x.x")
-    assert edge.attempt("x").again == (1.0,)
+    assert edge.attempt("x").again == (0.25,)
     edge.attempts(".x" * 10)
-    assert edge.attempt("x").again == ()
-    assert [bool(edge.attempt(".").again) for _ in range(6)] == [False] * 4 + [True] * 2
+    seldom = edge.attempt("x")
+    assert (seldom.again, seldom.urgency) == ((5.0,), Urgency.WATCH)
+    hopeful = edge.attempt(".")
+    assert (hopeful.again, hopeful.urgency) == ((0.25,), Urgency.NAMED)
+
+
+def test_a_slow_attempt_is_followed_by_a_pause_all_the_same() -> None:
+    edge = Edge()
+    edge.attempts(".x.x.x.x.x.x")
+    assert edge.attempt(".", seconds=10.0).again == (0.25,)
 
 
 # ---------------------------------------------------------------- transitions
@@ -270,9 +322,9 @@ def test_no_state_outlives_enough_passes(attempts: str) -> None:
     """Whatever came before, passes alone lead back to passing with nothing remembered."""
     edge = Edge()
     edge.attempts(attempts)
-    edge.attempts("." * 250)
+    edge.attempts("." * 800)
     assert edge.history.status is EdgeStatus.PASSING
-    assert edge.history.score == 0
+    assert (edge.history.bad, edge.history.good) == (0, 0)
     assert edge.history.failure is None
     assert edge.history.bad_at is None
 

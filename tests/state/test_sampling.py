@@ -48,9 +48,10 @@ def test_a_full_bucket_serves_at_once_and_refills_at_its_rate() -> None:
 @pytest.mark.parametrize(
     ("urgency", "granted"),
     [
-        (Urgency.NAMED, 25),
-        (Urgency.WATCH, 50),
-        (Urgency.SUSPECT, 75),
+        (Urgency.WATCH, 20),
+        (Urgency.NAMED, 40),
+        (Urgency.SUSPECT, 60),
+        (Urgency.CLEAR, 80),
         (Urgency.CONFIRM, 100),
     ],
 )
@@ -131,6 +132,57 @@ def test_a_first_failure_plans_confirmation_and_one_neighbour() -> None:
         *(Request(key(0), after, beside=True) for after in (1.0, 2.0, 3.0, 4.0)),
         Request(key(1)),
     )
+
+
+def test_a_neighbour_whose_sample_is_on_its_way_is_not_asked() -> None:
+    """It would take the place of the sample, and end the sampling of that edge."""
+    at = confirmer(key(0), key(1))
+    for edge in (key(0), key(1)):
+        record(at, edge, PASS, 0.0)
+    record(at, key(1), FAIL, 1.0)
+    record(at, key(1), PASS, 5.0)
+    assert record(at, key(1), PASS, 6.0).requests == (Request(key(1), 0.5),)
+    assert {request.key for request in record(at, key(0), FAIL, 6.1).requests} == {key(0)}
+    assert record(at, key(1), PASS, 6.3).requests == ()
+    assert record(at, key(1), PASS, 6.5).requests == (Request(key(1), 0.5),)
+
+
+def flapping(keys: list[EdgeKey], interval: float = 15.0) -> Confirmer:
+    """Edges that failed every second time for two minutes."""
+    at = confirmer(*keys, interval=interval)
+    for second in range(0, 120, 5):
+        for edge in keys:
+            record(at, edge, FAIL if second % 10 else PASS, float(second))
+    assert {history.status for history in at.histories.values()} == {EdgeStatus.FLAPPING}
+    return at
+
+
+def test_edges_that_flap_and_pass_share_the_budget_evenly() -> None:
+    keys = [key(i, target=f"{n}.example") for n in range(100) for i in range(4)]
+    at = flapping(keys)
+    asked = [record(at, edge, PASS, 130.0 + i / 20).requests for i, edge in enumerate(keys[:300])]
+    waits = [requests[0].after for requests in asked if requests]
+    assert waits[0] == 0.5
+    assert waits == sorted(waits)
+    assert len(waits) == 300
+    assert waits[-1] == pytest.approx(0.85 * 300 / POLICY.sample_budget)  # it is a lull
+
+
+def test_a_failure_at_another_provider_does_not_end_a_lull_and_one_at_the_same_does() -> None:
+    other = EdgeKey("stores", "a.example", "cdn-a", "198.51.100.1:443", "default")
+    keys = [key(i) for i in range(20)]
+    at = flapping([*keys, other])
+    for edge in keys:
+        record(at, edge, PASS, 130.0)
+    for failed, passes in ((other, 6), (keys[-1], 14)):
+        record(at, failed, FAIL, 131.0)
+        row = 1
+        while at.histories[keys[0]].status is EdgeStatus.FLAPPING:
+            record(at, keys[0], PASS, 131.0 + row)
+            row += 1
+        assert row == pytest.approx(passes, abs=2)
+        at = flapping(keys)
+        record(at, keys[0], PASS, 130.0)
 
 
 def test_a_passing_edge_leads_to_nothing() -> None:
@@ -239,7 +291,7 @@ def test_a_small_check_has_a_small_budget() -> None:
 
 
 def test_a_small_check_in_trouble_stays_polite() -> None:
-    """Four edges in total: two further attempts a second at most, after the first burst."""
+    """Four edges in total: four further attempts a second at most, after the first burst."""
     keys = [key(i) for i in range(4)]
     at = confirmer(*keys)
     extra = 0
@@ -247,4 +299,4 @@ def test_a_small_check_in_trouble_stays_polite() -> None:
         for i, edge in enumerate(keys):
             outcome = FAIL if (second + i) % 2 else PASS
             extra += len(record(at, edge, outcome, float(second)).requests)
-    assert extra <= 40 + 2 * 600
+    assert extra <= 40 + 4 * 600

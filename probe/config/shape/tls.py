@@ -143,7 +143,7 @@ class ConfirmShape(Shape):
         default=None, description="Time between their starts (1s)."
     )
     sample_interval: Annotated[Duration, between("100ms", "1h")] | None = Field(
-        default=None, description="How often an edge under suspicion is sampled (1s)."
+        default=None, description="How often an edge under suspicion is sampled (500ms)."
     )
     sample_for: Annotated[Duration, between("0", "1d")] | None = Field(
         default=None, description="How long faster sampling lasts after the last failure (2m)."
@@ -153,13 +153,15 @@ class ConfirmShape(Shape):
     )
     flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = Field(
         default=None,
-        description="Failures, net of forgiven ones, from which an edge is flapping (5.5).",
+        description="Failures, net of forgiven ones, from which an edge is flapping (7.75).",
     )
     forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="Passes that outweigh one failure (25)."
+        default=None, description="Passes that outweigh one failure (40)."
     )
     clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="Passes in a row that end flapping (30)."
+        default=None,
+        description="Passes in a row that end flapping at the latest (400); fewer do when they "
+        "are improbable for an edge that fails as often as this one did.",
     )
 
 
