@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+
+if sys.argv[1:2] == ["run"]:
+    # SIGHUP would kill an agent that does not listen yet. It waits from here on, before anything
+    # that takes time to import, and is delivered once the agent follows signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -115,6 +122,9 @@ def run(
     SIGTERM ends within a second or two. Exit status: 0 stopped, 1 cannot serve,
     2 bad configuration.
     """
+    # Until the agent follows signals. The default action does not end the first process of a
+    # container, and would leave behind the process that reads the configuration.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from probe.agent import AgentError, NoRegionError, Options, run_agent
     from probe.agent.log import configure
     from probe.schedule import Shard, ShardError

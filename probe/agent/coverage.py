@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from probe.agent.filing import Filing
 from probe.agent.keys import JobKey
 from probe.agent.parts import Parts
-from probe.model.result import ResolveResult
+from probe.model.failure import Failure, Reason
+from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
 from probe.model.spec import Provider, Spec, TlsCheck
-from probe.model.target import Edge, EdgeKey, ProviderKey, Target
+from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
 from probe.schedule import Job, Runner
 from probe.serve import Store
 
@@ -27,6 +29,9 @@ FIRST_RATE = 100.0
 
 GRACE = 5.0
 """Seconds that a run may take beyond the check's time-out before it counts as our defect."""
+
+AFTER_DEFECT = 10.0
+"""Seconds until a question is asked again that our own code could not finish."""
 
 _FIXED_INTERVAL = 300.0  # fixed addresses change with the configuration only
 
@@ -91,6 +96,22 @@ class Coverage:
             yield key
             yield from edges
 
+    def defect(self, key: EdgeKey | ProviderKey, failure: Failure) -> None:
+        """A run that our own code did not finish: its key has a result all the same."""
+        at, known = (
+            time.time(),
+            self._edges.get(key if isinstance(key, ProviderKey) else key.through),
+        )
+        if known is None:
+            return
+        if isinstance(key, ProviderKey):
+            self._runner.request(key, after=AFTER_DEFECT)
+            found = Resolution(tuple(known.values()), failure)
+            self._filing.resolution(ResolveResult(key, at, found))
+        elif key.edge in known:
+            outcome = Inconclusive(failure)
+            self._filing.edge(TlsResult(key, known[key.edge], at, outcome, Timings()))
+
     def _cover(self, check: TlsCheck) -> None:
         targets = self._lists.get(check.targets, ())
         self._store.set_targets(check.name, targets)
@@ -151,6 +172,8 @@ class Coverage:
         if self._ways(key) != (provider, port):
             self._runner.request(key)  # a reload came between; this answers the old question
             return
+        if found.failure is not None and found.failure.reason is Reason.DEFECT:
+            found = replace(found, edges=tuple(self._edges[key].values()))  # nothing was heard
         self._filing.resolution(ResolveResult(key, at, found))
         self._follow(key, found.edges)
         if found.ttl is not None:

@@ -9,7 +9,7 @@ import trio
 
 from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog
-from probe.model.result import Failed, ResolveResult, TlsResult
+from probe.model.result import Failed, Inconclusive, ResolveResult, TlsResult
 from probe.model.spec import Spec, TlsCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
@@ -84,6 +84,8 @@ class Filing:
         outcome = self._excuse(result.outcome, now - seconds)
         if outcome is not result.outcome:
             result = replace(result, outcome=outcome)
+        if isinstance(outcome, Inconclusive):
+            self._log.defect_in(key, outcome.failure)
         step = confirmer.record(Attempt(key, outcome, result.at, seconds, result.command), now)
         history = confirmer.histories.get(key)
         if history is None:
@@ -112,6 +114,7 @@ class Filing:
         self._store.record_resolution(result)
         since = self._dns_failing.get(result.key)
         if failure is not None and failure.ours:
+            self._log.defect_in(result.key, failure)
             return
         if failure is not None and since is None:
             self._dns_failing[result.key] = result.at

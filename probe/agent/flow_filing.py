@@ -91,6 +91,9 @@ class FlowFiling:
             outcome=self._excuse(result.outcome, began),
             steps=tuple(self._excused(step, began) for step in result.steps),
         )
+        for found in {result.outcome, *(step.outcome for step in result.steps)}:
+            if isinstance(found, Inconclusive):
+                self._log.defect_in(key, found.failure)
         runs = self._runs.setdefault(key, deque(maxlen=WINDOW))
         self._tell_refusal(result, runs)
         runs.append(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
@@ -11,7 +12,9 @@ import trio
 from probe.agent.flow_filing import CONFIRM, FlowFiling
 from probe.agent.keys import JobKey
 from probe.agent.parts import Parts, resolver_of
+from probe.model.failure import Failure
 from probe.model.flow import ApiCheck, Persona
+from probe.model.result import FlowResult, Inconclusive
 from probe.model.spec import Provider, Spec
 from probe.model.target import FlowKey, Target
 from probe.schedule import Job, Runner
@@ -69,6 +72,11 @@ class FlowCoverage:
         for check in self._checks.values():
             if check.targets == name:
                 self._cover(check)
+
+    def defect(self, key: FlowKey, failure: Failure) -> None:
+        """A run that our own code did not finish: its key has a result all the same."""
+        if key in self._running:
+            self._filing.file(FlowResult(key, time.time(), Inconclusive(failure), ()))
 
     def keys(self) -> Iterable[FlowKey]:
         """Every flow that runs now."""

@@ -13,11 +13,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-from probe.model.failure import Failure
+import trio
+
+from probe.model.failure import Failure, Reason
 from probe.model.state import Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 
 _LOGGER = logging.getLogger("probe")
+
+_DEFECT_EVERY = 60.0
+"""Seconds between lines on the same defect: it may be in every one of 10,000 attempts."""
+
+_MOST_DEFECTS = 100
+"""Different defects that are remembered for that."""
 
 
 def configure(stream: TextIO, style: Literal["json", "text"]) -> None:
@@ -35,6 +43,7 @@ class EventLog:
 
     def __init__(self, **common: str) -> None:
         self._common = common
+        self._defects: dict[str, tuple[float, int]] = {}
 
     def info(self, event: str, **fields: object) -> None:
         """Something a person may want to know later."""
@@ -54,6 +63,30 @@ class EventLog:
         level = logging.INFO if good or change.after == "suspect" else logging.WARNING
         further = {name: value for name, value in more.items() if value}
         self._write(level, "state", transition_fields(change) | further)
+
+    def defect(self, kind: str, trace: str, **fields: object) -> None:
+        """What our own code did wrong; the same place once a minute, with how often since.
+
+        Args:
+            kind: ``result``, ``loop``, or how a run ended (``crashed``, ``cut``, ``stuck``).
+            trace: what was raised and where, as ``probe.model.defect`` writes it.
+            fields: where it happened.
+        """
+        now = trio.current_time()
+        until, left_out = self._defects.get(trace, (now, 0))
+        if now < until:
+            self._defects[trace] = (until, left_out + 1)
+            return
+        if len(self._defects) >= _MOST_DEFECTS:
+            self._defects.clear()
+        self._defects[trace] = (now + _DEFECT_EVERY, 0)
+        more = {"again": left_out} if left_out else {}
+        self.error("defect", kind=kind, **fields, trace=trace, **more)
+
+    def defect_in(self, key: EdgeKey | FlowKey | ProviderKey, failure: Failure) -> None:
+        """Say so when it is a defect of ours that made a result inconclusive."""
+        if failure.reason is Reason.DEFECT:
+            self.defect("result", failure.detail, **key_fields(key), phase=failure.phase.value)
 
     def _write(self, level: int, event: str, fields: Mapping[str, object]) -> None:
         if _LOGGER.isEnabledFor(level):

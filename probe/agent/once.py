@@ -13,10 +13,20 @@ from dataclasses import dataclass
 import trio
 
 from probe.agent.parts import Parts, resolver_of
+from probe.model.defect import defect
+from probe.model.failure import Phase
 from probe.model.flow import ApiCheck, Persona
-from probe.model.result import FlowResult, Passed, ResolveResult, Result, TlsResult
+from probe.model.result import (
+    FlowResult,
+    Inconclusive,
+    Passed,
+    ResolveResult,
+    Result,
+    Timings,
+    TlsResult,
+)
 from probe.model.spec import Provider, Spec, TlsCheck
-from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Target
+from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
 
 _CONCURRENCY = 100
@@ -71,11 +81,12 @@ class Round:
         self._limit = trio.CapacityLimiter(_CONCURRENCY)
         self._results: list[Result] = []
         self._known = 0
+        self._wrong = 0
         self._number = 1
 
     async def run(self, only: Collection[ProviderKey] | None = None) -> list[Result]:
         """One round over everything, or over ``only`` these."""
-        self._results, self._known = [], 0
+        self._results, self._known, self._wrong = [], 0, 0
         async with trio.open_nursery() as nursery:
             for check in self._spec.checks:
                 for target in self._targets_of(check):
@@ -133,17 +144,22 @@ class Round:
     async def _through(
         self, check: TlsCheck | ApiCheck, target: Target, provider: Provider | None
     ) -> None:
-        if isinstance(check, ApiCheck):
-            await self._flows(check, target, provider)
-        elif provider is not None:
-            await self._edges(check, target, provider)
+        """Everything of a target through a provider; what our own code does wrong is a result."""
+        try:
+            if isinstance(check, ApiCheck):
+                await self._flows(check, target, provider)
+            elif provider is not None:
+                await self._edges(check, target, provider)
+        except Exception as error:
+            key = ProviderKey(check.name, target.label, provider.name if provider else "")
+            self._take(_unfinished(check, key, error))
         self._tell()
 
     async def _edges(self, check: TlsCheck, target: Target, provider: Provider) -> None:
         async with self._limit:
             resolution = await self._parts.finder.find(provider, target, check.port)
         key = ProviderKey(check.name, target.label, provider.name)
-        self._results.append(ResolveResult(key, time.time(), resolution))
+        self._take(ResolveResult(key, time.time(), resolution))
         async with trio.open_nursery() as nursery:
             # An edge that DNS named no more while we waited serves nobody: it holds up no gate.
             for edge in (edge for edge in resolution.edges if not edge.stale):
@@ -160,12 +176,16 @@ class Round:
         profile: ClientProfile,
     ) -> None:
         key = EdgeKey(check.name, target.label, provider.name, edge.label, profile.name)
-        for _ in range(self._attempts):
-            async with self._limit:
-                result = await self._parts.tls.probe(key, edge, target, check, profile)
-            if not isinstance(result.outcome, Passed):
-                break
-        self._results.append(result)
+        try:
+            for _ in range(self._attempts):
+                async with self._limit:
+                    result = await self._parts.tls.probe(key, edge, target, check, profile)
+                if not isinstance(result.outcome, Passed):
+                    break
+        except Exception as error:  # no prober raises; should one do so, the others go on
+            outcome = Inconclusive(defect(error, Phase.CONNECT))
+            result = TlsResult(key, edge, time.time(), outcome, Timings())
+        self._take(result)
         self._tell()
 
     async def _flows(self, check: ApiCheck, target: Target, provider: Provider | None) -> None:
@@ -176,13 +196,25 @@ class Round:
             async with self._limit:
                 resolve = resolver_of(self._parts.finder, provider, target)
                 result = await self._parts.flow.run(key, check, target, persona, resolve=resolve)
-            self._results.append(result)
+            self._take(result)
             self._tell()
 
+    def _take(self, result: Result) -> None:
+        self._results.append(result)
+        self._wrong += not passed(result)
+
     def _tell(self) -> None:
-        wrong = sum(not passed(result) for result in self._results)
         done = len(self._results)
-        self._on_progress(Progress(done, max(self._known, done), wrong, self._number))
+        self._on_progress(Progress(done, max(self._known, done), self._wrong, self._number))
+
+
+def _unfinished(check: TlsCheck | ApiCheck, key: ProviderKey, error: Exception) -> Result:
+    """What stands for a target that our own code did not get through with."""
+    now = time.time()
+    if isinstance(check, ApiCheck):
+        outcome = Inconclusive(defect(error, Phase.SEND))
+        return FlowResult(FlowKey(*key, ""), now, outcome, ())
+    return ResolveResult(key, now, Resolution((), defect(error, Phase.RESOLVE)))
 
 
 def _through(result: Result) -> ProviderKey:

@@ -11,6 +11,7 @@ from probe.agent.proxies import Proxies
 from probe.config import SecretReader
 from probe.discovery import TargetWatcher
 from probe.edges import EdgeFinder
+from probe.model.defect import trace
 from probe.model.spec import Provider, Spec, TargetList
 from probe.model.target import Resolution, Target
 from probe.probers.chain import Judge
@@ -104,8 +105,12 @@ def resolver_of(
 async def first_look(parts: Parts, wanted: TargetList) -> tuple[tuple[Target, ...], list[str]]:
     """The targets of a list, every source looked at once; and what is wrong with its sources."""
     watcher = TargetWatcher(wanted, parts.secrets.read)
-    await watcher.look()
-    problems = [
+    problems: list[str] = []
+    try:
+        await watcher.look()
+    except Exception as error:
+        problems.append(f"our own code crashed: {trace(error)}")
+    problems += [
         f"{status.source}: {problem}" for status in watcher.statuses for problem in status.problems
     ]
     return watcher.targets, problems

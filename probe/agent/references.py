@@ -7,6 +7,8 @@ from functools import partial
 import trio
 
 from probe.agent.parts import Parts
+from probe.agent.supervised import Crashed
+from probe.model.result import Inconclusive
 from probe.model.spec import DnsOptions, References
 from probe.model.target import Resolution
 from probe.state.vantage import Vantage
@@ -23,11 +25,15 @@ class ReferenceWatch:
     Args:
         parts: finder of addresses and the prober.
         vantage: told every outcome, offset and answer of DNS.
+        crashed: told of a look that our own code could not finish.
     """
 
-    def __init__(self, parts: Parts, vantage: Vantage) -> None:
+    def __init__(
+        self, parts: Parts, vantage: Vantage, crashed: Crashed = lambda _, __: None
+    ) -> None:
         self._parts = parts
         self._vantage = vantage
+        self._crashed = crashed
         self._references = References()
         self._hurry = trio.Event()
 
@@ -58,6 +64,8 @@ class ReferenceWatch:
         look = await self._parts.references.look(
             url, resolve=resolve, trust=trust, timeout=_TIMEOUT
         )
+        if isinstance(look.outcome, Inconclusive):
+            self._crashed("references", look.outcome.failure.detail)
         now = trio.current_time()
         if url not in self._references.urls:
             return  # reconfigured meanwhile

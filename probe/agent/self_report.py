@@ -8,13 +8,37 @@ from collections.abc import Callable, Mapping
 import trio
 
 from probe.agent.keys import JobKey
-from probe.agent.log import EventLog
+from probe.agent.log import EventLog, key_fields
 from probe.edges import FinderStats
-from probe.schedule import Counts, Defect, Start
+from probe.model.defect import trace
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import FlowKey, ProviderKey
+from probe.schedule import Counts, Defect, DefectKind, Start
 from probe.serve import Store
 from probe.state.vantage import Vantage
 
 _REPORT_EVERY = 1.0
+
+LOOPS = (
+    "discovery",
+    "filing",
+    "heap",
+    "lag",
+    "references",
+    "reload",
+    "report",
+    "sharing",
+    "sources",
+    "sweep",
+    "tick",
+    "watchdog",
+)
+"""What runs beside the probes, by the name that log and metrics use."""
+
+_UNFINISHED = {
+    DefectKind.CUT: "still running at its deadline",
+    DefectKind.STUCK: "does not end though it was cancelled",
+}
 
 
 class SelfReport:
@@ -45,6 +69,8 @@ class SelfReport:
         self._ignored: Counter[str] = Counter()
         self._ill: dict[str, str] = {}
         self._counted: dict[str, tuple[int, int, int]] = {}
+        for loop in LOOPS:
+            store.agent.loop_crashed(loop, 0)  # so that the first crash is an increase
 
     def lagged(self, seconds: float, worst: float) -> None:
         """The loop was so late, in seconds; ``worst`` since it was said last."""
@@ -57,11 +83,25 @@ class SelfReport:
             self._store.agent.started_late(start.job.group, start.lateness)
             self._vantage.late(start.lateness, trio.current_time())
 
-    def defect(self, defect: Defect[JobKey]) -> None:
-        """A run crashed, was cut off or is stuck: our fault."""
-        self._store.agent.skipped_run(defect.job.group, defect.kind.value)
-        trace = repr(defect.error) if defect.error is not None else ""
-        self._log.error("defect", kind=defect.kind.value, key=repr(defect.job.key), trace=trace)
+    def crashed(self, loop: str, where: str) -> None:
+        """A loop of ``LOOPS`` raised; ``where`` as ``probe.model.defect`` writes it."""
+        self._store.agent.loop_crashed(loop)
+        self._log.defect("loop", where, loop=loop)
+
+    def defect(self, defect: Defect[JobKey]) -> Failure:
+        """A run crashed, was cut off or is stuck: our fault. What to file under its key."""
+        key, kind = defect.job.key, defect.kind
+        self._store.agent.skipped_run(defect.job.group, kind.value)
+        where = _UNFINISHED.get(kind, "") if defect.error is None else trace(defect.error)
+        self._log.defect(kind.value, where, **key_fields(key))
+        match key:
+            case ProviderKey():
+                phase = Phase.RESOLVE
+            case FlowKey():
+                phase = Phase.SEND
+            case _:
+                phase = Phase.CONNECT
+        return Failure(phase, Reason.DEFECT, where)
 
     async def run(self) -> None:
         """Carry over to the metrics what others count, and judge the vantage, until cancelled."""

@@ -13,6 +13,7 @@ import trio
 from OpenSSL import SSL
 
 from probe import __version__
+from probe.agent import signals
 from probe.agent.coverage import Coverage
 from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
@@ -32,14 +33,16 @@ from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import SelfReport
 from probe.agent.sharing import Sharing
 from probe.agent.sources import Sources
+from probe.agent.supervised import supervised
 from probe.config import ConfigError
-from probe.config.apart import LoaderError, load_apart
+from probe.config.apart import LoaderError, reload_apart
+from probe.model.defect import trace
 from probe.model.spec import Share, Spec
 from probe.model.state import Transition
-from probe.model.target import Target, endpoint
+from probe.model.target import FlowKey, Target, endpoint
 from probe.probers import kernel_time
 from probe.probers.chain import TrustError
-from probe.schedule import Runner
+from probe.schedule import Defect, Runner
 from probe.serve import ListenError, Store, application, serve, swept
 from probe.state.vantage import Vantage
 
@@ -65,6 +68,7 @@ def run_agent(spec: Spec, options: Options) -> None:
     service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
     with kernel_time.kept_on():
+        signals.hold()
         trio.run(service.run)
 
 
@@ -84,6 +88,8 @@ class Service:
         self._me = options.environ.get(ADDRESS_VARIABLE, "")
         self._manager = Notifier(options.environ, self._unheard)
         self._serving = trio.Event()
+        self._reload_wanted = trio.Event()
+        self._unserved: ListenError | None = None
         self._store = Store(
             region, started_at=time.time(), clock=trio.current_time, on_silence=self._fell_silent
         )
@@ -104,46 +110,53 @@ class Service:
             salt=f"{region} {self._me}" if spec.share else region,
             slack=_SLACK,
             on_start=self._report.started,
-            on_defect=self._report.defect,
+            on_defect=self._defect,
         )
-        self._references = ReferenceWatch(self._parts, self._vantage)
+        crashed = self._report.crashed
+        self._references = ReferenceWatch(self._parts, self._vantage, crashed)
         excuse = Excuse(self._vantage, self._references.hurry)
         self._filing = Filing(self._store, self._log, excuse, self._ask)
         flows = FlowFiling(self._store, self._log, excuse, self._ask)
         self._coverage = Coverage(self._parts, self._runner, self._filing, self._store)
         self._flows = FlowCoverage(self._parts, self._runner, self._store, flows, owns=self._owns)
-        self._sources = Sources(self._parts, self._store, self._log, self._discovered)
+        self._sources = Sources(self._parts, self._store, self._log, self._discovered, crashed)
         self._sharing = self._shared(spec.share)
 
     async def run(self) -> None:
         """Serve and probe until a signal ends it. Raises AgentError."""
         stop = trio.Event()
-        failure: ListenError | None = None
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async with trio.open_nursery() as nursery:
-                server = partial(
-                    serve,
-                    application(self._store),
-                    self._spec.listen,
-                    stop=stop.wait,
-                    turn=None if self._options.handover is None else self._take_over,
-                    on_serving=self._serving.set,
-                )
-                try:
-                    address = await nursery.start(server)
-                except ListenError as error:
-                    failure = error
-                    nursery.cancel_scope.cancel()
-                else:
-                    self._introduce(address)
-                    async with trio.open_nursery() as work:
-                        await self._start(work)
-                        await self._follow(signals)
-                        work.cancel_scope.cancel()
-                    stop.set()
-        if failure is not None:
-            raise AgentError(f"{failure}; choose another with --listen or listen:")
+        with signals.received() as received:
+            async with trio.open_nursery() as serving:
+                async with trio.open_nursery() as work:
+                    work.start_soon(self._work, work, serving, stop)
+                    await self._follow(received)
+                    work.cancel_scope.cancel()
+                stop.set()
+                if not self._serving.is_set():
+                    serving.cancel_scope.cancel()  # it may wait for its turn for minutes
+        if self._unserved is not None:
+            raise AgentError(f"{self._unserved}; choose another with --listen or listen:")
         self._log.info("stopped")
+
+    async def _work(self, work: trio.Nursery, serving: trio.Nursery, stop: trio.Event) -> None:
+        """Start everything, and reload when that is wanted; signals are followed meanwhile."""
+        server = partial(
+            serve,
+            application(self._store),
+            self._spec.listen,
+            stop=stop.wait,
+            turn=None if self._options.handover is None else self._take_over,
+            on_serving=self._serving.set,
+        )
+        try:
+            address = await serving.start(server)
+        except ListenError as error:
+            self._unserved = error
+            serving.cancel_scope.cancel()
+            return
+        self._introduce(address)
+        await self._start(work)
+        await supervised("reload", self._keep_reloading, self._report.crashed)
 
     def _introduce(self, address: str) -> None:
         self._store.agent.build(
@@ -159,38 +172,53 @@ class Service:
             self._log.warning("no proxy is used", what=f"{proxy} is set; probes go past it")
 
     async def _start(self, work: trio.Nursery) -> None:
-        work.start_soon(self._manager.keep_watchdog)
+        keep = partial(supervised, crashed=self._report.crashed)
+        work.start_soon(keep, "watchdog", self._manager.keep_watchdog)
         await work.start(self._runner.run)
         if self._sharing is not None:
-            await work.start(self._sharing.run)
-        work.start_soon(self._lag.run)
-        work.start_soon(self._references.run)
+            await work.start(keep, "sharing", self._sharing.run)
+        work.start_soon(keep, "lag", self._lag.run)
+        work.start_soon(keep, "references", self._references.run)
         self._configure()
         self._store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
         await work.start(self._sources.run)
         await self._sources.configure(self._spec.targets)
-        work.start_soon(self._report.run)
-        work.start_soon(self._tick)
-        work.start_soon(self._sweep)
-        work.start_soon(keep_still)
+        work.start_soon(keep, "report", self._report.run)
+        work.start_soon(keep, "tick", self._tick)
+        work.start_soon(keep, "sweep", self._sweep)
+        work.start_soon(keep, "heap", keep_still)
         work.start_soon(self._tell_ready)
 
-    async def _follow(self, signals: AsyncIterator[int]) -> None:
-        async for number in signals:
+    async def _follow(self, received: AsyncIterator[int]) -> None:
+        """Note each wish for a reload; return when it is time to end."""
+        async for number in received:
             if number != signal.SIGHUP:
                 self._log.info("stopping", signal=signal.Signals(number).name)
                 self._manager.stopping()
                 return
+            self._reload_wanted.set()
+
+    async def _keep_reloading(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted = trio.Event()  # what is wanted from now on comes after this one
             self._manager.reloading()
-            await self._reload()
+            try:
+                await self._reload()
+            except* Exception as error:
+                where = trace(error)
+                self._report.crashed("reload", where)
+                problem = f"our own code crashed: {where}"
+                self._store.agent.reloaded(success=False, at=time.time(), problem=problem)
             self._manager.ready(self._status())
 
     async def _reload(self) -> None:
         """Read the configuration again; a bad one changes nothing and is reported."""
         options = self._options
-        read = partial(load_apart, options.config, region=options.region, environ=options.environ)
         try:
-            spec = await trio.to_thread.run_sync(read)
+            spec = await reload_apart(
+                options.config, region=options.region, environ=options.environ
+            )
         except ConfigError as error:
             self._refuse(error)
             return
@@ -309,6 +337,18 @@ class Service:
         self._log.warning("service manager cannot be told", problem=why)
 
     # ------------------------------------------------------------ the agent on itself
+
+    def _defect(self, defect: Defect[JobKey]) -> None:
+        """A run that our own code did not finish costs its key one result, and says so."""
+        failure, key = self._report.defect(defect), defect.job.key
+        try:
+            if isinstance(key, FlowKey):
+                self._flows.defect(key, failure)
+            else:
+                self._coverage.defect(key, failure)
+        except Exception as error:
+            # The result cannot even be filed: in a while its key counts as unseen.
+            self._report.crashed("filing", trace(error))
 
     def _ask(self, key: JobKey, after: float, beside: bool = False) -> None:
         self._runner.request(key, after=after, beside=beside)

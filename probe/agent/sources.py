@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import trio
 
 from probe.agent.log import EventLog
 from probe.agent.parts import Parts
+from probe.agent.supervised import Crashed, supervised
 from probe.discovery import SourceStatus, TargetWatcher
 from probe.model.spec import TargetList
 from probe.model.target import Target
@@ -28,14 +30,24 @@ class Sources:
         store: told how each source is, and when the first targets are there.
         log: one line when a source fails or answers again.
         on_targets: told of each list's targets, first and on change.
+        crashed: told when our own code raised; the list is watched anew after a pause.
     """
 
-    def __init__(self, parts: Parts, store: Store, log: EventLog, on_targets: OnTargets) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        store: Store,
+        log: EventLog,
+        on_targets: OnTargets,
+        crashed: Crashed = lambda _, __: None,
+    ) -> None:
         self._parts = parts
         self._store = store
         self._log = log
         self._on_targets = on_targets
-        self._watched: dict[str, tuple[TargetList, TargetWatcher, trio.CancelScope]] = {}
+        self._crashed = crashed
+        self._watched: dict[str, tuple[TargetList, trio.CancelScope]] = {}
+        self._watchers: dict[str, TargetWatcher] = {}
         self._given: dict[str, tuple[Target, ...]] = {}
         # Of lists whose entry changed: what the old sources gave, until each new one was good
         # once. A source that is down at a reload must not take its targets away.
@@ -47,11 +59,14 @@ class Sources:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
-            while True:
-                self._report()
-                for name in self._carried.keys() & self._watched.keys():
-                    self._give(name)
-                await trio.sleep(_REPORT_EVERY)
+            await supervised("sources", self._look_after, self._crashed)
+
+    async def _look_after(self) -> None:
+        while True:
+            self._report()
+            for name in self._carried.keys() & self._watchers.keys():
+                self._give(name)
+            await trio.sleep(_REPORT_EVERY)
 
     async def configure(self, lists: Mapping[str, TargetList]) -> None:
         """Follow a configuration; a list whose entry is unchanged is not read again.
@@ -59,48 +74,65 @@ class Sources:
         Returns once the files of new lists were looked at.
         """
         assert self._nursery is not None  # noqa: S101 - run() was started before
-        for name, (known, _, scope) in list(self._watched.items()):
+        for name, (known, scope) in list(self._watched.items()):
             if lists.get(name) != known:
                 scope.cancel()
                 del self._watched[name]
+                self._watchers.pop(name, None)
                 given = self._given.pop(name, ())
                 self._carried.pop(name, None)
                 if name in lists:
                     self._carried[name] = given
         for name, wanted in lists.items():
             if name not in self._watched:
-                await self._nursery.start(self._watch, wanted)
+                await self._nursery.start(self._keep_watching, wanted)
         self._store.agent.forget_lists(lists)
         self._report()
         self._store.agent.ready = True
 
+    async def _keep_watching(
+        self, wanted: TargetList, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        name = wanted.name
+
+        def crashed(loop: str, where: str) -> None:
+            watcher = self._watchers.pop(name, None)
+            for status in watcher.statuses if watcher is not None else ():
+                problem = f"our own code crashed: {where}"
+                self._store.agent.discovery_failed(name, status.source, problem)
+            self._carried[name] = self._given.pop(name, ())  # a crash takes no target away
+            self._crashed(loop, where)
+
+        with trio.CancelScope() as scope:
+            self._watched[name] = (wanted, scope)
+            watch = partial(self._watch, wanted)
+            await supervised("discovery", watch, crashed, task_status=task_status)
+
     async def _watch(
         self, wanted: TargetList, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        watcher = TargetWatcher(wanted, self._parts.secrets.read)
+        watcher = self._watchers[wanted.name] = TargetWatcher(wanted, self._parts.secrets.read)
 
         async def changed(targets: tuple[Target, ...]) -> None:
             self._log.info("targets changed", list=wanted.name, targets=len(targets))
             self._give(wanted.name)
 
-        with trio.CancelScope() as scope:
-            self._watched[wanted.name] = (wanted, watcher, scope)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(watcher.watch, changed, self._tell)
-                self._give(wanted.name)
-                task_status.started()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watcher.watch, changed, self._tell)
+            self._give(wanted.name)
+            task_status.started()
 
     def _give(self, name: str) -> None:
         """Hand on a list as it is now, with what is carried over from its former sources."""
-        _, watcher, _ = self._watched[name]
+        watcher = self._watchers[name]
         if all(one.kind == "static" or one.good_at is not None for one in watcher.statuses):
             self._carried.pop(name, None)
         labels = {target.label for target in watcher.targets}
         carried = (t for t in self._carried.get(name, ()) if t.label not in labels)
         whole = (*watcher.targets, *carried)
         if self._given.get(name) != whole:
-            self._given[name] = whole
             self._on_targets(name, whole)
+            self._given[name] = whole
 
     def _tell(self, status: SourceStatus) -> None:
         """One line for news of a source; metrics hear of it now rather than at the next look."""
@@ -119,7 +151,7 @@ class Sources:
 
     def _report(self) -> None:
         """Carry every source's state over to metrics and page."""
-        for _, watcher, _ in self._watched.values():
+        for watcher in self._watchers.values():
             for status in watcher.statuses:
                 if status.good_at is not None or status.kind == "static":
                     age = trio.current_time() - (status.good_at or trio.current_time())

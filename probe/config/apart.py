@@ -17,6 +17,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import trio
+
 from probe.config import pickling
 from probe.config.problem import ConfigError, Problem
 from probe.model.spec import Spec
@@ -30,16 +32,15 @@ class LoaderError(Exception):
 
 
 def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -> Spec:
-    """`probe.config.load`, in a process of its own. Blocks; a reload calls it from a thread.
+    """`probe.config.load`, in a process of its own. Blocks; the child ends with an exception here.
 
     Raises:
         ConfigError: with every problem.
         LoaderError: the child failed; the message holds the end of what it said.
     """
-    command = [sys.executable, "-P", "-m", __name__, str(path), region or ""]
     try:
         done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
-            command,
+            _command(path, region),
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -48,6 +49,43 @@ def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, s
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LoaderError(f"cannot read {path} apart: {error}") from error
+    return _answer(path, done)
+
+
+async def reload_apart(
+    path: Path, *, region: str | None = None, environ: Mapping[str, str]
+) -> Spec:
+    """`load_apart` beside everything else; cancelled, it ends at once and its child with it.
+
+    Raises:
+        ConfigError: with every problem.
+        LoaderError: the child failed; the message holds the end of what it said.
+    """
+    try:
+        with trio.fail_after(PATIENCE):
+            done = await trio.run_process(
+                _command(path, region),
+                env=dict(environ),
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                deliver_cancel=_kill,
+            )
+    except (OSError, trio.TooSlowError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"no answer in {PATIENCE:g} s"
+        raise LoaderError(f"cannot read {path} apart: {why}") from error
+    return _answer(path, done)
+
+
+async def _kill(child: trio.Process) -> None:
+    child.kill()
+
+
+def _command(path: Path, region: str | None) -> list[str]:
+    return [sys.executable, "-P", "-m", __name__, str(path), region or ""]
+
+
+def _answer(path: Path, done: subprocess.CompletedProcess[bytes]) -> Spec:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise LoaderError(f"reading {path} ended with {done.returncode}: {' '.join(said)}")

@@ -18,6 +18,7 @@ from probe.model.result import (
     Skipped,
     StepOutcome,
     StepResult,
+    Timings,
     TlsResult,
 )
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
@@ -37,7 +38,7 @@ class Row:
     """One attempt against one edge, one question to DNS, or one step of a flow.
 
     Attributes:
-        what: the client profile, ``dns``, or the step's name.
+        what: the client profile, ``dns``, the step's name, or ``run`` for a flow as a whole.
         edge: ``ip:port``, empty when none was reached.
         seconds: the whole attempt; None when it did not run.
         certificate: SHA-256 of the leaf, empty without a handshake.
@@ -99,7 +100,7 @@ def _rows(result: Result) -> Iterator[Row]:
         case TlsResult():
             yield _tls_row(result)
         case FlowResult():
-            yield from (_step_row(result, step) for step in result.steps)
+            yield from _flow_rows(result)
         case ResolveResult():
             found = result.resolution
             if found.failure is not None or not found.edges:
@@ -146,6 +147,19 @@ def _tls_row(result: TlsResult) -> Row:
         browser=result.browser,
         notes=notes,
     )
+
+
+def _flow_rows(result: FlowResult) -> Iterator[Row]:
+    """A row for each step, and one for the run when none of them says how it ended.
+
+    A run that had no time left, or that our own code did not finish, has no failed step.
+    """
+    rows = [_step_row(result, step) for step in result.steps]
+    yield from rows
+    verdict = _verdict(result.outcome)[0]
+    if verdict is not Verdict.PASS and all(row.verdict is not verdict for row in rows):
+        timings = Timings(total=result.seconds)
+        yield _step_row(result, StepResult("run", "", result.outcome, timings))
 
 
 def _step_row(result: FlowResult, step: StepResult) -> Row:

@@ -231,9 +231,9 @@ class Runner(Generic[K]):
         began = trio.current_time()
         counts.started += 1
         late = began + (self._offset or 0.0) - run.due.at
-        self._on_start(Start(job, late, run.due.extra, run.place.slow))
         scope.deadline = began + job.timeout
         try:
+            self._on_start(Start(job, late, run.due.extra, run.place.slow))
             with scope:
                 await job.call()
         except* Exception as crash:

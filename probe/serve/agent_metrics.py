@@ -113,6 +113,10 @@ class AgentMetrics:
         """Report runs that were left out on purpose; the reason is one of a few fixed words."""
         self._instruments.counter("probe_agent_skipped_runs_total", check, reason).inc(count)
 
+    def loop_crashed(self, loop: str, count: int = 1) -> None:
+        """Report that a loop beside the probes raised and begins anew."""
+        self._instruments.counter("probe_agent_loop_crashes_total", loop).inc(count)
+
     def in_flight(self, check: str, count: int) -> None:
         """Report how many attempts are running now."""
         self._instruments.gauge("probe_agent_in_flight", check).set(count)

@@ -72,6 +72,7 @@ def everything() -> Store:
     now[0] = 1e6
     store.agent.vantage(healthy=False, causes=("dns",))
     store.agent.skipped_run("stores", "vantage")
+    store.agent.loop_crashed("references")
     store.agent.dns_questions("servfail", 1)
     store.agent.dns_subnet_ignored("192.0.2.53:53", 1)
     store.agent.shared(peers=3, up=True, replicas=2)

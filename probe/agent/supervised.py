@@ -1,0 +1,66 @@
+"""Keeps a loop going: what our own code does wrong in it costs a pause, never the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from probe.model.defect import trace
+
+SHORTEST, LONGEST = 1.0, 60.0
+"""Seconds of pause after a crash; each pause is twice the one before …"""
+
+STEADY = 300.0
+"""… until the loop has run for this long."""
+
+Crashed = Callable[[str, str], None]
+"""Told the loop's name, and what was raised where."""
+
+
+async def supervised(
+    name: str,
+    loop: Callable[..., Awaitable[None]],
+    crashed: Crashed,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a loop until it is cancelled or ends by itself; begin anew when it crashes.
+
+    Args:
+        name: what the loop is called in log and metrics.
+        loop: is given ``task_status`` when somebody waits for it to be ready.
+        crashed: told each crash.
+        task_status: started with the loop, or with its first crash: a start waits for nobody
+            who may never be ready.
+    """
+    ready, pause = _Once(task_status), SHORTEST
+    while True:
+        began = trio.current_time()
+        try:
+            if task_status is trio.TASK_STATUS_IGNORED:
+                await loop()
+            else:
+                await loop(task_status=ready)
+            return
+        except* Exception as error:
+            crashed(name, trace(error))
+        ready.started()
+        if trio.current_time() - began >= STEADY:
+            pause = SHORTEST
+        await trio.sleep(pause)
+        pause = min(2 * pause, LONGEST)
+
+
+class _Once:
+    """A task status for a loop that may begin several times."""
+
+    def __init__(self, status: trio.TaskStatus[None]) -> None:
+        self._status = status
+        self._told = False
+
+    def started(self, value: None = None) -> None:
+        """Pass on the first time."""
+        if not self._told:
+            self._told = True
+            self._status.started(value)
