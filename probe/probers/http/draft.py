@@ -93,7 +93,7 @@ def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
         where = bracketed(host) if port is None else endpoint(host, port)
         return str(parsed(f"{scheme.lower()}://{where}{rest}"))
     except (NameProblem, httpx.InvalidURL) as error:
-        raise BadUrl(str(error)) from error
+        raise BadUrl(f"the URL cannot be called: {error}") from error
 
 
 def json_body(document: Any) -> tuple[bytes, tuple[str, str]]:

@@ -37,7 +37,7 @@ def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Fai
     try:
         url = clean_url(urljoin(draft.url, _text(answer.header("location") or "")))
     except BadUrl as error:
-        return refused(f"a redirect that cannot be followed: {error}")
+        return refused(f"a redirect: {error}")
     except ValueError:  # of urljoin: brackets that are not closed
         return refused("a redirect to what is no http or https URL")
     here, there = origin_of(parsed(draft.url)), origin_of(parsed(url))
