@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from probe.agent.filing import Filing
-from probe.agent.keys import JobKey
+from probe.agent.keys import JobKey, resolving
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
@@ -160,7 +160,7 @@ class Coverage:
         timeout = 2 * provider.dns.timeout + GRACE + FIRST_LOOK
         self._store.expect(key, max(interval, timeout))
         self._runner.put(
-            Job(key, f"{key.check}:resolve", interval, timeout, partial(self._resolve, key))
+            Job(key, resolving(key.check), interval, timeout, partial(self._resolve, key))
         )
 
     async def _resolve(self, key: ProviderKey) -> None:

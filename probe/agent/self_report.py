@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from probe.agent.keys import JobKey
+from probe.agent.keys import JobKey, check_of
 from probe.agent.log import EventLog, key_fields
 from probe.edges import FinderStats
 from probe.model.defect import trace
@@ -80,7 +80,7 @@ class SelfReport:
     def started(self, start: Start[JobKey]) -> None:
         """A run began, at its time or later."""
         if not (start.extra or start.slow):
-            self._store.agent.started_late(start.job.group, start.lateness)
+            self._store.agent.started_late(start.job.key.check, start.lateness)
             self._vantage.late(start.lateness, trio.current_time())
 
     def crashed(self, loop: str, where: str) -> None:
@@ -91,7 +91,7 @@ class SelfReport:
     def defect(self, defect: Defect[JobKey]) -> Failure:
         """A run crashed, was cut off or is stuck: our fault. What to file under its key."""
         key, kind = defect.job.key, defect.kind
-        self._store.agent.skipped_run(defect.job.group, kind.value)
+        self._store.agent.skipped_run(key.check, kind.value)
         where = _UNFINISHED.get(kind, "") if defect.error is None else trace(defect.error)
         self._log.defect(kind.value, where, **key_fields(key))
         match key:
@@ -112,18 +112,23 @@ class SelfReport:
             await trio.sleep(_REPORT_EVERY)
 
     def _carry_counts(self) -> None:
+        in_flight: Counter[str] = Counter()
         for group, counts in self._counts().items():
+            check = check_of(group)
+            if check not in self._store.checks:
+                continue  # it went with a reload; what is still under way for it counts nowhere
+            in_flight[check] += counts.in_flight
             now = (counts.missed, counts.skipped, counts.deferred)
             before = self._counted.get(group, (0, 0, 0))
             self._counted[group] = now
             missed, skipped, deferred = (new - old for new, old in zip(now, before, strict=True))
             if missed > 0:
-                self._store.agent.missed_run(group, missed)
+                self._store.agent.missed_run(check, missed)
             if skipped > 0:
-                self._store.agent.skipped_run(group, "overlap", skipped)
+                self._store.agent.skipped_run(check, "overlap", skipped)
             if deferred > 0:
-                self._store.agent.skipped_run(group, "slow", deferred)
-            self._store.agent.in_flight(group, counts.in_flight)
+                self._store.agent.skipped_run(check, "slow", deferred)
+        self._store.agent.in_flight(in_flight)
 
     def _carry_dns(self) -> None:
         stats = self._dns()

@@ -62,8 +62,6 @@ def run_agent(spec: Spec, options: Options) -> None:
         AgentError: no region, or the address cannot be listened on.
     """
     region = spec.region or region_asked(spec, options)
-    options = replace(options, region=region)  # a reload asks nobody again
-    spec = replace(spec, region=region)
     listen = spec.listen if options.listen is None else listen_asked(options.listen)
     service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
@@ -82,7 +80,8 @@ class Service:
     """
 
     def __init__(self, spec: Spec, options: Options, region: str) -> None:
-        self._spec = spec
+        self._named = spec.region
+        self._spec = replace(spec, region=region)  # a reload asks nobody again
         self._options = options
         self._log = EventLog(region=region)
         self._me = options.environ.get(ADDRESS_VARIABLE, "")
@@ -226,10 +225,12 @@ class Service:
             self._store.agent.reloaded(success=False, at=time.time(), problem=str(error))
             self._log.error("reload refused", problem=str(error), note="the running one stays")
             return
-        fixed = ["region", "limits", "share", "state_dir"]
+        fixed = ["limits", "share", "state_dir"]
         if self._options.listen is None:
             fixed.append("listen")
         changed = [name for name in fixed if getattr(spec, name) != getattr(self._spec, name)]
+        if spec.region not in (self._named, self._spec.region):
+            changed.insert(0, "region")
         if changed:
             self._log.warning("needs a restart", what=f"{' and '.join(changed)} changed")
         self._spec = replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from probe.model.failure import Failure
@@ -117,9 +117,11 @@ class AgentMetrics:
         """Report that a loop beside the probes raised and begins anew."""
         self._instruments.counter("probe_agent_loop_crashes_total", loop).inc(count)
 
-    def in_flight(self, check: str, count: int) -> None:
-        """Report how many attempts are running now."""
-        self._instruments.gauge("probe_agent_in_flight", check).set(count)
+    def in_flight(self, counts: Mapping[str, int]) -> None:
+        """Report how many attempts and DNS questions are running now, by check."""
+        self._instruments.forget("check", counts, only="probe_agent_in_flight")
+        for check, count in counts.items():
+            self._instruments.gauge("probe_agent_in_flight", check).set(count)
 
     def discovered(self, name: str, source: str, *, targets: int, at: float) -> None:
         """Report that a source of targets answered."""

@@ -34,6 +34,9 @@ _INSTANCE_FAILED = BY_NAME["probe_step_instance_failed_attempts_total"]
 INSTANCES = 32
 """Distinct values kept per step and header: a header may hold anything."""
 
+FORGET_AFTER = 3600.0
+"""Seconds after which a value that answers no more makes room: addresses of a CDN rotate."""
+
 OTHER = "other"
 
 
@@ -53,7 +56,7 @@ class FlowBook:
         self._census = census
         self._instruments = instruments
         self._headers: dict[str, tuple[str, ...]] = {}
-        self._instances: dict[InstanceKey, tuple[int, int]] = {}
+        self._instances: dict[InstanceKey, tuple[int, int, float]] = {}
 
     def configure(self, before: Mapping[str, Check], after: Mapping[str, Check]) -> None:
         """Follow a new configuration; counters of steps that it lacks go too."""
@@ -136,11 +139,11 @@ class FlowBook:
             step.latest = tuple(results)
             for result in results:
                 if not isinstance(result.outcome, Skipped):
-                    step.tally.add(result.outcome, result.attempts)
-                    self._instance(record.key.check, result)
+                    step.tally.add(result.outcome)
+                    self._instance(record.key.check, result, record.last.at)
 
-    def _instance(self, check: str, result: StepResult) -> None:
-        """Count by what answered, so that failures of only some parts show which."""
+    def _instance(self, check: str, result: StepResult, at: float) -> None:
+        """Count by what answered at this wall time: failures of only some parts show which."""
         if isinstance(result.outcome, Inconclusive):
             return
         parts = [("address", result.edge.label)] if result.edge else []
@@ -150,10 +153,10 @@ class FlowBook:
                 parts.append((header.lower(), sent[header.lower()]))
         failed = int(isinstance(result.outcome, Failed))
         for header, instance in parts:
-            key = self._bounded(InstanceKey(check, result.step, header, instance))
-            attempts, failures = self._instances.get(key, (0, 0))
+            key = self._bounded(InstanceKey(check, result.step, header, instance), at)
+            attempts, failures, _ = self._instances.get(key, (0, 0, 0.0))
             attempts, failures = attempts + 1, failures + failed
-            self._instances[key] = (attempts, failures)
+            self._instances[key] = (attempts, failures, at)
             samples = (
                 (_INSTANCE_ATTEMPTS, float(attempts), ()),
                 (_INSTANCE_FAILED, float(failures), ()),
@@ -161,11 +164,17 @@ class FlowBook:
             if not self._tables.instance.update(key, samples):
                 self._tables.instance.set(key, samples)
 
-    def _bounded(self, key: InstanceKey) -> InstanceKey:
+    def _bounded(self, key: InstanceKey, at: float) -> InstanceKey:
+        """The key, or that of all others where too many values answer within ``FORGET_AFTER``."""
         if key in self._instances:
             return key
-        alike = sum(1 for known in self._instances if known[:3] == key[:3])
-        return key if alike < INSTANCES else key._replace(instance=OTHER)
+        alike = [known for known in self._instances if known[:3] == key[:3]]
+        for known in alike:
+            if self._instances[known][2] < at - FORGET_AFTER:
+                del self._instances[known]
+                self._tables.instance.drop(known)
+        left = sum(known in self._instances for known in alike)
+        return key if left < INSTANCES else key._replace(instance=OTHER)
 
     def personas(self, target: TargetRecord, key: FlowKey) -> None:
         """Compare a flow's personas; "alike" is not said of one that nobody looks at."""

@@ -68,12 +68,15 @@ class Instruments:
         assert isinstance(child, kind)  # noqa: S101 - the table says so; the checker cannot know
         return child
 
-    def forget(self, label: str, keep: Iterable[str]) -> None:
-        """Remove the series whose label of that name holds none of the values to keep."""
+    def forget(self, label: str, keep: Iterable[str], *, only: str = "") -> None:
+        """Remove the series whose label of that name holds none of the values to keep.
+
+        ``only`` names the one family to look at.
+        """
         kept = set(keep)
         for name, children in self._children.items():
             names = BY_NAME[name].extra
-            if label not in names:
+            if label not in names or (only and name != only):
                 continue
             place = names.index(label)
             for values in [values for values in children if values[place] not in kept]:

@@ -70,9 +70,9 @@ class Tally:
     failures: dict[Why, int] | None = None
     inconclusive: dict[Why, int] | None = None
 
-    def add(self, outcome: Outcome, attempts: int = 1) -> None:
-        """Count one result, which may have taken several attempts."""
-        self.attempts += attempts
+    def add(self, outcome: Outcome) -> None:
+        """Count one result."""
+        self.attempts += 1
         if isinstance(outcome, Failed):
             self.failed += 1
             self.failures = counted(self.failures, outcome.failure)

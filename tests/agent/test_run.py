@@ -192,10 +192,13 @@ async def test_a_reload_says_what_only_a_restart_changes(
     plain.write_text(f"listen: 127.0.0.1:0\n{text}")
     async with agents(plain) as agent:
         await agent.said("started")
-        plain.write_text(f"listen: 127.0.0.1:1\nstate_dir: {tmp_path}\n{text}")
+        assert "region: sa-east" in text
+        elsewhere = text.replace("region: sa-east", "region: elsewhere")
+        plain.write_text(f"listen: 127.0.0.1:1\nstate_dir: {tmp_path}\n{elsewhere}")
         agent.process.send_signal(signal.SIGHUP)
         line = await agent.said("needs a restart")
-        assert line["what"] == "state_dir and listen changed"
+        assert line["what"] == "region and state_dir and listen changed"
+        assert line["region"] == "sa-east"
         await agent.said("reloaded")
 
 

@@ -64,13 +64,17 @@ def test_lateness_lag_missed_skipped_and_in_flight(store: Store) -> None:
     store.agent.loop_lag(0.001)
     store.agent.missed_run("stores", 2)
     store.agent.skipped_run("stores", "vantage")
-    store.agent.in_flight("stores", 7)
+    store.agent.in_flight({"stores": 7, "cli": 0})
     late = {"check": "stores", "le": "0.005"}
     assert value(store, "probe_agent_schedule_lateness_seconds_bucket", **late) == 1.0
     assert value(store, "probe_agent_loop_lag_seconds_count") == 1.0
     assert value(store, "probe_agent_missed_runs_total", check="stores") == 2.0
     assert value(store, "probe_agent_skipped_runs_total", reason="vantage") == 1.0
     assert value(store, "probe_agent_in_flight", check="stores") == 7.0
+    store.agent.in_flight({"cli": 1})
+    assert value(store, "probe_agent_in_flight", check="stores") is None
+    assert value(store, "probe_agent_in_flight", check="cli") == 1.0
+    assert value(store, "probe_agent_missed_runs_total", check="stores") == 2.0
 
 
 def test_every_series_carries_the_region(store: Store) -> None:

@@ -22,7 +22,7 @@ from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, FlowKey
 from probe.serve import Store
 from probe.serve.flow_view import flow_view
-from probe.serve.flows import INSTANCES
+from probe.serve.flows import FORGET_AFTER, INSTANCES
 from probe.serve.text import Format
 
 from .reading import everything, exposed, series, value
@@ -103,7 +103,7 @@ def test_every_attempt_of_a_step_counts_and_one_failed_fails_it(store: Store) ->
     run = replace(run, steps=(*run.steps, again))
     store.record_flow(run, Diagnosis(), EdgeStatus.SUSPECT, START)
     assert value(store, "probe_step_success", step="apps") == 0.0
-    assert value(store, "probe_step_attempts_total", step="apps") == 3.0
+    assert value(store, "probe_step_attempts_total", step="apps") == 2.0
     assert value(store, "probe_step_failed_attempts_total", step="apps") == 1.0
 
 
@@ -184,6 +184,25 @@ def test_failures_are_counted_by_what_answered_within_bounds(store: Store) -> No
     assert len(series(store, name, **apps)) == INSTANCES + 1
     by_header = {"step": "apps", "header": "x-cluster", "instance": "io-7"}
     assert value(store, name, **by_header) == float(INSTANCES + 10)
+
+
+def test_what_answers_no_more_makes_room_for_what_answers_now(store: Store) -> None:
+    run = flow_result(KEY, START, ("apps",))
+    apps = {"step": "apps", "header": "address"}
+    name = "probe_step_instance_attempts_total"
+    for number in range(2 * INSTANCES):
+        last = replace(run.steps[-1], edge=Edge(f"203.0.113.{number}", 443))
+        at = START + number * FORGET_AFTER / 8
+        store.record_flow(
+            replace(run, at=at, steps=(*run.steps[:-1], last)),
+            DENIED_ALL,
+            EdgeStatus.FAILING,
+            START,
+        )
+    assert value(store, name, instance="other", **apps) is None
+    assert value(store, name, instance="203.0.113.0:443", **apps) is None
+    assert value(store, name, instance=f"203.0.113.{2 * INSTANCES - 1}:443", **apps) == 1.0
+    assert len(series(store, name, **apps)) == 9
 
 
 def test_bodies_are_kept_of_failed_steps_only(store: Store) -> None:

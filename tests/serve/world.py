@@ -279,7 +279,7 @@ def _agent(store: Store) -> None:
     agent.ready = True
     for check in ("stores", "developer-cli"):
         agent.started_late(check, 0.002)
-        agent.in_flight(check, 3)
+    agent.in_flight({"stores": 3, "developer-cli": 3})
     agent.loop_lag(0.001)
     split = CertificatesKey("stores", "store-00000.example", "cdn-a", "ecdsa")
     store.record_split(CertificateSplit(split, distinct=1))
