@@ -10,7 +10,7 @@ import trio
 
 from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog, key_fields
-from probe.model.failure import Failure
+from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck
 from probe.model.result import FlowResult, Inconclusive, Passed, StepResult
 from probe.model.spec import Confirmation, Spec
@@ -104,8 +104,21 @@ class FlowFiling:
         self._histories[key] = history
         self._store.record_flow(result, diagnosis, history.status, history.since)
         self._tell(result, diagnosis, history)
-        for after in decision.again:
+        if any(map(_unclear, result.steps)):
+            self._ask_others(key)
+        again = decision.again
+        rare = check.interval > CONFIRM.sample_for
+        if rare and not again and history.status is EdgeStatus.FLAPPING and history.passes:
+            again = (CONFIRM.sample_interval,)  # else six passes would take half an hour
+        for after in again:
             self._ask(key, after, decision.beside)
+
+    def _ask_others(self, refused: FlowKey) -> None:
+        """Are the credentials of the flow's other personas refused too? Then this one again."""
+        for key in self._histories:
+            if key[:2] == refused[:2] and key != refused:  # of the same target
+                self._ask(key, 0.0, False)
+        self._ask(refused, CONFIRM.spacing, False)
 
     def _excused(self, step: StepResult, began: float) -> StepResult:
         return replace(step, outcome=self._excuse(step.outcome, began))
@@ -148,6 +161,12 @@ class FlowFiling:
         )
         self._store.note(change)
         self._log.transition(change, trace_id=step.evidence.trace_id if step else "")
+
+
+def _unclear(step: StepResult) -> bool:
+    outcome = step.outcome
+    unclear = Reason.REFUSAL_UNCLEAR
+    return isinstance(outcome, Inconclusive) and outcome.failure.reason is unclear
 
 
 def _what(result: FlowResult, history: History) -> Failure | None:

@@ -143,6 +143,7 @@ class Reason(StrEnum):
     # -- ours: never blamed on a target
     SECRET_MISSING = "secret_missing"  # noqa: S105 - a reason, not a password
     CREDENTIALS_REFUSED = "credentials_refused"  # invalid_client, invalid_grant, WrongCredentials
+    REFUSAL_UNCLEAR = "refusal_unclear"  # they had worked; whether others' are refused is asked
     CLOCK_OFF = "clock_off"
     LOCAL_RESOURCE = "local_resource"  # out of file descriptors, ports or memory
     NO_ROUTE = "no_route"  # this host has no route of that address family
@@ -158,6 +159,7 @@ OURS: frozenset[Reason] = frozenset(
     {
         Reason.SECRET_MISSING,
         Reason.CREDENTIALS_REFUSED,
+        Reason.REFUSAL_UNCLEAR,
         Reason.CLOCK_OFF,
         Reason.LOCAL_RESOURCE,
         Reason.NO_ROUTE,

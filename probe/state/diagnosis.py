@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import Failed, FlowResult, Inconclusive
 from probe.model.state import Diagnosis
@@ -67,6 +68,9 @@ def _ours(run: FlowResult) -> Diagnosis:
     """Nothing failed: healthy, unless the fault is ours."""
     for step in run.steps:
         if isinstance(step.outcome, Inconclusive):
+            if step.outcome.failure.reason is Reason.REFUSAL_UNCLEAR:
+                why = f"nothing can be said yet: {step.step}: {step.outcome.failure.detail}"
+                return Diagnosis(INCONCLUSIVE, why)
             why = f"{step.step}: {step.outcome.failure.reason}"
             return Diagnosis(INCONCLUSIVE, f"nothing can be said, the fault is ours: {why}")
     if isinstance(run.outcome, Inconclusive):

@@ -18,9 +18,18 @@ from probe.agent.keys import JobKey
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Request, Step
-from probe.model.result import Evidence, Failed, FlowResult, Outcome, Passed, StepResult
+from probe.model.flow import ApiCheck, Persona, Request, Step
+from probe.model.result import (
+    Evidence,
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Outcome,
+    Passed,
+    StepResult,
+)
 from probe.model.spec import Listen, Spec
+from probe.model.state import EdgeStatus
 from probe.model.target import FlowKey
 from probe.probers.flow import FlowProber
 from probe.schedule import Runner, Start
@@ -54,10 +63,13 @@ class Platform:
     broken: bool = False
     ran: list[tuple[float, float, bool]] = field(default_factory=list)
     most: int = 0
+    unclear: frozenset[str] = frozenset()
+    runs: list[tuple[float, str]] = field(default_factory=list)
     under_way: int = 0
 
     async def run(self, key: FlowKey, check: ApiCheck, *_: Any, resolve: Any) -> FlowResult:
         began = trio.current_time()
+        self.runs.append((began, key.persona))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         await trio.sleep(self.takes)
@@ -71,6 +83,9 @@ class Platform:
             seen = Evidence(f"GET {step.request.url}", 500 if bad else 200)
             steps.append(StepResult(step.name, step.layer, outcome, attempts=1, evidence=seen))
         whole: Outcome = BROKEN if self.broken else Passed()
+        if key.persona in self.unclear:
+            whole = Inconclusive(Failure(Phase.AUTH, Reason.REFUSAL_UNCLEAR))
+            steps.append(StepResult("cli", "login", whole, attempts=1))
         return FlowResult(key, START + began, whole, tuple(steps), self.takes)
 
 
@@ -128,6 +143,44 @@ async def test_a_layer_and_its_recovery_are_confirmed_in_seconds_at_any_interval
         first, *others = world.on_grid
         assert len(others) >= 5
         assert all(abs((at - first) % interval) < 0.01 for at in others), "the grid moved"
+
+
+async def test_a_flow_that_failed_now_and_then_is_well_again_in_seconds_after_the_next_run(
+    autojump_clock: MockClock,
+) -> None:
+    """Six passes in a row, of which at five minutes only the first waits for the interval."""
+    platform = Platform(broken=True)
+    async with running(flow(300.0), platform) as world:
+        while not platform.ran or world.store.flows[KEY].status is not EdgeStatus.FLAPPING:
+            platform.broken = not platform.broken
+            await trio.sleep(1.3)
+        platform.broken = False
+        await trio.sleep(90)  # what samples a fresh suspicion is over
+        platform.broken = True
+        await trio.sleep(300)
+        platform.broken = False
+        over = trio.current_time()
+        await trio.sleep(330 + 6 * (CONFIRM.sample_interval + platform.takes))
+        assert world.store.flows[KEY].status is EdgeStatus.PASSING
+        passed = min(end for _, end, broken in platform.ran if not broken and end > over)
+        assert world.named("healthy") <= passed + 5 * (CONFIRM.sample_interval + platform.takes) + 1
+
+
+async def test_a_refusal_that_may_be_everybodys_has_the_other_personas_run_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    check = replace(flow(300.0), personas=(Persona("a"), Persona("b")))
+    platform = Platform()
+    async with running(check, platform) as world:
+        await trio.sleep(310)
+        platform.unclear = frozenset({"a"})
+        await trio.sleep(310)
+        first = next(began for began, who in platform.runs if who == "a" and began > 310)
+        since = [(began - first, who) for began, who in platform.runs if began >= first][:3]
+        assert [who for _, who in since] == ["a", "b", "a"]
+        assert since[1][0] == pytest.approx(platform.takes)
+        assert since[2][0] == pytest.approx(platform.takes + CONFIRM.spacing)
+        assert world.runner.counts()["cli"].crashed == 0
 
 
 async def test_the_runs_of_a_flow_that_makes_things_wait_for_each_other(

@@ -26,6 +26,7 @@ SECRETS = {
 JWT = "eyJ"
 """How the tokens of the lab begin: base64 of ``{"``."""
 
+PERSONAS = ("developer", "narrow")
 FLOW = {"check": "cli", "target": "cli", "provider": "api"}
 INTERVAL = 4.0
 
@@ -155,6 +156,38 @@ async def test_the_layer_is_named_in_metrics_page_and_log_and_no_secret_is(
         assert await agent.metric("probe_flow_fails_open", **FLOW, persona="narrow") == 1.0
         assert_no_secret(await said_everywhere(agent))
     assert_no_secret("\n".join(json.dumps(line) for line in agent.log))
+
+
+async def test_an_identity_service_that_lost_its_clients_is_said_to_be_at_fault_everywhere(
+    flow: Path, lab: RemoteLab, agents: StartAgent
+) -> None:
+    """Log, metrics and page agree: the login is to blame, of both personas, and nothing is ours."""
+    text = flow.read_text().replace("    timeout: 3s", "    login_interval: 10s\n    timeout: 3s")
+    flow.write_text(text)
+    async with agents(flow, environ=SECRETS) as agent:
+
+        async def up() -> bool:
+            return all(
+                [await agent.metric("probe_flow_up", **FLOW, persona=p) == 1.0 for p in PERSONAS]
+            )
+
+        await agent.until(up)
+        await lab.inject("wrong_credentials")
+        for persona in PERSONAS:
+            line = await agent.said("state", check="cli", persona=persona, after="login")
+            assert line["reason"] == "login_failed"
+            assert "the service lost its clients, or the secret was revoked" in line["detail"]
+            assert "ours" not in json.dumps(line)
+            one = {**FLOW, "persona": persona}
+            assert await agent.metric("probe_flow_diagnosis", **one, layer="login") == 1.0
+            assert await agent.metric("probe_flow_up", **one) == 0.0
+            assert await agent.metric("probe_step_status_code", **one, step="person") == 401.0
+        page = (await agent.get("/")).text
+        assert "the login layer" in page
+        assert "the fault is ours" not in page
+        assert "flow passes" not in page
+        assert "flows pass" not in page
+        assert_no_secret(await said_everywhere(agent))
 
 
 async def test_a_trace_id_is_an_exemplar_of_the_latency(

@@ -11,6 +11,9 @@ from probe.model.failure import Failure, Reason
 from probe.model.result import Evidence
 from probe.probers.auth.token import ENDED_GRANT, Token
 
+_PATIENCE = 30.0
+"""Seconds to wait for what other logins of a service say before it is blamed."""
+
 
 @dataclass(slots=True)
 class Slot:
@@ -113,8 +116,9 @@ class TokenStore:
             return replace(failure, detail=detail)
         for one in others:
             one.tried_at = -math.inf
-        if others:
-            return replace(failure, detail=f"{failure.detail}; others are about to try theirs")
+        if others and now - slot.refused_at < _PATIENCE:
+            detail = f"{failure.detail}; these credentials had worked, and others are tried now"
+            return Failure(failure.phase, Reason.REFUSAL_UNCLEAR, detail)
         ago = f"{slot.refused_at - slot.worked_at:.0f} s before the first refusal"
         detail = (
             f"{failure.detail} to credentials that worked {ago}: "
