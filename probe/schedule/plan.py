@@ -6,6 +6,9 @@ The rules:
 - A key's runs lie on a fixed grid: ``n * interval + phase``. The phase is a stable hash of
   the key, scaled to the interval. So the runs of many keys spread evenly over the interval,
   and a key keeps its place over reloads and restarts instead of bunching after each of them.
+- A new key whose interval is long does not wait for its grid: it gets one extra run within
+  ``first`` seconds, at the same share of them. A process that starts has looked at everything
+  within a minute, and no faster than evenly.
 - The salt enters the hash: agents that probe the same keys do so at different moments.
 - A key that is popped late runs once. Periods that passed meanwhile are missed and counted,
   never caught up.
@@ -25,6 +28,9 @@ from math import floor
 from typing import Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+
+FIRST = 50.0
+"""Seconds within which a new key has its first run: a minute, less the time to find its edge."""
 
 MOST_BESIDE = 8
 """Extra runs of one key that may be pending beside each other; more are refused."""
@@ -111,9 +117,13 @@ class Plan(Generic[K]):
         salt: differs between agents that share keys, for example the region's name.
         identity: text that stands for a key in the hash; must be the same in every
             process. The ``repr`` of texts and of named tuples of texts is.
+        first: seconds within which a new key has its first run.
     """
 
-    def __init__(self, *, salt: str = "", identity: Callable[[K], str] = repr) -> None:
+    def __init__(
+        self, *, salt: str = "", identity: Callable[[K], str] = repr, first: float = FIRST
+    ) -> None:
+        self._first = first
         self._salt = salt.encode()
         self._identity = identity
         self._entries: dict[K, _Entry[K]] = {}
@@ -154,6 +164,8 @@ class Plan(Generic[K]):
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(key, self.fraction(key), interval, now)
+            if entry.due > now + self._first:
+                self.request(key, now + entry.fraction * self._first)
         elif entry.interval == interval:
             return
         else:

@@ -25,7 +25,7 @@ import trio
 
 from probe.schedule.jobs import Counts, Defect, DefectKind, Job, Start
 from probe.schedule.lanes import Lanes
-from probe.schedule.plan import Due, Plan
+from probe.schedule.plan import FIRST, Due, Plan
 from probe.schedule.runs import Entry, Group, Run
 
 K = TypeVar("K", bound=Hashable)
@@ -50,6 +50,7 @@ class Runner(Generic[K]):
         slow_after: seconds from which a run is slow.
         salt: differs between agents (the region), so that they probe at different moments.
         slack: seconds that a start may be late so that others start with it.
+        first: seconds within which a new key has its first run.
         on_start: told of each start, with its lateness.
         on_defect: told of each run that crashed, was cut off or is stuck.
 
@@ -64,6 +65,7 @@ class Runner(Generic[K]):
         slow_after: float = 1.0,
         salt: str = "",
         slack: float = 0.0,
+        first: float = FIRST,
         on_start: Callable[[Start[K]], None] = lambda _: None,
         on_defect: Callable[[Defect[K]], None] = lambda _: None,
     ) -> None:
@@ -73,7 +75,7 @@ class Runner(Generic[K]):
         self._slack = slack
         self._on_start = on_start
         self._on_defect = on_defect
-        self._plan: Plan[K] = Plan(salt=salt)
+        self._plan: Plan[K] = Plan(salt=salt, first=first)
         self._entries: dict[K, Entry[K]] = {}
         self._groups: dict[str, Group[K]] = {}
         self._running: dict[Run[K], None] = {}

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.schedule.plan import MOST_BESIDE, Due, Plan
+from probe.schedule.plan import FIRST, MOST_BESIDE, Due, Plan
 
 START = 1_700_000_000.0
 
@@ -26,7 +27,7 @@ def drain(plan: Plan[str], until: float) -> list[Due[str]]:
 
 
 def planned(*keys: str, interval: float = 10.0, now: float = START) -> Plan[str]:
-    plan: Plan[str] = Plan()
+    plan: Plan[str] = Plan(first=inf)
     plan.set(dict.fromkeys(keys, interval), now)
     return plan
 
@@ -61,6 +62,31 @@ def test_untouched_keys_keep_their_place_when_others_come_and_go() -> None:
     assert runs == [at for at in alone if at > START + 30]
     assert len(plan) == 2
     assert "b" not in plan
+
+
+def test_a_process_that_starts_looks_at_everything_within_a_minute_and_evenly() -> None:
+    plan: Plan[str] = Plan()
+    keys = [f"k{number}" for number in range(3000)]
+    for number, key in enumerate(keys):
+        plan.put(key, (30.0, 300.0, 86_400.0)[number % 3], START)
+    firsts: dict[str, float] = {}
+    for due in drain(plan, START + FIRST):
+        firsts.setdefault(due.key, due.at - START)
+    assert firsts.keys() == set(keys)
+    long = Counter(int(firsts[key] // 5) for number, key in enumerate(keys) if number % 3)
+    assert len(long) == 10
+    assert all(100 < count < 260 for count in long.values()), "2,000 keys over ten parts"
+    for key in keys[1::3]:
+        following = [due.at for due in drain(planned(key, interval=300.0), START + 900)]
+        assert len(following) == 3, "the first look moves no grid"
+
+
+def test_a_first_look_is_had_once_and_only_by_the_new() -> None:
+    plan: Plan[str] = Plan()
+    plan.put("a", 300.0, START)
+    assert len(drain(plan, START + FIRST)) == 1
+    plan.put("a", 600.0, START + 100)
+    assert [due.extra for due in drain(plan, START + 100 + FIRST)] in ([], [False])
 
 
 def test_a_changed_interval_counts_at_once_and_leaves_no_second_run() -> None:

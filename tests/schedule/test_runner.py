@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 
 import pytest
 import trio
@@ -31,6 +31,7 @@ class World:
             slow_after=slow_after,
             salt=SALT,
             slack=slack,
+            first=inf,
             on_start=self.starts.append,
             on_defect=self.defects.append,
         )
