@@ -1,8 +1,8 @@
 """Writes rules/*.yaml from templates/*.yaml and the values of parameters.yaml.
 
 Usage: ``python deploy/prometheus/render.py``; ``--check`` only says whether rules/ is up to date.
-In a template ``<<name>>`` stands for the parameter of that name. Everything else is an ordinary
-Prometheus rule file.
+In a template ``<<name>>`` stands for the parameter of that name, and in a parameter for one that
+stands before it. Everything else is an ordinary Prometheus rule file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ _PLACE = re.compile(r"<<(\w+)>>")
 def parameters() -> dict[str, str]:
     """Every parameter, as text."""
     document = yaml.safe_load((HERE / "parameters.yaml").read_text())
-    return {str(name): str(value) for name, value in document.items()}
+    values: dict[str, str] = {}
+    for name, value in document.items():
+        values[str(name)] = _filled(str(value), values)
+    return values
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    return _PLACE.sub(lambda place: values[place[1]], text)
 
 
 def rendered() -> dict[Path, str]:
@@ -28,7 +35,7 @@ def rendered() -> dict[Path, str]:
     values = parameters()
     return {
         HERE / "rules" / template.name: "# Written by render.py from templates/: edit those.\n"
-        + _PLACE.sub(lambda place: values[place[1]], template.read_text())
+        + _filled(template.read_text(), values)
         for template in sorted((HERE / "templates").glob("*.yaml"))
     }
 

@@ -130,5 +130,5 @@ def test_no_state_is_said_by_colour_alone() -> None:
 
 def test_words_for_states_are_those_of_the_metrics() -> None:
     text = json.dumps(load()["probe-target"])
-    for word in ("passing", "unknown", "suspect", "flapping", "failing"):
+    for word in ("passing", "unknown", "unseen", "suspect", "flapping", "failing"):
         assert f'"text": "{word}"' in text

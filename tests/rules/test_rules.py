@@ -75,6 +75,7 @@ def test_committed_rules_are_what_the_parameters_give() -> None:
 def test_every_parameter_is_used() -> None:
     render = runpy.run_path(str(PROMETHEUS / "render.py"))
     used = "".join(p.read_text() for p in (PROMETHEUS / "templates").iterdir())
+    used += (PROMETHEUS / "parameters.yaml").read_text()
     assert [name for name in render["parameters"]() if f"<<{name}>>" not in used] == []
 
 

@@ -23,7 +23,7 @@ def board() -> Board:
         (REGIONS,),
         (ALERTS, RELOADS),
     )
-    agents.row("Vantage", _health(), _illness(), _inconclusive())
+    agents.row("Vantage", _health(), _illness(), _inconclusive(), _missing())
     agents.row("On time", _lateness(), _lag(), _missed(), _dropped())
     agents.row("Resources", *_resources())
     agents.row("Shared work", _peers(), _shares())
@@ -70,8 +70,23 @@ def _inconclusive() -> Shown:
             "{{region}} · {{check}}: {{phase}}/{{reason}}",
             quiet=True,
         ),
-        size=(24, 7),
+        size=(12, 7),
         face=Face("cps", nothing="every result says something"),
+    )
+
+
+def _missing() -> Shown:
+    results = f"probe_provider_results_missing{{{REGION}}}"
+    return lines(
+        "Missing results",
+        "Edges, flows and names that nobody has judged for three intervals. Nothing is said of "
+        "them but what failed when it was last seen.",
+        Query(
+            f"max by (region, check, provider) ({results})",
+            "{{region}} · {{check}} {{provider}}",
+        ),
+        size=(12, 7),
+        face=Face(nothing="not told"),
     )
 
 

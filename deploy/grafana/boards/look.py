@@ -25,10 +25,11 @@ PALETTE: Final = (BLUE, SKY, GREEN, ORANGE, VERMILLION, PURPLE, GREY)
 
 GOOD, DOUBT, SOMETIMES, BAD, OURS, UNKNOWN = BLUE, SKY, ORANGE, VERMILLION, PURPLE, GREY
 
-STATES: Final = ("passing", "unknown", "suspect", "flapping", "failing")
+STATES: Final = ("passing", "unknown", "unseen", "suspect", "flapping", "failing")
 """States of edges and flows, from good to bad; the place is the number that panels show."""
 
-_STATE_COLOURS = (GOOD, UNKNOWN, DOUBT, SOMETIMES, BAD)
+# Of what is unknown and of what nobody looks at any more the same is known: the word tells which.
+_STATE_COLOURS = (GOOD, UNKNOWN, UNKNOWN, DOUBT, SOMETIMES, BAD)
 
 
 def words(meaning: Mapping[int, tuple[str, str]]) -> list[model.ValueMapping]:
