@@ -185,16 +185,18 @@ def health(listen: str, ready: bool, timeout: float) -> None:
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
 def validate(files: tuple[Path, ...]) -> None:
-    """Check configuration files and the target files they name.
+    """Check configuration files and the files of targets and roots they name.
 
-    Prints every problem as file:line:column: message. Exit status: 0 good, 1 problems.
+    Prints every problem as file:line:column: message. Notes are no problems. Exit status:
+    0 good, 1 problems.
     """
-    from probe.config import ConfigError, load
+    from probe.config import ConfigError
+    from probe.config import validate as read
 
     bad = False
     for file in files:
         try:
-            spec = load(file, environ=os.environ)
+            spec, notes = read(file, environ=os.environ)
         except ConfigError as error:
             bad = True
             for problem in error.problems:
@@ -203,11 +205,8 @@ def validate(files: tuple[Path, ...]) -> None:
             click.echo(f"{file}: {count} problem{'s' if count != 1 else ''}", err=True)
         else:
             click.echo(f"{file}: good: {_inventory(spec)}")
-            if spec.region is None and not spec.region_from:
-                click.echo(
-                    f"{file}: note: no region is named; probe run needs region: here, "
-                    "--region or PROBE_REGION"
-                )
+            for note in notes:
+                click.echo(f"{note.at}: note: {note.message}")
     sys.exit(FAIL if bad else 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -15,6 +16,7 @@ from probe.discovery import SourceStatus, TargetWatcher
 from probe.model.spec import TargetList
 from probe.model.target import Target
 from probe.serve import Store
+from probe.serve.agent_metrics import Source
 
 OnTargets = Callable[[str, tuple[Target, ...]], None]
 
@@ -99,7 +101,7 @@ class Sources:
             watcher = self._watchers.pop(name, None)
             for status in watcher.statuses if watcher is not None else ():
                 problem = f"our own code crashed: {where}"
-                self._store.agent.discovery_failed(name, status.source, problem)
+                self._show(replace(status, up=False, problems=(problem,)))
             self._carried[name] = self._given.pop(name, ())  # a crash takes no target away
             self._crashed(loop, where)
 
@@ -153,15 +155,19 @@ class Sources:
         """Carry every source's state over to metrics and page."""
         for watcher in self._watchers.values():
             for status in watcher.statuses:
-                if status.good_at is not None or status.kind == "static":
-                    age = trio.current_time() - (status.good_at or trio.current_time())
-                    self._store.agent.discovered(
-                        status.list_name,
-                        status.source,
-                        targets=status.targets,
-                        at=time.time() - age,
-                    )
-                if not status.up or status.problems:
-                    self._store.agent.discovery_failed(
-                        status.list_name, status.source, "; ".join(status.problems[:3])
-                    )
+                self._show(status)
+
+    def _show(self, status: SourceStatus) -> None:
+        good_at = trio.current_time() if status.kind == "static" else status.good_at
+        age = None if good_at is None else trio.current_time() - good_at
+        self._store.agent.discovered(
+            Source(
+                status.list_name,
+                status.source,
+                status.up,
+                status.targets,
+                status.rejected,
+                None if age is None else time.time() - age,
+                "; ".join(status.problems[:3]),
+            )
+        )

@@ -9,16 +9,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from probe.config.problem import ConfigError, Problem
+from probe.config.problem import ConfigError
 from probe.config.secrets import SecretReader
+from probe.documents.problem import Problem
 
 if TYPE_CHECKING:
-    from probe.config.loading import load, load_targets
+    from probe.config.loading import load, load_targets, validate
     from probe.config.schema import json_schema
 
-__all__ = ["ConfigError", "Problem", "SecretReader", "json_schema", "load", "load_targets"]
+__all__ = [
+    "ConfigError",
+    "Problem",
+    "SecretReader",
+    "json_schema",
+    "load",
+    "load_targets",
+    "validate",
+]
 
-_LATER = {"load": "loading", "load_targets": "loading", "json_schema": "schema"}
+_LATER = {
+    "load": "loading",
+    "load_targets": "loading",
+    "validate": "loading",
+    "json_schema": "schema",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -20,7 +20,8 @@ from pathlib import Path
 import trio
 
 from probe.config import pickling
-from probe.config.problem import ConfigError, Problem
+from probe.config.problem import ConfigError
+from probe.documents.problem import Problem
 from probe.model.spec import Spec
 
 PATIENCE = 60.0

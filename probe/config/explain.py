@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from probe.config.document.nodes import Mapping, Node, Scalar, Sequence
-from probe.config.problem import instead, unknown
 from probe.config.shape.base import OURS, Shape
+from probe.documents.nodes import Node, Scalar, found
+from probe.documents.problem import instead, unknown
 from probe.net.names import quoted
 
 
@@ -110,23 +110,6 @@ KINDS = {
 """What ``kind`` may be, by the section it stands in; pydantic does not say when it is missing."""
 
 _HINTS = {"request": "write get: and the URL, or method: and url:, in the step itself"}
-
-
-def found(node: Node) -> str:
-    """What a value is, without repeating it."""
-    match node:
-        case Mapping():
-            return "a mapping"
-        case Sequence():
-            return "a list"
-        case Scalar(value=None):
-            return "nothing"
-        case Scalar(value=bool() as value):
-            return str(value).lower()
-        case Scalar(value=int() | float()):
-            return "a number"
-        case _:
-            return "text"
 
 
 def _found_beside(expected: str, node: Node) -> str:

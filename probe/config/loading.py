@@ -6,18 +6,19 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Mapping as Bag
+from collections.abc import Sequence
 from pathlib import Path
 
-from probe.config.document.compose import compose
-from probe.config.document.nodes import Mapping, Scalar
-from probe.config.document.source import decode, read_bytes
-from probe.config.explain import found
-from probe.config.problem import ConfigError, Problem, TooManyProblems
+from probe.config.problem import ConfigError, TooManyProblems
 from probe.config.read import read
 from probe.config.resolve.site import Site
 from probe.config.resolve.spec import resolve
-from probe.config.resolve.targets import read_targets
 from probe.config.shape.texts import NAME_PATTERN
+from probe.documents.compose import compose
+from probe.documents.files import decode, read_bytes
+from probe.documents.nodes import Mapping, Scalar, found
+from probe.documents.problem import DocumentError, Problem
+from probe.documents.targets import read_file
 from probe.model.spec import Spec
 from probe.model.target import Target
 from probe.net.names import quoted
@@ -27,7 +28,10 @@ REGION_VARIABLE = "PROBE_REGION"
 
 
 def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Spec:
-    """Read a configuration file and the target files that it names.
+    """Read a configuration file, for an agent.
+
+    The target files that it names are left to discovery, which keeps every good entry: a slip
+    in a list must not keep an agent from starting.
 
     Args:
         path: the YAML file.
@@ -35,11 +39,33 @@ def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Sp
         environ: the environment; secrets are not read here.
 
     Raises:
-        ConfigError: with every problem of the file and of its target files.
+        ConfigError: with every problem of the file.
     """
+    return _load(path, region, environ, strict=False)[0]
+
+
+def validate(path: Path, *, environ: Bag[str, str]) -> tuple[Spec, Sequence[Problem]]:
+    """Read a configuration file and the files of targets and roots that it names, strictly.
+
+    Returns:
+        the spec, and notes on what is no problem and may surprise.
+
+    Raises:
+        ConfigError: with every problem of all these files.
+    """
+    return _load(path, None, environ, strict=True)
+
+
+def _load(
+    path: Path, region: str | None, environ: Bag[str, str], *, strict: bool
+) -> tuple[Spec, Sequence[Problem]]:
     file = str(path)
-    data = read_bytes(path, MOST_BYTES)
-    root, problems = compose(decode(data, file), file)
+    try:
+        data = read_bytes(path, MOST_BYTES)
+        text = decode(data, file)
+    except DocumentError as error:
+        raise ConfigError(error.problems) from None
+    root, problems = compose(text, file)
     if root is None:
         raise ConfigError(problems or [_empty(file)])
     if not isinstance(root, Mapping):
@@ -48,7 +74,7 @@ def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Sp
         message = f"expected a mapping of key: value, found {found(root)}; start with checks:"
         raise ConfigError([Problem(file, root.place.line, root.place.column, message), *problems])
     shape, wrong = read(root, file)
-    site = Site(file, problems + wrong)
+    site = Site(file, problems + wrong, strict)
     spec = None
     if shape is not None:
         with contextlib.suppress(TooManyProblems):  # they are in the site
@@ -57,7 +83,10 @@ def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Sp
             spec = resolve(site, shape, root, where, hashlib.sha256(data).hexdigest())
     if spec is None or site.problems:
         raise ConfigError(site.problems)
-    return spec
+    if spec.region is None and not spec.region_from:
+        message = "no region is named; probe run needs region: here, --region or PROBE_REGION"
+        site.notes.append(Problem(file, 1, 1, message))
+    return spec, sorted(site.notes)
 
 
 def load_targets(path: Path) -> tuple[Target, ...]:
@@ -66,13 +95,13 @@ def load_targets(path: Path) -> tuple[Target, ...]:
     Raises:
         ConfigError: with every problem of the file.
     """
-    site = Site(str(path))
-    targets: list[Target] = []
-    with contextlib.suppress(TooManyProblems):
-        targets = read_targets(site, path, {})
-    if site.problems:
-        raise ConfigError(site.problems)
-    return tuple(targets)
+    try:
+        listed = read_file(path)
+    except DocumentError as error:
+        raise ConfigError(error.problems) from None
+    if listed.problems:
+        raise ConfigError(listed.problems)
+    return listed.targets
 
 
 def _empty(file: str) -> Problem:

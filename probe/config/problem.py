@@ -1,36 +1,10 @@
-"""What is wrong with a configuration: every problem with its place, and what to write instead."""
+"""A configuration that cannot be used, with everything that is wrong with it."""
 
 from __future__ import annotations
 
-import difflib
-import itertools
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from probe.net.names import quoted
-
-MOST_PROBLEMS = 1000
-"""Problems reported at once. Nobody makes more by hand, and each costs a search among words."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """One problem at one place.
-
-    Attributes:
-        file: path as it was given or written.
-        line: from 1.
-        column: from 1, in characters.
-        message: plain words; never a secret.
-    """
-
-    file: str
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+from probe.documents.problem import MOST_PROBLEMS, Problem
 
 
 class ConfigError(Exception):
@@ -49,47 +23,3 @@ class ConfigError(Exception):
 
 class TooManyProblems(Exception):
     """There are so many problems that looking for more helps nobody; raised with the last noted."""
-
-
-def unknown(what: str, name: str, known: Collection[str]) -> str:
-    """``unknown provider "cdn-d"; did you mean "cdn-b"?``, or what there is to choose from."""
-    return f"unknown {what} {quoted(name)}; {instead(name, known)}"
-
-
-def instead(name: str, known: Collection[str]) -> str:
-    """The half of a message that names the nearest known word, or the words there are.
-
-    Args:
-        name: as written.
-        known: words that may be written, each once.
-    """
-    if not known:
-        return "none is defined"
-    near = nearest(name, known)
-    if near is not None:
-        return f"did you mean {quoted(near)}?"
-    shown = ", ".join(quoted(word)[1:-1] for word in itertools.islice(known, _SHOWN))
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"write one of: {shown}{more}"
-
-
-_SHOWN = 24
-_COMPARED = 100  # words compared: names are few, and difflib is quadratic in their length
-_LONGEST = 64
-
-
-def nearest(name: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
-    """The known word that was probably meant, or None.
-
-    Args:
-        name: as written.
-        known: the words that there are.
-        likeness: how like it must be, from 0 to 1.
-    """
-    folded = {_fold(word): word for word in itertools.islice(known, _COMPARED)}
-    near = difflib.get_close_matches(_fold(name), folded, n=1, cutoff=likeness)
-    return folded[near[0]] if near else None
-
-
-def _fold(word: str) -> str:
-    return word[:_LONGEST].casefold().replace("-", "_")

@@ -13,7 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from probe.config.document.nodes import (
+from probe.config.explain import explain, stand_in
+from probe.config.shape.base import ReadAs
+from probe.config.shape.file import FileShape
+from probe.documents.nodes import (
     Entry,
     Mapping,
     Node,
@@ -25,10 +28,7 @@ from probe.config.document.nodes import (
     key_place,
     to_data,
 )
-from probe.config.explain import explain, stand_in
-from probe.config.problem import MOST_PROBLEMS, Problem
-from probe.config.shape.base import ReadAs
-from probe.config.shape.file import FileShape
+from probe.documents.problem import MOST_PROBLEMS, Problem
 
 _MOST_ROUNDS = 30
 

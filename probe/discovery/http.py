@@ -5,27 +5,31 @@ Imported only where a configuration has such a source, for the sake of start-up 
 
 from __future__ import annotations
 
-import sys
+import ssl
+import zlib
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
+import certifi
 import trio
 
 from probe import __version__
-from probe.discovery.document import ListProblem, Parsed, parse_list
+from probe.discovery.files import TOLD
+from probe.discovery.status import without_secrets
+from probe.documents.problem import DocumentError
+from probe.documents.targets import MOST_BYTES, Listed, read_list
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.spec import HttpSource
 from probe.model.target import Target
+from probe.model.tls import Trust
+from probe.net.library import httpx
 
-# httpx imports its command line client, with click and rich, where these are installed: 10 MiB
-# for nothing. None makes that optional import fail, as if they were not there.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None blocks the import
+_NO_ROOT = frozenset({18, 19, 20, 21})
+"""OpenSSL's X509_V_ERR_… for chains that end in no root that is trusted."""
 
-import httpx  # noqa: E402 - the line above must run first
-
-LARGEST = 32 * 1024 * 1024
-"""Bytes of a body that is still read."""
+_HOPS = 5
+"""Redirects followed, all of them within one origin."""
 
 ReadSecret = Callable[[SecretRef], Secret]
 """Gives the present value of a secret; raises SecretError."""
@@ -47,32 +51,33 @@ class HttpTargets:
             refresh: seconds between looks, told to the server as Prometheus does.
         """
         self._source = source
+        self._shown = without_secrets(source.url)
         self._read_secret = read_secret
         self._refresh = refresh
         self._client: httpx.AsyncClient | None = None
         self._digest = b""
-        self._parsed: Parsed | None = None
-        self._problem = ""
+        self._listed = Listed(())
+        self._problems: tuple[str, ...] = ()
 
     @property
     def targets(self) -> Sequence[Target]:
         """The last good list."""
-        return self._parsed.targets if self._parsed else ()
+        return self._listed.targets
 
     @property
     def rejected(self) -> int:
-        """Entries that are no targets."""
-        return self._parsed.rejected if self._parsed else 0
+        """Entries, labels and groups that cannot be used."""
+        return self._listed.rejected
 
     @property
     def faults(self) -> tuple[str, ...]:
         """Why the last look was not good; empty when it was."""
-        return (self._problem,) if self._problem else ()
+        return self._problems
 
     @property
     def complaints(self) -> tuple[str, ...]:
         """What is wrong with single entries of a list that is good as a whole."""
-        return self._parsed.problems if self._parsed else ()
+        return tuple(map(str, self._listed.problems[:TOLD]))
 
     async def look(self) -> None:
         """Fetch once; afterwards the properties tell the outcome."""
@@ -80,12 +85,14 @@ class HttpTargets:
             data = await self._fetch()
             digest = blake2b(data).digest()
             if digest != self._digest:
-                self._parsed = await trio.to_thread.run_sync(parse_list, data, "json")
+                self._listed = await trio.to_thread.run_sync(read_list, data, "json", self._shown)
                 self._digest = digest
-        except (FetchProblem, ListProblem) as problem:
-            self._problem = str(problem)
+        except FetchProblem as problem:
+            self._problems = (f"{self._shown}: {problem}",)
+        except DocumentError as error:
+            self._problems = tuple(map(str, error.problems[:TOLD]))
         else:
-            self._problem = ""
+            self._problems = ()
 
     async def aclose(self) -> None:
         """Close the kept connection."""
@@ -101,23 +108,28 @@ class HttpTargets:
         except trio.TooSlowError:
             raise FetchProblem(f"no whole answer within {timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Messages of libraries may repeat a header or the URL's password.
-            raise FetchProblem(f"no answer ({type(error).__name__})") from None
+            raise FetchProblem(_why(error)) from None
 
     async def _exchange(self) -> bytes:
         client = await self._opened()
-        async with client.stream("GET", self._source.url, headers=self._headers()) as response:
-            if response.status_code != httpx.codes.OK:
-                raise FetchProblem(f"the answer has status {response.status_code}, not 200")
-            if coding := response.headers.get("content-encoding"):
-                raise FetchProblem(f"the answer is coded ({coding:.20}) though we asked for none")
-            return await _body(response)
+        url = httpx.URL(self._source.url)
+        for _ in range(_HOPS):
+            async with client.stream("GET", url, headers=self._headers()) as response:
+                if response.next_request is None:
+                    return await _body(response)
+                target = response.next_request.url
+            if _origin(target) != _origin(url):
+                raise FetchProblem(f"redirects to another origin, {without_secrets(str(target))}")
+            url = target
+        raise FetchProblem(f"more than {_HOPS} redirects")
 
     async def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
             # Loading a trust store takes milliseconds: not on the event loop.
             secure = urlsplit(self._source.url).scheme == "https"
-            verify = await trio.to_thread.run_sync(httpx.create_ssl_context) if secure else False
+            verify = (
+                await trio.to_thread.run_sync(_context, self._source.trust) if secure else False
+            )
             self._client = httpx.AsyncClient(
                 verify=verify,
                 timeout=self._source.timeout,
@@ -129,7 +141,7 @@ class HttpTargets:
     def _headers(self) -> dict[str, str]:
         headers = {
             "accept": "application/json",
-            "accept-encoding": "identity",  # keeps the cap on the body an honest one
+            "accept-encoding": "gzip",
             "user-agent": f"regional-probe/{__version__}",
             "x-prometheus-refresh-interval-seconds": f"{self._refresh:g}",
         }
@@ -145,18 +157,66 @@ class HttpTargets:
         return headers
 
 
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _context(trust: Trust | None) -> ssl.SSLContext:
+    """Verification by the roots that the source names, else by httpx's: certifi, SSL_CERT_FILE."""
+    if trust is None:
+        return httpx.create_ssl_context()
+    file = certifi.where() if trust.kind == "mozilla" else trust.file
+    try:
+        return ssl.create_default_context(cafile=file)  # without a file: this host's
+    except OSError as error:
+        raise FetchProblem(f"trust: {file}: {error.strerror or error}") from None
+
+
+def _why(error: Exception) -> str:
+    """Why there is no answer, by the innermost cause that has words of its own.
+
+    Messages of httpx may repeat a header or the URL's password; the system's do not.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            roots = "; name its roots with trust:" if cause.verify_code in _NO_ROOT else ""
+            return f"certificate not trusted ({cause.verify_message}){roots}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"no answer ({cause.strerror})"
+        if isinstance(cause, BaseExceptionGroup):  # one for each address tried
+            cause = cause.exceptions[0]
+        else:
+            cause = cause.__cause__ or cause.__context__
+    return f"no answer ({type(error).__name__})"
+
+
 async def _body(response: httpx.Response) -> bytes:
-    """The whole body, up to the cap.
+    """The whole body of a good answer, unpacked, up to the cap.
 
     Breaking off goes through a cancellation, which unwinds httpx's nested generators; leaving
     the loop would abandon them to the garbage collector.
     """
+    if response.status_code != httpx.codes.OK:
+        raise FetchProblem(f"the answer has status {response.status_code}, not 200")
+    coding = response.headers.get("content-encoding", "identity").lower()
+    if coding not in ("gzip", "x-gzip", "identity"):
+        raise FetchProblem(f"the answer is coded ({coding:.20}), and we asked for gzip or nothing")
+    packed = coding != "identity"
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
     body = bytearray()
+    damaged = False
     with trio.CancelScope() as enough:
         async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > LARGEST:
+            room = max(1, MOST_BYTES + 1 - len(body))
+            try:
+                body += unpacker.decompress(chunk, room) if packed else chunk
+            except zlib.error:
+                damaged = True
+            if damaged or len(body) > MOST_BYTES:
                 enough.cancel()
-    if len(body) > LARGEST:
-        raise FetchProblem(f"the answer is larger than {LARGEST // 1024**2} MiB")
+    if len(body) > MOST_BYTES:
+        raise FetchProblem(f"the answer is larger than {MOST_BYTES // 1024**2} MiB")
+    if damaged or (packed and not unpacker.eof):
+        raise FetchProblem("the answer is damaged (gzip)")
     return bytes(body)

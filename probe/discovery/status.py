@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class SourceStatus:
         source: path, glob or URL as configured, without user, password and query.
         up: the last look found everything readable. When not, what was read before stays.
         targets: number of targets it gives now, duplicates included.
-        rejected: number of entries that are no targets.
+        rejected: number of entries, labels and groups that cannot be used.
         problems: what is wrong, in words; the first few.
         duplicates: number of targets that a source before it, or it itself, named already.
         notes: what a person may want to know and is no fault, such as an empty list.
@@ -34,3 +35,9 @@ class SourceStatus:
     duplicates: int = 0
     good_at: float | None = None
     changed_at: float | None = None
+
+
+def without_secrets(url: str) -> str:
+    """The URL as it may be shown: no user, no password, no query, no fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

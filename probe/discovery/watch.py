@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import trio
 
 from probe.discovery.files import FileTargets
-from probe.discovery.status import SourceStatus
+from probe.discovery.status import SourceStatus, without_secrets
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.spec import HttpSource, TargetList
 from probe.model.target import Target
@@ -29,7 +28,7 @@ class Source(Protocol):
 
     @property
     def rejected(self) -> int:
-        """Number of entries that are no targets."""
+        """Number of entries, labels and groups that cannot be used."""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -84,7 +83,7 @@ class TargetWatcher:
         self._http = [
             _Watched(
                 _http_source(one, read_secret, spec.refresh),
-                SourceStatus(spec.name, _without_secrets(one.url), "http", up=False),
+                SourceStatus(spec.name, without_secrets(one.url), "http", up=False),
             )
             for one in spec.http
         ]
@@ -216,9 +215,3 @@ def _http_source(source: HttpSource, read_secret: ReadSecret, refresh: float) ->
     from probe.discovery.http import HttpTargets  # noqa: PLC0415 - httpx costs time and memory
 
     return HttpTargets(source, read_secret, refresh)
-
-
-def _without_secrets(url: str) -> str:
-    """The URL as it may be shown: no user, no password, no query, no fragment."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

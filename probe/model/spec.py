@@ -90,11 +90,16 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class HttpSource:
-    """Prometheus ``http_sd``: a URL that answers the same list as JSON."""
+    """Prometheus ``http_sd``: a URL that answers the same list as JSON.
+
+    Attributes:
+        trust: roots that verify the server; None leaves them to the environment.
+    """
 
     url: str
     authorization: SecretRef | None = None
     timeout: float = 10.0
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
+from probe.documents.pem import Wanted, pem_problem
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.tls import ClientCertificate, ClientProfile
@@ -115,6 +116,14 @@ def _present(
     context: SSL.Context, certificate: Secret, key: Secret, which: ClientCertificate
 ) -> None:
     """Load a client certificate chain and its key."""
+    parts: tuple[tuple[Secret, SecretRef, Wanted], ...] = (
+        (certificate, which.certificate, "certificate"),
+        (key, which.key, "key"),
+    )
+    for secret, reference, wanted in parts:
+        problem = pem_problem(secret.reveal().encode(), wanted, reference.name)
+        if problem is not None:
+            raise _unusable(f"client certificate: {reference}: {problem}")
     try:
         leaf, *issuers = x509.load_pem_x509_certificates(certificate.reveal().encode())
         private = load_pem_private_key(key.reveal().encode(), None)

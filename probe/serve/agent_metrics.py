@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from probe.model.failure import Failure
 from probe.serve.instruments import Instruments
@@ -16,16 +16,18 @@ class Source:
     Attributes:
         name: name of the target list.
         source: file pattern, URL, or ``static``.
-        up: whether it answered the latest time.
+        up: whether it answered the latest time with a list that is in use now.
         targets: how many it last gave.
-        answered_at: wall time when it last answered; None before that.
-        problem: why it did not answer.
+        rejected: entries, labels and groups of that list that cannot be used.
+        answered_at: wall time when it last answered so; None before that.
+        problem: why it is not up, or what was rejected.
     """
 
     name: str
     source: str
     up: bool
     targets: int = 0
+    rejected: int = 0
     answered_at: float | None = None
     problem: str = ""
 
@@ -123,19 +125,17 @@ class AgentMetrics:
         for check, count in counts.items():
             self._instruments.gauge("probe_agent_in_flight", check).set(count)
 
-    def discovered(self, name: str, source: str, *, targets: int, at: float) -> None:
-        """Report that a source of targets answered."""
-        self.sources[name, source] = Source(name, source, True, targets, at)
-        self._instruments.gauge("probe_agent_discovery_up", name, source).set(1)
-        self._instruments.gauge("probe_agent_discovery_targets", name, source).set(targets)
+    def discovered(self, source: Source) -> None:
+        """Report on a source of targets; one that is not up keeps its last good list in use."""
+        key = source.name, source.source
+        self.sources[key] = source
+        self._instruments.gauge("probe_agent_discovery_up", *key).set(source.up)
+        if source.answered_at is None:
+            return
+        self._instruments.gauge("probe_agent_discovery_targets", *key).set(source.targets)
+        self._instruments.gauge("probe_agent_discovery_rejected", *key).set(source.rejected)
         age = "probe_agent_discovery_last_success_timestamp_seconds"
-        self._instruments.gauge(age, name, source).set(at)
-
-    def discovery_failed(self, name: str, source: str, problem: str) -> None:
-        """Report that a source of targets did not answer; its last good list stays in use."""
-        known = self.sources.get((name, source), Source(name, source, False))
-        self.sources[name, source] = replace(known, up=False, problem=problem)
-        self._instruments.gauge("probe_agent_discovery_up", name, source).set(0)
+        self._instruments.gauge(age, *key).set(source.answered_at)
 
     def forget_lists(self, keep: Iterable[str]) -> None:
         """Remove the series of target lists that the configuration no longer has."""

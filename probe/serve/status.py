@@ -20,7 +20,6 @@ from probe.serve.status_parts import (
     check_views,
     name_views,
     provider_views,
-    source_views,
     split_views,
     unseen_views,
 )
@@ -73,7 +72,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
         providers=tuple(provider_views(store, groups)),
         checks=tuple(check_views(store)),
         changes=tuple(map(change_view, islice(store.journal, CHANGES))),
-        sources=tuple(source_views(store)),
+        sources=tuple(store.agent.sources.values()),
         agent=agent_view(store),
     )
 

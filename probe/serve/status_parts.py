@@ -19,7 +19,6 @@ from probe.serve.views import (
     CheckView,
     NameView,
     ProviderView,
-    SourceView,
     SplitView,
     UnseenView,
 )
@@ -147,19 +146,6 @@ def change_view(change: Transition) -> ChangeView:
         command=change.command,
         note=change.note,
     )
-
-
-def source_views(store: Store) -> Iterator[SourceView]:
-    """Every source of targets."""
-    for source in store.agent.sources.values():
-        yield SourceView(
-            source.name,
-            source.source,
-            source.up,
-            source.targets,
-            source.answered_at,
-            source.problem,
-        )
 
 
 def agent_view(store: Store) -> AgentView:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from probe.serve.agent_metrics import Source
+
 
 class Level(StrEnum):
     """How it stands, in one word."""
@@ -312,18 +314,6 @@ class ChangeView:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceView:
-    """One source of targets."""
-
-    name: str
-    source: str
-    up: bool
-    targets: int
-    answered_at: float | None
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
 class AgentView:
     """The agent on itself.
 
@@ -367,5 +357,5 @@ class Status:
     providers: tuple[ProviderView, ...]
     checks: tuple[CheckView, ...]
     changes: tuple[ChangeView, ...]
-    sources: tuple[SourceView, ...]
+    sources: tuple[Source, ...]
     agent: AgentView

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import ConfigError, load
+from probe.config import ConfigError, load, validate
 from probe.model.spec import Spec
 
 Loader = Callable[..., Spec]
@@ -24,10 +24,13 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loader:
         region: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Spec:
+        (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
         for name, content in {**(files or {}), "probe.yaml": text}.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if region is None:  # strictly, so that what is wrong in other files is a problem too
+            return validate(Path("probe.yaml"), environ=environ or {})[0]
         return load(Path("probe.yaml"), region=region, environ=environ or {})
 
     return loader

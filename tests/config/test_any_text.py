@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from probe.config import ConfigError, load, load_targets
-from probe.config.problem import MOST_PROBLEMS
 from probe.config.shape.file import FileShape
+from probe.documents.problem import MOST_PROBLEMS
 from probe.model.spec import Spec
 from probe.model.target import Target
 

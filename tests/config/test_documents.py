@@ -73,7 +73,7 @@ def test_line_ends_of_windows_are_no_problem(problems: Problems) -> None:
         (os.mkfifo, "this is no regular file; name the YAML file itself"),
         (
             lambda path: path.write_bytes(b"#" * (MOST_BYTES + 1)),
-            "larger than 1024 KiB; keep long target lists in files of their own",
+            "larger than 1024 KiB; put targets into files of their own",
         ),
     ],
     ids=["missing", "directory", "pipe", "huge"],

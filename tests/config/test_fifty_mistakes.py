@@ -6,7 +6,7 @@ from collections.abc import Callable
 Problems = Callable[..., list[str]]
 
 STORES = """\
-- targets: [shop.example, "https://www.shop.example/", Shop.Example]
+- targets: [shop.example, "https://www.shop.example/", shop.example:0]
   label: {tier: gold}
 - targets: outlet.example
 """
@@ -99,7 +99,7 @@ probe.yaml:37:5: the step has no URL; write for example get: https://shop.exampl
 probe.yaml:37:30: a capture has one of json, header, cookie and regex, and none is there
 probe.yaml:37:44: the step's timeout 2m is longer than the flow_timeout 25s; write timeout: 25s or less
 stores.yaml:1:27: write www.shop.example, not https://www.shop.example/
-stores.yaml:1:56: the target "Shop.Example" stands already at stores.yaml:1; remove one
+stores.yaml:1:56: the port of "shop.example:0" must be between 1 and 65535
 stores.yaml:2:3: unknown key "label"; did you mean "labels"?
 stores.yaml:3:12: expected a list, found text; put it in brackets
 """

@@ -90,7 +90,7 @@ CHECK = "{name: a, kind: tls, targets: [shop.example], EXTRA}"
         ("profiles: [tls13, {name: b, alpn: [h2]}]", True),
         ("profiles: [tls14]", False),
         ("trust: system", True),
-        ("trust: {file: probe.yaml}", True),
+        ("trust: {file: ca.pem}", True),
         ("trust: none", False),
         ("expect: {days_left: 14d}", True),
         ("expect: {days_left: 14}", True),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import ConfigError, load, load_targets
+from probe.config import ConfigError, load, load_targets, validate
 from probe.model.secret import SecretRef
 from probe.model.spec import FileSource, HttpSource, Spec, TargetList
 from probe.model.target import Target
@@ -169,124 +169,42 @@ def test_a_name_that_could_be_a_target_says_how_to_write_one(problems: Problems)
     ]
 
 
-# ---------------------------------------------------------------- target files
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("", ["1:1: the file is empty; write [] for a list without targets"]),
-        (" \n", ["1:1: the file is empty; write [] for a list without targets"]),
-        ("[]", []),
-        ("- targets: [a.example]\n  labels:\n", []),
-        ('[{"targets": ["a.example"], "labels": {"__meta_x": "1"}}]', []),
-        (
-            "targets: [a.example]",
-            ["1:1: expected a list of groups, found a mapping; write - targets: [shop.example]"],
-        ),
-        ("- a.example", ["1:3: expected a group, found text; write - targets: [shop.example]"]),
-        (
-            "- target: [a.example]",
-            [
-                '1:3: "targets" is missing; write for example targets: [shop.example]',
-                '1:3: unknown key "target"; did you mean "targets"?',
-            ],
-        ),
-        ("- targets: a.example", ["1:12: expected a list, found text; put it in brackets"]),
-        (
-            "- targets: [5, [x], a.example, 'b c', 'https://d.example/']",
-            [
-                "1:13: expected a name, found a number",
-                "1:16: expected a name, found a list",
-                '1:32: "b c" has a space in it; write one name an entry',
-                "1:39: write d.example, not https://d.example/",
-            ],
-        ),
-        (
-            "- targets: [a.example]\n- targets:\n  - A.example\n",
-            ['3:5: the target "A.example" stands already at t.yaml:1; remove one'],
-        ),
-        (
-            "- targets: [a.example]\n  labels: [x]\n",
-            ["2:11: expected a mapping of labels, found a list"],
-        ),
-        (
-            "- targets: [a.example]\n  labels: {a-b: x, c: [d]}\n",
-            [
-                '2:12: "a-b" cannot be a label; use letters, digits and underscores',
-                "2:23: expected text, found a list",
-            ],
-        ),
-        (
-            "- targets: [a.example]\n  targets: [b.example]\n",
-            ['2:3: the key "targets" stands already on line 1'],
-        ),
-        (
-            "- targets: [a.example\n",
-            ["1:12: the list in [ ] has no end; write , between entries and ] after the last"],
-        ),
-    ],
-)
-def test_a_bad_target_file_has_problems_of_its_own(
-    problems: Problems, content: str, expected: list[str]
-) -> None:
-    assert problems(TEXT.format("{files: t.yaml}"), {"t.yaml": content}) == [
-        f"t.yaml:{line}" for line in expected
+def test_targets_repeated_across_sources_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("- targets: [b.example]")
+    (tmp_path / "u.yaml").write_text("- targets: [a.example, b.example, b.example]")
+    path = tmp_path / "probe.yaml"
+    path.write_text("region: lab\n" + TEXT.format("{static: [a.example], files: [t.yaml, u.yaml]}"))
+    _, notes = validate(path, environ={})
+    assert [str(note).removeprefix(f"{tmp_path}/") for note in notes] == [
+        f'u.yaml:1:13: the target "a.example" stands already at {path}:4; the first counts',
+        f'u.yaml:1:24: the target "b.example" stands already at {tmp_path}/t.yaml:1; '
+        "the first counts",
+        f'u.yaml:1:35: the target "b.example" stands already at {tmp_path}/t.yaml:1; '
+        "the first counts",
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("", ["1:1: the file is empty; write [] for a list without targets"]),
-        ("[]", []),
-        ('[\n\t{\t"targets": ["a.example"]}\n]', []),
-        ('[{"targets": ["a.example"], "labels": {"a": "\\ud83d\\ude00\\/\\\\ud83d"}}]', []),
-        ("- targets: [a.example]", ["1:1: not valid JSON: expecting value"]),
-        ('[{"targets": ["a.example",]}]', ["1:27: not valid JSON: expecting value"]),
-        ('[{"targets": ["a.example"]}', ["1:28: not valid JSON: expecting ',' delimiter"]),
-        ("[" * 100_000, ["1:1: more than 40 levels inside each other"]),
-        (
-            '[{"targets": ["a.example"]},\n\t{"targets": ["b c"]}]',
-            ['2:15: "b c" has a space in it; write one name an entry'],
-        ),
-        ('[{"targets": [], "targets": []}]', ['1:18: the key "targets" stands already on line 1']),
-    ],
-)
-def test_a_json_file_is_held_to_the_rules_of_json(
-    problems: Problems, content: str, expected: list[str]
-) -> None:
-    assert problems(TEXT.format("{files: t.json}"), {"t.json": content}) == [
-        f"t.json:{line}" for line in expected
-    ]
+def test_an_agent_starts_whatever_its_lists_hold(tmp_path: Path) -> None:
+    """Files are discovery's: one that is missing or broken must not keep an agent down."""
+    (tmp_path / "broken.yaml").write_text("- targets: [a.example")
+    path = tmp_path / "probe.yaml"
+    path.write_text(TEXT.format("{files: [missing.yaml, broken.yaml, 'nofolder/*.yaml']}"))
+    assert len(load(path, environ={}).targets["t"].files) == 3
+    with pytest.raises(ConfigError) as raised:
+        validate(path, environ={})
+    assert len(raised.value.problems) == 3
 
 
-def test_characters_beyond_the_first_plane_come_out_of_json(tmp_path: Path) -> None:
-    path = tmp_path / "t.json"
-    path.write_text('[{"targets": ["a.example"], "labels": {"a": "\\ud83d\\ude00 \\\\ud83d"}}]')
-    (target,) = load_targets(path)
-    assert target.labels == {"a": "\U0001f600 \\ud83d"}
-
-
-def test_a_target_file_that_is_not_utf_8_says_where(problems: Problems) -> None:
-    found = problems(TEXT.format("{files: t.yaml}"), {"t.yaml": b"- targets: [caf\xe9.example]"})
-    assert found == ["t.yaml:1:16: byte 0xe9 is not UTF-8; save the file as UTF-8"]
-
-
-def test_a_folder_as_a_target_file_says_so(problems: Problems, tmp_path: Path) -> None:
-    (tmp_path / "t.yaml").mkdir()
-    assert problems(TEXT.format("{files: t.yaml}")) == [
-        "t.yaml:1:1: this is a directory; name the YAML file itself"
-    ]
-
-
-def test_targets_repeated_across_sources_are_found(problems: Problems) -> None:
-    text = TEXT.format("{static: [a.example], files: [t.yaml, u.yaml]}")
-    files = {"t.yaml": "- targets: [b.example]", "u.yaml": "- targets: [a.example, b.example]"}
-    assert problems(text, files) == [
-        'u.yaml:1:13: the target "a.example" stands already at probe.yaml:3; remove one',
-        'u.yaml:1:24: the target "b.example" stands already at t.yaml:1; remove one',
-    ]
+def test_an_agent_starts_though_no_target_has_a_label_that_a_step_names(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("- targets: [a.example]\n  labels: {__meta_tier: x}\n")
+    path = tmp_path / "probe.yaml"
+    path.write_text(
+        "checks: [{name: f, kind: api, targets: {files: t.yaml}, steps: "
+        "[{name: s, get: 'https://{target}/{labels.__meta_tier}'}]}]"
+    )
+    load(path, environ={})
+    with pytest.raises(ConfigError, match="__meta_tier"):  # nor does a running agent know it
+        validate(path, environ={})
 
 
 def test_paths_are_relative_to_the_configuration_file(tmp_path: Path) -> None:
@@ -295,7 +213,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path: Path) -> None:
     (folder / "targets" / "t.yaml").write_text("- targets: [b a]")
     (folder / "probe.yaml").write_text(TEXT.format("{files: targets/t.yaml}"))
     with pytest.raises(ConfigError) as raised:
-        load(folder / "probe.yaml", environ={})
+        validate(folder / "probe.yaml", environ={})
     assert raised.value.problems[0].file == f"{folder}/targets/t.yaml"
 
 

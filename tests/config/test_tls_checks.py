@@ -103,8 +103,8 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             ["5:17: there is no file roots.pem; paths are relative to the configuration file"],
         ),
         (
-            "trust: {file: probe.yaml, roots: system}",
-            ["5:29: roots or a file; write one of the two"],
+            "trust: {file: ca.pem, roots: system}",
+            ["5:25: roots or a file; write one of the two"],
         ),
         ("confirm: {attempts: 21}", ["5:23: must be at most 20"]),
         ("confirm: {spacing: 2m}", ["5:22: must be between 0 and 1m; found 2m"]),
@@ -178,7 +178,7 @@ checks:
   labels: {team: edge, tier: 1}
 """
     text = text.replace("FINGERPRINT", ":".join(["AA"] * 32)).replace("KEY", "bb" * 32)
-    (check,) = loaded(text, {"roots.pem": ""}).checks
+    (check,) = loaded(text, {"roots.pem": "-----BEGIN CERTIFICATE-----"}).checks
     assert check == TlsCheck(
         name="a",
         targets="stores",

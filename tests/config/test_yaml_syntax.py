@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from probe.config.document import compose as composing
-from probe.config.document.compose import MOST_DEPTH, compose
-from probe.config.document.nodes import Mapping, Node, Scalar, Sequence, to_data
+from probe.documents import compose as composing
+from probe.documents.compose import MOST_DEPTH, compose
+from probe.documents.nodes import Mapping, Node, Scalar, Sequence, to_data
 
 Problems = Callable[..., list[str]]
 

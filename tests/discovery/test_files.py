@@ -13,8 +13,7 @@ import trio
 import trio.testing
 
 from probe.discovery import SourceStatus, TargetWatcher, files
-from probe.discovery.document import Parsed, parse_list
-from probe.discovery.syntax import Syntax
+from probe.documents.targets import Listed, read_file
 from probe.model.spec import FileSource, TargetList
 from probe.model.target import Target
 
@@ -95,13 +94,13 @@ async def test_unchanged_files_are_not_read_again(
 ) -> None:
     path = tmp_path / "stores.yaml"
     write(path, "a.example")
-    read: list[bytes] = []
+    read: list[Path] = []
 
-    def parse(data: bytes, syntax: Syntax) -> Parsed:
-        read.append(data)
-        return parse_list(data, syntax)
+    def reading(path: Path) -> Listed:
+        read.append(path)
+        return read_file(path)
 
-    monkeypatch.setattr("probe.discovery.files.parse_list", parse)
+    monkeypatch.setattr("probe.discovery.files.read_file", reading)
     async with watching(path):
         await trio.sleep(10 * REFRESH)
     assert len(read) == 1
@@ -137,9 +136,9 @@ async def test_a_file_that_is_removed_or_cannot_be_read_keeps_its_list(tmp_path:
     write(path, "a.example")
     async with watching(path) as seen:
         path.unlink()
-        await seen.problem("No such file")
+        await seen.problem("there is no such file")
         path.mkdir()
-        await seen.problem("no regular file")
+        await seen.problem("this is a directory")
         await seen.until("a.example")
         path.rmdir()
         write(path, "b.example")
@@ -157,7 +156,7 @@ async def test_a_missing_file_at_the_start_is_a_problem_and_not_the_end(tmp_path
     path = tmp_path / "stores.yaml"
     async with watching(path) as seen:
         assert seen.first == ()
-        await seen.problem("No such file")
+        await seen.problem("there is no such file")
         assert seen.watcher.statuses[0].good_at is None
         write(path, "a.example")
         await seen.until("a.example")
@@ -232,6 +231,29 @@ async def test_a_file_that_is_still_being_written_is_left_until_it_settles(
         await source.look()
         assert len(source.targets) > 2, "a file that never settles is read all the same"
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("there", [("a.yaml",), ()], ids=["beside another", "in an empty folder"])
+async def test_a_new_file_of_a_glob_is_left_until_it_settles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...]
+) -> None:
+    """Half of a list that is being written reads well, and half of the targets are in it."""
+    monkeypatch.setattr(files, "SETTLE", 0.1)
+    for name in there:
+        write(tmp_path / name, "a.example")
+    known = [f"{Path(name).stem}.example" for name in there]
+    source = files.FileTargets(str(tmp_path / "*.yaml"))
+    await source.look()
+    new = tmp_path / "b.yaml"
+    new.write_text("- targets: [b.example]\n")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(source.look)
+        await trio.sleep(0.05)
+        with new.open("a") as file:
+            file.write("- targets: [c.example]\n")
+    assert [target.name for target in source.targets] == known
+    await source.look()
+    assert [target.name for target in source.targets] == [*known, "b.example", "c.example"]
 
 
 async def test_duplicates_collapse_and_are_counted_for_the_source_that_repeats(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe.serve import Store
+from probe.serve.agent_metrics import Source
 
 from .reading import exposed, series, value
 from .world import START, spec
@@ -49,8 +50,10 @@ def test_an_ill_vantage_names_its_causes_while_it_is_ill(store: Store) -> None:
 
 
 def test_a_source_that_fails_keeps_its_last_answer(store: Store) -> None:
-    store.agent.discovered("stores", "a.yaml", targets=3, at=START)
-    store.agent.discovery_failed("stores", "a.yaml", "line 3: not a list")
+    store.agent.discovered(Source("stores", "a.yaml", True, 3, answered_at=START))
+    store.agent.discovered(
+        Source("stores", "a.yaml", False, 3, 0, START, "a.yaml:3:1: expected a list of groups")
+    )
     assert value(store, "probe_agent_discovery_up", source="a.yaml") == 0.0
     assert value(store, "probe_agent_discovery_targets", source="a.yaml") == 3.0
     name = "probe_agent_discovery_last_success_timestamp_seconds"

@@ -16,6 +16,7 @@ from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveRe
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.serve import CertificatesKey, CertificateSplit, Store
+from probe.serve.agent_metrics import Source
 from probe.serve.page import date, days, lasting, milliseconds, status_page, target_page
 from probe.serve.status import status_of
 from probe.serve.target_view import target_view
@@ -163,7 +164,7 @@ def hostile() -> Store:
     store.agent.build(version=EVIL, python=EVIL, openssl=EVIL)
     store.agent.vantage(healthy=False, causes=(EVIL,))
     store.agent.reloaded(success=False, at=START, problem=EVIL)
-    store.agent.discovery_failed(EVIL, EVIL, EVIL)
+    store.agent.discovered(Source(EVIL, EVIL, False, problem=EVIL))
     blind = world.result(key._replace(client="x"), Inconclusive(replace(failure, detail=EVIL)))
     store.record_edge(blind, EdgeStatus.UNKNOWN, START)
     return store

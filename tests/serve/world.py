@@ -30,6 +30,7 @@ from probe.model.spec import Limits, Listen, Provider, Spec, TargetList, TlsChec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
+from probe.serve.agent_metrics import Source
 
 START = 1_790_000_000.0
 DAY = 86_400.0
@@ -275,7 +276,9 @@ def _agent(store: Store) -> None:
     agent.build(version="0.1.0", python="3.11.7", openssl="3.5.0")
     agent.reloaded(success=True, at=START - 3600.0, digest="0f" * 32)
     agent.vantage(healthy=True)
-    agent.discovered("stores", "targets/stores.yaml", targets=len(store.targets), at=START)
+    agent.discovered(
+        Source("stores", "targets/stores.yaml", True, len(store.targets), answered_at=START)
+    )
     agent.ready = True
     for check in ("stores", "developer-cli"):
         agent.started_late(check, 0.002)

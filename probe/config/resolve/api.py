@@ -6,7 +6,17 @@ from collections.abc import Mapping as Bag
 from dataclasses import replace
 from types import MappingProxyType
 
-from probe.config.document.nodes import (
+from probe.config.resolve.auth import TOKEN_KINDS, auth
+from probe.config.resolve.common import Common, flow_times
+from probe.config.resolve.logins import AuthContext
+from probe.config.resolve.pem import client_certificate, trust
+from probe.config.resolve.requests import StepContext, headers, refuse_references
+from probe.config.resolve.scope import Scope
+from probe.config.resolve.site import Site
+from probe.config.resolve.steps import STANDARD_LAYERS, call, command
+from probe.config.shape.api import ApiCheckShape, PersonaShape
+from probe.config.shape.step import CallShape, CommandStepShape
+from probe.documents.nodes import (
     Node,
     Scalar,
     Sequence,
@@ -17,16 +27,7 @@ from probe.config.document.nodes import (
     lost,
     wrong_entries,
 )
-from probe.config.problem import unknown
-from probe.config.resolve.auth import TOKEN_KINDS, auth
-from probe.config.resolve.common import Common, client_certificate, flow_times, trust
-from probe.config.resolve.logins import AuthContext
-from probe.config.resolve.requests import StepContext, headers, refuse_references
-from probe.config.resolve.scope import Scope
-from probe.config.resolve.site import Site
-from probe.config.resolve.steps import STANDARD_LAYERS, call, command
-from probe.config.shape.api import ApiCheckShape, PersonaShape
-from probe.config.shape.step import CallShape, CommandStepShape
+from probe.documents.problem import unknown
 from probe.model.flow import (
     ApiCheck,
     Auth,
@@ -79,7 +80,9 @@ def api_check(common: Common, shape: ApiCheckShape, node: Node) -> ApiCheck:
         evidence_headers=tuple(name.lower() for name in shape.evidence_headers),
         instance_headers=tuple(name.lower() for name in shape.instance_headers),
         trust=trust(site, shape.trust, at(node, "trust")) or common.trust,
-        client_certificate=client_certificate(site, shape.client_certificate),
+        client_certificate=client_certificate(
+            site, shape.client_certificate, at(node, "client_certificate")
+        ),
         labels=MappingProxyType(dict(shape.labels)),
         **written,
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import assert_never
 
-from probe.config.document.nodes import Node, at, lost
-from probe.config.problem import unknown
 from probe.config.resolve.logins import AuthContext, login_document, login_url, text
 from probe.config.resolve.oauth2 import oauth2
 from probe.config.shape.auth import (
@@ -20,6 +18,8 @@ from probe.config.shape.auth import (
     OAuth2Shape,
     SigV4Shape,
 )
+from probe.documents.nodes import Node, at, lost
+from probe.documents.problem import unknown
 from probe.model.flow import (
     Auth,
     BasicAuth,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probe.config.document.nodes import Node, at, key_place, lost
-from probe.config.problem import unknown
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.world import target_list
 from probe.config.shape.check import CheckShape
 from probe.config.shape.file import DefaultsShape
-from probe.config.shape.tls import ClientCertificateShape, TrustShape
 from probe.config.shape.world import CheckTargetsShape, TargetListShape
 from probe.config.units import format_duration
+from probe.documents.nodes import Node, at, lost
+from probe.documents.problem import unknown
 from probe.model.spec import LIVE, TargetList
-from probe.model.tls import ClientCertificate, ClientProfile, Trust
+from probe.model.tls import ClientProfile, Trust
 
 INTERVAL = 30.0
 TIMEOUT = 10.0
@@ -145,29 +144,3 @@ def _must_fit(site: Site, inner: _Time | None, outer: _Time) -> None:
         f"the {inner.key} {format_duration(inner.seconds)}{inner.source} is longer than "
         f"the {outer.key} {most}{outer.source}; write {inner.key}: {most} or less",
     )
-
-
-def trust(site: Site, shape: TrustShape | None, node: Node) -> Trust | None:
-    """Which roots verify a chain, None where nothing says; a file of roots must be there."""
-    if shape is None:
-        return None
-    if shape.file is None:
-        return Trust(shape.roots or "mozilla")
-    if shape.roots is not None:
-        site.problem(key_place(node, "roots"), "roots or a file; write one of the two")
-    if not site.beside(shape.file).is_file():
-        site.problem(
-            at(node, "file"),
-            f"there is no file {site.beside(shape.file)}; "
-            "paths are relative to the configuration file",
-        )
-    return Trust("file", site.absolute(shape.file))
-
-
-def client_certificate(
-    site: Site, shape: ClientCertificateShape | None
-) -> ClientCertificate | None:
-    """Where certificate and key of a client are."""
-    if shape is None:
-        return None
-    return ClientCertificate(site.secret(shape.certificate), site.secret(shape.key))

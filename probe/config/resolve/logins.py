@@ -7,11 +7,11 @@ from collections.abc import Mapping as Bag
 from dataclasses import dataclass
 from typing import Any
 
-from probe.config.document.nodes import Node, at
 from probe.config.resolve.scope import Scope, check_texts
 from probe.config.resolve.site import Site
 from probe.config.resolve.urls import check_url
 from probe.config.shape.secret import NEVER_HERE, looks_like_reference, parse_reference
+from probe.documents.nodes import Node, at
 from probe.model.secret import SecretRef
 
 _SECRET_NAME = re.compile(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from probe.config.document.nodes import Node, at, child, key_place, lost
 from probe.config.resolve.logins import references
 from probe.config.resolve.scope import Scope, check_texts
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.urls import check_url
 from probe.config.shape.secret import NOT_READ, looks_like_reference
 from probe.config.shape.step import METHODS, CallShape
+from probe.documents.nodes import Node, at, child, key_place, lost
 from probe.model.flow import CREDENTIAL_HEADERS, Request
 from probe.model.secret import SecretRef
 from probe.model.template import TemplateProblem, names

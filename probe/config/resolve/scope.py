@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from probe.config.document.nodes import Node, at
-from probe.config.problem import instead
 from probe.config.resolve.site import Names, Site
+from probe.documents.nodes import Node, at
+from probe.documents.problem import instead
 from probe.model.template import TemplateProblem, parse
 
 

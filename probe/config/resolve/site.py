@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from probe.config.document.nodes import Node, Place
-from probe.config.problem import MOST_PROBLEMS, Problem, TooManyProblems
+from probe.config.problem import TooManyProblems
+from probe.documents.nodes import Node, Place
+from probe.documents.problem import MOST_PROBLEMS, Problem
 from probe.model.secret import SecretRef
 
 Names = Mapping[str, None]
@@ -21,11 +22,16 @@ class Site:
 
     Attributes:
         file: its path as given; stands in problems.
-        problems: grows while resolving; shared with the sites of target files.
+        problems: grows while resolving.
+        strict: whether the files that the configuration names are read too, and what is wrong in
+            them is a problem. An agent is not strict: such files change while it runs.
+        notes: what is no problem, and may surprise.
     """
 
     file: str
     problems: list[Problem] = field(default_factory=list)
+    strict: bool = False
+    notes: list[Problem] = field(default_factory=list)
 
     def problem(self, where: Node | Place, message: str) -> None:
         """Note a problem at a value, or at the place of a key.
@@ -34,7 +40,15 @@ class Site:
             TooManyProblems: this one is noted, and is the last.
         """
         place = where if isinstance(where, Place) else where.place
-        self.problems.append(Problem(self.file, place.line, place.column, message))
+        self.extend((Problem(self.file, place.line, place.column, message),))
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Note problems of this file or of one that it names.
+
+        Raises:
+            TooManyProblems: these are noted, and are the last.
+        """
+        self.problems.extend(problems)
         if len(self.problems) >= MOST_PROBLEMS:
             raise TooManyProblems
 

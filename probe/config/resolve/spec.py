@@ -6,9 +6,9 @@ from collections.abc import Mapping as Bag
 from types import MappingProxyType
 from typing import assert_never
 
-from probe.config.document.nodes import Mapping, Node, at, keys, lost, wrong_entries
 from probe.config.resolve.api import api_check
-from probe.config.resolve.common import Common, trust
+from probe.config.resolve.common import Common
+from probe.config.resolve.pem import trust
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.tls import client_profiles, tls_check
 from probe.config.resolve.world import provider, references
@@ -16,6 +16,7 @@ from probe.config.shape.api import ApiCheckShape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
 from probe.config.shape.place import RegionShape, ShareShape
+from probe.documents.nodes import Mapping, Node, at, keys, lost, wrong_entries
 from probe.model.spec import LIVE, Check, Limits, Listen, Provider, RegionSource, Share, Spec
 from probe.model.tls import Trust
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from probe.config.document.nodes import Node, at, key_place, lost
-from probe.config.problem import unknown
 from probe.config.resolve.logins import is_secret_name
 from probe.config.resolve.requests import StepContext
 from probe.config.resolve.requests import request as request_of
@@ -14,6 +12,8 @@ from probe.config.resolve.site import Site
 from probe.config.shape.secret import NEVER_HERE
 from probe.config.shape.step import CallShape, CaptureShape, CommandStepShape, ExpectShape
 from probe.config.units import format_duration
+from probe.documents.nodes import Node, at, key_place, lost
+from probe.documents.problem import unknown
 from probe.model.flow import (
     Capture,
     Command,

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
-from probe.config.document.compose import compose
-from probe.config.document.json_text import compose_json
-from probe.config.document.nodes import Mapping, Node, Place, Scalar, Sequence, at, keys, lost
-from probe.config.document.source import MissingFile, decode, read_bytes
-from probe.config.explain import found
-from probe.config.problem import ConfigError, nearest, unknown
 from probe.config.resolve.site import Site
-from probe.config.shape.world import LABEL, GroupShape
+from probe.config.shape.world import GroupShape
+from probe.documents.files import MissingFile, is_glob, matching
+from probe.documents.nodes import Node, Place, at, lost
+from probe.documents.problem import DocumentError, nearest
+from probe.documents.targets import Seen, read_file
 from probe.model.target import Target
 from probe.net.names import NameProblem, parse_target, quoted
 
-MOST_BYTES = 32 * 1024 * 1024
-MOST_VALUES = 2_000_000
 _ENDINGS = (".yaml", ".yml", ".json")
-_GROUP_KEYS = ("targets", "labels")
-Seen = dict[tuple[str, int | None], str]
-"""Where each target of a list stands: names a place for messages about repeated ones."""
 
 
 def static_targets(
@@ -62,44 +54,44 @@ def _target(
 
 
 def target_files(site: Site, written: list[str], node: Node, seen: Seen) -> list[Target]:
-    """The targets of all files that ``files`` names, problems noted at the entry or inside."""
+    """The targets of all files that ``files`` names.
+
+    Only a strict site reads them: problems are noted at the entry or inside, and so are targets
+    that stand in two places. For others it is enough that the entries can be understood.
+    """
     targets: list[Target] = []
     read: set[Path] = set()  # a glob may give what another entry names
     for index, entry in enumerate(written):
-        where = at(node, index)
-        for path in _paths(site, entry, where):
+        for path in _paths(site, entry, at(node, index)):
             if path in read:
                 continue
             read.add(path)
             try:
-                targets += read_targets(Site(str(path), site.problems), path, seen)
+                listed = read_file(path, seen)
             except MissingFile:
-                site.problem(where, _missing_file(path, entry))
-            except ConfigError as error:
-                site.problems.extend(error.problems)
+                site.problem(at(node, index), _missing_file(path, entry))
+            except DocumentError as error:
+                site.extend(error.problems)
+            else:
+                targets += listed.targets
+                site.extend(listed.problems)
+                site.notes += listed.notes
     return targets
 
 
 def _paths(site: Site, written: str, where: Node) -> Iterator[Path]:
+    """The files of an entry; none where it cannot be understood, or need not be read."""
     path = site.beside(written)
     if not written.endswith(_ENDINGS):
         site.problem(where, f"{quoted(written)} must end in .yaml, .yml or .json")
-        return
-    folder, last = path.parent, path.name
-    if any(c in str(folder) for c in "*?["):
+    elif is_glob(str(path.parent)):
         site.problem(where, "a glob is allowed in the last part of the path only")
-        return
-    if not any(c in last for c in "*?["):
-        yield path
-        return
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError as error:
-        site.problem(
-            where, f"the folder {quoted(str(folder), 400)} cannot be read: {error.strerror}"
-        )
-        return
-    yield from (folder / name for name in names if fnmatch.fnmatchcase(name, last))
+    elif site.strict:
+        try:
+            yield from matching(path)
+        except OSError as error:
+            folder = quoted(str(path.parent), 400)
+            site.problem(where, f"the folder {folder} cannot be read: {error.strerror}")
 
 
 def _missing_file(path: Path, written: str) -> str:
@@ -112,72 +104,3 @@ def _missing_file(path: Path, written: str) -> str:
     if near is None:
         return f"{message}; paths are relative to the configuration file"
     return f"{message}; did you mean {quoted(str(Path(written).with_name(near)), 400)}?"
-
-
-def read_targets(site: Site, path: Path, seen: Seen) -> list[Target]:
-    """The targets of one ``file_sd`` file (YAML or JSON), problems noted in ``site``.
-
-    Raises:
-        ConfigError: the file cannot be read at all.
-    """
-    text = decode(read_bytes(path, MOST_BYTES), site.file)
-    if not text.strip():
-        site.problem(Place(1, 1), "the file is empty; write [] for a list without targets")
-        return []
-    read = compose_json if path.suffix == ".json" else compose
-    root, problems = read(text, site.file, MOST_VALUES)
-    site.problems.extend(problems)
-    if root is None:
-        return []
-    if not isinstance(root, Sequence):
-        site.problem(
-            root, f"expected a list of groups, found {found(root)}; write - targets: [shop.example]"
-        )
-        return []
-    return [target for group in root.items for target in _group(site, group, seen)]
-
-
-def _group(site: Site, group: Node, seen: Seen) -> Iterator[Target]:
-    if not isinstance(group, Mapping):
-        site.problem(
-            group, f"expected a group, found {found(group)}; write - targets: [shop.example]"
-        )
-        return
-    for key in keys(group):
-        if key not in _GROUP_KEYS:
-            site.problem(group.entries[key].place, unknown("key", key, _GROUP_KEYS))
-    labels = _labels(site, group)
-    names = group.entries.get("targets")
-    if names is None:
-        site.problem(group, '"targets" is missing; write for example targets: [shop.example]')
-    elif not isinstance(names.value, Sequence):
-        site.problem(
-            names.value, f"expected a list, found {found(names.value)}; put it in brackets"
-        )
-    else:
-        for name in names.value.items:
-            if not isinstance(name, Scalar) or not isinstance(name.value, str):
-                site.problem(name, f"expected a name, found {found(name)}")
-            elif (target := _target(site, name.text, labels, name.place, seen)) is not None:
-                yield target
-
-
-def _labels(site: Site, group: Mapping) -> dict[str, str]:
-    entry = group.entries.get("labels")
-    if entry is None or (isinstance(entry.value, Scalar) and entry.value.value is None):
-        return {}
-    if not isinstance(entry.value, Mapping):
-        site.problem(entry.value, f"expected a mapping of labels, found {found(entry.value)}")
-        return {}
-    labels = {}
-    for name, label in entry.value.entries.items():
-        if not LABEL.match(name):
-            site.problem(
-                label.place,
-                f"{quoted(name)} cannot be a label; use letters, digits and underscores",
-            )
-        elif not isinstance(label.value, Scalar):
-            site.problem(label.value, f"expected text, found {found(label.value)}")
-        else:
-            labels[name] = label.value.text  # as written, like Prometheus: 1.10 stays 1.10
-    return labels

@@ -6,13 +6,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from probe.config.document.nodes import Node, at, key_place, wrong_entries
-from probe.config.problem import instead
-from probe.config.resolve.common import Common, client_certificate, times, trust
+from probe.config.resolve.common import Common, times
+from probe.config.resolve.pem import client_certificate, trust
 from probe.config.resolve.site import Site
 from probe.config.shape.base import Shape
 from probe.config.shape.check import TlsCheckShape
 from probe.config.shape.tls import ChainShape, ProfileShape
+from probe.documents.nodes import Node, at, key_place, wrong_entries
+from probe.documents.problem import instead
 from probe.model.spec import LIVE, Confirmation, ConsensusRule, TlsCheck
 from probe.model.tls import ChainExpectations, ClientProfile
 from probe.net.names import quoted
@@ -89,7 +90,9 @@ def _profile(site: Site, shape: ProfileShape, node: Node) -> ClientProfile:
         kind=shape.kind,
         min_version=shape.min_version,
         ciphers=shape.ciphers,
-        client_certificate=client_certificate(site, shape.client_certificate),
+        client_certificate=client_certificate(
+            site, shape.client_certificate, at(node, "client_certificate")
+        ),
         groups=tuple(shape.groups or ()),
     )
     return profile if shape.alpn is None else replace(profile, alpn=tuple(shape.alpn))

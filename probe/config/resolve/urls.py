@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping
 
-from probe.config.document.nodes import Node
 from probe.config.resolve.site import Site
+from probe.documents.nodes import Node
 from probe.model.template import Placeholder, TemplateProblem, parse
 from probe.net.names import NameProblem, parse_authority, quoted
 

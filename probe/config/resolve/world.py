@@ -6,9 +6,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from probe.config.document.nodes import Node, at, key_place, lost, wrong_entries
+from probe.config.resolve.pem import trust
 from probe.config.resolve.site import Names, Site
-from probe.config.resolve.targets import Seen, static_targets, target_files
+from probe.config.resolve.targets import static_targets, target_files
 from probe.config.shape.file import VantageShape
 from probe.config.shape.world import (
     DnsShape,
@@ -17,6 +17,8 @@ from probe.config.shape.world import (
     TargetListShape,
 )
 from probe.config.units import format_duration
+from probe.documents.nodes import Node, at, key_place, lost, wrong_entries
+from probe.documents.targets import Seen
 from probe.model.spec import (
     DnsOptions,
     FileSource,
@@ -91,10 +93,10 @@ def _dns(site: Site, shape: DnsShape, node: Node) -> DnsOptions:
 def target_list(
     site: Site, name: str, shape: TargetListShape, node: Node
 ) -> tuple[TargetList, Names | None]:
-    """One entry of ``targets``, its files read once to see that they are good.
+    """One entry of ``targets``.
 
     Also the names of its targets' labels, as far as they can be known now: None with a
-    source that is only asked while running, or a file that does not read.
+    source that is only asked while running.
     """
     if not (shape.static or shape.files or shape.http or _some_lost(node)):
         site.problem(
@@ -104,7 +106,8 @@ def target_list(
     static = static_targets(site, shape.static, at(node, "static"), seen)
     before = len(site.problems)
     in_files = target_files(site, shape.files, at(node, "files"), seen)
-    unknown = bool(shape.http) or _some_lost(node) or len(site.problems) > before
+    unread = bool(shape.http) or (bool(shape.files) and not site.strict)
+    unknown = unread or _some_lost(node) or len(site.problems) > before
     labels = dict.fromkeys(label for target in (*static, *in_files) for label in target.labels)
     options = {} if shape.refresh is None else {"refresh": shape.refresh}
     resolved = TargetList(
@@ -125,10 +128,10 @@ def _some_lost(node: Node) -> bool:
     return any(wrong_entries(node, key) for key in ("static", "files", "http"))
 
 
-def references(site: Site, shape: VantageShape | None, node: Node, trust: Trust) -> References:
+def references(site: Site, shape: VantageShape | None, node: Node, roots: Trust) -> References:
     """The section ``vantage``."""
     if shape is None:
-        return References(trust=trust)
+        return References(trust=roots)
     seen: dict[str, None] = {}
     for index, url in enumerate(shape.references):
         where = at(node, "references", index)
@@ -137,7 +140,7 @@ def references(site: Site, shape: VantageShape | None, node: Node, trust: Trust)
             site.problem(where, "this reference is named twice; remove one")
         seen[url] = None
     options = {} if shape.interval is None else {"interval": shape.interval}
-    return References(tuple(seen), trust=trust, **options)
+    return References(tuple(seen), trust=roots, **options)
 
 
 def _http_source(site: Site, shape: HttpSourceShape, node: Node) -> HttpSource:
@@ -148,7 +151,8 @@ def _http_source(site: Site, shape: HttpSourceShape, node: Node) -> HttpSource:
         site.problem(where, "a secret goes to https:// URLs only; write https://")
     options = {} if shape.timeout is None else {"timeout": shape.timeout}
     secret = None if shape.authorization is None else site.secret(shape.authorization)
-    return HttpSource(url=url, authorization=secret, **options)
+    roots = trust(site, shape.trust, at(node, "trust"))
+    return HttpSource(url=url, authorization=secret, trust=roots, **options)
 
 
 def _scheme(site: Site, url: str, where: Node, example: str, no_user: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from probe.config.document.nodes import Block, Mapping
+from probe.documents.nodes import Block, Mapping
 
 OURS: Final = "probe"
 """Type of the errors whose message is already what a person should read."""

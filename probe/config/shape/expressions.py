@@ -13,8 +13,8 @@ from pydantic import (
     AfterValidator,
 )
 
-from probe.config.problem import unknown
 from probe.config.shape.base import wrong
+from probe.documents.problem import unknown
 from probe.model.condition import plain
 from probe.model.pattern import PatternError, compile_pattern
 from probe.net.names import quoted

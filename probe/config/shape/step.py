@@ -21,7 +21,7 @@ from probe.config.shape.http import (
 from probe.config.shape.secret import TextOrReference, no_reference
 from probe.config.shape.short import OneOrMany
 from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between, text
-from probe.config.shape.world import LABEL
+from probe.documents.targets import LABEL
 from probe.net.names import quoted
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")

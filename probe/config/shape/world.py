@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,7 +20,8 @@ from probe.config.shape.texts import (
     from_text,
     text,
 )
-from probe.config.shape.tls import Host, Port
+from probe.config.shape.tls import Host, Port, TrustField
+from probe.documents.targets import LABEL
 from probe.net.names import parse_address, parse_name_pattern, quoted
 
 
@@ -58,7 +58,6 @@ def _prefix(value: str) -> str:
 
 Server = Annotated[tuple[str, int], from_text(_server, "192.0.2.53"), STRING_SCHEMA]
 Address = Annotated[tuple[str, int | None], from_text(parse_address, "198.51.100.7"), STRING_SCHEMA]
-LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def _label_name(value: str) -> str:
@@ -143,6 +142,11 @@ class HttpSourceShape(Shape):
     )
     timeout: Annotated[Duration, between("100ms", "5m")] | None = Field(
         default=None, description="For one request (10s)."
+    )
+    trust: TrustField | None = Field(
+        default=None,
+        description="Which roots verify the server; left out: Mozilla's list, or the file that "
+        "SSL_CERT_FILE names.",
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import certifi
 
+from probe.documents.pem import pem_problem
 from probe.model.tls import Trust
 from probe.probers.chain.certificate import Certificate, read
 
@@ -93,7 +94,8 @@ def load_roots(trust: Trust) -> Roots:
     except OSError as error:
         raise TrustError(f"{source}: {error.strerror or error}") from error
     if not roots.digests:
-        raise TrustError(f"{source}: no certificate in it can be read")
+        other = trust.file and pem_problem(sources[0].read_bytes(), "certificate", trust.file)
+        raise TrustError(f"{source}: {other or 'no certificate in it can be read'}")
     return roots
 
 

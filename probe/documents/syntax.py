@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import yaml
 
-from probe.config.document.nodes import Place
+from probe.documents.nodes import Place
 
 _HINTS = (
+    (
+        "nesting depth",
+        "far too many levels inside each other",
+    ),
     (
         "mapping values are not allowed here",
         "a colon where no key can stand; indent keys of one mapping alike, "

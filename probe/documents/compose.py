@@ -1,35 +1,40 @@
 """YAML text to a tree of nodes, bounded: no recursion, no explosion, problems instead of errors.
 
-PyYAML's own composer recurses, loses the places of keys, lets the last of two equal keys win
-and expands aliases without limit. This one is fed with PyYAML's events, keeps its own stack and
-counts what aliases repeat.
+PyYAML's own composer recurses, so that depth exhausts the interpreter's stack. This one is fed
+with PyYAML's events, keeps its own stack and counts what aliases repeat.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 import yaml
 
-from probe.config.document.nodes import Entry, Mapping, Node, Place, Scalar, Sequence
-from probe.config.document.scalars import TAG_HINT, ScalarProblem, plain, tagged
-from probe.config.document.syntax import explain_syntax, place_of
-from probe.config.problem import MOST_PROBLEMS, Problem
+from probe.documents.nodes import Entry, Mapping, Node, Place, Plain, Scalar, Sequence
+from probe.documents.problem import MOST_PROBLEMS, Problem
+from probe.documents.scalars import TAG_HINT, ScalarProblem, plain, tagged
+from probe.documents.syntax import explain_syntax, place_of
 from probe.net.names import quoted
 
 MOST_DEPTH = 40
 MOST_VALUES = 100_000
+_RETOLD = 100_000  # characters
 
 _HALF = re.compile("[\ud800-\udfff]")  # PyYAML's own parser lets them through; libyaml does not
 _COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # absent without libyaml
 
 
-def compose(text: str, file: str, most: int = MOST_VALUES) -> tuple[Node | None, list[Problem]]:
+Scalars = Callable[[str], Plain]
+"""What an unquoted scalar means; raises ``ScalarProblem``."""
+
+
+def compose(
+    text: str, file: str, most: int = MOST_VALUES, scalars: Scalars = plain
+) -> tuple[Node | None, list[Problem]]:
     """The tree of the one document in a text, and what is wrong with it.
 
     A syntax error is the only problem reported, and there is no tree then, because what
@@ -39,32 +44,32 @@ def compose(text: str, file: str, most: int = MOST_VALUES) -> tuple[Node | None,
         text: the whole file.
         file: stands in the problems.
         most: most values, each counted as often as aliases repeat it.
+        scalars: what unquoted scalars mean.
     """
-    composer = _Composer(file, most)
     try:
-        for event in yaml.parse(text, Loader=_FAST):
-            composer.feed(event)
-    except _StopComposing:
-        return None, composer.problems
-    except yaml.MarkedYAMLError as error:
-        return None, [_syntax_problem(text, file, error)]
-    return composer.root, composer.problems
-
-
-def _syntax_problem(text: str, file: str, error: yaml.MarkedYAMLError) -> Problem:
-    """The problem at a syntax error, as PyYAML's own parser sees it, libyaml or not.
-
-    Its places and words are the better ones, and so the same file gives the same message
-    everywhere. It stops at the first error, so it is asked only now.
-    """
-    if _FAST is not yaml.SafeLoader:
+        return _composed(text, _Composer(file, most, scalars), _FAST)
+    except yaml.MarkedYAMLError as fast:
+        error = fast
+    # PyYAML's own parser has the better places and words, and libyaml is not everywhere. It
+    # takes a hundred times as long, so long texts do without.
+    if len(text) <= _RETOLD and _FAST is not yaml.SafeLoader:
         try:
-            for _ in itertools.islice(yaml.parse(text, Loader=yaml.SafeLoader), 4 * MOST_VALUES):
-                pass
+            root, problems = _composed(text, _Composer(file, most, scalars), yaml.SafeLoader)
+            if root is None and problems:  # too deep, which libyaml called by another name
+                return None, problems
         except yaml.MarkedYAMLError as slower:
             error = slower
     place = place_of(error)
-    return Problem(file, place.line, place.column, explain_syntax(error))
+    return None, [Problem(file, place.line, place.column, explain_syntax(error))]
+
+
+def _composed(text: str, composer: _Composer, loader: type) -> tuple[Node | None, list[Problem]]:
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            composer.feed(event)
+    except _StopComposing:
+        return None, composer.problems
+    return composer.root, composer.problems
 
 
 class _StopComposing(Exception):
@@ -115,11 +120,12 @@ class _Anchored:
 class _Composer:
     """Builds the tree from events."""
 
-    def __init__(self, file: str, most: int) -> None:
+    def __init__(self, file: str, most: int, scalars: Scalars) -> None:
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self._file = file
         self._most = most
+        self._scalars = scalars
         self._open: list[_OpenSequence | _OpenMapping] = []
         self._anchors: dict[str, _Anchored] = {}
         self._documents = 0
@@ -159,7 +165,7 @@ class _Composer:
             if event.tag is not None:
                 value = tagged(event.tag, text)
             else:
-                value = plain(text) if event.implicit[0] else text
+                value = self._scalars(text) if event.implicit[0] else text
         except ScalarProblem as problem:
             self._problem(place, str(problem))
             value = text

@@ -153,3 +153,20 @@ def wrong_entries(node: Node, key: str) -> bool:
         return bool(node.dropped)
     below = child(node, key)
     return lost(node, key) or (not isinstance(below, Scalar | None) and bool(below.dropped))
+
+
+def found(node: Node) -> str:
+    """What a value is, without repeating it."""
+    match node:
+        case Mapping():
+            return "a mapping"
+        case Sequence():
+            return "a list"
+        case Scalar(value=None):
+            return "nothing"
+        case Scalar(value=bool() as value):
+            return str(value).lower()
+        case Scalar(value=int() | float()):
+            return "a number"
+        case _:
+            return "text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from probe.config.document.nodes import Plain
+from probe.documents.nodes import Plain
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
@@ -47,6 +47,11 @@ def plain(text: str) -> Plain:
             raise ScalarProblem("this number is too large; put it in quotes to make it text")
         return value
     return text
+
+
+def as_written(text: str) -> Plain:
+    """An unquoted scalar as the text it is, whatever it looks like, but for YAML's null."""
+    return None if _WORDS.get(text, text) is None else text
 
 
 _STANDARD = "tag:yaml.org,2002:"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from probe.config.document.compose import MOST_DEPTH, compose
-from probe.config.document.nodes import Node
-from probe.config.problem import Problem
+from probe.documents.compose import MOST_DEPTH, Scalars, compose
+from probe.documents.nodes import Node
+from probe.documents.problem import Problem
 
 # Characters beyond U+FFFF are escaped as pairs in JSON (RFC 8259 section 7), never in YAML.
 _PAIR = re.compile(
@@ -15,10 +15,12 @@ _PAIR = re.compile(
 )
 
 
-def compose_json(text: str, file: str, most: int) -> tuple[Node | None, list[Problem]]:
+def compose_json(
+    text: str, file: str, most: int, scalars: Scalars
+) -> tuple[Node | None, list[Problem]]:
     """As ``compose``, for a JSON file: what only YAML allows is a problem in it."""
     try:
-        json.loads(text)
+        json.loads(text, parse_int=len)  # Python refuses to read integers of 5,000 digits
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         return None, [Problem(file, error.lineno, error.colno, message)]
@@ -26,7 +28,7 @@ def compose_json(text: str, file: str, most: int) -> tuple[Node | None, list[Pro
         message = f"more than {MOST_DEPTH} levels inside each other"
         return None, [Problem(file, 1, 1, message)]
     # Raw tabs stand only between values; YAML wants spaces there.
-    return compose(_PAIR.sub(_character, text).replace("\t", " "), file, most)
+    return compose(_PAIR.sub(_character, text).replace("\t", " "), file, most, scalars)
 
 
 def _character(pair: re.Match[str]) -> str:

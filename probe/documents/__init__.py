@@ -1,0 +1,1 @@
+"""Documents: YAML and JSON with line and column, the one reader of target lists, PEM files."""

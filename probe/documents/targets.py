@@ -1,0 +1,204 @@
+"""The one reader of target lists: Prometheus ``file_sd`` (YAML or JSON) and ``http_sd`` (JSON).
+
+A list is an array of groups, ``{targets: [name, …], labels: {key: value}}``. Everything that is
+wrong has its line and column. What is wrong with the document as a whole refuses all of it; what
+is wrong with an entry, a label or a group costs that alone, so that one typing mistake does not
+freeze thousands of others. A running agent goes on with the rest; ``probe validate`` is strict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from collections.abc import Mapping as Bag
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from probe.documents.compose import compose
+from probe.documents.files import decode, read_bytes
+from probe.documents.json_text import compose_json
+from probe.documents.nodes import Mapping, Node, Place, Scalar, Sequence, found
+from probe.documents.problem import MOST_PROBLEMS, DocumentError, Problem, unknown
+from probe.documents.scalars import as_written
+from probe.model.target import Target
+from probe.net.names import NameProblem, parse_target, quoted
+
+MOST_BYTES = 32 * 1024 * 1024
+MOST_VALUES = 2_000_000
+MOST_TARGETS = 200_000
+"""Entries in one document; a small text can stand for many through YAML's aliases."""
+
+LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_KEYS = ("targets", "labels")
+
+Seen = dict[tuple[str, int | None], str]
+"""Where each target of a list stands, as ``file:line``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a document holds.
+
+    Attributes:
+        targets: in the order written, repeated ones included.
+        rejected: number of entries, labels and groups that cannot be used.
+        problems: what is wrong with the first ``MOST_PROBLEMS`` of them.
+        notes: targets that stand in ``seen`` already, when that was given.
+    """
+
+    targets: tuple[Target, ...]
+    rejected: int = 0
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+
+def read_file(path: Path, seen: Seen | None = None) -> Listed:
+    """The targets of a file. Blocks.
+
+    Args:
+        path: JSON when it ends in ``.json``, else YAML.
+        seen: as for ``read_list``.
+
+    Raises:
+        DocumentError: the file or its content as a whole cannot be used.
+    """
+    syntax: Literal["json", "yaml"] = "json" if path.suffix == ".json" else "yaml"
+    return read_list(read_bytes(path, MOST_BYTES), syntax, str(path), seen)
+
+
+def read_list(
+    data: bytes, syntax: Literal["json", "yaml"], file: str, seen: Seen | None = None
+) -> Listed:
+    """The targets of a document.
+
+    Scalars are text as written, whatever they look like (``1e3``, ``yes``, ``1.10``), which is
+    how Prometheus reads target files.
+
+    Args:
+        data: UTF-8.
+        syntax: of the document.
+        file: stands in the problems.
+        seen: where the targets before it stand; grows. Given, repeated targets get a note.
+
+    Raises:
+        DocumentError: the document as a whole cannot be used, or no entry of it.
+    """
+    text = decode(data, file)
+    if not text.strip():
+        message = "the list is empty text; write [] for a list without targets"
+        raise DocumentError(Problem(file, 1, 1, message))
+    read = compose_json if syntax == "json" else compose
+    root, problems = read(text, file, MOST_VALUES, as_written)
+    if root is None and problems:
+        raise DocumentError(*problems)
+    if not isinstance(root, Sequence):
+        place = root.place if root is not None else Place(1, 1)
+        what = found(root) if root is not None else "nothing"
+        message = f"expected a list of groups, found {what}; write - targets: [shop.example]"
+        raise DocumentError(Problem(file, place.line, place.column, message))
+    reader = _Reader(file, problems, seen)
+    targets = tuple(target for group in root.items for target in reader.group(group))
+    if reader.problems and not targets:
+        raise DocumentError(*sorted(reader.problems))
+    return Listed(targets, reader.rejected, tuple(sorted(reader.problems)), tuple(reader.notes))
+
+
+class _Reader:
+    """Reads groups, and keeps what is wrong with them.
+
+    Attributes:
+        problems: the first ``MOST_PROBLEMS``.
+        rejected: all of them, counted.
+        notes: likewise the first, on repeated targets.
+    """
+
+    def __init__(self, file: str, problems: list[Problem], seen: Seen | None) -> None:
+        self.problems = problems
+        self.rejected = len(problems)
+        self.notes: list[Problem] = []
+        self._file = file
+        self._seen = seen
+        self._entries = 0
+
+    def group(self, group: Node) -> Iterator[Target]:
+        """The targets of one group."""
+        if not isinstance(group, Mapping):
+            message = f"expected a group, found {found(group)}; write - targets: [shop.example]"
+            self._problem(group.place, message)
+            return
+        for key, entry in group.entries.items():
+            if key not in _KEYS:
+                self._problem(entry.place, unknown("key", key, _KEYS))
+        labels = self._labels(group)
+        names = group.entries.get("targets")
+        if names is None:
+            message = '"targets" is missing; write for example targets: [shop.example]'
+            self._problem(group.place, message)
+        elif isinstance(names.value, Sequence):
+            for name in names.value.items:
+                yield from self._target(name, labels)
+        elif not _is_nothing(names.value):
+            message = f"expected a list, found {found(names.value)}; put it in brackets"
+            self._problem(names.value.place, message)
+
+    def _target(self, node: Node, labels: Bag[str, str]) -> Iterator[Target]:
+        self._entries += 1
+        if self._entries > MOST_TARGETS:
+            message = f"there are more than {MOST_TARGETS} entries; split the list"
+            raise DocumentError(self._at(node.place, message))
+        if not isinstance(node, Scalar) or node.value is None:
+            self._problem(node.place, f"expected a name, found {found(node)}")
+            return
+        try:
+            target = parse_target(node.text, labels)
+        except NameProblem as problem:
+            self._problem(node.place, str(problem))
+            return
+        self._note_repeated(target, node)
+        yield target
+
+    def _note_repeated(self, target: Target, node: Scalar) -> None:
+        if self._seen is None:
+            return
+        key = (target.name, target.port)
+        first = self._seen.get(key)
+        if first is None:
+            self._seen[key] = f"{self._file}:{node.place.line}"
+        elif len(self.notes) < MOST_PROBLEMS:
+            message = f"the target {quoted(node.text)} stands already at {first}; the first counts"
+            self.notes.append(self._at(node.place, message))
+
+    def _labels(self, group: Mapping) -> Bag[str, str]:
+        """Labels of a group; as in Prometheus, names that begin with ``__`` are not kept."""
+        entry = group.entries.get("labels")
+        labels: dict[str, str] = {}
+        if entry is None or _is_nothing(entry.value):
+            return labels
+        if not isinstance(entry.value, Mapping):
+            message = f"expected a mapping of labels, found {found(entry.value)}"
+            self._problem(entry.value.place, message)
+            return labels
+        for name, label in entry.value.entries.items():
+            if not LABEL.match(name):
+                message = f"{quoted(name)} cannot be a label; use letters, digits and underscores"
+                self._problem(label.place, message)
+            elif not isinstance(label.value, Scalar):
+                message = f"expected text, found {found(label.value)}"
+                self._problem(label.value.place, message)
+            elif not name.startswith("__"):
+                labels[name] = "" if label.value.value is None else label.value.text
+        return MappingProxyType(labels)
+
+    def _problem(self, place: Place, message: str) -> None:
+        self.rejected += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(self._at(place, message))
+
+    def _at(self, place: Place, message: str) -> Problem:
+        return Problem(self._file, place.line, place.column, message)
+
+
+def _is_nothing(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
