@@ -54,6 +54,7 @@ class Certificate:
         flaw: why the library cannot read some extension; empty when it reads all.
         unreadable: extensions that the judgement needs and that cannot be read.
         odd_names: why some of its names match nothing, in words.
+        constraints: how many subtrees its nameConstraints list (section 4.2.1.10).
         costly_key: verifying a signature with its key takes clients many milliseconds.
     """
 
@@ -76,6 +77,7 @@ class Certificate:
     flaw: str = ""
     unreadable: frozenset[str] = frozenset()
     odd_names: tuple[str, ...] = ()
+    constraints: int = 0
     costly_key: bool = False
 
     def subject_organizations(self) -> frozenset[str]:
@@ -181,6 +183,7 @@ def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
         flaw=extensions.flaw,
         unreadable=extensions.unreadable,
         odd_names=extensions.odd_names,
+        constraints=extensions.constraints,
         costly_key=costly,
     )
 

@@ -31,6 +31,7 @@ UNREADABLE = (
 E = TypeVar("E", bound=x509.ExtensionType)
 
 _NAMES = bytes.fromhex("551d11")
+_NAME_CONSTRAINTS = bytes.fromhex("551d1e")
 _TLS_FEATURE = bytes.fromhex("2b06010505070118")
 # Content octets of their identifiers (RFC 5280 sections 4.2.1 and 4.2.2).
 _NEEDED = {
@@ -54,6 +55,7 @@ class Extensions:
         ip_names: the same of type iPAddress.
         odd_names: why further names match nothing, in words.
         must_staple: TLS feature status_request (RFC 7633).
+        constraints: how many subtrees nameConstraints lists (section 4.2.1.10).
         flaw: why the library cannot read some extension; empty when it reads all.
         unreadable: those that the judgement needs and that cannot be read.
     """
@@ -62,6 +64,7 @@ class Extensions:
     ip_names: tuple[str, ...] = ()
     odd_names: tuple[str, ...] = ()
     must_staple: bool = False
+    constraints: int = 0
     flaw: str = ""
     unreadable: frozenset[str] = frozenset()
     _read: x509.Extensions = field(default_factory=lambda: x509.Extensions([]))
@@ -97,6 +100,7 @@ def read_extensions(parsed: x509.Certificate) -> Extensions:
         tuple(ips),
         tuple(odd),
         _STATUS_REQUEST in (_elements(values.get(_TLS_FEATURE)) or ()),
+        sum(len(_elements(side) or ()) for side in _elements(values.get(_NAME_CONSTRAINTS)) or ()),
         flaw,
         frozenset(unreadable),
         read,

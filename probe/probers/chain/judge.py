@@ -22,6 +22,7 @@ from probe.probers.chain.verdict import Finding, Verdict, in_order
 _MOST_KNOWN = 512
 _MOST_AT_ONCE = 4
 _MOST_BYTES_AT_ONCE = 12 * 1024
+_NAME_CONSTRAINTS = bytes.fromhex("0603551d1e")  # their object identifier in DER
 
 _Digests = tuple[bytes, ...]
 _Key = tuple[_Digests, str, Trust, ChainExpectations, bytes, tuple[str, ...]]
@@ -195,7 +196,12 @@ class _Question:
     def large(self) -> bool:
         """More than public authorities have servers send; may take tens of milliseconds."""
         size = sum(map(len, self.chain)) + len(self.staple or b"")
-        return len(self.chain) > _MOST_AT_ONCE or size > _MOST_BYTES_AT_ONCE
+        return (
+            len(self.chain) > _MOST_AT_ONCE
+            or size > _MOST_BYTES_AT_ONCE
+            # every name is compared with every constraint
+            or any(_NAME_CONSTRAINTS in der for der in self.chain)
+        )
 
     def answer(
         self,

@@ -35,7 +35,8 @@ class Opinion:
         path: digests from leaf to anchor; None when it refuses.
         why: the verifier's own words for a refusal.
         code: OpenSSL's X509_V_ERR number for a refusal; 0 elsewhere.
-        asked: False when the verifier cannot be asked: no name that it takes for one.
+        asked: False when the verifier cannot be asked: no name that it takes for one, or more
+            work than the event loop bears.
         depth: at which certificate of its path OpenSSL refused; 0 is the leaf.
     """
 
@@ -53,6 +54,9 @@ class Opinion:
 
 _MOST_NAMES = 8
 """Names of a leaf that are tried until the strict verifier takes one for a name."""
+
+_MOST_COMPARISONS = 20_000
+"""Of names with name constraints: some ten milliseconds in which nothing else can run."""
 
 
 def ask_openssl(
@@ -106,6 +110,9 @@ def ask_webpki(
     """
     if not roots:
         return Opinion(None, "no trust root bears a name that the chain mentions")
+    names = sum(len(c.facts.dns_names) + len(c.facts.ip_names) for c in (leaf, *others))
+    if names * sum(c.constraints for c in (*others, *roots)) > _MOST_COMPARISONS:
+        return Opinion(None, asked=False)
     builder = PolicyBuilder().store(Store([root.parsed for root in roots])).time(_instant(now))
     verifier = next(_verifiers(builder, leaf), None)
     if verifier is None:

@@ -7,6 +7,8 @@ import random
 from functools import cache
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +16,11 @@ from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations
 from probe.probers.chain import Roots, Verdict, judge_chain
 
-from .authority import NOW, Made, ec_key, intermediate, issue, leaf, root
+from .authority import DAY, NOW, SERVER, Made, ec_key, intermediate, issue, leaf, root
 from .authority import dn as name_of
 from .case import Case
 from .catalogue_ocsp import MUST_STAPLE, World, answer
+from .mutation import Change, changes, signed_anew
 from .test_catalogue import openssl_finds_a_path
 
 AT = NOW.timestamp()
@@ -99,6 +102,79 @@ def test_damaged_staples_of_a_must_staple_certificate_are_refused_and_never_beli
             Reason.OCSP_MISSING,
         }
         assert verdict.ocsp is None
+
+
+@cache
+def rich() -> World:
+    """Every extension that the judgement looks at, and some that it does not."""
+    top = root()
+    constraints = x509.NameConstraints([x509.DNSName("example")], None)
+    policies = x509.CertificatePolicies(
+        [x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.2.1"), ["http://cps.example"])]
+    )
+    issuing = intermediate(top, purposes=SERVER, extra=[(constraints, True), (policies, False)])
+    server = leaf(
+        issuing,
+        *("shop.example", "*.shop.example"),
+        ips=["192.0.2.7"],
+        extra=[MUST_STAPLE, (policies, False)],
+        issuer_url="http://a.example/",
+    )
+    return World(top, issuing, server)
+
+
+@settings(max_examples=400, deadline=None)
+@given(server=changes, issuing=changes | st.just([]), root_too=changes | st.just([]))
+def test_changed_certificates_that_are_signed_are_judged_and_accepted_only_with_openssl(
+    server: list[Change], issuing: list[Change], root_too: list[Change]
+) -> None:
+    w = rich()
+    chain = [
+        signed_anew(w.server, w.issuing, server),
+        signed_anew(w.issuing, w.top, issuing) if issuing else w.issuing.der,
+        *([signed_anew(w.top, w.top, root_too)] if root_too else []),
+    ]
+    for roots in ([w.top.der], [w.top.der, chain[-1]]):
+        verdict = judge_chain(
+            chain, "shop.example", AT, roots=Roots.of(roots), expect=ChainExpectations()
+        )
+        assert all(len(f.detail) < 1000 for f in verdict.failures + verdict.warnings)
+    if verdict.accepted and not root_too:
+        assert openssl_finds_a_path(Case(sent=chain, roots=[w.top]))
+
+
+EXTENSIONS = st.sampled_from(
+    [
+        *("2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31"),
+        *("2.5.29.32", "2.5.29.35", "2.5.29.36", "2.5.29.37", "1.3.6.1.5.5.7.1.1"),
+        *("1.3.6.1.5.5.7.1.24", "1.3.6.1.4.1.11129.2.4.2", "2.5.29.18", "1.2.3.4"),
+    ]
+).map(x509.ObjectIdentifier)
+
+
+@settings(max_examples=200, deadline=None)
+@given(kind=EXTENSIONS, value=st.binary(max_size=40), again=st.booleans())
+def test_an_expired_certificate_is_expired_whatever_its_extensions_hold(
+    kind: x509.ObjectIdentifier, value: bytes, again: bool
+) -> None:
+    w = world()
+    odd = x509.UnrecognizedExtension(kind, value)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name_of("shop"))
+        .issuer_name(w.issuing.certificate.subject)
+        .public_key(w.server.key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - 9 * DAY)
+        .not_valid_after(NOW - DAY)
+        .add_extension(odd, False)
+    )
+    made = Made(builder.sign(w.issuing.key, hashes.SHA256()), w.server.key)
+    # a second one of the same kind: RFC 5280 section 4.2 forbids it
+    server = signed_anew(made, w.issuing, [(0.9, "double", b"")]) if again else made.der
+    reasons = {f.reason for f in judged([server, w.issuing.der], None).failures}
+    assert reasons & {Reason.EXPIRED, Reason.UNPARSABLE}
+    assert again or Reason.EXPIRED in reasons
 
 
 @settings(max_examples=50, deadline=None)

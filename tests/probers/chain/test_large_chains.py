@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 import trio
+from cryptography import x509
 
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations, Trust
@@ -153,6 +154,34 @@ def test_no_signature_is_verified_with_a_huge_exponent(
     reasons = [failure.reason for failure in verdict.failures]
     assert reasons[0] is Reason.NAME_MISMATCH
     assert set(reasons[1:]) == {Reason.WEAK_KEY, Reason.CHAIN_TOO_LONG}
+
+
+def constrained(names: int, constraints: int) -> tuple[Made, list[bytes]]:
+    """A leaf of many names under an authority that excludes many others."""
+    top = root()
+    excluded = [x509.DNSName(f"x{number:x}") for number in range(constraints)]
+    issuing = intermediate(top, extra=[(x509.NameConstraints(None, excluded), True)])
+    others = [f"{number:x}.example" for number in range(names - 1)]
+    return top, [leaf(issuing, "shop.example", *others).der, issuing.der]
+
+
+async def test_names_are_compared_with_constraints_in_a_thread(
+    threads: list[threading.Thread],
+) -> None:
+    top, chain = constrained(1, 1)
+    assert (await ask(judge_of(top), chain)).accepted
+    assert threads != [threading.current_thread()]
+
+
+def test_a_verifier_that_would_hold_the_interpreter_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a million comparisons: OpenSSL alone makes them, without the interpreter's lock."""
+    top, chain = constrained(700, 800)
+    monkeypatch.setattr("probe.probers.chain.opinions.PolicyBuilder", None)
+    roots = Roots.of([top.der])
+    verdict = judge_chain(chain, "shop.example", AT, roots=roots, expect=ChainExpectations())
+    assert (verdict.accepted, verdict.warnings) == (True, ())
 
 
 def test_a_root_with_a_huge_exponent_is_left_out() -> None:
