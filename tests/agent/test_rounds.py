@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,12 +12,23 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.once import Round, passed
+from probe.agent import once
+from probe.agent.once import Progress, Round, passed
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Passed, Timings, TlsResult
+from probe.model.flow import ApiCheck, Request, Step
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Passed,
+    Result,
+    StepResult,
+    Timings,
+    TlsResult,
+)
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
-from probe.model.target import Edge, EdgeKey, Resolution, Target
+from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
+from probe.report import Verdict, exit_code, rows_of
 
 GOOD, BAD = Target("good.example"), Target("bad.example")
 EDGE = Edge("192.0.2.1", 443)
@@ -106,3 +118,77 @@ async def test_a_round_that_is_cut_off_ends_at_once(clock: MockClock) -> None:
     assert trio.current_time() - began == pytest.approx(20)
     tls = {r.key.target: r.outcome for r in results if isinstance(r, TlsResult)}
     assert tls == {GOOD.name: Passed(), BAD.name: MISSING}
+
+
+async def test_progress_counts_each_result_once_however_many_rounds(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Result] = []
+
+    def counted(result: Result) -> bool:
+        asked.append(result)
+        return passed(result)
+
+    monkeypatch.setattr(once, "passed", counted)
+    told: list[Progress] = []
+    world = World(lambda name: not name.startswith("bad"))
+    targets = tuple(Target(f"{'bad' if n % 10 == 0 else 'good'}-{n}.example") for n in range(500))
+    parts = cast("Parts", SimpleNamespace(finder=world, tls=world))
+    round_ = Round(parts, SPEC, {"stores": targets}, on_progress=told.append)
+    await round_.run()
+    assert len(asked) == 1000  # a question and an attempt for each target
+    assert told[-1] == Progress(done=1000, known=1000, wrong=50)
+    assert all(one.wrong <= one.done <= one.known for one in told)
+    assert [one.done for one in told] == sorted(one.done for one in told)
+    told.clear()
+    await round_.run({ProviderKey("stores", "bad-0.example", "cdn-b")})
+    assert told[-1] == Progress(done=2, known=2, wrong=1)
+
+
+FLOW = ApiCheck("cli", (Step("whoami", "backend", Request("GET", "https://api.example/")),))
+
+
+class Crashing(World):
+    """Raises for one target, where it is told to."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(lambda name: True)
+        self.where = where
+
+    def _crash(self, where: str, target: str) -> None:
+        if self.where == where and target in (BAD.name, "cli"):
+            raise IndexError("s3cr3t")
+
+    async def find(self, provider: Provider, target: Target, *rest: Any) -> Resolution:
+        self._crash("find", target.name)
+        return await super().find(provider, target, *rest)
+
+    async def probe(self, key: EdgeKey, edge: Edge, *rest: Any) -> TlsResult:
+        self._crash("probe", key.target)
+        return await super().probe(key, edge, *rest)
+
+    async def run(self, key: FlowKey, *_: Any, resolve: Any) -> FlowResult:
+        self._crash("run", key.check)
+        return FlowResult(key, 0.0, Passed(), (StepResult("whoami", "backend", Passed()),))
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "phase"),
+    [("find", "dns", "resolve"), ("probe", "default", "connect"), ("run", "run", "send")],
+)
+async def test_a_defect_is_a_row_and_every_other_row_stays(
+    clock: MockClock, where: str, what: str, phase: str
+) -> None:
+    world = Crashing(where)
+    parts = cast("Parts", SimpleNamespace(finder=world, tls=world, flow=world))
+    spec = replace(SPEC, checks=(CHECK, FLOW))
+    rows = rows_of(await Round(parts, spec, {"stores": (GOOD, BAD)}).run())
+    assert exit_code(rows) == 3
+    (bad,) = (row for row in rows if row.verdict is not Verdict.PASS)
+    assert (bad.what, bad.phase, bad.reason) == (what, phase, "defect")
+    assert bad.target == ("cli" if where == "run" else BAD.name)
+    assert bad.detail.startswith("IndexError at ")
+    assert "s3cr3t" not in bad.detail
+    good = {(row.check, row.target) for row in rows if row.verdict is Verdict.PASS}
+    everything = {("stores", GOOD.name), ("stores", BAD.name), ("cli", "cli")}
+    assert good == everything - {(bad.check, bad.target)}

@@ -224,3 +224,21 @@ def test_edges_without_any_certificate_differ_in_none() -> None:
     silent = Failed(Failure(Phase.TLS, Reason.TIMEOUT))
     results = [tls("192.0.2.1", refused, None), tls("192.0.2.2", silent, None)]
     assert matrix(rows_of(results)) is None
+
+
+def test_a_run_that_no_step_speaks_for_has_a_row_of_its_own() -> None:
+    """Out of time, or not finished by our own code: no step failed, and yet nothing passed."""
+    key = FlowKey("cli", "cli", "", "admin")
+    skipped = StepResult("whoami", "backend", Skipped("time"))
+    late = Failed(Failure(Phase.EXPECT, Reason.TIMEOUT, "ran out of time"))
+    *_, row = rows_of([FlowResult(key, 0.0, late, (skipped,), seconds=9.0)])
+    assert (row.what, row.verdict, row.seconds) == ("admin:run", Verdict.FAIL, 9.0)
+    assert exit_code([row]) == 1
+    defect = Inconclusive(Failure(Phase.SEND, Reason.DEFECT, "IndexError at x.py:1"))
+    (row,) = rows_of([FlowResult(key, 0.0, defect, ())])
+    assert (row.verdict, row.reason, row.detail) == (
+        Verdict.INCONCLUSIVE,
+        "defect",
+        "IndexError at x.py:1",
+    )
+    assert exit_code([row]) == 3
