@@ -157,7 +157,7 @@ class Coverage:
     def _put_resolve(self, key: ProviderKey) -> None:
         provider = self._providers[key.provider]
         interval = _FIXED_INTERVAL if provider.addresses else provider.dns.ttl_cap
-        timeout = 2 * provider.dns.timeout + GRACE + FIRST_LOOK
+        timeout = _patience(provider)
         self._store.expect(key, max(interval, timeout))
         self._runner.put(
             Job(key, resolving(key.check), interval, timeout, partial(self._resolve, key))
@@ -177,6 +177,7 @@ class Coverage:
         self._filing.resolution(ResolveResult(key, at, found))
         self._follow(key, found.edges)
         if found.ttl is not None:
+            self._store.expect(key, max(found.ttl, _patience(provider)))
             self._runner.request(key, after=found.ttl)
 
     def _follow(self, key: ProviderKey, edges: Iterable[Edge], *, renew: bool = False) -> None:
@@ -210,3 +211,8 @@ class Coverage:
         target = self._through[key.through]
         profile = next(profile for profile in check.profiles if profile.name == key.client)
         self._filing.edge(await self._parts.tls.probe(key, edge, target, check, profile))
+
+
+def _patience(provider: Provider) -> float:
+    """Seconds that asking for a provider's edges may take."""
+    return 2 * provider.dns.timeout + GRACE + FIRST_LOOK

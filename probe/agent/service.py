@@ -17,6 +17,7 @@ from probe.agent import signals
 from probe.agent.coverage import Coverage
 from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
+from probe.agent.first_look import say_first_look
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.handover import warmed_up
@@ -186,6 +187,8 @@ class Service:
         work.start_soon(keep, "tick", self._tick)
         work.start_soon(keep, "sweep", self._sweep)
         work.start_soon(keep, "heap", keep_still)
+        say = partial(say_first_look, self._store, self._log, self._spec.limits.concurrency)
+        work.start_soon(keep, "first look", say)
         work.start_soon(self._tell_ready)
 
     async def _follow(self, received: AsyncIterator[int]) -> None:

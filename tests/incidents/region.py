@@ -26,6 +26,7 @@ from .virtual import (
     losses,
     questions,
     renewal,
+    silent,
     walk,
 )
 
@@ -37,7 +38,8 @@ class Fault:
     """Something that is really broken.
 
     Attributes:
-        kind: ``tls``, ``refused``, ``dns`` or ``flow``.
+        kind: ``tls``, ``refused``, ``dns`` or ``flow``; ``silence``: the agent answers and judges
+            nothing.
         share: of attempts or runs that it breaks.
         targets: how many domains.
     """
@@ -53,12 +55,17 @@ class Fault:
     @property
     def alert(self) -> str:
         """What must page."""
-        kinds = {"dns": "ProbeDnsFailing", "flow": "ProbeFlowFailing"}
+        kinds = {
+            "dns": "ProbeDnsFailing",
+            "flow": "ProbeFlowFailing",
+            "silence": "ProbeRegionBlind",
+        }
         return kinds.get(self.kind, "ProbeProviderFailing")
 
     def explains(self, alert: str) -> bool:
         """Whether it may page so: its own alert, and that it grew after its first page."""
-        return alert == self.alert or (alert == "ProbeProviderWorse" and self.kind != "flow")
+        grows = self.kind in ("tls", "refused", "dns")
+        return alert == self.alert or (alert == "ProbeProviderWorse" and grows)
 
 
 def region_day(series: Series, region: str, dice: random.Random, faults: list[Fault]) -> None:
@@ -109,6 +116,26 @@ def region_day(series: Series, region: str, dice: random.Random, faults: list[Fa
         for span in renewal(dice, renewed):
             split = f'probe_certificates_split{{{where},target="x",key_type="ecdsa"}}'
             series.span(split, span, 1, 0)
+    _silence(series, region, dice, [fault.span for fault in faults if fault.kind == "silence"])
+
+
+def _silence(series: Series, region: str, dice: random.Random, faults: list[Span]) -> None:
+    """Runs that give nothing, an agent that hangs, and one that answers and judges nothing."""
+    everything = TARGETS * PER_TARGET
+    start = dice.uniform(3600, DAY - 3600)
+    stuck = Span(start, start + dice.uniform(30, 900))
+    start = dice.uniform(3600, DAY - 3600)
+    hung = Span(start, start + dice.uniform(20, 200))
+    series.unseen[region] |= set(samples(hung))
+    unseen = silent(dice, 40, stuck)
+    flow: list[Span] = []
+    for span in (hung, *faults):
+        unseen += silent(dice, everything, span)
+        flow += silent(dice, 1, span)
+    for check, keys, spans in (("stores", everything, unseen), ("cli", 1, flow)):
+        labels = f'region="{region}",instance="{region}",check="{check}",provider="live"'
+        series.hold(f"probe_provider_results_expected{{{labels}}}", keys)
+        series.level(f"probe_provider_results_missing{{{labels}}}", spans, 0)
 
 
 def _steady(series: Series, region: str, dice: random.Random) -> set[int]:

@@ -55,10 +55,10 @@ class Found:
 
 
 def faults_of(days: int, seed: int) -> list[Fault]:
-    """Both incidents and 20 smaller faults, never two in one hour of a day."""
+    """Both incidents, 20 smaller faults and 2 silences, never two in one hour of a day."""
     dice = random.Random(f"faults {seed}")
     hours = [(day, hour) for day in range(days) for hour in range(2, 22, 2)]
-    places = iter(dice.sample(hours, 22))
+    places = iter(dice.sample(hours, 24))
 
     def when(seconds: float) -> tuple[int, Span]:
         day, hour = next(places)
@@ -78,6 +78,9 @@ def faults_of(days: int, seed: int) -> list[Fault]:
         share = 1.0 if kind in ("dns", "refused") else dice.uniform(0.4, 1.0)
         region = (dice.choice(REGIONS),)
         found.append(Fault(f"{kind}-{n}", kind, region, day, span, share, dice.randint(1, 5)))
+    for n in range(2):
+        day, span = when(dice.uniform(900, 1800))
+        found.append(Fault(f"silence-{n}", "silence", (dice.choice(REGIONS),), day, span, 1.0, 0))
     return found
 
 

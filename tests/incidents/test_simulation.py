@@ -10,7 +10,7 @@ from probe.model.spec import Confirmation
 
 from .region import Fault
 from .simulate import day
-from .virtual import FORGIVEN, LOST, Span, Window, cut_off, renewal, walk
+from .virtual import FORGIVEN, LOST, Span, Window, cut_off, renewal, silent, walk
 
 
 def test_a_single_lost_handshake_is_forgiven_within_what_is_not_walked() -> None:
@@ -43,6 +43,13 @@ def test_a_renewal_that_rolls_within_its_grace_is_no_split() -> None:
         assert renewal(random.Random(seed), 0.0) == []
 
 
+def test_runs_that_give_nothing_are_unseen_after_three_intervals_until_one_does() -> None:
+    spans = silent(random.Random(1), 50, Span(1000.0, 1500.0))
+    assert len(spans) == 50
+    assert all(1060 <= span.start <= 1090 and 1500 <= span.end <= 1530 for span in spans)
+    assert silent(random.Random(1), 50, Span(1000.0, 1059.0)) == []
+
+
 @pytest.mark.real
 def test_a_noisy_day_pages_nobody_and_hides_no_fault() -> None:
     region = ("sa-east",)
@@ -50,8 +57,9 @@ def test_a_noisy_day_pages_nobody_and_hides_no_fault() -> None:
         Fault("propagation", "tls", region, 0, Span(7_500, 9_000), 0.4, 30),
         Fault("authorization", "flow", region, 0, Span(22_000, 23_000), 0.94),
         Fault("names", "dns", region, 0, Span(43_500, 43_700), 1.0, 2),
+        Fault("silence", "silence", region, 0, Span(60_000, 61_000), 1.0, 0),
     ]
     found = day(0, 1, faults, region)
     assert found.pages == {}
-    assert set(found.seconds) == {"propagation", "authorization", "names"}
+    assert set(found.seconds) == {"propagation", "authorization", "names", "silence"}
     assert None not in found.seconds.values()

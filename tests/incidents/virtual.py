@@ -24,6 +24,7 @@ from probe.model.target import EdgeKey, FlowKey
 from probe.state.confirmation import advance
 from probe.state.consensus import Consensus
 from probe.state.history import Attempt, History
+from probe.state.silence import Silence
 from probe.state.vantage import Vantage
 
 DAY = 86_400.0
@@ -269,6 +270,28 @@ def cut_off(dice: random.Random, window: Window, cut: Span) -> list[Course]:
     for n, at in named.items():
         courses[n].named.append(Span(at, cut.end + 120))
     return [course for course in courses if course.failed]
+
+
+def silent(dice: random.Random, keys: int, quiet: Span) -> list[Span]:
+    """When each of so many keys was unseen, while none of their runs gave a judged result."""
+    silence: Silence[int] = Silence()
+    began = int(quiet.start - 2 * INTERVAL)
+    turns: dict[int, list[int]] = {}
+    for key in range(keys):
+        turns.setdefault(dice.randrange(int(INTERVAL)), []).append(key)
+        silence.expect(key, INTERVAL, began, began)
+    spans, since = [], dict[int, int]()
+    for now in range(began, int(quiet.end + 2 * INTERVAL)):
+        for key in turns.get(now % int(INTERVAL), ()):
+            if not quiet.start <= now < quiet.end:
+                silence.judged(key, now, now)
+                if key in since:
+                    spans.append(Span(since.pop(key), now))
+        for found in silence.due(now):
+            if found is not None:
+                since[found] = now
+    assert not since
+    return spans
 
 
 def renewal(dice: random.Random, start: float) -> list[Span]:
