@@ -20,6 +20,8 @@ What each rule is for:
 - *Streak.* Failures and passes are counted from a first failure on, until passes outweigh it;
   `evidence` has the tests that name and clear by these counts, and their odds. An edge that
   flapped begins its next streak at half the score: the second time it is named sooner.
+- *Bursts.* Lost handshakes come together, which no test of independent ones expects: a streak
+  is no flapping before it is ten seconds old, and a confirmation takes four.
 - *Sampling.* While a streak is remembered the edge is sampled every ``sample_interval``. A
   single lost handshake costs about 85 attempts, so 0.1 % of lost handshakes add 8 % of load,
   within ``sample_budget``. An edge known to flap is sampled when it passes (is it over?) and
@@ -43,6 +45,7 @@ _KINDS = 6  # kinds of failure remembered of a bad streak
 _FADE = 16  # failures after which old ones count half, so that a changed cause gets its name
 _RATE_FADE = 32  # named failures after which rate and passes count half: it follows a change
 _SLOWER = 10  # times the sample interval until a flapping edge that failed is tried again
+_SETTLED = 10.0  # seconds until a streak can be flapping: losses of one moment come together
 _NAMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
 _NO_DECISION = Decision()
 
@@ -64,11 +67,12 @@ def advance(
             return history._replace(inconclusive=history.inconclusive + 1), _NO_DECISION
         case Passed():
             counted = _passed(history, attempt, policy)
+            status = _after_pass(history, counted, policy, lull)
         case Failed(failure=failure):
             counted = _failed(history, attempt, failure, now)
+            status = _after_failure(history, counted, policy, attempt.at)
         case _ as never:
             assert_never(never)
-    status = _judge(history, counted, policy, lull)
     if status is history.status:
         after, transition = counted, None
     else:
@@ -132,10 +136,8 @@ def _tallied(tallies: tuple[Tally, ...], failure: Failure) -> tuple[Tally, ...]:
     return (*others[-(_KINDS - 1) :], Tally(failure, count))
 
 
-def _judge(before: History, counted: History, policy: Confirmation, lull: bool) -> EdgeStatus:
+def _after_pass(before: History, counted: History, policy: Confirmation, lull: bool) -> EdgeStatus:
     """The status that the attempts speak for."""
-    if counted.failures:
-        return _judge_failure(before, counted, policy)
     match before.status:
         case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN | EdgeStatus.PASSING:
             return EdgeStatus.PASSING
@@ -152,12 +154,15 @@ def _judge(before: History, counted: History, policy: Confirmation, lull: bool) 
             assert_never(never)
 
 
-def _judge_failure(before: History, counted: History, policy: Confirmation) -> EdgeStatus:
+def _after_failure(
+    before: History, counted: History, policy: Confirmation, at: float
+) -> EdgeStatus:
     match before.status:
         case EdgeStatus.UNKNOWN | EdgeStatus.UNSEEN | EdgeStatus.PASSING | EdgeStatus.SUSPECT:
             if counted.failures > further_failures(counted, policy):
                 return EdgeStatus.FAILING
-            if flaps(counted, policy):
+            began = at if counted.bad_at is None else counted.bad_at
+            if at - began >= _SETTLED and flaps(counted, policy):
                 return EdgeStatus.FLAPPING
             return EdgeStatus.SUSPECT
         case EdgeStatus.FAILING:  # a pass before this failure: recovery was not confirmed

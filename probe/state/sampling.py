@@ -94,7 +94,7 @@ class Confirmer:
         self._short = _shortened(policy)
         self._lull = Lull()
         self._in_lull = False
-        self._rows: dict[tuple[str, str], int] = {}  # failures in a row per provider and edge
+        self._rows: dict[tuple[str, str], tuple[int, float]] = {}  # failures in a row, since when
         self._histories: dict[EdgeKey, History] = {}
         self._siblings: dict[ProviderKey, list[EdgeKey]] = {}
         self._budget = Budget(_LEAST_RATE, _LEAST_BURST)
@@ -146,7 +146,7 @@ class Confirmer:
         history = self._histories.get(key)
         if history is None:
             return _NOTHING
-        policy = self._short if self._down(attempt) else self.policy
+        policy = self._short if self._down(attempt, now) else self.policy
         lull = self._lull.at(key.provider)
         after, decision = advance(history, attempt, policy, now, lull=lull)
         self._histories[key] = after
@@ -162,16 +162,21 @@ class Confirmer:
         if self._lull.anywhere() is not self._in_lull:
             self._resize()
 
-    def _down(self, attempt: Attempt[EdgeKey]) -> bool:
-        """Whether this is one of many failures at an address where nothing passes."""
+    def _down(self, attempt: Attempt[EdgeKey], now: float) -> bool:
+        """Whether this is one of many failures at an address where nothing passes.
+
+        And has not for as long as a confirmation takes: a moment's loss of a busy address is
+        many failures.
+        """
         address = attempt.key.provider, attempt.key.edge
         match attempt.outcome:
             case Passed():
                 self._rows.pop(address, None)
                 return False
             case Failed():
-                row = self._rows[address] = self._rows.get(address, 0) + 1
-                return row > _DOWN
+                row, since = self._rows.get(address, (0, now))
+                self._rows[address] = row + 1, since
+                return row >= _DOWN and now - since >= self.policy.attempts * self.policy.spacing
             case Inconclusive():
                 return False
             case _ as never:

@@ -77,7 +77,7 @@ class Edge:
         ("recovery needs five passes", "xxxxx.....", "SSSSFFFFFP"),
         ("a failure during recovery: flapping", "xxxxx..x", "SSSSFFFL"),
         ("half of the attempts fail: flapping", ".x.x.x.x.x.x", "PSSSSSSSSSSL"),
-        ("two of three fail: flapping", ".xx.xx.xx", "PSSSSSSSL"),
+        ("two of three fail: flapping", ".xx.xx.xx.xx", "PSSSSSSSSSSL"),
         ("inconclusive attempts change nothing", "?x?x?x?x?x?", "uSSSSSSSSFF"),
         ("only inconclusive: still unknown", "???", "uuu"),
     ],

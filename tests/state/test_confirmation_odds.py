@@ -53,6 +53,7 @@ class Walk:
             good=history.good,
             passes=min(history.passes, POLICY.attempts + 1),
             failures=history.failures,
+            bad_at=-60.0 if history.bad else None,  # what is too young to be flapping waits
         )
 
     def after(self, history: History) -> tuple[History, History]:
