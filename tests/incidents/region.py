@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import Confirmation
 
+from .bursts import Burst, burst, bursts
 from .series import SLOTS, STEP, Series, samples
 from .virtual import (
     ADDRESSES,
@@ -30,6 +31,7 @@ from .virtual import (
     walk,
 )
 
+BURSTS = 20
 REGIONS = ("sa-east", "us-east", "eu-west")
 
 
@@ -68,8 +70,14 @@ class Fault:
         return alert == self.alert or (alert == "ProbeProviderWorse" and grows)
 
 
-def region_day(series: Series, region: str, dice: random.Random, faults: list[Fault]) -> None:
-    """One region's day: noise of every kind, and its faults."""
+def region_day(
+    series: Series,
+    region: str,
+    dice: random.Random,
+    faults: list[Fault],
+    shared: Iterable[Burst] = (),
+) -> None:
+    """One region's day: noise of every kind, its own and the bursts of all, and its faults."""
     at = f'region="{region}"'
     where = f'{at},check="stores",provider="live"'
     cut = Span(start := dice.uniform(3600, DAY - 3600), start + 120)
@@ -80,6 +88,8 @@ def region_day(series: Series, region: str, dice: random.Random, faults: list[Fa
     restarts = _steady(series, region, dice)
     window = Window(cut, refused=refused, step=step)
     courses = [*losses(dice), *cut_off(dice, window, cut)]
+    for bad in (*shared, *bursts(dice, BURSTS)):
+        courses += burst(dice, bad)
     window.advance(DAY)
     for span in window.ill:
         series.span(f'probe_vantage_healthy{{{at},instance="{region}"}}', span, 0, 1)
@@ -208,6 +218,9 @@ def _counters(
 ) -> None:
     """Attempts by address, over all targets: the rules only ever look at that sum."""
     regular = TARGETS * PER_TARGET / ADDRESSES * STEP / INTERVAL
+    at: dict[int, list[Course]] = defaultdict(list)
+    for course in courses:
+        at[dice.randrange(ADDRESSES) if course.address is None else course.address].append(course)
     for n in range(ADDRESSES):
         labels = f'{where},target="all",edge="198.51.100.{n}:443",client="default"'
         attempts, failed = (
@@ -216,8 +229,8 @@ def _counters(
         for slot in range(SLOTS + 1):
             series.add(attempts, slot * STEP, regular)
         series.hold(failed, 0)
-        for course in courses:
-            if dice.randrange(ADDRESSES) == n and course.failed:
+        for course in at[n]:
+            if course.failed:
                 series.add(attempts, course.failed[0], course.attempts)
                 for moment in course.failed:
                     series.add(failed, moment, 1)

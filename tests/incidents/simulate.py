@@ -29,11 +29,15 @@ from pathlib import Path
 
 import yaml
 
+from .bursts import bursts
 from .region import REGIONS, Fault, region_day
 from .series import LABEL, STEP, Series
 from .virtual import TARGETS, Span
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
+SHARED = 5
+"""Bursts a day that all regions see at once."""
+
 _TRIES = 3
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _GOT = re.compile(r"\{([^}]*)\} ([0-9.E+e-]+)")
@@ -88,9 +92,11 @@ def day(number: int, seed: int, faults: list[Fault], regions: tuple[str, ...] = 
     """Simulate a day and let Prometheus judge it."""
     mine = [fault for fault in faults if fault.day == number]
     series = Series()
+    shared = tuple(bursts(random.Random(f"{seed} {number} bursts"), SHARED))
     for region in regions:
         dice = random.Random(f"{seed} {number} {region}")
-        region_day(series, region, dice, [fault for fault in mine if region in fault.regions])
+        here = [fault for fault in mine if region in fault.regions]
+        region_day(series, region, dice, here, shared)
     return judged(series, mine)
 
 

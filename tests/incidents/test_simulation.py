@@ -8,6 +8,7 @@ import pytest
 
 from probe.model.spec import Confirmation
 
+from .bursts import Burst, burst
 from .region import Fault
 from .simulate import day
 from .virtual import FORGIVEN, LOST, Span, Window, cut_off, renewal, silent, walk
@@ -26,6 +27,25 @@ def test_a_single_lost_handshake_is_forgiven_within_what_is_not_walked() -> None
         assert course.named == []
         assert len(course.failed) == 1
         assert course.attempts <= FORGIVEN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share"), [(1.0, 0.5), (3.0, 1.0), (4.0, 0.4), (8.0, 0.2), (30.0, 0.03)]
+)
+def test_a_burst_of_losses_at_one_address_names_nobody(seconds: float, share: float) -> None:
+    """All its domains at once, and what is in doubt is tried again in the same bad moment."""
+    for seed in range(4):
+        courses = burst(random.Random(seed), Burst(1, Span(100.0, 100.0 + seconds), share))
+        assert len(courses) >= 5
+        assert [span for course in courses for span in course.named] == []
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(30.0, 0.3), (30.0, 1.0)])
+def test_an_address_that_is_ill_for_half_a_minute_is_no_burst(seconds: float, share: float) -> None:
+    courses = burst(random.Random(1), Burst(1, Span(100.0, 100.0 + seconds), share))
+    named = [span for course in courses for span in course.named]
+    assert len(named) > 5
+    assert min(span.start for span in named) < 120.0
 
 
 @pytest.mark.parametrize("refused", [True, False])

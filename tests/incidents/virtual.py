@@ -64,6 +64,7 @@ class Course:
     named: list[Span] = field(default_factory=list)
     failed: list[float] = field(default_factory=list)
     attempts: int = 0
+    address: int | None = None  # any
 
 
 def walk(
