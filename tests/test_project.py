@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,18 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     commands = re.findall(r"^(python3 -m venv .*)$", README, re.MULTILINE)
     assert len(commands) == 2, "one line runs the demo, one the tests"
     ci = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert ci[-1] == commands[1]
+    assert ci[-2:] == [commands[1], "sh tests/run long"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "pinned"),
+    [("trio>=0.26", "trio==0.26"), ("hypercorn>=0.18,<0.19", "hypercorn==0.18")],
+)
+def test_the_lowest_version_of_a_dependency_is_its_lower_bound(allowed: str, pinned: str) -> None:
+    lowest = runpy.run_path(str(ROOT / "tests" / "lowest.py"))["lowest"]
+    assert lowest(allowed) == pinned
+    with pytest.raises(ValueError, match="write trio>=VERSION"):
+        lowest("trio<1")
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))])

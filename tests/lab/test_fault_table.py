@@ -34,6 +34,7 @@ NOT_THE_WORLDS = {
     Reason.UNREACHABLE: "needs a router that says so; loopback has none",
     Reason.EXIT_CODE: "a program of the agent's own host, not a server",
     Reason.OUTPUT: "a program of the agent's own host, not a server",
+    Reason.TOKEN_REFUSED: "takes two runs of a flow: tests/probers/flow/test_flow_login.py",
     Reason.UNKNOWN: "what no row may ever give",
 }
 """Reasons without a fault, and why the lab cannot make one."""

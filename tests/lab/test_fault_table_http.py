@@ -23,6 +23,7 @@ from probe.model.flow import (
     HeaderExpectation,
     JsonLogin,
     OAuth2,
+    Persona,
     Request,
     Step,
 )
@@ -113,7 +114,7 @@ def the_call(row: Row, world: World) -> tuple[Request, str | None]:
 
 def the_check(row: Row, world: World) -> ApiCheck:
     request, auth = the_call(row, world)
-    wants_json = row.reason is Reason.JSON
+    wants_json = row.reason in (Reason.JSON, Reason.WEB_PAGE)
     expect = EXPECTING.get(row.given, Expect(json=("config",) if wants_json else ()))
     captures = (Capture("kept", "json", "config"),) if row.given is Given.CAPTURE else ()
     patience = SHORT if row.reason is Reason.TIMEOUT else TIMEOUT
@@ -137,10 +138,11 @@ async def run(row: Row, world: World) -> StepResult:
         place = world.info.seen("sa-east", "cdn-a" if store else "api")[0]
         return Resolution((Edge(place.ip, place.port),))
 
-    key = FlowKey("table", "table", "live", "")
+    denied = Persona("stranger", expect_denied=("call",)) if row.given is Given.DENIED else None
+    key = FlowKey("table", "table", "live", denied.name if denied else "")
     with trio.fail_after(4 * TIMEOUT):
         result = await prober.run(
-            key, the_check(row, world), Target("table"), None, resolve=resolve
+            key, the_check(row, world), Target("table"), denied, resolve=resolve
         )
     for step in result.steps:
         if isinstance(step.outcome, Failed | Inconclusive):

@@ -30,6 +30,7 @@ class Given(StrEnum):
     REGEX = "regex"  # the body must match an expression
     SIZE = "size"  # max_size is set
     CAPTURE = "capture"  # a value is taken from the answer for later steps
+    DENIED = "denied"  # the persona must be refused, where others get JSON
     LOGIN = "login"  # the step needs a token from the platform's login
     OAUTH = "oauth"  # the step needs a token from the OAuth 2 endpoint
 

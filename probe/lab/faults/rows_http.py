@@ -102,6 +102,7 @@ HTTP: tuple[Row, ...] = (
     _http("error_in_body", http.error_in_body, Phase.EXPECT, Reason.CAPTURE_MISSING, Given.CAPTURE),
     _http("empty_body", http.nothing, Phase.EXPECT, Reason.JSON),
     _http("web_page", http.web_page, Phase.EXPECT, Reason.JSON),
+    _http("web_page", http.web_page, Phase.EXPECT, Reason.WEB_PAGE, Given.DENIED),
     _http("web_page", http.web_page, Phase.EXPECT, Reason.HEADER, Given.HEADER),
     _http("web_page", http.web_page, Phase.EXPECT, Reason.BODY, Given.BODY),
     _http("web_page", http.web_page, Phase.EXPECT, Reason.REGEX, Given.REGEX),
