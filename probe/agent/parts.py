@@ -110,7 +110,5 @@ async def first_look(parts: Parts, wanted: TargetList) -> tuple[tuple[Target, ..
         await watcher.look()
     except Exception as error:
         problems.append(f"our own code crashed: {trace(error)}")
-    problems += [
-        f"{status.source}: {problem}" for status in watcher.statuses for problem in status.problems
-    ]
+    problems += [problem for status in watcher.statuses for problem in status.problems]
     return watcher.targets, problems

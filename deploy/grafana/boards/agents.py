@@ -222,6 +222,7 @@ def _discovery() -> Shown:
         "The last good list stays in use while a source does not answer.",
         now(f"min by ({source}) (probe_agent_discovery_up{{{REGION}}})"),
         now(f"max by ({source}) (probe_agent_discovery_targets{{{REGION}}})"),
+        now(f"max by ({source}) (probe_agent_discovery_rejected{{{REGION}}})"),
         now(f"min by ({source}) ({stamp}{{{REGION}}}) * 1000"),
         columns={
             "region": "Region",
@@ -229,7 +230,8 @@ def _discovery() -> Shown:
             "source": "Source",
             "Value #A": "Answers",
             "Value #B": "Targets",
-            "Value #C": "Last answer",
+            "Value #C": "Cannot be used",
+            "Value #D": "Last answer",
         },
         faces={"Answers": Face(mappings=_WORKED), "Last answer": Face("dateTimeFromNow")},
     )
