@@ -1,0 +1,237 @@
+"""Answers of HTTP servers, through ``FlowProber.run`` and a server on loopback.
+
+The first byte chooses the flow, the second how the connection is read and whether the run is
+repeated with the tokens of the first. Most connections carry the fuzzer's bytes as if TLS were
+round them: handshakes take time, and what TLS may present is fuzzed with the chains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import h2.config
+import h2.connection
+
+from probe.model.flow import (
+    ApiCheck,
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    Capture,
+    CookieAuth,
+    DigestAuth,
+    Expect,
+    HeaderExpectation,
+    JsonLogin,
+    OAuth2,
+    Persona,
+    Request,
+    Step,
+)
+from probe.model.result import FlowResult
+from probe.model.secret import Secret, SecretRef
+from probe.model.target import Edge, FlowKey, Resolution
+from probe.model.target import Target as ProbeTarget
+from probe.probers.chain import Judge
+from probe.probers.contexts import Contexts
+from probe.probers.flow import FlowProber
+from probe.probers.http.dial import Dialled, Dialler, Origin
+from probe.probers.http.stream import WatchedStream
+from probe.probers.wire import Wire
+from tests.fuzz.loopback import Loopback
+from tests.fuzz.target import SEPARATOR, Target, in_virtual_time, judge
+
+_SERVER = Loopback()
+_AT = 1_780_000_000.0
+_URL = "https://api.example"
+_KEY = FlowKey("flow", "shop.example", "live", "someone")
+_SECRET = SecretRef("env", "SECRET")
+
+
+def _flow(auth: Auth | None, *, deny: bool = False) -> ApiCheck:
+    """A flow that looks at everything that an answer can have."""
+    expect = Expect(
+        status=("2xx", "304"),
+        headers=(HeaderExpectation("content-type", "json|text"),),
+        json=("length(@) > `0`", "items[0].id"),
+        contains=("{target.name}",),
+        matches=("shop|store",),
+        not_matches=("(error|fault)+$",),
+        max_size=60_000,
+    )
+    captures = (
+        Capture("id", "json", "items[0].id"),
+        Capture("tag", "header", "etag", secret=True),
+        Capture("sid", "cookie", "sid"),
+        Capture("word", "regex", "(sh[a-z]+)"),
+        Capture("link", "json", "next"),
+    )
+    used = {"X-Tag": "{tag}", "X-Word": "{word}", "Cookie": "sid={sid}"}
+    name = None if auth is None else "main"
+    first = Request("GET", f"{_URL}/items", query={"q": "{target}"}, follow_redirects=3)
+    second = Request("POST", f"{_URL}/items/{{id}}", headers=used, json={"a": ["{id}", "{word}"]})
+    steps = (
+        Step("list", "backend", first, expect, captures, auth=name, attempts=2),
+        Step("put", "backend", second, auth=name),
+        Step("next", "backend", Request("GET", "{link}", follow_redirects=1), auth=None),
+        Step("other", "authorization", Request("GET", f"{_URL}/other"), auth=name, deny=deny),
+        Step("clean", "backend", Request("DELETE", f"{_URL}/{{tag}}"), auth=name, cleanup=True),
+    )
+    return ApiCheck(
+        "flow",
+        steps,
+        auth={} if auth is None else {"main": auth},
+        timeout=8.0,
+        flow_timeout=40.0,
+        max_body=65_536,
+        evidence_headers=("x-trace",),
+        instance_headers=("x-instance",),
+        run_id_header="X-Run",
+    )
+
+
+_TOKEN = f"{_URL}/token"
+_FLOWS = (
+    _flow(None),
+    _flow(OAuth2("client_credentials", _TOKEN, "me", _SECRET), deny=True),
+    _flow(OAuth2("refresh_token", _TOKEN, "me", client_auth="none", refresh_token=_SECRET)),
+    _flow(JsonLogin(_TOKEN, {"key": _SECRET}, "token", "ok", "refused", "until", "left")),
+    _flow(CookieAuth(_TOKEN, "sid", form={"password": _SECRET})),
+    _flow(DigestAuth("me", _SECRET)),
+    _flow(BasicAuth("me", _SECRET), deny=True),
+    _flow(BearerAuth(token=_SECRET)),
+)
+
+
+class _Plain(Dialler):
+    """Opens connections as ever, and takes https for http, so that all bytes are the fuzzer's."""
+
+    http2 = False
+
+    async def dial(self, origin: Origin, edge: Edge, **named: Any) -> Dialled:
+        wires: list[Wire] = []
+        told = named["on_connect"]
+
+        def on_connect(wire: Wire) -> None:
+            wires.append(wire)
+            told(wire)
+
+        named["on_connect"] = on_connect
+        dialled = await super().dial(replace(origin, scheme="http"), edge, **named)
+        if self.http2:
+            dialled.stream, dialled.http2 = WatchedStream(wires[0], http2=True), True
+        return dialled
+
+
+def _wall() -> float:
+    return _AT
+
+
+def _read(_ref: SecretRef) -> Secret:
+    return Secret("s3cr3t")
+
+
+_CONTEXTS = Contexts(_read)
+
+
+async def _resolve(_host: str, _port: int) -> Resolution:
+    return Resolution((Edge("127.0.0.1", _SERVER.port),))
+
+
+def run(data: bytes) -> None:
+    """Run a flow once, or twice with what the first run kept."""
+    judge(in_virtual_time(_run, data, patience=0.001))
+
+
+async def _run(data: bytes) -> list[FlowResult]:
+    which, how = (data + b"\0\0")[:2]
+    check = _FLOWS[which % len(_FLOWS)]
+    prober = FlowProber(_CONTEXTS, Judge(), _read, _wall, ids=lambda size: "0" * (2 * size))
+    if not how & 8:
+        prober._dialler = dialler = _Plain(_CONTEXTS, prober.judge, _wall)
+        dialler.http2 = bool(how & 1)
+    persona = Persona("someone", expect_denied=("put",) if how & 2 else ())
+    target = ProbeTarget("shop.example")
+    async with _SERVER.answering(data[2:].split(SEPARATOR)):
+        return [
+            await prober.run(_KEY, check, target, persona, resolve=_resolve)
+            for _ in range(1 + (how >> 2 & 1))
+        ]
+
+
+# ---------------------------------------------------------------- seeds
+
+_BODY = b'{"items": [{"id": "shop 1"}], "next": "https://api.example/2", "e": "shop.example"}'
+
+
+def _one(status: str, *headers: str, body: bytes = b"") -> bytes:
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _http2(*headers: tuple[str, str], body: bytes = b"", stream: int = 1) -> bytes:
+    """All that a server says until its answer to the first request is whole."""
+    client = h2.connection.H2Connection()
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    client.initiate_connection()
+    names = (("method", "GET"), ("path", "/"), ("scheme", "http"), ("authority", "a"))
+    client.send_headers(stream, [(f":{name}", text) for name, text in names], end_stream=True)
+    server.initiate_connection()
+    server.receive_data(client.data_to_send())
+    server.send_headers(stream, [(":status", "200"), *headers], end_stream=not body)
+    if body:
+        server.send_data(stream, body, end_stream=True)
+    return server.data_to_send()
+
+
+def seeds() -> list[bytes]:
+    """Good and bad answers of both versions, for every flow."""
+    headers = ("Content-Type: application/json", 'ETag: "v1"', "Set-Cookie: sid=abc; Path=/")
+    good = _one("200 OK", *headers, "X-Instance: a1", body=_BODY)
+    token = _one("200 OK", body=b'{"access_token": "t", "token_type": "Bearer", "expires_in": 60}')
+    login = _one("200 OK", body=b'{"ok": true, "token": "t", "until": 1780000100, "left": "60"}')
+    refused = _one("401 No", 'WWW-Authenticate: Bearer error="invalid_token"', body=b"{}")
+    challenge = 'WWW-Authenticate: Digest realm="a", nonce="n", qop="auth", algorithm=SHA-256'
+    later = _one("503 No", "Retry-After: 2", "Age: 3", "Date: Thu, 01 Jan 2026 00:00:00 GMT")
+    moved = _one("302 Moved", "Location: /elsewhere?x=%41", "Set-Cookie: sid=xyz; Max-Age=60")
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=latin-1\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n4;a=b\r\nshop\r\n0\r\nX-Last: 1\r\n\r\n"
+    )
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + good
+    two = _http2(
+        ("content-type", "application/json"), ("etag", "v1"), ("set-cookie", "sid=a"), body=_BODY
+    )
+    plain: list[list[bytes]] = [
+        [good] * 5,
+        [good, later, moved, good],
+        [moved, _one("301 Moved", "Location: https://other.example/"), good],
+        [chunked, early, b"HTTP/1.0 200 OK\r\n\r\nshop.example"],
+        [_one("407 Proxy", "Content-Encoding: gzip", body=b"\x1f\x8b"), refused],
+    ]
+    found = [b"\0\0" + SEPARATOR.join(one) for one in plain]
+    found += [bytes([flow, 4]) + SEPARATOR.join([token, good, refused, token, good, good])
+              for flow in (1, 2)]  # fmt: skip
+    found += [b"\x01\0" + _one("400 Bad", body=b'{"error": "invalid_client"}')]
+    found += [b"\x03\x04" + SEPARATOR.join([login, good, refused, login, good])]
+    found += [b"\x04\x04" + SEPARATOR.join([moved, good, good, good])]
+    found += [b"\x05\0" + SEPARATOR.join([_one("401 No", challenge), good, good, good])]
+    found += [b"\x06\x02" + SEPARATOR.join([good, _one("403 No", body=b"<html>"), good])]
+    found += [b"\0\x01" + SEPARATOR.join([two, two, two]), b"\x07\x01" + two]
+    return found
+
+
+def words() -> list[bytes]:
+    """Names of headers that are read, and texts that mean something in answers."""
+    names = (
+        "Location Retry-After Age Date Set-Cookie WWW-Authenticate Content-Type Content-Encoding "
+        "Content-Length Transfer-Encoding Connection Via Server Digest Bearer chunked gzip deflate "
+        "br zstd close charset= expires_in access_token error nonce= qop= realm= \\ud800 xn-- "
+        "http:// https:// //[ :99999 null true 1e999 \r\n \r\n\r\n HTTP/1.1 100 204 304 401 429"
+    )
+    odd = [b"\r\n", b"\r\n\r\n", "²".encode(), "²".encode("latin-1"), b"HTTP/1.1 ", SEPARATOR]
+    return [*odd, *(word.encode() for word in names.split())]
+
+
+TARGET = Target(run, seeds, words)
