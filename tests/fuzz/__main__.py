@@ -46,7 +46,7 @@ class Row:
 @click.option("--seconds", default=60, show_default=True, help="For each target.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="Keep what is new here.")
 @click.option("--jobs", default=2, show_default=True, help="Targets at once.")
-@click.option("--found", type=click.Path(path_type=Path), default="fuzz-found", show_default=True)
+@click.option("--found", type=click.Path(path_type=Path), default="build/fuzz-found", show_default=True)
 def main(names: tuple[str, ...], seconds: int, corpus: Path | None, jobs: int, found: Path) -> None:
     """Fuzz targets (dns, chains, http, lists, config, or all), or run FILEs through one.
 

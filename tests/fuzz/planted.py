@@ -53,7 +53,7 @@ def test_a_planted_index_error_is_found_within_a_minute(
     assert done.returncode == 1, done.stdout + done.stderr
     assert "IndexError at probe/edges/message.py" in done.stdout
     assert "replay with: python -m tests.fuzz dns " in done.stdout
-    (found,) = (tmp_path / "fuzz-found" / "dns").iterdir()
+    (found,) = (tmp_path / "build" / "fuzz-found" / "dns").iterdir()
     good_again = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "dns", str(found)],
         cwd=ROOT,
