@@ -22,6 +22,8 @@ from tests.fuzz.target import Target
 CORPUS = Path(__file__).parent / "corpus"
 """Inputs that earlier runs found worth keeping: one file for each target, one input a line."""
 
+FOUND = "build/fuzz-found"
+
 _SLOWEST = 25
 """Seconds after which an input is a finding: nothing in a prober takes a tenth of that."""
 
@@ -46,7 +48,7 @@ class Row:
 @click.option("--seconds", default=60, show_default=True, help="For each target.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="Keep what is new here.")
 @click.option("--jobs", default=2, show_default=True, help="Targets at once.")
-@click.option("--found", type=click.Path(path_type=Path), default="build/fuzz-found", show_default=True)
+@click.option("--found", type=click.Path(path_type=Path), default=FOUND, show_default=True)
 def main(names: tuple[str, ...], seconds: int, corpus: Path | None, jobs: int, found: Path) -> None:
     """Fuzz targets (dns, chains, http, lists, config, or all), or run FILEs through one.
 
