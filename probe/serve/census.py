@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.state import EdgeStatus
@@ -33,6 +33,8 @@ _TARGETS_UNSEEN = BY_NAME["probe_provider_targets_unseen"]
 
 Key = EdgeKey | FlowKey | ProviderKey
 """What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
+
+T = TypeVar("T")
 
 UNEXPLAINED: Why = (Phase.EXPECT, Reason.UNKNOWN)
 
@@ -68,7 +70,8 @@ class ProviderCensus:
     """What one provider of one check holds, and what of it fails.
 
     Attributes:
-        members: everything that is to be judged, and whether something is known of it now.
+        members: everything that is to be judged, with what is believed of it now.
+        states: how many members of each kind are believed to be in each state.
         edges: addresses of which something is known now, with how many members each has.
         targets: likewise.
         unseen: members that nobody has judged for too long, with the wall time since when;
@@ -76,7 +79,8 @@ class ProviderCensus:
         unnamed: members whose address DNS no longer names.
     """
 
-    members: dict[Key, bool] = field(default_factory=dict)
+    members: dict[Key, EdgeStatus] = field(default_factory=dict)
+    states: Counter[tuple[type[Key], EdgeStatus]] = field(default_factory=Counter)
     edges: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
     troubles: dict[Key, Trouble] = field(default_factory=dict)
@@ -189,7 +193,10 @@ class Census:
 
     def add(self, key: Key) -> None:
         """Something is probed from now on; it counts once it was judged."""
-        self.of(key).members.setdefault(key, False)
+        provider = self.of(key)
+        if key not in provider.members:
+            provider.members[key] = EdgeStatus.UNKNOWN
+            provider.states[type(key), EdgeStatus.UNKNOWN] += 1
 
     def remove(self, key: Key) -> None:
         """It is not probed any more; nothing happens when it was not."""
@@ -197,8 +204,9 @@ class Census:
         provider = self.providers.get(through)
         if provider is None or key not in provider.members:
             return
-        self._known(provider, key, False)
+        self._believe(provider, key, EdgeStatus.UNKNOWN)
         del provider.members[key]
+        _count(provider.states, (type(key), EdgeStatus.UNKNOWN), -1)
         provider.troubles.pop(key, None)
         provider.unseen.pop(key, None)
         provider.unnamed.discard(key)
@@ -206,15 +214,19 @@ class Census:
             del self.providers[through]
 
     @staticmethod
-    def _known(provider: ProviderCensus, key: Key, known: bool) -> None:
-        """Count a member while something is known of it."""
-        if provider.members[key] is known:
+    def _believe(provider: ProviderCensus, key: Key, status: EdgeStatus) -> None:
+        """Count a member under its state; among edges and targets while something is known."""
+        before = provider.members[key]
+        if before is status:
             return
-        provider.members[key] = known
-        change = 1 if known else -1
-        _count(provider.targets, key.target, change)
-        if isinstance(key, EdgeKey):
-            _count(provider.edges, key.edge, change)
+        provider.members[key] = status
+        _count(provider.states, (type(key), before), -1)
+        _count(provider.states, (type(key), status), 1)
+        change = (status not in NOT_KNOWN) - (before not in NOT_KNOWN)
+        if change:
+            _count(provider.targets, key.target, change)
+            if isinstance(key, EdgeKey):
+                _count(provider.edges, key.edge, change)
 
     def judge(self, key: Key, status: EdgeStatus, since: float, failure: Failure | None) -> None:
         """What is believed of it now.
@@ -227,7 +239,7 @@ class Census:
         """
         provider = self.of(key)
         troubles = provider.troubles
-        self._known(provider, key, status not in NOT_KNOWN)
+        self._believe(provider, key, status)
         if status not in TROUBLED:
             troubles.pop(key, None)
             return
@@ -241,7 +253,7 @@ class Census:
             troubles[key] = Trouble(key.target, edge, status, why, since)
 
 
-def _count(counter: Counter[str], name: str, change: int) -> None:
+def _count(counter: Counter[T], name: T, change: int) -> None:
     counter[name] += change
     if counter[name] <= 0:
         del counter[name]

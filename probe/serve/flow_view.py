@@ -9,8 +9,9 @@ from typing import assert_never
 from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
 from probe.serve.flow_samples import degraded
-from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord
+from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord, shown_state
 from probe.serve.views import FlowProblem, FlowView, StepView
+from probe.state.diagnosis import INCONCLUSIVE
 
 NAMED = 60
 """Most targets named in one problem."""
@@ -36,7 +37,8 @@ def flow_problems(records: Iterable[FlowRecord]) -> list[FlowProblem]:
         diagnosis = record.diagnosis
         if record.status in CONFIRMED or diagnosis.fails_open:
             failure = _failure((record.evidence or record.last).outcome)
-            reason = "" if diagnosis.layer or failure is None else failure.reason.value
+            blamed = diagnosis.layer not in ("", INCONCLUSIVE)
+            reason = "" if blamed or failure is None else failure.reason.value
             group = (record.key.check, diagnosis.fails_open, diagnosis.layer, reason)
             alike.setdefault(group, []).append(record)
     problems = [_problem(group, members, len(whole[group[0]])) for group, members in alike.items()]
@@ -49,6 +51,7 @@ def _problem(
     check, fails_open, layer, reason = group
     targets = {member.key.target for member in members}
     personas = {member.key.persona for member in members} - {""}
+    unseen = [member.unseen for member in members if member.unseen is not None]
     return FlowProblem(
         check=check,
         layer=layer,
@@ -59,20 +62,25 @@ def _problem(
         targets=tuple(nsmallest(NAMED, targets)),
         targets_total=len(targets),
         of_targets=of_targets,
+        unseen=len(unseen),
+        unseen_since=min(unseen, default=None),
     )
 
 
 def flow_view(record: FlowRecord) -> FlowView:
-    """A flow: while it does not pass, with the evidence of its latest failed run."""
+    """A flow: while it does not pass, with the evidence of its latest failed run.
+
+    Why it cannot be judged, while it cannot, is the latest run's to say.
+    """
     shown = record.evidence or record.last
-    failure = _failure(shown.outcome)
     diagnosis, key = record.diagnosis, record.key
+    failure = _failure((record.last if diagnosis.layer == INCONCLUSIVE else shown).outcome)
     return FlowView(
         check=key.check,
         target=key.target,
         provider=key.provider,
         persona=key.persona,
-        state=record.status.value,
+        state=shown_state(record.status, record.last.outcome),
         since=record.since,
         at=shown.at,
         seconds=shown.seconds,

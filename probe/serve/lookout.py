@@ -129,6 +129,7 @@ class Lookout:
         provider.unseen[key] = since
         if record is None:
             self._render.unlooked(key, since)
+            self._memory.census.judge(key, EdgeStatus.UNSEEN, since, None)
         else:
             self._turn(target, record, since)
         self._render.target(target)

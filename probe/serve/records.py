@@ -13,6 +13,7 @@ from probe.model.result import (
     Inconclusive,
     Outcome,
     ResolveResult,
+    StepOutcome,
     StepResult,
     TlsResult,
 )
@@ -27,6 +28,12 @@ CONFIRMED = frozenset({EdgeStatus.FAILING, EdgeStatus.FLAPPING})
 """States that count as failing: suspicion alone accuses nobody."""
 
 Why = tuple[Phase, Reason]
+
+
+def shown_state(status: EdgeStatus, latest: StepOutcome) -> str:
+    """A state as a person reads it: what the latest attempt could not judge does not pass."""
+    quiet = status in (EdgeStatus.PASSING, EdgeStatus.UNKNOWN)
+    return "inconclusive" if quiet and isinstance(latest, Inconclusive) else status.value
 
 
 class TargetKey(NamedTuple):

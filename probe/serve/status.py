@@ -11,8 +11,9 @@ from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import NOT_KNOWN, Through, TroubleGroup
 from probe.serve.flow_view import flow_problems, flow_views
-from probe.serve.records import CONFIRMED, EdgeRecord, TargetKey
-from probe.serve.sentence import level_of, sentence_of
+from probe.serve.records import EdgeRecord, TargetKey
+from probe.serve.sentence import in_words, level_of, sentence_of
+from probe.serve.standing import Standing, standing_of
 from probe.serve.status_parts import (
     agent_view,
     blind_views,
@@ -47,15 +48,17 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
         edges: most failing edges to list one by one.
     """
     groups = {through: census.groups() for through, census in store.census.providers.items()}
-    totals = _totals(store, groups)
+    standing = standing_of(store)
+    totals = _totals(store, standing)
     problems = sorted(_problems(store, groups), key=_weight)
     flows = flow_problems(store.flows.values())
     return Status(
         region=store.region,
         now=now,
-        level=level_of(problems, flows, totals),
-        sentence=sentence_of(problems, flows, totals, now),
+        level=level_of(standing),
+        sentence=sentence_of(standing, now, in_words(problems, flows, now)),
         totals=totals,
+        standing=standing,
         problems=tuple(problems[:PROBLEMS]),
         problems_total=len(problems),
         edges=tuple(_edges(store, edges)),
@@ -81,30 +84,21 @@ Groups = Mapping[Through, list[TroubleGroup]]
 """What does not pass, per provider, alike things together."""
 
 
-def _totals(store: Store, groups: Groups) -> Totals:
+def _totals(store: Store, standing: Standing) -> Totals:
     censuses = store.census.providers.values()
-    troubled = [group for alike in groups.values() for group in alike]
     return Totals(
         checks=len(store.checks),
         targets=len(store.targets),
         edges=sum(census.probed for census in censuses),
-        edges_failing=sum(group.probed for group in troubled if group.confirmed),
-        edges_suspect=sum(group.probed for group in troubled if not group.confirmed),
+        edges_failing=standing.edges.confirmed,
+        edges_suspect=standing.edges.suspect,
         flows=sum(1 for flow in store.flows.values() if flow.status not in NOT_KNOWN),
-        flows_failing=sum(1 for flow in store.flows.values() if flow.status in CONFIRMED),
-        flows_passing=sum(
-            1
-            for key, flow in store.flows.items()
-            if flow.status is EdgeStatus.PASSING and key not in store.blind
-        ),
+        flows_failing=standing.flows.confirmed,
         names_failing=len(store.unresolved),
         inconclusive=len(store.blind),
         attempts=sum(census.tally.attempts for census in censuses),
         failed_attempts=sum(census.tally.failed for census in censuses),
         unseen=len(store.silence.unseen),
-        unseen_since=min((one.since for one in store.silence.unseen.values()), default=None),
-        awaited=len(store.silence.awaited),
-        targets_awaited=sum(1 for t in store.targets.values() if t.missing and not t.complete),
     )
 
 

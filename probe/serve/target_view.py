@@ -10,13 +10,13 @@ from itertools import islice
 from probe.model.result import CertificateFacts, Failed, Handshake, Inconclusive
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
-from probe.serve.census import NOT_KNOWN
 from probe.serve.flow_view import flow_view
-from probe.serve.records import CONFIRMED, TROUBLED, EdgeRecord, ResolveRecord, TargetRecord
-from probe.serve.sentence import clock
+from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord, shown_state
+from probe.serve.sentence import level_of, sentence_of
+from probe.serve.standing import Level, standing_of_target
 from probe.serve.status_parts import change_view
 from probe.serve.store import Store
-from probe.serve.views import ChangeView, FlowView, Level
+from probe.serve.views import ChangeView, FlowView
 
 EDGES, LEAVES, NAMES, CHANGES, FLOWS = 200, 20, 30, 30, 30
 """Most entries of each list."""
@@ -114,7 +114,7 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
     edges = [edge for record in records for edge in record.edges.values()]
     letters = _letters(edges)
     shown = nsmallest(EDGES, edges, key=_gravity)
-    level, sentence = _verdict(store, edges, records, now)
+    standing = standing_of_target(store, records)
     never = [
         _never(store, key)
         for record in records
@@ -125,8 +125,8 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         name=name,
         region=store.region,
         now=now,
-        level=level,
-        sentence=sentence,
+        level=level_of(standing),
+        sentence=sentence_of(standing, now),
         edges=tuple([*never, *(_edge(edge, letters) for edge in shown)][:EDGES]),
         edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
@@ -143,35 +143,6 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
 
 def _gravity(edge: EdgeRecord) -> tuple[object, ...]:
     return (edge.status not in TROUBLED, edge.unseen is None, edge.key)
-
-
-def _verdict(
-    store: Store, edges: list[EdgeRecord], records: list[TargetRecord], now: float
-) -> tuple[Level, str]:
-    flows = [flow for record in records for flow in record.flows.values()]
-    known = [edge.status for edge in edges] + [flow.status for flow in flows]
-    states = [status for status in known if status not in NOT_KNOWN]
-    failing = sum(1 for state in states if state in CONFIRMED)
-    troubled = sum(1 for state in states if state in TROUBLED)
-    if failing:
-        noun = "edges" if edges else "flows"
-        return Level.TROUBLE, f"{failing} of {len(states)} {noun} fail"
-    names = [name for record in records for name in record.resolutions.values()]
-    lost = [name for name in names if name.status in CONFIRMED]
-    if lost:
-        return Level.TROUBLE, "no address is known"
-    if troubled:
-        return Level.UNSURE, f"{troubled} of {len(states)} under suspicion"
-    passing = f"all {len(states)} pass" if len(states) > 1 else "passes"
-    missing = {key for record in records for key in record.missing}
-    unseen = [store.silence.unseen[key].since for key in missing if key in store.silence.unseen]
-    said = [passing] if states else []
-    if unseen:
-        said.append(f"nobody has looked at {len(unseen)} since {clock(min(unseen), now)}")
-    if any(record.missing and not record.complete for record in records):
-        said.append(f"{len(missing) - len(unseen)} still to be looked at")
-    level = Level.OK if said == [passing] else Level.UNSURE
-    return level, "; ".join(said) or "not judged yet"
 
 
 def _never(store: Store, key: EdgeKey) -> EdgeDetail:
@@ -228,7 +199,7 @@ def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
         provider=record.key.provider,
         edge=record.key.edge,
         client=record.key.client,
-        state=record.status.value,
+        state=shown_state(record.status, record.last.outcome),
         since=record.since,
         at=shown.at,
         connect=last.timings.connect if record.unseen is None else None,

@@ -6,34 +6,23 @@ Times are seconds since the epoch. Lists are bounded; ``…_total`` says how man
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from probe.serve.agent_metrics import Source
-
-
-class Level(StrEnum):
-    """How it stands, in one word."""
-
-    OK = "ok"
-    TROUBLE = "trouble"
-    UNSURE = "unsure"  # nothing fails, and not everything can be seen
+from probe.serve.standing import Level, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Numbers over everything that the agent probes.
+    """Numbers over everything that the agent probes; ``Standing`` has each state's.
 
     Attributes:
         edges: as probed, one per target, provider, address and client profile; like flows,
             only those of which something is known now.
         edges_failing: failing or flapping, confirmed.
         edges_suspect: failed, being confirmed.
-        flows_passing: passing, the latest run included; neither suspect nor inconclusive.
         inconclusive: edges, flows and names whose latest result is our own fault.
-        unseen: edges, flows and names that nobody has judged for three intervals.
-        unseen_since: when the first of them was last judged; None when there are none.
-        awaited: edges, flows and names that were never judged, and are not overdue.
-        targets_awaited: targets of which not everything was looked at once.
+        unseen: edges, flows and names that nobody has judged for three intervals; what fails
+            and what cannot be judged included.
     """
 
     checks: int
@@ -43,15 +32,11 @@ class Totals:
     edges_suspect: int
     flows: int
     flows_failing: int
-    flows_passing: int
     names_failing: int
     inconclusive: int
     attempts: int
     failed_attempts: int
-    unseen: int = 0
-    unseen_since: float | None = None
-    awaited: int = 0
-    targets_awaited: int = 0
+    unseen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +171,11 @@ class FlowProblem:
     """Flows of one check that fail alike.
 
     Attributes:
-        layer: the layer to blame, empty when none was named.
+        layer: the layer to blame, empty when none was named; ``inconclusive`` when the fault
+            is ours since they were last judged.
         personas: who is affected; empty without personas.
         targets: names, the first ones; ``of_targets`` is how many the check has.
+        unseen: as of ``Problem``.
     """
 
     check: str
@@ -200,6 +187,8 @@ class FlowProblem:
     targets: tuple[str, ...]
     targets_total: int
     of_targets: int
+    unseen: int
+    unseen_since: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +330,7 @@ class Status:
     level: Level
     sentence: str
     totals: Totals
+    standing: Standing
     problems: tuple[Problem, ...]
     problems_total: int
     edges: tuple[EdgeView, ...]

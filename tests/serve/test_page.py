@@ -18,9 +18,9 @@ from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.serve.agent_metrics import Source
 from probe.serve.page import date, days, lasting, milliseconds, status_page, target_page
+from probe.serve.standing import Level
 from probe.serve.status import status_of
 from probe.serve.target_view import target_view
-from probe.serve.views import Level
 
 from .test_serving import ask, serving
 from .world import START, UNRECOGNIZED, World, filled, flow_result, leaf, spec
@@ -64,7 +64,7 @@ def test_a_suspicion_accuses_nobody() -> None:
     store.record_edge(world.result(key, Failed(UNRECOGNIZED)), EdgeStatus.SUSPECT, START)
     status = status_of(store, NOW)
     assert status.level is Level.UNSURE
-    assert status.sentence.startswith("239 of 240 edges pass, 1 under suspicion")
+    assert status.sentence == "239 of 240 edges pass, all 2 flows pass; 1 edge under suspicion"
     (problem,) = status.problems
     assert not problem.confirmed
 
@@ -76,7 +76,9 @@ def test_what_cannot_be_judged_is_said_to_be_our_fault() -> None:
     store.record_edge(blind, EdgeStatus.PASSING, START)
     status = status_of(store, NOW)
     assert status.level is Level.UNSURE
-    assert status.sentence.endswith("1 cannot be judged: the fault is ours")
+    assert status.sentence == (
+        "239 of 240 edges pass, all 2 flows pass; 1 edge cannot be judged: the fault is ours"
+    )
     assert [(view.reason, view.count) for view in status.blind] == [("no_route", 1)]
 
 
@@ -86,7 +88,9 @@ def test_a_flow_that_cannot_be_judged_is_not_said_to_pass() -> None:
     ours = Inconclusive(Failure(Phase.AUTH, Reason.CREDENTIALS_REFUSED, "answered 401"))
     run = replace(flow_result(key, START), outcome=ours, steps=())
     store.record_flow(run, Diagnosis("inconclusive", "ours"), EdgeStatus.PASSING, START)
-    assert sentence(store).endswith("1 of 2 flows pass; 1 cannot be judged: the fault is ours")
+    assert sentence(store) == (
+        "All 240 edges pass, 1 of 2 flows passes; 1 flow cannot be judged: the fault is ours"
+    )
 
 
 def test_a_flow_under_suspicion_is_not_said_to_pass() -> None:
@@ -96,7 +100,7 @@ def test_a_flow_under_suspicion_is_not_said_to_pass() -> None:
     store.record_flow(run, Diagnosis("backend", "why"), EdgeStatus.SUSPECT, START)
     status = status_of(store, NOW)
     assert status.level is Level.UNSURE
-    assert status.sentence.endswith("1 of 2 flows pass")
+    assert status.sentence == "All 240 edges pass, 1 of 2 flows passes; 1 flow under suspicion"
 
 
 def test_journeys_of_many_stores_are_one_sentence() -> None:

@@ -14,9 +14,9 @@ from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.serve.page import status_page, target_page
+from probe.serve.standing import Level
 from probe.serve.status import status_of
 from probe.serve.target_view import target_view
-from probe.serve.views import Level
 
 from .reading import everything, series, value
 from .world import DENIED, START, UNRECOGNIZED, World, flow_result, spec
@@ -71,6 +71,14 @@ class Watched:
         if ours:
             status = EdgeStatus.UNKNOWN
         self.store.record_flow(result, Diagnosis(blame, "why", failing), status, START + self.now)
+
+    def flow_of(
+        self, key: FlowKey, outcome: Outcome, status: EdgeStatus, *, fails_open: bool = False
+    ) -> None:
+        result = replace(flow_result(key, START + self.now), outcome=outcome)
+        blame = "inconclusive" if isinstance(outcome, Inconclusive) else ""
+        diagnosis = Diagnosis(blame, "why", fails_open=fails_open)
+        self.store.record_flow(result, diagnosis, status, START + self.now)
 
     def resolved(self, failure: Failure | None = None, *, edges: int = 2) -> None:
         known = tuple(self.world.edge("cdn-a", number) for number in range(1, edges + 1))
@@ -191,7 +199,7 @@ def test_only_inconclusive_results_are_no_results(it: Watched) -> None:
 def test_what_was_never_looked_at_is_unseen_after_its_grace(it: Watched) -> None:
     it.store.expect(it.through, 60.0)
     it.store.expect(FLOW, 30.0)
-    assert it.sentence() == "No results yet"
+    assert it.sentence() == "No results yet: 2 edges, 1 flow and 1 name to look at"
     it.now = 180.0
     assert value(it.store, "probe_edge_state", edge=it.two.edge, state="unseen") == 1.0
     assert value(it.store, "probe_flow_state", state="unseen") == 1.0
@@ -202,12 +210,13 @@ def test_what_was_never_looked_at_is_unseen_after_its_grace(it: Watched) -> None
     assert not series(it.store, "probe_success")
     view = status_of(it.store, START + 180)
     assert view.level is Level.UNSURE
-    assert view.sentence.startswith("Nobody has looked at 4 since ")
+    everything_unseen = "2 edges, 1 flow and 1 name since 14:13:20 UTC or later"
+    assert view.sentence == f"Nobody has looked at {everything_unseen}"
     page = target_view(it.store, NAME, START + 180)
     assert page is not None
     assert [edge.state for edge in page.edges] == ["unseen", "unseen"]
     assert page.level is Level.UNSURE
-    assert "nobody has looked at 3 since" in page.sentence
+    assert page.sentence.startswith("Nobody has looked at 2 edges and 1 name since ")
     target_page(page)
     it.store.forget([it.one, it.two, it.through, FLOW])
     assert not [one for one in everything(it.store) if "unseen" in one.name and one.value]
@@ -220,7 +229,7 @@ def test_a_target_passes_only_once_all_of_it_was_looked_at(it: Watched) -> None:
     it.edge(it.one)
     assert value(it.store, "probe_success") is None, "one of two edges"
     assert status_of(it.store, START).level is Level.UNSURE
-    assert it.sentence() == "All 1 edges pass; 1 still to be looked at"
+    assert it.sentence() == "1 of 2 edges looked at so far, it passes"
     it.edge(it.two)
     assert value(it.store, "probe_success") == 1.0
     three = it.world.key(NAME, number=3)
