@@ -27,9 +27,9 @@ from probe.probers.tls import TlsProber
 from probe.schedule import Runner
 from probe.serve import Store
 from probe.serve.exposition import blocks
+from probe.serve.standing import Level
 from probe.serve.status import status_of
 from probe.serve.text import Format
-from probe.serve.views import Level
 from probe.state.vantage import Vantage
 
 START = 1_700_000_000.0

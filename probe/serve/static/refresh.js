@@ -1,18 +1,77 @@
-// Renews the page in place every few seconds: open details stay open, and nothing moves
-// while text is selected (someone is copying a command) or the page is not seen.
+// Renews the page in place every few seconds: open details stay open, and nothing moves while
+// text is selected (someone is copying a command). Says in large letters when that fails, and
+// shows how old the picture is: both without the agent.
 "use strict";
 const PERIOD = 5000;
-async function renew() {
-  const selection = document.getSelection();
-  if (document.hidden || (selection && !selection.isCollapsed)) return;
-  const answer = await fetch(location.pathname, { cache: "no-store" });
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const details of document.querySelectorAll("details[id]")) {
-    const same = fresh.getElementById(details.id);
-    if (same) same.open = details.open;
-  }
-  document.title = fresh.title;
-  document.querySelector("main").replaceWith(fresh.querySelector("main"));
+const PATIENCE = 3500; // with PERIOD less than ten seconds from the agent's death to the words
+const OLD = 15000;
+let trouble = "";
+// When what stands here was asked for, by two clocks of this browser: one stops while the machine
+// sleeps, the other may be set. The agent's own clock is not compared: it may differ.
+let asked = [0, performance.timeOrigin];
+
+const now = () => [performance.now(), Date.now()];
+const age = () => Math.max(0, ...now().map((at, which) => at - asked[which]));
+
+function lasting(milliseconds) {
+  const seconds = Math.floor(milliseconds / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
 }
-setInterval(() => renew().catch(() => { document.title = "⚠ agent does not answer"; }), PERIOD);
+
+function stands() {
+  const selection = document.getSelection();
+  return selection && !selection.isCollapsed ? "The page stands still while text is selected" : "";
+}
+
+function show() {
+  const old = age() > OLD && !document.hidden;
+  const why = trouble || (old ? stands() || "The page is not renewed" : "");
+  const words = why && `⚠ ${why}. What stands below is old.`;
+  const alarm = document.getElementById("alarm");
+  if (alarm.textContent !== words) alarm.textContent = words;
+  alarm.hidden = !why;
+  document.body.classList.toggle("old", Boolean(why));
+  document.getElementById("age").textContent = `(${lasting(age())} ago)`;
+  document.title = why ? `⚠ ${why}` : document.querySelector("main").dataset.title;
+}
+
+async function picture() {
+  let answer;
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    answer = await fetch(location.pathname, { cache: "no-store", redirect: "error", signal });
+    if (!answer.ok) throw new Error(`The agent answers with error ${answer.status}`);
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch (error) {
+    throw answer && !answer.ok ? error : new Error("The agent does not answer");
+  }
+}
+
+async function renew() {
+  if (document.hidden) return;
+  const at = now();
+  try {
+    const main = (await picture()).querySelector("main[data-at]");
+    if (!main) throw new Error("Something other than the agent answers");
+    const before = document.querySelector("main");
+    if (main.dataset.at === before.dataset.at) throw new Error("A cache answers, not the agent");
+    trouble = "";
+    if (!stands()) {
+      for (const details of document.querySelectorAll("details[id]")) {
+        const same = main.querySelector(`#${CSS.escape(details.id)}`);
+        if (same) same.open = details.open;
+      }
+      before.replaceWith(main);
+      asked = at;
+    }
+  } catch (error) {
+    trouble = error.message;
+  }
+  show();
+}
+
+show();
+setInterval(show, 1000);
+setInterval(renew, PERIOD);
+document.addEventListener("visibilitychange", renew);
