@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import trio
@@ -51,3 +52,23 @@ async def test_a_source_that_is_down_at_a_reload_takes_no_targets_away(tmp_path:
         await sources.configure(stores(old))
         assert given[-1] == {"a.example", "b.example"}  # nothing is carried from before
         nursery.cancel_scope.cancel()
+
+
+async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Path) -> None:
+    path = tmp_path / "stores.json"
+    names = [*(f"store-{number}.example" for number in range(2999)), "a b"]
+    path.write_text(json.dumps([{"targets": names}]))
+    given: list[int] = []
+    store = Store("sa-east", started_at=0.0)
+    sources = Sources(
+        build_parts(NOTHING, {}), store, EventLog(), lambda _, targets: given.append(len(targets))
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sources.run)
+        await sources.configure(stores(path))
+        nursery.cancel_scope.cancel()
+    assert given == [2999]
+    (source,) = store.agent.sources.values()
+    assert (source.up, source.targets, source.rejected) == (True, 2999, 1)
+    assert source.problem.startswith(f"{path}:1:")
+    assert source.problem.endswith('"a b" has a space in it; write one name an entry')

@@ -49,6 +49,18 @@ def test_an_ill_vantage_names_its_causes_while_it_is_ill(store: Store) -> None:
     assert not series(store, "probe_vantage_illness")
 
 
+def test_a_source_with_rejected_entries_is_up_and_counts_them(store: Store) -> None:
+    assert not series(store, "probe_agent_discovery_rejected")
+    store.agent.discovered(Source("stores", "a.yaml", False, problem="no such file"))
+    assert value(store, "probe_agent_discovery_up", source="a.yaml") == 0.0
+    assert not series(store, "probe_agent_discovery_rejected"), "nothing was read"
+    store.agent.discovered(Source("stores", "a.yaml", True, 2999, 1, START, "a.yaml:3:1: a slip"))
+    assert value(store, "probe_agent_discovery_up", source="a.yaml") == 1.0
+    assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 1.0
+    store.agent.discovered(Source("stores", "a.yaml", True, 3000, 0, START))
+    assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 0.0
+
+
 def test_a_source_that_fails_keeps_its_last_answer(store: Store) -> None:
     store.agent.discovered(Source("stores", "a.yaml", True, 3, answered_at=START))
     store.agent.discovered(
