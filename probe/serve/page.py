@@ -25,6 +25,7 @@ _SIGNS = {
     "flapping": "≈",
     "unknown": "–",
     "unseen": "∅",
+    "awaited": "…",
     "degraded": "◔",
     "inconclusive": "⊘",
     "skipped": "→",

@@ -8,9 +8,9 @@ from heapq import nsmallest
 
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
-from probe.model.state import Transition
+from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
-from probe.serve.census import Through, TroubleGroup, failing
+from probe.serve.census import ProviderCensus, Through, TroubleGroup, failing
 from probe.serve.store import Store
 from probe.serve.views import (
     AgentView,
@@ -105,6 +105,7 @@ def provider_views(
         yield ProviderView(
             check=through.check,
             provider=through.provider,
+            state=_state(census, failing=now.targets > 0, blind=blind[through] > 0),
             edges=len(census.edges),
             edges_failing=now.edges,
             targets=len(census.targets),
@@ -115,6 +116,19 @@ def provider_views(
             failed_attempts=census.tally.failed,
             since=now.since,
         )
+
+
+def _state(census: ProviderCensus, *, failing: bool, blind: bool) -> str:
+    """The gravest state of what a provider serves: "passing" only when all of it passes."""
+    if failing:
+        return EdgeStatus.FAILING.value
+    known = {status for _, status in census.states}
+    for grave in (EdgeStatus.SUSPECT, EdgeStatus.UNSEEN):
+        if grave in known:
+            return grave.value
+    if blind:
+        return "inconclusive"
+    return "awaited" if EdgeStatus.UNKNOWN in known else EdgeStatus.PASSING.value
 
 
 def check_views(store: Store) -> Iterator[CheckView]:

@@ -255,10 +255,14 @@ class ProviderView:
     """One provider as one check uses it.
 
     ``inconclusive`` and ``unseen`` count edges, flows and names.
+
+    Attributes:
+        state: the gravest state of any of them; ``awaited`` while one was never looked at.
     """
 
     check: str
     provider: str
+    state: str
     edges: int
     edges_failing: int
     targets: int

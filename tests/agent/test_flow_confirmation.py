@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from probe.state.vantage import Vantage
 START = 1_700_000_000.0
 KEY = FlowKey("cli", "cli", "", "")
 QUICK = CONFIRM.attempts * CONFIRM.spacing
+PATTERNS = ["ffffppp", "ffafafpapwfpapp"]
 BROKEN = Failed(Failure(Phase.EXPECT, Reason.STATUS, "answered 500"))
 
 
@@ -61,6 +63,7 @@ class Platform:
 
     takes: float = 0.3
     broken: bool = False
+    spared: str = ""
     ran: list[tuple[float, float, bool]] = field(default_factory=list)
     most: int = 0
     unclear: frozenset[str] = frozenset()
@@ -78,7 +81,7 @@ class Platform:
         steps = []
         for step in check.steps:
             assert isinstance(step, Step)
-            bad = self.broken and step.auth is not None
+            bad = self.broken and step.auth is not None and step.name != self.spared
             outcome: Outcome = BROKEN if bad else Passed()
             seen = Evidence(f"GET {step.request.url}", 500 if bad else 200)
             steps.append(StepResult(step.name, step.layer, outcome, attempts=1, evidence=seen))
@@ -164,6 +167,33 @@ async def test_a_flow_that_failed_now_and_then_is_well_again_in_seconds_after_th
         assert world.store.flows[KEY].status is EdgeStatus.PASSING
         passed = min(end for _, end, broken in platform.ran if not broken and end > over)
         assert world.named("healthy") <= passed + 5 * (CONFIRM.sample_interval + platform.takes) + 1
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+async def test_a_good_run_accuses_nobody(
+    autojump_clock: MockClock, pattern: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No line blames another layer, or none that has a name, because of a run that passed."""
+    caplog.set_level(logging.INFO, logger="probe")
+    platform = Platform()
+    async with running(flow(10.0), platform) as world:
+        await trio.sleep(20)
+        for one in pattern:
+            platform.broken = one != "p"
+            platform.spared = {"a": "whoami", "w": "apps"}.get(one, "")
+            await trio.sleep(2)
+        platform.broken = False
+        await trio.sleep(180)
+        changes = list(world.store.journal)[::-1]
+    assert [change.after for change in changes][-1:] == ["healthy"]
+    ended = {round(end, 3): broken for _, end, broken in platform.ran}
+    accusing = [one for one in changes if one.after not in ("healthy", "suspect")]
+    for change in accusing:
+        fresh = change.before in ("healthy", "suspect")
+        assert fresh or ended[round(change.at - START, 3)], f"a good run: {change}"
+        assert change.after != "unnamed"
+    warned = [line for line in caplog.records if line.levelno >= logging.WARNING]
+    assert len(warned) == len(accusing)
 
 
 async def test_a_refusal_that_may_be_everybodys_has_the_other_personas_run_at_once(

@@ -103,6 +103,99 @@ def test_a_flow_under_suspicion_is_not_said_to_pass() -> None:
     assert status.sentence == "All 240 edges pass, 1 of 2 flows passes; 1 flow under suspicion"
 
 
+def test_what_failed_and_cannot_be_judged_now_is_said_so_in_every_place() -> None:
+    """Headline, card and API agree: it failed, nothing passes, and now the fault is ours."""
+    store = Store("sa-east", started_at=START)
+    key = FlowKey("developer-cli", "developer-cli", "live", "developer")
+    run = flow_result(key, START, ("whoami",))
+    store.record_flow(run, Diagnosis("authorization", "why"), EdgeStatus.FAILING, START)
+    ours = Inconclusive(Failure(Phase.AUTH, Reason.SECRET_MISSING, "env:TOKEN is not set"))
+    blind = replace(flow_result(key, START + 30), outcome=ours, steps=())
+    store.record_flow(blind, Diagnosis("inconclusive", "ours"), EdgeStatus.FAILING, START)
+    status = status_of(store, NOW)
+    assert (status.level, status.sentence) == (
+        Level.TROUBLE,
+        "developer-cli (developer) fails since 14:13:20 UTC"
+        " — status when it was last judged, now it cannot be",
+    )
+    (flow,) = status.flows
+    assert (flow.state, flow.reason, flow.layer) == ("failing", "secret_missing", "inconclusive")
+    (card,) = re.findall("<article.*?</article>", status_page(status), re.DOTALL)
+    assert "Cannot be judged now: secret_missing. env:TOKEN is not set" in card
+    assert "It failed when it was last judged." in card
+    assert "passing" not in card
+    assert "To blame" not in card
+
+
+def test_what_the_latest_attempt_could_not_judge_is_shown_nowhere_as_passing() -> None:
+    store, world = Store("sa-east", started_at=START), World()
+    key = world.key("shop.example")
+    store.record_edge(world.result(key), EdgeStatus.PASSING, START)
+    ours = Inconclusive(Failure(Phase.CONNECT, Reason.NO_ROUTE))
+    store.record_edge(world.result(key, ours, shook=False), EdgeStatus.PASSING, START)
+    view = target_view(store, "shop.example", NOW)
+    assert view is not None
+    assert (view.level, view.sentence) == (
+        Level.UNSURE,
+        "1 edge cannot be judged: the fault is ours",
+    )
+    assert [edge.state for edge in view.edges] == ["inconclusive"]
+    assert [provider.state for provider in status_of(store, NOW).providers] == ["inconclusive"]
+
+
+@pytest.mark.parametrize(
+    ("second", "state"),
+    [
+        (EdgeStatus.PASSING, "passing"),
+        (EdgeStatus.SUSPECT, "suspect"),
+        (EdgeStatus.FLAPPING, "failing"),
+        (None, "awaited"),
+    ],
+)
+def test_a_provider_passes_when_all_of_it_does(second: EdgeStatus | None, state: str) -> None:
+    store, world = Store("sa-east", started_at=START, clock=lambda: 0.0), World()
+    one, two = (world.key("shop.example", number=number) for number in (1, 2))
+    for key in (one, two):
+        store.expect(key, 30.0)
+    store.record_edge(world.result(one), EdgeStatus.PASSING, START)
+    if second is not None:
+        outcome = None if second is EdgeStatus.PASSING else Failed(UNRECOGNIZED)
+        store.record_edge(world.result(two, outcome), second, START)
+    (provider,) = status_of(store, NOW).providers
+    assert provider.state == state
+    assert ("✓</span> passing" in status_page(status_of(store, NOW))) == (state == "passing")
+
+
+def test_one_edge_and_one_flow_are_counted_as_what_they_are() -> None:
+    """A target in a TLS check and in a flow: each noun has its own number."""
+    store, world = Store("sa-east", started_at=START), World()
+    store.record_edge(world.result(world.key("shop.example")), EdgeStatus.PASSING, START)
+    key = FlowKey("journey", "shop.example", "cdn-a", "")
+    run = flow_result(key, START, ("apps",))
+    store.record_flow(run, Diagnosis("backend", "why"), EdgeStatus.FAILING, START)
+    view = target_view(store, "shop.example", NOW)
+    assert view is not None
+    assert (view.level, view.sentence) == (Level.TROUBLE, "1 of 1 flow fails")
+
+
+def test_seconds_after_a_start_the_page_says_how_many_were_looked_at() -> None:
+    store, world = Store("sa-east", started_at=START, clock=lambda: 0.0), World()
+    edges = [world.key(f"store-{number}.example") for number in range(12_000)]
+    for edge in edges:
+        store.expect(edge, 30.0)
+    for number in range(300):
+        store.expect(ProviderKey("stores", f"store-{number}.example", "cdn-b"), 60.0)
+    for edge in edges[:119]:
+        store.record_edge(world.result(edge), EdgeStatus.PASSING, START)
+    status = status_of(store, START + 3)
+    assert (status.level, status.sentence) == (
+        Level.UNSURE,
+        "119 of 12,000 edges looked at so far, all of them pass; 0 of 300 names looked at so far",
+    )
+    assert (status.standing.edges.passing, status.standing.edges.awaited) == (119, 11_881)
+    assert "<strong>119</strong> of 12,000 edges judged" in status_page(status)
+
+
 def test_journeys_of_many_stores_are_one_sentence() -> None:
     store = Store("sa-east", started_at=START)
     for number in range(20):
