@@ -156,8 +156,8 @@ def _failures() -> Shown:
 def _codes() -> Shown:
     return table(
         "Status codes, now",
-        "Of the latest run; of a call that failed, where one did. `Skipped`: a value that the step needs is missing. `Slow`: passed, "
-        "slower than it may be.",
+        "Of the latest run; of a call that failed, where one did. `Skipped`: a value that the "
+        "step needs is missing. `Slow`: passed, slower than it may be.",
         now(
             f"max by (region, step, layer) (probe_step_status_code{{{_HERE}}}"
             f" and probe_step_success{{{_HERE}}} == 0)"
