@@ -7,6 +7,8 @@ round them: handshakes take time, and what TLS may present is fuzzed with the ch
 
 from __future__ import annotations
 
+import base64
+import gzip
 from dataclasses import replace
 from typing import Any
 
@@ -190,9 +192,26 @@ def seeds() -> list[bytes]:
     headers = ("Content-Type: application/json", 'ETag: "v1"', "Set-Cookie: sid=abc; Path=/")
     good = _one("200 OK", *headers, "X-Instance: a1", body=_BODY)
     token = _one("200 OK", body=b'{"access_token": "t", "token_type": "Bearer", "expires_in": 60}')
+    claims = base64.urlsafe_b64encode(b'{"exp": 1780000100, "iat": 1.5e9}').decode().rstrip("=")
+    jwt = _one(
+        "200 OK",
+        "Date: Thu, 28 May 2026 20:26:40 GMT",
+        "Age: 1",
+        body=b'{"access_token": "e30.%s.x", "refresh_token": "r2", "expires_in": "60"}'
+        % claims.encode(),
+    )
+    cookie = _one(
+        "200 OK",
+        "Set-Cookie: sid=abc; Expires=Thu, 28 May 2026 21:26:40 GMT; Max-Age=60; Secure",
+        "Content-Encoding: gzip",
+        body=gzip.compress(_BODY, mtime=0),
+    )
     login = _one("200 OK", body=b'{"ok": true, "token": "t", "until": 1780000100, "left": "60"}')
     refused = _one("401 No", 'WWW-Authenticate: Bearer error="invalid_token"', body=b"{}")
-    challenge = 'WWW-Authenticate: Digest realm="a", nonce="n", qop="auth", algorithm=SHA-256'
+    challenge = (
+        'WWW-Authenticate: Digest realm="o", nonce="n", algorithm=SHA-512-256, Basic realm="b", '
+        'Digest realm="a\\"b", nonce="n", qop="auth", algorithm=SHA-256, stale=true'
+    )
     later = _one("503 No", "Retry-After: 2", "Age: 3", "Date: Thu, 01 Jan 2026 00:00:00 GMT")
     moved = _one("302 Moved", "Location: /elsewhere?x=%41", "Set-Cookie: sid=xyz; Max-Age=60")
     chunked = (
@@ -213,6 +232,8 @@ def seeds() -> list[bytes]:
     found = [b"\0\0" + SEPARATOR.join(one) for one in plain]
     found += [bytes([flow, 4]) + SEPARATOR.join([token, good, refused, token, good, good])
               for flow in (1, 2)]  # fmt: skip
+    found += [bytes([flow, 4]) + SEPARATOR.join([jwt, cookie, good]) for flow in (1, 2)]
+    found += [b"\x04\x04" + SEPARATOR.join([cookie, good, cookie])]
     found += [b"\x01\0" + _one("400 Bad", body=b'{"error": "invalid_client"}')]
     found += [b"\x03\x04" + SEPARATOR.join([login, good, refused, login, good])]
     found += [b"\x04\x04" + SEPARATOR.join([moved, good, good, good])]
