@@ -30,6 +30,7 @@ from probe.model.tls import ChainExpectations, ClientProfile, Starttls
 from probe.probers import tls
 from probe.probers.chain import Judge
 from probe.probers.chain.trust import Roots
+from probe.probers.contexts import Contexts
 from probe.probers.presented import Presented
 from tests.fuzz.loopback import Loopback
 from tests.fuzz.target import SEPARATOR, Target, in_virtual_time, judge
@@ -72,6 +73,7 @@ async def _run(data: bytes) -> list[TlsResult]:
     prober = tls.TlsProber(
         judge=Judge(lambda _trust: roots()).judge, secrets=_no_secret, wall=lambda: _NOW
     )
+    prober._contexts = _CONTEXTS
     if how & 0x80:
         check = replace(_CHECK, starttls=_STARTTLS[how % 7])
         edge = Edge("127.0.0.1", _SERVER.port)
@@ -102,6 +104,10 @@ async def _run(data: bytes) -> list[TlsResult]:
 
 def _no_secret(_ref: object) -> Any:
     raise AssertionError("no profile here has a client certificate")
+
+
+_CONTEXTS = Contexts(_no_secret)
+"""Making a context takes as long as judging a chain."""
 
 
 def split(data: bytes) -> list[bytes]:
@@ -141,9 +147,15 @@ def _changed(
     elements: list[bytes], at: int, chance: random.Random, changed: Callable[[bytes, int], bytes]
 ) -> bytes:
     """An element with changes; signed by whichever of our keys its issuer has, or its own."""
-    kinds = ("content", "tag", "drop", "double", "swap", "flip")
-    octets = chance.choice((b"", b"\0" * 40, b"*.", b"\x80\xff", changed(b"ab", 24)))
-    wanted = [(chance.random(), chance.choice(kinds), octets) for _ in range(chance.choice((1, 3)))]
+    kinds = ("content", "content", "content", "tag", "drop", "double", "swap", "flip")
+    octets = chance.choice(
+        (b"", b"\0" * 8, b"\0" * 40, b"*.", b"\x80\xff", chance.randbytes(8), changed(b"ab", 24))
+    )
+    # Most of what the judge reads stands in the extensions, which come last.
+    wanted = [
+        (chance.random() ** chance.choice((1, 0.3)), chance.choice(kinds), octets)
+        for _ in range(chance.choice((1, 1, 3)))
+    ]
     try:
         parts = mutation.Node.read(elements[at]).inside
         if len(parts) != 3 or chance.random() < 0.3:

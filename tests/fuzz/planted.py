@@ -29,20 +29,34 @@ SHORT_ADDRESS = (
 )
 """A record whose data is shorter than an address; no input that the fuzzer begins with has one."""
 
+OPEN_BRACKET = (
+    """    except ValueError:  # of urljoin: brackets that are not closed
+        return refused("a redirect to what is no http or https URL")
+""",
+    "",
+)
+"""A redirect that cannot be joined with the URL that it answers."""
 
-@pytest.mark.parametrize(("good", "bad"), [SHORT_ADDRESS])
-def test_a_planted_index_error_is_found_within_a_minute(
-    good: str, bad: str, tmp_path: Path
+
+@pytest.mark.parametrize(
+    ("target", "place", "change", "said"),
+    [
+        ("dns", "edges/message.py", SHORT_ADDRESS, "defect: IndexError at probe/edges/message.py"),
+        ("http", "probers/http/redirect.py", OPEN_BRACKET, "defect: ValueError at "),
+    ],
+)
+def test_a_planted_defect_is_found_within_a_minute(
+    target: str, place: str, change: tuple[str, str], said: str, tmp_path: Path
 ) -> None:
     for name in ("probe", "tests", "config"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    message = tmp_path / "probe" / "edges" / "message.py"
-    text = message.read_text()
-    assert text.count(good) == 1
-    message.write_text(text.replace(good, bad))
+    module = tmp_path / "probe" / place
+    text = module.read_text()
+    assert text.count(change[0]) == 1
+    module.write_text(text.replace(*change))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "dns", "--seconds", "60"],
+        [sys.executable, "-m", "tests.fuzz", target, "--seconds", "60"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -51,11 +65,12 @@ def test_a_planted_index_error_is_found_within_a_minute(
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "IndexError at probe/edges/message.py" in done.stdout
-    assert "replay with: python -m tests.fuzz dns " in done.stdout
-    (found,) = (tmp_path / "build" / "fuzz-found" / "dns").iterdir()
+    assert said in done.stdout
+    assert f"{place.rpartition('/')[2]}:" in done.stdout
+    assert f"replay with: python -m tests.fuzz {target} " in done.stdout
+    (found,) = (tmp_path / "build" / "fuzz-found" / target).iterdir()
     good_again = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "dns", str(found)],
+        [sys.executable, "-m", "tests.fuzz", target, str(found)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -11,10 +11,10 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Passed
 from probe.probers.chain import Judge
 from probe.probers.flow import step
-from tests.fuzz import chains, dns, http
+from tests.fuzz import chains, dns, http, http_mutation
 from tests.fuzz.__main__ import Row, corpus, table
 from tests.fuzz.child import NAMES
-from tests.fuzz.target import Finding, Target, judge
+from tests.fuzz.target import SEPARATOR, Finding, Target, judge
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,6 +66,15 @@ def test_a_changed_certificate_is_judged_by_what_it_says() -> None:
     assert len(made) > 40
     for one in made:
         chains.run(one)
+
+
+def test_a_changed_answer_is_still_an_answer() -> None:
+    data = next(seed for seed in http.seeds() if seed.count(SEPARATOR) == 3)
+    made = {http_mutation.mutate(data, 4096, seed, lambda some, _most: some) for seed in range(80)}
+    assert len(made) > 40
+    assert all(one.count(b"HTTP/1.1 ") >= 4 for one in made)
+    for one in sorted(made)[:20]:
+        http.run(one)
 
 
 def test_the_table_names_what_was_covered() -> None:
