@@ -42,6 +42,9 @@ NOT_KNOWN = frozenset({EdgeStatus.UNKNOWN, EdgeStatus.UNSEEN})
 """States in which nothing is known: neither counted as passing nor as failing."""
 
 
+_NEW = (EdgeStatus.UNKNOWN, False)
+
+
 class Through(NamedTuple):
     """A provider as one check uses it."""
 
@@ -70,8 +73,9 @@ class ProviderCensus:
     """What one provider of one check holds, and what of it fails.
 
     Attributes:
-        members: everything that is to be judged, with what is believed of it now.
-        states: how many members of each kind are believed to be in each state.
+        members: everything that is to be judged: what is believed of it now, and whether its
+            latest result was inconclusive.
+        states: how many members of each kind are in each such state.
         edges: addresses of which something is known now, with how many members each has.
         targets: likewise.
         unseen: members that nobody has judged for too long, with the wall time since when;
@@ -79,8 +83,8 @@ class ProviderCensus:
         unnamed: members whose address DNS no longer names.
     """
 
-    members: dict[Key, EdgeStatus] = field(default_factory=dict)
-    states: Counter[tuple[type[Key], EdgeStatus]] = field(default_factory=Counter)
+    members: dict[Key, tuple[EdgeStatus, bool]] = field(default_factory=dict)
+    states: Counter[tuple[type[Key], tuple[EdgeStatus, bool]]] = field(default_factory=Counter)
     edges: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
     troubles: dict[Key, Trouble] = field(default_factory=dict)
@@ -195,8 +199,8 @@ class Census:
         """Something is probed from now on; it counts once it was judged."""
         provider = self.of(key)
         if key not in provider.members:
-            provider.members[key] = EdgeStatus.UNKNOWN
-            provider.states[type(key), EdgeStatus.UNKNOWN] += 1
+            provider.members[key] = _NEW
+            provider.states[type(key), _NEW] += 1
 
     def remove(self, key: Key) -> None:
         """It is not probed any more; nothing happens when it was not."""
@@ -204,9 +208,9 @@ class Census:
         provider = self.providers.get(through)
         if provider is None or key not in provider.members:
             return
-        self._believe(provider, key, EdgeStatus.UNKNOWN)
+        self._believe(provider, key, _NEW)
         del provider.members[key]
-        _count(provider.states, (type(key), EdgeStatus.UNKNOWN), -1)
+        _count(provider.states, (type(key), _NEW), -1)
         provider.troubles.pop(key, None)
         provider.unseen.pop(key, None)
         provider.unnamed.discard(key)
@@ -214,19 +218,24 @@ class Census:
             del self.providers[through]
 
     @staticmethod
-    def _believe(provider: ProviderCensus, key: Key, status: EdgeStatus) -> None:
+    def _believe(provider: ProviderCensus, key: Key, after: tuple[EdgeStatus, bool]) -> None:
         """Count a member under its state; among edges and targets while something is known."""
         before = provider.members[key]
-        if before is status:
+        if before == after:
             return
-        provider.members[key] = status
+        provider.members[key] = after
         _count(provider.states, (type(key), before), -1)
-        _count(provider.states, (type(key), status), 1)
-        change = (status not in NOT_KNOWN) - (before not in NOT_KNOWN)
+        _count(provider.states, (type(key), after), 1)
+        change = (after[0] not in NOT_KNOWN) - (before[0] not in NOT_KNOWN)
         if change:
             _count(provider.targets, key.target, change)
             if isinstance(key, EdgeKey):
                 _count(provider.edges, key.edge, change)
+
+    def blind(self, key: Key, inconclusive: bool) -> None:
+        """Whether the latest result of a member was inconclusive."""
+        provider = self.of(key)
+        self._believe(provider, key, (provider.members[key][0], inconclusive))
 
     def judge(self, key: Key, status: EdgeStatus, since: float, failure: Failure | None) -> None:
         """What is believed of it now.
@@ -239,7 +248,7 @@ class Census:
         """
         provider = self.of(key)
         troubles = provider.troubles
-        self._believe(provider, key, status)
+        self._believe(provider, key, (status, provider.members[key][1]))
         if status not in TROUBLED:
             troubles.pop(key, None)
             return

@@ -87,11 +87,13 @@ def standing_of(store: Store) -> Standing:
     """Everything, from the counts of the census: it walks only what is not as the census says."""
     counts: Counter[tuple[type[Key], str]] = Counter()
     for census in store.census.providers.values():
-        for (kind, status), number in census.states.items():
-            counts[kind, _NAMES[status]] += number
+        for (kind, (status, blind)), number in census.states.items():
+            counts[kind, _name(status, blind=blind)] += number
     open_now = (key for key, flow in store.flows.items() if flow.diagnosis.fails_open)
-    for key in {*store.blind, *store.unresolved, *open_now}:
-        counts[type(key), _NAMES[_believed(store, key)]] -= 1
+    others: set[Key] = {*store.unresolved, *open_now}
+    for key in others:
+        status, blind = _believed(store, key)
+        counts[type(key), _name(status, blind=blind)] -= 1
         counts[type(key), state_of(store, key)] += 1
     standing = _standing(store, counts, store.silence.unseen, store.blind)
     return replace(standing, unread=sum(not one.up for one in store.agent.sources.values()))
@@ -109,25 +111,23 @@ def standing_of_target(store: Store, records: Iterable[TargetRecord]) -> Standin
 
 def state_of(store: Store, key: Key) -> str:
     """The one state of an edge, flow or name, by its name in ``Counts``; the gravest that holds."""
-    status = _believed(store, key)
+    status, blind = _believed(store, key)
     flow = store.flows.get(key) if isinstance(key, FlowKey) else None
     if flow is not None and flow.diagnosis.fails_open and status not in CONFIRMED:
-        return _NAMES[EdgeStatus.FAILING]  # waits for no confirmation
-    if status in TROUBLED:
-        return _NAMES[status]
-    if key in store.blind:
+        return EdgeStatus.FAILING.value  # waits for no confirmation
+    if key in store.unresolved and status is EdgeStatus.PASSING and not blind:
+        return EdgeStatus.SUSPECT.value  # DNS fails, and known addresses are still probed
+    return _name(status, blind=blind)
+
+
+def _name(status: EdgeStatus, *, blind: bool) -> str:
+    if blind and status not in TROUBLED:
         return "inconclusive"
-    if key in store.unresolved and status is EdgeStatus.PASSING:
-        return _NAMES[EdgeStatus.SUSPECT]  # DNS fails, and known addresses are still probed
-    return _NAMES[status]
+    return "awaited" if status is EdgeStatus.UNKNOWN else status.value
 
 
-_NAMES = {status: status.value for status in EdgeStatus} | {EdgeStatus.UNKNOWN: "awaited"}
-
-
-def _believed(store: Store, key: Key) -> EdgeStatus:
-    census = store.census.providers[Through(key.check, key.provider)]
-    return census.members[key]
+def _believed(store: Store, key: Key) -> tuple[EdgeStatus, bool]:
+    return store.census.providers[Through(key.check, key.provider)].members[key]
 
 
 def _standing(
@@ -139,7 +139,7 @@ def _standing(
     def of(kind: type[Key]) -> Counts:
         return Counts(**{name: number for (one, name), number in counts.items() if one is kind})
 
-    silent = [store.silence.unseen[key].since for key in unseen if state_of(store, key) == "unseen"]
+    silent = [store.silence.unseen[key].since for key in unseen if key not in store.blind]
     return Standing(
         edges=of(EdgeKey),
         flows=of(FlowKey),

@@ -122,7 +122,7 @@ def _state(census: ProviderCensus, *, failing: bool, blind: bool) -> str:
     """The gravest state of what a provider serves: "passing" only when all of it passes."""
     if failing:
         return EdgeStatus.FAILING.value
-    known = {status for _, status in census.states}
+    known = {status for _, (status, _) in census.states}
     for grave in (EdgeStatus.SUSPECT, EdgeStatus.UNSEEN):
         if grave in known:
             return grave.value

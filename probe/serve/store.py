@@ -314,12 +314,15 @@ class Store:
     def _count(self, key: Key, outcome: Outcome) -> None:
         match outcome:
             case Inconclusive(failure):
+                if key not in self.blind:
+                    self.census.blind(key, True)
                 self.blind[key] = failure
                 self.agent.inconclusive(key.check, failure)
                 return
             case Failed(failure) if failure.reason is Reason.UNKNOWN:
                 self.agent.unknown_reason(key.check)
-        self.blind.pop(key, None)
+        if self.blind.pop(key, None) is not None:
+            self.census.blind(key, False)
 
 
 def _failure(outcome: Outcome) -> Failure | None:
