@@ -251,7 +251,7 @@ def _old_ip(host: str) -> str | None:
         return None
     try:
         return socket.inet_ntoa(socket.inet_aton(host))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL or half a surrogate pair
         return None
 
 

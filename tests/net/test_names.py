@@ -8,6 +8,7 @@ from probe.model.target import Target
 from probe.net.names import (
     NameProblem,
     parse_address,
+    parse_authority,
     parse_host,
     parse_name_pattern,
     parse_target,
@@ -203,3 +204,13 @@ def test_any_text_is_a_target_in_normal_form_or_a_problem_on_one_line(text: str)
 def test_quoted_text_stays_on_one_line_and_short(text: str) -> None:
     assert quoted(text).isprintable()
     assert len(quoted(text)) <= 62 + 7 * 60
+
+
+@pytest.mark.parametrize(
+    "authority", ["%00.1", "a%00.1:443", "\udc80.1", "%ed%a0%80.1", "%0a.example", "%00.example:80"]
+)
+def test_a_host_that_no_system_call_takes_is_refused_in_words(authority: str) -> None:
+    with pytest.raises(NameProblem) as caught:
+        parse_authority(authority)
+    assert "\x00" not in str(caught.value)
+    assert "\n" not in str(caught.value)
