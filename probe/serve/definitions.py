@@ -65,7 +65,7 @@ _TABLE: tuple[Family, ...] = (
     _gauge(Group.TARGET, "probe_failed_due_to_regex", "Whether a step failed because of a regular expression.", when=_HTTP),
     _gauge(Group.TARGET, "probe_http_duration_seconds", "Seconds by phase, summed over the steps of the run.", "phase", when=_HTTP),
     # -- per target, ours
-    _gauge(Group.TARGET, "probe_target_edges", "Edges of the target under all providers and client profiles, without those that are unseen.", when="TLS checks, while any is seen"),
+    _gauge(Group.TARGET, "probe_target_edges", "Edges of the target under all providers and client profiles, looked at or not; a provider without an answer of DNS counts as one.", when="TLS checks, while any is seen"),
     _gauge(Group.TARGET, "probe_target_edges_failing", "Edges of the target that are failing or flapping, confirmed.", when="TLS checks, while any is seen"),
     _gauge(Group.TARGET, "probe_target_edges_unseen", "Edges of the target that nobody has judged for three intervals.", when="while there are any"),
     _gauge(Group.TARGET, "probe_target_inconclusive", "1 while the latest attempt of an edge or flow was inconclusive: the fault is ours.", *_WHY, when="while it is so"),

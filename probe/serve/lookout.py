@@ -52,10 +52,13 @@ class Lookout:
 
     def expect(self, target: TargetRecord, key: Key, interval: float) -> None:
         """Something of a target is to be judged every ``interval`` seconds."""
-        if key not in self._silence:
-            target.missing[key] = False
+        new = key not in self._silence
         self._silence.expect(key, interval, self._clock(), self._wall())
         self._memory.census.add(key)
+        if new:
+            target.missing[key] = False
+            if target.edges:
+                self._render.target(target)  # not all of it is known any more
 
     def believed(
         self,

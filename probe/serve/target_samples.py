@@ -121,13 +121,31 @@ def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
     samples: list[Sample] = []
     if edges:
         failing = sum(1 for edge in edges if edge.status in CONFIRMED)
-        samples = [(_EDGES, float(len(edges)), ()), (_EDGES_FAILING, float(failing), ())]
+        whole = len(record.edges.keys() | _unjudged(record))
+        samples = [(_EDGES, float(whole), ()), (_EDGES_FAILING, float(failing), ())]
         samples += steady_target_samples(record, lag_bound)
         samples += address_samples(_first(edges).last.edge)
     shaken = [edge for edge in edges if edge.last.handshake is not None]
     every = [e.last.handshake for e in record.edges.values() if e.last.handshake is not None]
     shown = _first(shaken).last.handshake if shaken else None
     return samples + expiry_samples(every) + (agreed_samples(shown) if shown is not None else [])
+
+
+def _unjudged(record: TargetRecord) -> set[EdgeKey | ProviderKey]:
+    """Edges nobody has judged (lately), and providers without an address known to be judged.
+
+    They count among the edges: else the one that was looked at, failing, would be all of them.
+    """
+    resolved = record.resolutions
+    return {
+        key
+        for key in record.missing
+        if isinstance(key, EdgeKey)
+        or (
+            isinstance(key, ProviderKey)
+            and not (key in resolved and resolved[key].resolution.edges)
+        )
+    }
 
 
 def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:

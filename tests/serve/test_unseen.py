@@ -122,7 +122,7 @@ def test_an_edge_that_gives_no_result_leaves_passing_after_three_intervals(it: W
     since = "probe_edge_unseen_since_timestamp_seconds"
     assert value(it.store, since, edge=it.one.edge) == START
     assert value(it.store, "probe_edge_up", edge=it.two.edge) == 1.0
-    assert value(it.store, "probe_target_edges") == 1.0
+    assert value(it.store, "probe_target_edges") == 2.0
     assert value(it.store, "probe_target_edges_unseen") == 1.0
     assert value(it.store, "probe_provider_results_missing") == 1.0
     assert value(it.store, "probe_provider_results_expected") == 2.0
@@ -132,6 +132,33 @@ def test_an_edge_that_gives_no_result_leaves_passing_after_three_intervals(it: W
     assert value(it.store, "probe_success") == 1.0, "seen again"
     assert value(it.store, "probe_provider_results_missing") == 0.0
     assert not series(it.store, since)
+
+
+def test_all_edges_fail_only_when_all_were_looked_at(it: Watched) -> None:
+    """Of a target of which one edge fails and others are awaited or unseen, nobody knows."""
+    other = ProviderKey("stores", NAME, "cdn-b")
+    it.store.expect(other, 30.0)
+    it.resolved()
+
+    def failing_of() -> tuple[float | None, float | None]:
+        it.edge(it.one, Failed(UNRECOGNIZED), EdgeStatus.FAILING)
+        of = value(it.store, "probe_target_edges")
+        return value(it.store, "probe_target_edges_failing"), of
+
+    assert failing_of() == (1.0, 3.0), "one edge and one provider's answer are awaited"
+    third = it.world.key(NAME, "cdn-b")
+    it.store.record_resolution(it.world.resolved(other, [it.world.edge("cdn-b", 1)]))
+    it.store.expect(third, 30.0)
+    assert value(it.store, "probe_target_edges") == 3.0, "its edge is awaited from the answer on"
+    it.edge(it.two)
+    it.edge(third)
+    assert failing_of() == (1.0, 3.0)
+    it.now = 100.0
+    assert failing_of() == (1.0, 3.0), "two fell silent while they passed"
+    assert value(it.store, "probe_target_edges_unseen") == 2.0
+    it.edge(it.two, Failed(UNRECOGNIZED), EdgeStatus.FAILING)
+    it.edge(third, Failed(UNRECOGNIZED), EdgeStatus.FAILING)
+    assert failing_of() == (3.0, 3.0)
 
 
 def test_dates_stay_that_do_not_depend_on_looking(it: Watched) -> None:
