@@ -237,7 +237,8 @@ def validate(files: tuple[Path, ...]) -> None:
 @click.option(
     "--wait",
     help="Repeat what is not right until everything is, at most this long (10m); one round over "
-    "everything is always finished.",
+    "everything is always finished. At the end all of it is proved once more. What that does not "
+    "finish in time is inconclusive.",
 )
 @click.option(
     "--attempts",

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import trio
 
+from probe.agent.keys import JobKey
 from probe.agent.parts import Parts, resolver_of
 from probe.model.defect import defect
-from probe.model.failure import Phase
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import (
     FlowResult,
@@ -80,13 +81,14 @@ class Round:
         self._on_progress = on_progress
         self._limit = trio.CapacityLimiter(_CONCURRENCY)
         self._results: list[Result] = []
+        self._named: dict[EdgeKey, Edge] = {}
         self._known = 0
         self._wrong = 0
         self._number = 1
 
     async def run(self, only: Collection[ProviderKey] | None = None) -> list[Result]:
         """One round over everything, or over ``only`` these."""
-        self._results, self._known, self._wrong = [], 0, 0
+        self._results, self._named, self._known, self._wrong = [], {}, 0, 0
         async with trio.open_nursery() as nursery:
             for check in self._spec.checks:
                 for target in self._targets_of(check):
@@ -102,7 +104,8 @@ class Round:
 
         Between the first round and the one that proves all of it only what was not right is
         tried again: thousands of edges that are right need no handshakes every few seconds.
-        The first round is always finished; later ones are cut off when time is up.
+        The first round is always finished; later ones are cut off when time is up. A round over
+        everything that is cut off proves nothing: what it did not finish is inconclusive.
 
         Returns:
             what was seen last of everything.
@@ -121,14 +124,40 @@ class Round:
     async def _again(
         self, before: list[Result], only: Collection[ProviderKey] | None, deadline: float
     ) -> list[Result]:
-        """Another round; what it did not reach in time stays as it was seen before."""
+        """Another round. What it did not reach in time stays as it was seen before.
+
+        Without ``only`` the round is to prove everything; then that is inconclusive.
+        """
         self._number += 1
         with trio.move_on_at(deadline):
             again = await self.run(only)
             tried = {_through(result) for result in again}
             return [result for result in before if _through(result) not in tried] + again
-        tried_keys = {result.key for result in self._results}
-        return [result for result in before if result.key not in tried_keys] + self._results
+        done = {result.key for result in self._results}
+        left = [result for result in before if result.key not in done]
+        return (left if only is not None else self._unproved(left, done)) + self._results
+
+    def _unproved(self, left: Iterable[Result], done: Collection[JobKey]) -> list[Result]:
+        """What stands for all that a round over everything did not finish in time.
+
+        Args:
+            left: what was seen before, of keys that this round did not finish.
+            done: the keys that it finished.
+        """
+        now, edges = time.time(), {k: v for k, v in self._named.items() if k not in done}
+        unproved: list[Result] = []
+        for result in left:
+            match result:
+                case TlsResult(key=key, edge=edge):
+                    if key.through not in done:  # else DNS has just said which edges there are
+                        edges[key] = edge
+                case FlowResult(key=flow):
+                    unproved.append(FlowResult(flow, now, _too_late(Phase.SEND), ()))
+                case _:
+                    unproved.append(result)
+        late = _too_late(Phase.CONNECT)
+        tls = [TlsResult(key, edge, now, late, Timings()) for key, edge in edges.items()]
+        return [*unproved, *tls]
 
     def _targets_of(self, check: TlsCheck | ApiCheck) -> Sequence[Target]:
         if check.targets is None:
@@ -165,6 +194,7 @@ class Round:
             for edge in (edge for edge in resolution.edges if not edge.stale):
                 for profile in check.profiles:
                     self._known += 1
+                    self._named[EdgeKey(*key, edge.label, profile.name)] = edge
                     nursery.start_soon(self._edge, check, target, provider, edge, profile)
 
     async def _edge(
@@ -215,6 +245,11 @@ def _unfinished(check: TlsCheck | ApiCheck, key: ProviderKey, error: Exception) 
         outcome = Inconclusive(defect(error, Phase.SEND))
         return FlowResult(FlowKey(*key, ""), now, outcome, ())
     return ResolveResult(key, now, Resolution((), defect(error, Phase.RESOLVE)))
+
+
+def _too_late(phase: Phase) -> Inconclusive:
+    """The outcome of what a round that was cut off did not finish."""
+    return Inconclusive(Failure(phase, Reason.TIMEOUT, "not proved in time"))
 
 
 def _through(result: Result) -> ProviderKey:

@@ -31,7 +31,7 @@ from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, 
 from probe.report import Verdict, exit_code, rows_of
 
 GOOD, BAD = Target("good.example"), Target("bad.example")
-EDGE = Edge("192.0.2.1", 443)
+EDGE, NEW = Edge("192.0.2.1", 443), Edge("192.0.2.2", 443)
 MISSING = Failed(Failure(Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME))
 CHECK = TlsCheck("stores", "stores", ("cdn-b",))
 SPEC = Spec(
@@ -41,6 +41,7 @@ SPEC = Spec(
     {"stores": TargetList("stores", static=(GOOD, BAD))},
     (CHECK,),
 )
+FLOW = ApiCheck("cli", (Step("whoami", "backend", Request("GET", "https://api.example/")),))
 
 
 class World:
@@ -120,6 +121,61 @@ async def test_a_round_that_is_cut_off_ends_at_once(clock: MockClock) -> None:
     assert tls == {GOOD.name: Passed(), BAD.name: MISSING}
 
 
+class Moving(World):
+    """Everything is right at 6 s. From then on DNS names another edge for one of the names.
+
+    What is said to hang does so from then on.
+    """
+
+    def __init__(self, hangs: str) -> None:
+        super().__init__(lambda name: name == GOOD.name or trio.current_time() > 6)
+        self.hangs = hangs
+
+    async def _hang(self, what: str) -> None:
+        if what == self.hangs and trio.current_time() > 6.5:
+            await trio.sleep_forever()
+
+    async def find(self, provider: Provider, target: Target, *_: Any) -> Resolution:
+        if target == GOOD:
+            return Resolution((EDGE,))
+        await self._hang("dns")
+        return Resolution((NEW if trio.current_time() > 6.5 else EDGE,))
+
+    async def probe(self, key: EdgeKey, edge: Edge, *rest: Any) -> TlsResult:
+        await self._hang(edge.ip)
+        return await super().probe(key, edge, *rest)
+
+    async def run(self, key: FlowKey, *_: Any, resolve: Any) -> FlowResult:
+        await self._hang("flow")
+        return FlowResult(key, 0.0, Passed(), (StepResult("whoami", "backend", Passed()),))
+
+
+@pytest.mark.parametrize(
+    ("hangs", "unproved"),
+    [
+        (NEW.ip, (BAD.name, NEW.label, "default", "connect")),
+        ("dns", (BAD.name, EDGE.label, "default", "connect")),
+        ("flow", ("cli", "", "run", "send")),
+        ("nothing", None),
+    ],
+)
+async def test_a_proof_that_is_cut_off_proves_nothing(
+    clock: MockClock, hangs: str, unproved: tuple[str, ...] | None
+) -> None:
+    world = Moving(hangs)
+    parts = cast("Parts", SimpleNamespace(finder=world, tls=world, flow=world))
+    round_ = Round(parts, replace(SPEC, checks=(CHECK, FLOW)), {"stores": (GOOD, BAD)})
+    rows = rows_of(await round_.wait(20))
+    assert exit_code(rows) == (3 if unproved else 0)
+    short = [(row.target, row.edge, row.what, row.phase) for row in rows if row.reason]
+    assert short == ([unproved] if unproved else [])
+    assert {(row.reason, row.detail) for row in rows if row.reason} <= {
+        ("timeout", "not proved in time")
+    }
+    ended = {row.edge for row in rows if row.target == BAD.name}
+    assert ended == {EDGE.label if hangs == "dns" else NEW.label}, "what DNS names, no other"
+
+
 async def test_progress_counts_each_result_once_however_many_rounds(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,9 +199,6 @@ async def test_progress_counts_each_result_once_however_many_rounds(
     told.clear()
     await round_.run({ProviderKey("stores", "bad-0.example", "cdn-b")})
     assert told[-1] == Progress(done=2, known=2, wrong=1)
-
-
-FLOW = ApiCheck("cli", (Step("whoami", "backend", Request("GET", "https://api.example/")),))
 
 
 class Crashing(World):
