@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -13,6 +13,9 @@ from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import Key, Through
 from probe.serve.records import CONFIRMED, TROUBLED, TargetRecord
 from probe.serve.store import Store
+
+States = Counter[tuple[type[Key], str]]
+"""How many of each kind are in each state, by its name in ``Counts``."""
 
 
 class Level(StrEnum):
@@ -83,18 +86,31 @@ class Standing:
         return ("edge", self.edges), ("flow", self.flows), ("name", self.names)
 
 
-def standing_of(store: Store) -> Standing:
-    """Everything, from the counts of the census: it walks only what is not as the census says."""
-    counts: Counter[tuple[type[Key], str]] = Counter()
-    for census in store.census.providers.values():
+def states_of(store: Store) -> dict[Through, States]:
+    """The states of every provider, as ``state_of`` says of each member.
+
+    From the counts of the census: it walks only what is not as the census says.
+    """
+    states: dict[Through, States] = {}
+    for through, census in store.census.providers.items():
+        counts = states[through] = Counter()
         for (kind, (status, blind)), number in census.states.items():
             counts[kind, _name(status, blind=blind)] += number
     open_now = (key for key, flow in store.flows.items() if flow.diagnosis.fails_open)
     others: set[Key] = {*store.unresolved, *open_now}
     for key in others:
         status, blind = _believed(store, key)
+        counts = states[Through(key.check, key.provider)]
         counts[type(key), _name(status, blind=blind)] -= 1
         counts[type(key), state_of(store, key)] += 1
+    return states
+
+
+def standing_of(store: Store, states: Mapping[Through, States]) -> Standing:
+    """Everything, over all providers."""
+    counts: States = Counter()
+    for of_provider in states.values():
+        counts.update(of_provider)
     standing = _standing(store, counts, store.silence.unseen, store.blind)
     return replace(standing, unread=sum(not one.up for one in store.agent.sources.values()))
 
@@ -132,7 +148,7 @@ def _believed(store: Store, key: Key) -> tuple[EdgeStatus, bool]:
 
 def _standing(
     store: Store,
-    counts: Counter[tuple[type[Key], str]],
+    counts: States,
     unseen: Iterable[Key],
     blind: Iterable[Key],
 ) -> Standing:

@@ -13,7 +13,7 @@ from probe.serve.census import NOT_KNOWN, Through, TroubleGroup
 from probe.serve.flow_view import flow_problems, flow_views
 from probe.serve.records import EdgeRecord, TargetKey
 from probe.serve.sentence import in_words, level_of, sentence_of
-from probe.serve.standing import Standing, standing_of
+from probe.serve.standing import Standing, standing_of, states_of
 from probe.serve.status_parts import (
     agent_view,
     blind_views,
@@ -48,7 +48,8 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
         edges: most failing edges to list one by one.
     """
     groups = {through: census.groups() for through, census in store.census.providers.items()}
-    standing = standing_of(store)
+    states = states_of(store)
+    standing = standing_of(store, states)
     totals = _totals(store, standing)
     problems = sorted(_problems(store, groups), key=_weight)
     flows = flow_problems(store.flows.values())
@@ -72,7 +73,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
         splits_total=len(store.differing),
         blind=tuple(blind_views(store)),
         unseen=tuple(unseen_views(store)),
-        providers=tuple(provider_views(store, groups)),
+        providers=tuple(provider_views(store, groups, states)),
         checks=tuple(check_views(store)),
         changes=tuple(map(change_view, islice(store.journal, CHANGES))),
         sources=tuple(store.agent.sources.values()),

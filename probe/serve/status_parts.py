@@ -10,7 +10,8 @@ from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
-from probe.serve.census import ProviderCensus, Through, TroubleGroup, failing
+from probe.serve.census import Through, TroubleGroup, failing
+from probe.serve.standing import States
 from probe.serve.store import Store
 from probe.serve.views import (
     AgentView,
@@ -96,7 +97,9 @@ def unseen_views(store: Store) -> Iterator[UnseenView]:
 
 
 def provider_views(
-    store: Store, groups: Mapping[Through, list[TroubleGroup]]
+    store: Store,
+    groups: Mapping[Through, list[TroubleGroup]],
+    states: Mapping[Through, States],
 ) -> Iterator[ProviderView]:
     """Every provider of every check, with what of it fails."""
     blind = Counter((key.check, key.provider) for key in store.blind)
@@ -105,7 +108,7 @@ def provider_views(
         yield ProviderView(
             check=through.check,
             provider=through.provider,
-            state=_state(census, failing=now.targets > 0, blind=blind[through] > 0),
+            state=_state(states[through]),
             edges=len(census.edges),
             edges_failing=now.edges,
             targets=len(census.targets),
@@ -118,17 +121,13 @@ def provider_views(
         )
 
 
-def _state(census: ProviderCensus, *, failing: bool, blind: bool) -> str:
+def _state(states: States) -> str:
     """The gravest state of what a provider serves: "passing" only when all of it passes."""
-    if failing:
+    known = {name for (_, name), number in states.items() if number > 0}
+    if EdgeStatus.FLAPPING in known:
         return EdgeStatus.FAILING.value
-    known = {status for _, (status, _) in census.states}
-    for grave in (EdgeStatus.SUSPECT, EdgeStatus.UNSEEN):
-        if grave in known:
-            return grave.value
-    if blind:
-        return "inconclusive"
-    return "awaited" if EdgeStatus.UNKNOWN in known else EdgeStatus.PASSING.value
+    grave = (EdgeStatus.FAILING, EdgeStatus.SUSPECT, EdgeStatus.UNSEEN, "inconclusive", "awaited")
+    return next((str(name) for name in grave if name in known), EdgeStatus.PASSING.value)
 
 
 def check_views(store: Store) -> Iterator[CheckView]:

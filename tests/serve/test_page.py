@@ -166,6 +166,22 @@ def test_a_provider_passes_when_all_of_it_does(second: EdgeStatus | None, state:
     assert ("✓</span> passing" in status_page(status_of(store, NOW))) == (state == "passing")
 
 
+def test_a_provider_whose_names_dns_fails_for_does_not_pass() -> None:
+    """Its last known addresses are still probed, and pass."""
+    store, world = Store("sa-east", started_at=START), World()
+    key = world.key("shop.example")
+    store.record_resolution(world.resolved(key.through, [world.edge("cdn-a", 1)]))
+    store.record_edge(world.result(key), EdgeStatus.PASSING, START)
+    assert [provider.state for provider in status_of(store, NOW).providers] == ["passing"]
+    servfail = Failure(Phase.RESOLVE, Reason.SERVFAIL)
+    known = Resolution((world.edge("cdn-a", 1),), servfail)
+    store.record_resolution(ResolveResult(key.through, START, known))
+    status = status_of(store, NOW)
+    assert [provider.state for provider in status.providers] == ["suspect"]
+    assert status.standing.names.suspect == 1
+    assert "✓</span> passing" not in status_page(status)
+
+
 def test_one_edge_and_one_flow_are_counted_as_what_they_are() -> None:
     """A target in a TLS check and in a flow: each noun has its own number."""
     store, world = Store("sa-east", started_at=START), World()

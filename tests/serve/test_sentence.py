@@ -15,7 +15,7 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.sentence import level_of, sentence_of
-from probe.serve.standing import Counts, Level, Standing, standing_of, standing_of_target
+from probe.serve.standing import Counts, Level, Standing, standing_of, standing_of_target, states_of
 from probe.serve.status import status_of
 
 from .test_unseen import FLOW, NAME, NAMELESS, OURS, Watched
@@ -297,7 +297,7 @@ def test_page_and_target_say_what_happened(
         kind: Counts(**{name: states[kind, name] for name in STATES})
         for kind in (EdgeKey, FlowKey, ProviderKey)
     }
-    standing = standing_of(it.store)
+    standing = standing_of(it.store, states_of(it.store))
     assert standing.edges == counted[EdgeKey]
     assert standing.flows == counted[FlowKey]
     assert standing.names == counted[ProviderKey]
