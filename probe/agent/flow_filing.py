@@ -11,7 +11,7 @@ import trio
 from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog, key_fields
 from probe.model.failure import Failure, Reason
-from probe.model.flow import ApiCheck
+from probe.model.flow import ApiCheck, Persona
 from probe.model.result import FlowResult, Inconclusive, Passed, StepResult
 from probe.model.spec import Confirmation, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
@@ -20,6 +20,7 @@ from probe.serve import Store
 from probe.state.confirmation import advance
 from probe.state.diagnosis import WINDOW, diagnose
 from probe.state.history import Attempt, History
+from probe.state.marks import denials, is_denied, step_of
 
 CONFIRM = Confirmation(
     attempts=2,
@@ -63,6 +64,7 @@ class FlowFiling:
         self._runs: dict[FlowKey, deque[FlowResult]] = {}
         self._histories: dict[FlowKey, History] = {}
         self._blamed: dict[FlowKey, str] = {}
+        self._open: dict[FlowKey, set[str]] = {}  # calls that succeeded when last answered
 
     def configure(self, spec: Spec) -> None:
         """Follow a configuration; a check whose steps changed starts with a fresh window."""
@@ -74,7 +76,7 @@ class FlowFiling:
 
     def forget(self, key: FlowKey) -> None:
         """A flow that runs no more."""
-        for known in (self._runs, self._histories, self._blamed):
+        for known in (self._runs, self._histories, self._blamed, self._open):
             known.pop(key, None)
         self._store.forget([key])
 
@@ -98,7 +100,7 @@ class FlowFiling:
         self._tell_refusal(result, runs)
         runs.append(result)
         persona = next((p for p in check.personas if p.name == key.persona), None)
-        diagnosis = diagnose(check, persona, tuple(runs))
+        diagnosis = self._denied(check, persona, result, diagnose(check, persona, tuple(runs)))
         attempt = Attempt(key, result.outcome, result.at, result.seconds)
         history, decision = advance(self._histories.get(key, History()), attempt, CONFIRM, now)
         self._histories[key] = history
@@ -112,6 +114,18 @@ class FlowFiling:
             again = (CONFIRM.sample_interval,)  # else six passes would take half an hour
         for after in again:
             self._ask(key, after, decision.beside)
+
+    def _denied(
+        self, check: ApiCheck, persona: Persona | None, run: FlowResult, found: Diagnosis
+    ) -> Diagnosis:
+        """Whether calls that must be refused are: a run without an answer to one says nothing."""
+        told = denials(run, check, persona)
+        known = self._open.pop(run.key, set())
+        left = {s for s in known - told.keys() if is_denied(step_of(s, check), persona)}
+        still = left | {step for step, succeeded in told.items() if succeeded}
+        if still:
+            self._open[run.key] = still
+        return replace(found, fails_open=bool(still), refused=bool(told) and not still)
 
     def _ask_others(self, refused: FlowKey) -> None:
         """Are the credentials of the flow's other personas refused too? Then this one again."""

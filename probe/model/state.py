@@ -48,7 +48,8 @@ class Diagnosis:
         layer: the layer to blame; empty when healthy; ``inconclusive`` when the fault is ours.
         why: the rule that fired, in a sentence.
         steps: names of the steps that failed.
-        fails_open: a call that must be refused succeeded.
+        fails_open: a call that must be refused succeeded, and was not seen to be refused since.
+        refused: calls that must be refused were answered by the latest run, and none succeeded.
         backend: the host or service to blame, when one alone is; evidence, never a label.
     """
 
@@ -57,6 +58,7 @@ class Diagnosis:
     steps: tuple[str, ...] = ()
     fails_open: bool = False
     backend: str = ""
+    refused: bool = False
 
     @property
     def healthy(self) -> bool:

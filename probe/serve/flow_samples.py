@@ -49,7 +49,7 @@ def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
     ]
     if record.unseen is None or diagnosis.layer:
         samples.append((_FLOW_DIAGNOSIS, 1.0, (("layer", clean(diagnosis.layer or NONE)),)))
-    if record.unseen is None or diagnosis.fails_open:
+    if diagnosis.fails_open or (diagnosis.refused and record.unseen is None):
         samples.append((_FLOW_FAILS_OPEN, float(diagnosis.fails_open), ()))
     up = verdict((last.outcome,))
     if up is not None and seen(up, record.unseen):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
-from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
+from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
 
 
 class Mark(Enum):
@@ -50,6 +50,7 @@ _EXCHANGE = frozenset({Phase.SEND, Phase.WAIT, Phase.RECEIVE})
 _BROKEN = frozenset(
     {Reason.TIMEOUT, Reason.CLOSED, Reason.RESET, Reason.HTTP_INVALID, Reason.HTTP2_ERROR}
 )
+_NO_ANSWER = frozenset({Mark.SKIPPED, Mark.OURS, Mark.WAY, Mark.GATEWAY, Mark.SILENT, Mark.LIMITED})
 _GATEWAY = frozenset({502, 503, 504})  # RFC 9110 section 15.6
 _CODE = re.compile(r'"code"\s*:\s*"([^"]{1,64})"')
 
@@ -133,6 +134,17 @@ def is_denied(step: Step | CommandStep | None, persona: Persona | None) -> bool:
     if not isinstance(step, Step):
         return False
     return step.deny or (persona is not None and step.name in persona.expect_denied)
+
+
+def denials(run: FlowResult, check: ApiCheck, persona: Persona | None) -> dict[str, bool]:
+    """Of the calls that must be refused, those that a run got an answer to: did they succeed?"""
+    told: dict[str, bool] = {}
+    for result in run.steps:
+        if is_denied(step_of(result.step, check), persona):
+            found = mark(result, denied=True, router_codes=check.router_codes)
+            if found not in _NO_ANSWER:
+                told[result.step] = told.get(result.step, False) or found is Mark.OPEN
+    return told
 
 
 def _with_credentials(step: Step | CommandStep | None, persona: Persona | None) -> bool:

@@ -29,7 +29,7 @@ from .reading import everything, exposed, series, value
 from .world import START, filled, flow_result, spec
 
 KEY = FlowKey("developer-cli", "developer-cli", "live", "developer")
-DENIED_ALL = Diagnosis("authorization", "why", ("whoami", "apps"))
+DENIED_ALL = Diagnosis("authorization", "why", ("whoami", "apps"), refused=True)
 
 
 @pytest.fixture

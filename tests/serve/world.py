@@ -262,7 +262,9 @@ def _attempts(store: Store, world: World, key: EdgeKey, *, broken: bool) -> None
 def _cli(store: Store, *, broken: bool) -> None:
     for persona in ("developer", "internal"):
         key = FlowKey("developer-cli", "developer-cli", "live", persona)
-        store.record_flow(flow_result(key, START), Diagnosis(), EdgeStatus.PASSING, START - 3600.0)
+        store.record_flow(
+            flow_result(key, START), Diagnosis(refused=True), EdgeStatus.PASSING, START - 3600.0
+        )
         if broken and persona == "developer":
             result = flow_result(key, START + 30.0, ("whoami", "apps"))
             why = "control, login and token pass; every authorized call fails"
