@@ -9,6 +9,7 @@ import trio
 
 from probe.agent.keys import JobKey, check_of
 from probe.agent.log import EventLog, key_fields
+from probe.agent.supervised import LOOPS
 from probe.edges import FinderStats
 from probe.model.defect import trace
 from probe.model.failure import Failure, Phase, Reason
@@ -18,22 +19,6 @@ from probe.serve import Store
 from probe.state.vantage import Vantage
 
 _REPORT_EVERY = 1.0
-
-LOOPS = (
-    "discovery",
-    "filing",
-    "heap",
-    "lag",
-    "references",
-    "reload",
-    "report",
-    "sharing",
-    "sources",
-    "sweep",
-    "tick",
-    "watchdog",
-)
-"""What runs beside the probes, by the name that log and metrics use."""
 
 _UNFINISHED = {
     DefectKind.CUT: "still running at its deadline",

@@ -8,6 +8,23 @@ import trio
 
 from probe.model.defect import trace
 
+LOOPS = (
+    "discovery",
+    "filing",
+    "first look",
+    "heap",
+    "lag",
+    "references",
+    "reload",
+    "report",
+    "sharing",
+    "sources",
+    "sweep",
+    "tick",
+    "watchdog",
+)
+"""What runs beside the probes, by the name that log and metrics use."""
+
 SHORTEST, LONGEST = 1.0, 60.0
 """Seconds of pause after a crash; each pause is twice the one before …"""
 
@@ -28,12 +45,17 @@ async def supervised(
     """Run a loop until it is cancelled or ends by itself; begin anew when it crashes.
 
     Args:
-        name: what the loop is called in log and metrics.
+        name: what the loop is called in log and metrics; one of ``LOOPS``.
         loop: is given ``task_status`` when somebody waits for it to be ready.
         crashed: told each crash.
         task_status: started with the loop, or with its first crash: a start waits for nobody
             who may never be ready.
+
+    Raises:
+        ValueError: for another name: its first crash would be no increase of a counter.
     """
+    if name not in LOOPS:
+        raise ValueError(f"add {name!r} to LOOPS")
     ready, pause = _Once(task_status), SHORTEST
     while True:
         began = trio.current_time()

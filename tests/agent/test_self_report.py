@@ -12,6 +12,7 @@ import trio.testing
 from probe.agent.keys import resolving
 from probe.agent.log import EventLog
 from probe.agent.self_report import SelfReport
+from probe.agent.supervised import LOOPS
 from probe.config import load
 from probe.edges import FinderStats
 from probe.model.spec import Spec
@@ -86,3 +87,13 @@ async def test_questions_to_dns_count_under_their_check_and_outlive_a_reload(
     assert shown(store, "probe_agent_in_flight") == [
         'probe_agent_in_flight{check="stores",region="lab"} 2.0'
     ]
+
+
+def test_every_loop_has_its_counter_before_it_crashes() -> None:
+    store = Store("lab", started_at=0.0)
+    stats = FinderStats({}, 0, 0, {}, 0, 0, ())
+    SelfReport(store, Vantage(), EventLog(), dict, lambda: stats)
+    assert shown(store, "probe_agent_loop_crashes_total") == sorted(
+        f'probe_agent_loop_crashes_total{{loop="{loop}",region="lab"}} 0.0' for loop in LOOPS
+    )
+    assert "first look" in LOOPS

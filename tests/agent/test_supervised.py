@@ -104,3 +104,10 @@ async def test_what_goes_wrong_while_it_is_cancelled_is_told_too(autojump_clock:
         await supervised("discovery", loop, told.crashed)
     assert scope.cancelled_caught
     assert [where.partition(" at ")[0] for _, where in told.told] == ["OSError"]
+
+
+async def test_a_loop_without_a_counter_is_refused() -> None:
+    loop = Loop()
+    with pytest.raises(ValueError, match="add 'lagg' to LOOPS"):
+        await supervised("lagg", loop.run, loop.crashed)
+    assert loop.began == []
