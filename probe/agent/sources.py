@@ -81,10 +81,9 @@ class Sources:
                 scope.cancel()
                 del self._watched[name]
                 self._watchers.pop(name, None)
-                given = self._given.pop(name, ())
-                self._carried.pop(name, None)
-                if name in lists:
-                    self._carried[name] = given
+                self._carry(name)
+                if name not in lists:
+                    del self._carried[name]
         for name, wanted in lists.items():
             if name not in self._watched:
                 await self._nursery.start(self._keep_watching, wanted)
@@ -102,7 +101,7 @@ class Sources:
             for status in watcher.statuses if watcher is not None else ():
                 problem = f"our own code crashed: {where}"
                 self._show(replace(status, up=False, problems=(problem,)))
-            self._carried[name] = self._given.pop(name, ())  # a crash takes no target away
+            self._carry(name)  # a crash takes no target away
             self._crashed(loop, where)
 
         with trio.CancelScope() as scope:
@@ -123,6 +122,10 @@ class Sources:
             await nursery.start(watcher.watch, changed, self._tell)
             self._give(wanted.name)
             task_status.started()
+
+    def _carry(self, name: str) -> None:
+        """Keep what a list gave last, also when its watcher did not live to give it once more."""
+        self._carried[name] = self._given.pop(name, self._carried.get(name, ()))
 
     def _give(self, name: str) -> None:
         """Hand on a list as it is now, with what is carried over from its former sources."""

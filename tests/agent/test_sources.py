@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import trio
 
+from probe.agent import supervised
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.agent.sources import Sources
+from probe.discovery.files import FileTargets
 from probe.model.spec import FileSource, Listen, Spec, TargetList
 from probe.model.target import Target
 from probe.serve import Store
@@ -52,6 +55,57 @@ async def test_a_source_that_is_down_at_a_reload_takes_no_targets_away(tmp_path:
         await sources.configure(stores(old))
         assert given[-1] == {"a.example", "b.example"}  # nothing is carried from before
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+async def test_a_reader_that_crashes_twice_takes_no_targets_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reloaded: bool
+) -> None:
+    path = tmp_path / "stores.json"
+    path.write_text('[{"targets": ["a.example", "b.example"]}]')
+    monkeypatch.setattr(supervised, "SHORTEST", 0.01)
+    look, broken = FileTargets.look, trio.Event()
+    crashes: list[str] = []
+    given: list[set[str]] = []
+
+    async def planted(source: FileTargets) -> None:
+        if broken.is_set():
+            raise IndexError
+        await look(source)
+
+    def crashed(loop: str, _: str) -> None:
+        assert loop == "discovery"
+        crashes.append(loop)
+
+    def take(_: str, targets: tuple[Target, ...]) -> None:
+        given.append({target.name for target in targets})
+
+    monkeypatch.setattr(FileTargets, "look", planted)
+    store = Store("sa-east", started_at=0.0)
+    sources = Sources(build_parts(NOTHING, {}), store, EventLog(), take, crashed)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sources.run)
+        await sources.configure(stores(path))
+        broken.set()
+        with trio.fail_after(10):
+            while len(crashes) < 2:
+                await trio.sleep(0.01)
+        if reloaded:
+            await sources.configure(stores(path, static=(Target("c.example"),)))
+        path.write_text("not: [a list of groups")
+        broken = trio.Event()
+        with trio.fail_after(10):
+            while "crashed" in (problem := told(store)) or not problem:
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    both = {"a.example", "b.example"}
+    assert given[-1] == (both | {"c.example"} if reloaded else both)
+    assert all(targets >= both for targets in given)
+
+
+def told(store: Store) -> str:
+    """What is said of the file."""
+    return "".join(one.problem for one in store.agent.sources.values() if one.source != "static")
 
 
 async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Path) -> None:
