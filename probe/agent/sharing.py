@@ -63,14 +63,19 @@ class Sharing:
         self._replicas = share.replicas
         self._blind_since: float | None = None
         self._lists: dict[str, _List] = {}
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}  # first come, first served
         self._news = trio.Event()
         self._before: tuple[frozenset[str], int, float] = (self._peers, 0, float("-inf"))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look at the peers until cancelled; started once the first look is over."""
+        again = bool(self._lists)
+        for known in self._lists.values():
+            known.ranking = Ranking(self._replicas)  # a crash may have left it half done
+        self._changed |= dict.fromkeys(self._lists)
         await self._look()
-        self._before = (self._peers, 0, float("-inf"))  # there was no share to lose
+        if not again:
+            self._before = (self._peers, 0, float("-inf"))  # there was no share to lose
         task_status.started()
         while True:
             next_look = trio.current_time() + self._share.refresh
@@ -78,18 +83,19 @@ class Sharing:
                 await self._settle()
                 with trio.move_on_at(next_look):
                     await self._news.wait()
-            changed = await self._look()
+            changed = await self._look() or again
             if changed:
-                self._changed |= self._lists.keys()
+                self._changed |= dict.fromkeys(self._lists)
                 await self._settle()
             if self._let_go() or changed:
                 self._on_peers()
+            again = False
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         """A list as discovered; our share of it is delivered soon."""
         known = self._lists.setdefault(name, _List(Ranking(self._replicas)))
         known.targets = {target.label: target for target in targets}
-        self._changed.add(name)
+        self._changed[name] = None
         self._news.set()
         self._news = trio.Event()
 
@@ -97,7 +103,7 @@ class Sharing:
         """Keep only the lists of these names."""
         for name in self._lists.keys() - set(names):
             del self._lists[name]
-            self._changed.discard(name)
+            self._changed.pop(name, None)
 
     def owns(self, name: str) -> bool:
         """Whether something that is in no list is probed here."""
@@ -138,7 +144,8 @@ class Sharing:
     async def _settle(self) -> None:
         """Work out our share of every list that changed, a few milliseconds at a time."""
         while self._changed:
-            name = self._changed.pop()
+            name = next(iter(self._changed))
+            del self._changed[name]
             known = self._lists[name]
             for _ in known.ranking.update(list(known.targets), self._peers, self._replicas):
                 await trio.lowlevel.checkpoint()

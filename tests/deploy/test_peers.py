@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from trio.testing import MockClock
 
 from probe.agent.log import EventLog
 from probe.agent.sharing import LINGER, Sharing
+from probe.agent.supervised import supervised
 from probe.model.spec import Share
 from probe.model.target import Target
 from probe.schedule.peers import Ranking, digest, foremost, score
@@ -315,4 +317,61 @@ async def test_targets_without_a_list_are_shared_too(autojump_clock: MockClock) 
         await trio.sleep(15)
         assert {flow for flow in flows if region.sharing.owns(flow)} < mine
         assert region.told > told, "the flows are asked again when they may go"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("where", ["_rank", "_insert", "_choose"])
+async def test_a_crash_halfway_loses_no_share(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    calls, whole = 0, getattr(Ranking, where)
+
+    def planted(ranking: Ranking, *args: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 150:
+            raise IndexError
+        return whole(ranking, *args)
+
+    monkeypatch.setattr(Ranking, where, planted)
+    crashes: list[float] = []
+    region = Region(PODS[:3])
+    flows = [f"flow-{number}" for number in range(200)]
+    async with trio.open_nursery() as nursery:
+        run, crashed = region.sharing.run, lambda *_: crashes.append(trio.current_time())
+        await nursery.start(supervised, "sharing", run, crashed)
+        region.sharing.set_targets("stores", TARGETS)
+        await trio.sleep(2)
+        assert region.ours["stores"] == share_of(PODS[:3])
+        mine = {flow for flow in flows if region.sharing.owns(flow)}
+        region.answer = frozenset(PODS[:6])
+        await trio.sleep(8)
+        assert len(crashes) == 1
+        assert region.ours["stores"] == share_of(PODS[:3]), "others may not have begun yet"
+        assert {flow for flow in flows if region.sharing.owns(flow)} >= mine
+        told = region.told
+        await trio.sleep((LINGER + 1) * 5)
+        assert region.ours["stores"] == share_of(PODS[:6])
+        assert region.told > told
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_list_that_always_crashes_holds_up_no_other(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = Ranking.update
+
+    def planted(ranking: Ranking, names: list[str], *args: Any) -> Iterator[None]:
+        if "broken.example" in names:
+            raise IndexError
+        return update(ranking, names, *args)
+
+    monkeypatch.setattr(Ranking, "update", planted)
+    region = Region(PODS[:3])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervised, "sharing", region.sharing.run, lambda *_: None)
+        region.sharing.set_targets("broken", (Target("broken.example"),))
+        region.sharing.set_targets("stores", TARGETS)
+        await trio.sleep(5)
+        assert region.ours == {"stores": share_of(PODS[:3])}
         nursery.cancel_scope.cancel()
