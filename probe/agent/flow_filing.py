@@ -39,7 +39,11 @@ Three runs that fail out of some ten are a partial outage: no healthy platform d
 HEALTHY = "healthy"
 SUSPECT = "suspect"
 UNNAMED = "unnamed"  # runs fail, for want of time for example, and no layer is to blame
+CONFIRMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
 FAILS_OPEN = "fails_open"  # waits for no confirmation
+
+_UNCLEAR_EVERY = 10.0
+"""Most seconds between two runs while a refusal stays unclear."""
 
 Ask = Callable[[FlowKey, float, bool], object]
 """Ask for an extra run: key, seconds from now, whether it may start beside another."""
@@ -65,6 +69,9 @@ class FlowFiling:
         self._histories: dict[FlowKey, History] = {}
         self._blamed: dict[FlowKey, str] = {}
         self._open: dict[FlowKey, set[str]] = {}  # calls that succeeded when last answered
+        self._kin: dict[tuple[str, str], set[FlowKey]] = {}  # flows of one check and target
+        self._unclear: dict[FlowKey, float] = {}  # since when every run met an unclear refusal
+        self._began: dict[FlowKey, float] = {}  # the latest run
 
     def configure(self, spec: Spec) -> None:
         """Follow a configuration; a check whose steps changed starts with a fresh window."""
@@ -78,7 +85,19 @@ class FlowFiling:
         """A flow that runs no more."""
         for known in (self._runs, self._histories, self._blamed, self._open):
             known.pop(key, None)
+        self._unclear.pop(key, None)
+        self._began.pop(key, None)
+        kin = self._kin.get(key[:2], set())
+        kin.discard(key)
+        if not kin:
+            self._kin.pop(key[:2], None)
         self._store.forget([key])
+
+    def doubt(self, key: FlowKey) -> None:
+        """The flow is another now: that the old one passed says nothing; alerts stay until then."""
+        status = self._histories.get(key, History()).status
+        if status not in CONFIRMED and key not in self._open:
+            self.forget(key)
 
     def file(self, result: FlowResult) -> None:
         """One run."""
@@ -104,10 +123,14 @@ class FlowFiling:
         attempt = Attempt(key, result.outcome, result.at, result.seconds)
         history, decision = advance(self._histories.get(key, History()), attempt, CONFIRM, now)
         self._histories[key] = history
+        self._began[key] = began
+        self._kin.setdefault(key[:2], set()).add(key)
         self._store.record_flow(result, diagnosis, history.status, history.since)
         self._tell(result, diagnosis, history)
         if any(map(_unclear, result.steps)):
-            self._ask_others(key)
+            self._ask_others(key, now)
+        else:
+            self._unclear.pop(key, None)
         again = decision.again
         rare = check.interval > CONFIRM.sample_for
         if rare and not again and history.status is EdgeStatus.FLAPPING and history.passes:
@@ -127,12 +150,17 @@ class FlowFiling:
             self._open[run.key] = still
         return replace(found, fails_open=bool(still), refused=bool(told) and not still)
 
-    def _ask_others(self, refused: FlowKey) -> None:
-        """Are the credentials of the flow's other personas refused too? Then this one again."""
-        for key in self._histories:
-            if key[:2] == refused[:2] and key != refused:  # of the same target
-                self._ask(key, 0.0, False)
-        self._ask(refused, CONFIRM.spacing, False)
+    def _ask_others(self, refused: FlowKey, now: float) -> None:
+        """Are the credentials of the flow's other personas refused too? Then this one again.
+
+        Each other needs one run that began since. Those that are unclear themselves run again
+        anyhow. This one runs again ever later: it may wait for a login that no run here makes.
+        """
+        since = self._unclear.setdefault(refused, now)
+        for key in self._kin[refused[:2]] - self._unclear.keys():
+            if self._began[key] < since:
+                self._ask(key, max(0.0, self._began[key] + CONFIRM.spacing - now), False)
+        self._ask(refused, min(max(CONFIRM.spacing, now - since), _UNCLEAR_EVERY), False)
 
     def _excused(self, step: StepResult, began: float) -> StepResult:
         return replace(step, outcome=self._excuse(step.outcome, began))
@@ -155,7 +183,7 @@ class FlowFiling:
         after, before = blame_of(diagnosis), self._blamed.get(result.key, HEALTHY)
         if after not in (HEALTHY, FAILS_OPEN) and history.status is EdgeStatus.SUSPECT:
             after = SUSPECT
-        if after == HEALTHY and history.status in (EdgeStatus.FAILING, EdgeStatus.FLAPPING):
+        if after == HEALTHY and history.status in CONFIRMED:
             passed = isinstance(result.outcome, Passed)  # recovery is not confirmed yet
             after = before if passed and before not in (HEALTHY, SUSPECT) else UNNAMED
         if before == after:

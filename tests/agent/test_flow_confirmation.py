@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -211,6 +212,63 @@ async def test_a_refusal_that_may_be_everybodys_has_the_other_personas_run_at_on
         assert since[1][0] == pytest.approx(platform.takes)
         assert since[2][0] == pytest.approx(platform.takes + CONFIRM.spacing)
         assert world.runner.counts()["cli"].crashed == 0
+
+
+@pytest.mark.parametrize("personas", [1, 2, 5])
+async def test_a_refusal_that_stays_unclear_costs_few_runs(
+    autojump_clock: MockClock, personas: int
+) -> None:
+    """A service that another check uses too refuses everybody: nothing here makes it clear."""
+    names = [f"p{number}" for number in range(personas)]
+    check = replace(flow(300.0), personas=tuple(map(Persona, names)))
+    platform = Platform()
+    async with running(check, platform):
+        await trio.sleep(310)
+        platform.unclear = frozenset(names)
+        await trio.sleep(310)
+    unclear = [(began, who) for began, who in platform.runs if began >= 310]
+    first = min(began for began, _ in unclear)
+    for name in names:
+        began = [at for at, who in unclear if who == name]
+        assert 5 <= sum(at < first + 40 for at in began) <= 9
+        waits = [later - at for at, later in pairwise(began)]
+        grid = sum(wait < CONFIRM.spacing for wait in waits)
+        assert grid <= 2, "back to back only where the grid says so"
+        assert any(30 < at - began[0] < 42 for at in began), "the verdict is due at 30 s"
+
+
+async def test_personas_that_are_not_refused_are_asked_once_and_not_back_to_back(
+    autojump_clock: MockClock,
+) -> None:
+    names = [f"p{number}" for number in range(5)]
+    check = replace(flow(300.0), personas=tuple(map(Persona, [*names, "well"])))
+    platform = Platform()
+    async with running(check, platform):
+        await trio.sleep(310)
+        platform.unclear = frozenset(names)
+        await trio.sleep(250)
+    well = [began for began, who in platform.runs if who == "well" and began >= 310]
+    assert 2 <= len(well) <= len(names) + 2, "once for each that is refused, and the grid"
+    close = [one for one, two in pairwise(well) if two - one < CONFIRM.spacing - 0.01]
+    assert len(close) <= 1, "the grid alone may come close"
+
+
+async def test_a_persona_that_was_running_when_another_was_refused_is_asked_after_that(
+    autojump_clock: MockClock,
+) -> None:
+    check = replace(flow(300.0), personas=(Persona("a"), Persona("b")))
+    platform = Platform()
+    async with running(check, platform) as world:
+        await trio.sleep(310)
+        platform.takes, platform.unclear = 3.0, frozenset("a")
+        world.runner.request(KEY._replace(persona="b"))
+        await trio.sleep(0.1)
+        platform.takes = 0.3
+        world.runner.request(KEY._replace(persona="a"))
+        await trio.sleep(20)
+    asked = [began for began, who in platform.runs if who == "b" and 310.2 < began < 330]
+    assert len(asked) == 1
+    assert asked[0] < 320
 
 
 async def test_the_runs_of_a_flow_that_makes_things_wait_for_each_other(
