@@ -145,7 +145,7 @@ async def test_a_layer_and_its_recovery_are_confirmed_in_seconds_at_any_interval
         assert world.named("authorization") <= failed + QUICK + takes + 0.01
         assert world.named("healthy") <= passed + QUICK + takes + 0.01
         first, *others = world.on_grid
-        assert len(others) >= 5
+        assert len(others) >= 4  # a run that was asked for may stand for one of the grid
         assert all(abs((at - first) % interval) < 0.01 for at in others), "the grid moved"
 
 
