@@ -72,11 +72,11 @@ class Platform:
     under_way: int = 0
 
     async def run(self, key: FlowKey, check: ApiCheck, *_: Any, resolve: Any) -> FlowResult:
-        began = trio.current_time()
+        began, takes = trio.current_time(), self.takes
         self.runs.append((began, key.persona))
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        await trio.sleep(self.takes)
+        await trio.sleep(takes)
         self.under_way -= 1
         self.ran.append((began, trio.current_time(), self.broken))
         steps = []
@@ -90,7 +90,7 @@ class Platform:
         if key.persona in self.unclear:
             whole = Inconclusive(Failure(Phase.AUTH, Reason.REFUSAL_UNCLEAR))
             steps.append(StepResult("cli", "login", whole, attempts=1))
-        return FlowResult(key, START + began, whole, tuple(steps), self.takes)
+        return FlowResult(key, START + began, whole, tuple(steps), takes)
 
 
 class World:
