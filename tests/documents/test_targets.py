@@ -176,7 +176,7 @@ JSON = {
 REFUSED_JSON = {
     "YAML": Case("- targets: [a.example]", (), ("1:1: not valid JSON: expecting value",)),
     "a comma too many": Case(
-        '[{"targets": ["a.example",]}]', (), ("1:27: not valid JSON: expecting value",)
+        '[{"targets": ["a.example",,]}]', (), ("1:27: not valid JSON: expecting value",)
     ),
     "half": Case(
         '[{"targets": ["a.example"]}', (), ("1:28: not valid JSON: expecting ',' delimiter",)
