@@ -110,7 +110,8 @@ class ProviderCensus:
             group = groups.get(kind)
             if group is None:
                 group = groups[kind] = TroubleGroup(*kind, key, trouble.since)
-            group.add(key, trouble, self.unseen.get(key), unnamed=key in self.unnamed)
+            unseen = self.unseen.get(key) if self.unseen else None  # the hash of a key costs
+            group.add(key, trouble, unseen, unnamed=bool(self.unnamed) and key in self.unnamed)
         return list(groups.values())
 
 

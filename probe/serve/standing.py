@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from probe.model.failure import Reason
+from probe.model.failure import Failure, Reason
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import Key, Through
@@ -99,10 +99,12 @@ def states_of(store: Store) -> dict[Through, States]:
     open_now = (key for key, flow in store.flows.items() if flow.diagnosis.fails_open)
     others: set[Key] = {*store.unresolved, *open_now}
     for key in others:
-        status, blind = _believed(store, key)
-        counts = states[Through(key.check, key.provider)]
-        counts[type(key), _name(status, blind=blind)] -= 1
-        counts[type(key), state_of(store, key)] += 1
+        through = Through(key.check, key.provider)
+        status, blind = store.census.providers[through].members[key]
+        before, after = _name(status, blind=blind), _state(store, key, status, blind=blind)
+        if before != after:
+            states[through][type(key), before] -= 1
+            states[through][type(key), after] += 1
     return states
 
 
@@ -111,7 +113,7 @@ def standing_of(store: Store, states: Mapping[Through, States]) -> Standing:
     counts: States = Counter()
     for of_provider in states.values():
         counts.update(of_provider)
-    standing = _standing(store, counts, store.silence.unseen, store.blind)
+    standing = _standing(store, counts, store.silence.unseen, store.blind.values())
     return replace(standing, unread=sum(not one.up for one in store.agent.sources.values()))
 
 
@@ -122,12 +124,17 @@ def standing_of_target(store: Store, records: Iterable[TargetRecord]) -> Standin
         keys.update(record.edges, record.flows, record.resolutions, record.missing)
     counts = Counter((type(key), state_of(store, key)) for key in keys)
     unseen = keys & store.silence.unseen.keys()
-    return _standing(store, counts, unseen, keys & store.blind.keys())
+    blind = (store.blind[key] for key in keys & store.blind.keys())
+    return _standing(store, counts, unseen, blind)
 
 
 def state_of(store: Store, key: Key) -> str:
     """The one state of an edge, flow or name, by its name in ``Counts``; the gravest that holds."""
-    status, blind = _believed(store, key)
+    status, blind = store.census.providers[Through(key.check, key.provider)].members[key]
+    return _state(store, key, status, blind=blind)
+
+
+def _state(store: Store, key: Key, status: EdgeStatus, *, blind: bool) -> str:
     flow = store.flows.get(key) if isinstance(key, FlowKey) else None
     if flow is not None and flow.diagnosis.fails_open and status not in CONFIRMED:
         return EdgeStatus.FAILING.value  # waits for no confirmation
@@ -142,15 +149,11 @@ def _name(status: EdgeStatus, *, blind: bool) -> str:
     return "awaited" if status is EdgeStatus.UNKNOWN else status.value
 
 
-def _believed(store: Store, key: Key) -> tuple[EdgeStatus, bool]:
-    return store.census.providers[Through(key.check, key.provider)].members[key]
-
-
 def _standing(
     store: Store,
     counts: States,
     unseen: Iterable[Key],
-    blind: Iterable[Key],
+    blind: Iterable[Failure],
 ) -> Standing:
     def of(kind: type[Key]) -> Counts:
         return Counts(**{name: number for (one, name), number in counts.items() if one is kind})
@@ -161,5 +164,5 @@ def _standing(
         flows=of(FlowKey),
         names=of(ProviderKey),
         unseen_since=min(silent, default=None),
-        unclear=any(store.blind[key].reason is Reason.REFUSAL_UNCLEAR for key in blind),
+        unclear=any(failure.reason is Reason.REFUSAL_UNCLEAR for failure in blind),
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from heapq import nsmallest
 
-from probe.model.failure import Failure
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
@@ -67,14 +67,16 @@ def split_views(store: Store, most: int) -> Iterator[SplitView]:
 
 def blind_views(store: Store) -> Iterator[BlindView]:
     """What cannot be judged, by check and reason."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    examples: dict[tuple[str, str, str], Failure] = {}
+    counts: Counter[tuple[str, Phase, Reason]] = Counter()
+    examples: dict[tuple[str, Phase, Reason], Failure] = {}
     for key, failure in store.blind.items():
-        why = (key.check, failure.phase.value, failure.reason.value)
+        why = (key.check, failure.phase, failure.reason)
         counts[why] += 1
-        examples.setdefault(why, failure)
+        if why not in examples:
+            examples[why] = failure
     for why, count in counts.most_common():
-        yield BlindView(*why, count, examples[why].detail)
+        check, phase, reason = why
+        yield BlindView(check, phase.value, reason.value, count, examples[why].detail)
 
 
 def unseen_views(store: Store) -> Iterator[UnseenView]:
@@ -102,7 +104,6 @@ def provider_views(
     states: Mapping[Through, States],
 ) -> Iterator[ProviderView]:
     """Every provider of every check, with what of it fails."""
-    blind = Counter((key.check, key.provider) for key in store.blind)
     for through, census in sorted(store.census.providers.items(), key=lambda item: item[0]):
         now = failing(groups[through])
         yield ProviderView(
@@ -113,7 +114,7 @@ def provider_views(
             edges_failing=now.edges,
             targets=len(census.targets),
             targets_failing=now.targets,
-            inconclusive=blind[through],
+            inconclusive=sum(n for (_, (_, blind)), n in census.states.items() if blind),
             unseen=len(census.unseen),
             attempts=census.tally.attempts,
             failed_attempts=census.tally.failed,

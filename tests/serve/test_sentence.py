@@ -14,8 +14,17 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
+from probe.serve.census import Through
 from probe.serve.sentence import level_of, sentence_of
-from probe.serve.standing import Counts, Level, Standing, standing_of, standing_of_target, states_of
+from probe.serve.standing import (
+    Counts,
+    Level,
+    Standing,
+    standing_of,
+    standing_of_target,
+    state_of,
+    states_of,
+)
 from probe.serve.status import status_of
 
 from .test_unseen import FLOW, NAME, NAMELESS, OURS, Watched
@@ -303,6 +312,14 @@ def test_page_and_target_say_what_happened(
     assert standing.names == counted[ProviderKey]
     status = status_of(it.store, START + it.now)
     check_level(standing, status.level)
+    for provider in status.providers:
+        through = Through(provider.check, provider.provider)
+        members = it.store.census.providers[through].members
+        known = {state_of(it.store, key) for key in members}
+        assert (provider.state == "passing") == (known == {"passing"})
+        assert provider.state in known | ({"failing"} if "flapping" in known else set())
+        assert provider.inconclusive == sum(key in members for key in it.store.blind)
+    assert sum(view.count for view in status.blind) == len(it.store.blind)
     failing = any(counts.confirmed for counts in counted.values())
     if failing:
         assert " pass" not in status.sentence
