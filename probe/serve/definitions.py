@@ -108,7 +108,7 @@ _TABLE: tuple[Family, ...] = (
     _counter(Group.PROVIDER, "probe_provider_failed_attempts_total", "Failed attempts through the provider; starts at zero."),
     _counter(Group.PROVIDER, "probe_provider_failures_total", "Failed attempts through the provider by phase and reason.", *_WHY, when=_SEEN),
     # -- DNS
-    _gauge(Group.RESOLVE, "probe_resolve_success", "Whether the latest question for addresses was answered."),
+    _gauge(Group.RESOLVE, "probe_resolve_success", "Whether the latest question for addresses that could be judged was answered.", when="unless the latest cannot be judged after one that was answered"),
     _gauge(Group.RESOLVE, "probe_resolve_seconds", "Duration of the latest question.", when="when DNS was asked"),
     _gauge(Group.RESOLVE, "probe_resolve_edges", "Addresses known for the target, those kept from before included."),
     _gauge(Group.RESOLVE, "probe_resolve_skipped_ipv6_edges", "IPv6 addresses left out because this host has no IPv6 route.", when="when there are any"),

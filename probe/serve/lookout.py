@@ -56,8 +56,8 @@ class Lookout:
         self._silence.expect(key, interval, self._clock(), self._wall())
         self._memory.census.add(key)
         if new:
-            target.missing[key] = False
-            if target.edges:
+            target.expect(key)
+            if target.edges or target.flows:
                 self._render.target(target)  # not all of it is known any more
 
     def believed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from probe.model.failure import Failure, Phase, Reason
@@ -149,6 +150,7 @@ class ResolveRecord:
     """Name resolution of one target through one provider.
 
     Attributes:
+        failed: why the latest question that could be judged failed; None when it did not.
         status: failing when no address is known, by the name's own fault.
         unseen: as of an edge.
     """
@@ -158,6 +160,7 @@ class ResolveRecord:
     resolution: Resolution
     attempts: int = 0
     failures: Counter[Reason] | None = None
+    failed: Failure | None = None
     failing_since: float | None = None
     status: EdgeStatus = EdgeStatus.UNKNOWN
     unseen: float | None = None
@@ -165,8 +168,7 @@ class ResolveRecord:
     @property
     def lost(self) -> bool:
         """No address is known, by the name's own fault."""
-        failure = self.resolution.failure
-        return failure is not None and not failure.ours and not self.resolution.edges
+        return self.failed is not None and not self.resolution.edges
 
     def take(self, result: ResolveResult) -> None:
         """Note the latest answer; fixed addresses ask nobody, so they count no attempt."""
@@ -174,6 +176,8 @@ class ResolveRecord:
         failure = result.resolution.failure
         if failure is not None or result.resolution.seconds is not None:
             self.attempts += 1
+        if failure is None or not failure.ours:
+            self.failed = failure
         if failure is None:
             self.failing_since = None
             return
@@ -190,8 +194,8 @@ class TargetRecord:
 
     Attributes:
         missing: what is to be judged and was not yet (false), or not for too long (true).
-        complete: once nothing was missing; what DNS names later is missing only when nobody
-            looks at it in time.
+        complete: once nothing was missing; an address that DNS names later is missing only when
+            nobody looks at it in time. A new provider, client or persona is missing at once.
     """
 
     key: TargetKey
@@ -206,6 +210,28 @@ class TargetRecord:
     def empty(self) -> bool:
         """Nothing is probed for it any more."""
         return not (self.edges or self.resolutions or self.flows or self.missing)
+
+    @property
+    def awaiting(self) -> bool:
+        """Whether something that the target's health depends on was not seen (in time).
+
+        A name that DNS no longer answers for stands for itself while edges of it are known.
+        """
+        return any(
+            late or not self.complete
+            for key, late in self.missing.items()
+            if not isinstance(key, ProviderKey) or key not in self.resolutions
+        )
+
+    def expect(self, key: EdgeKey | FlowKey | ProviderKey) -> None:
+        """Something new is to be judged."""
+        self.complete = self.complete and any(
+            isinstance(key, EdgeKey)
+            and isinstance(one, EdgeKey)
+            and (one.provider, one.client) == (key.provider, key.client)
+            for one in chain(self.edges, self.missing)
+        )
+        self.missing[key] = False
 
     def met(self, key: EdgeKey | FlowKey | ProviderKey) -> None:
         """Something is not missing any more: it was judged, or it went.

@@ -201,10 +201,10 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     if record.attempts == 0:
         return []
     samples: list[Sample] = [(_RESOLVE_ATTEMPTS, float(record.attempts), ())]
-    if resolution.failure is None or not resolution.failure.ours:
-        answered = float(resolution.failure is None)
-        if seen(answered, record.unseen):
-            samples.append((_RESOLVE_SUCCESS, answered, ()))
+    if record.failed is not None:
+        samples.append((_RESOLVE_SUCCESS, 0.0, ()))
+    elif resolution.failure is None and record.unseen is None:
+        samples.append((_RESOLVE_SUCCESS, 1.0, ()))
     if record.unseen is None or not resolution.edges:
         samples.append((_RESOLVE_EDGES, float(len(resolution.edges)), ()))
     if record.unseen is not None:

@@ -146,7 +146,7 @@ def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
     """Detail, what a browser shows, and the command, of the latest failure."""
     if isinstance(key, ProviderKey):
         resolved = store.unresolved.get(key)
-        failure = resolved.resolution.failure if resolved else None
+        failure = (resolved.failed or resolved.resolution.failure) if resolved else None
         return (failure.detail if failure else "", "", "")
     record = store.targets[TargetKey(key.check, key.target)].edges[key]
     view = edge_view(record)

@@ -224,7 +224,7 @@ class Store:
             self._lookout.seen(target, key, result.at)
             record.unseen = None
             record.status = EdgeStatus.FAILING if record.lost else EdgeStatus.PASSING
-        self.census.judge(key, record.status, record.failing_since or result.at, failure)
+        self.census.judge(key, record.status, record.failing_since or result.at, record.failed)
         if failure is None:
             self.unresolved.pop(key, None)
             self._count(key, Passed())

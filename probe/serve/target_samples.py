@@ -88,32 +88,18 @@ def _verdict(record: TargetRecord) -> list[Sample]:
                 passed = True
     for resolved in record.resolutions.values():
         dns = resolved.resolution.failure
-        if dns is not None and not resolved.resolution.edges:
-            if dns.ours:
-                ours[dns.phase.value, dns.reason.value] = None
-                doubt = True
-            else:
-                failed = True
+        failed |= resolved.lost
+        if dns is not None and dns.ours and not resolved.resolution.edges:
+            ours[dns.phase.value, dns.reason.value] = None
+            doubt = True
     samples: list[Sample] = [
         (_INCONCLUSIVE, 1.0, (("phase", phase), ("reason", reason))) for phase, reason in ours
     ]
     if failed:
         samples.append((_SUCCESS, 0.0, ()))
-    elif passed and not doubt and not _missing(record):
+    elif passed and not doubt and not record.awaiting:
         samples.append((_SUCCESS, 1.0, ()))
     return samples
-
-
-def _missing(record: TargetRecord) -> bool:
-    """Whether something that the target's health depends on was not seen (in time).
-
-    A name that DNS no longer answers for stands for itself while edges of it are known.
-    """
-    return any(
-        late or not record.complete
-        for key, late in record.missing.items()
-        if not isinstance(key, ProviderKey) or key not in record.resolutions
-    )
 
 
 def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:

@@ -426,3 +426,76 @@ def test_the_api_says_it_too(it: Watched) -> None:
     page = status_page(status)
     assert "What nobody has looked at for three intervals" in page
     assert "All" not in status.sentence
+
+
+def test_the_edges_of_a_new_answer_are_looked_at_before_the_target_passes(it: Watched) -> None:
+    other = it.through._replace(provider="cdn-b")
+    for through in (it.through, other):
+        it.store.expect(through, 60.0)
+    it.resolved()
+    it.edge(it.one)
+    it.edge(it.two)
+    assert value(it.store, "probe_success") is None, "nobody has asked for the addresses of cdn-b"
+    key = it.world.key(NAME, "cdn-b")
+    found = it.world.resolved(other, [it.world.edge("cdn-b", 1)])
+    it.store.record_resolution(found)
+    it.store.expect(key, 30.0)
+    assert value(it.store, "probe_success") is None, "and nobody has looked at these"
+    it.edge(key)
+    assert value(it.store, "probe_success") == 1.0
+
+
+@pytest.mark.parametrize("added", ["provider", "client", "persona"])
+def test_what_a_reload_adds_is_looked_at_before_the_target_passes(it: Watched, added: str) -> None:
+    it.store.expect(it.through, 60.0)
+    it.store.expect(FLOW, 30.0)
+    it.resolved()
+    for edge in (it.one, it.two):
+        it.edge(edge)
+    it.flow()
+    check = FLOW.check if added == "persona" else "stores"
+    assert value(it.store, "probe_success", check=check) == 1.0
+    new: EdgeKey | FlowKey = FLOW._replace(persona="internal")
+    if added == "provider":
+        through = it.through._replace(provider="cdn-b")
+        it.store.expect(through, 60.0)
+        assert value(it.store, "probe_success", check=check) is None
+        it.store.record_resolution(it.world.resolved(through, [it.world.edge("cdn-b", 1)]))
+        new = it.world.key(NAME, "cdn-b")
+    elif added == "client":
+        new = it.world.key(NAME, client="rsa-only")
+    it.store.expect(new, 30.0)
+    assert value(it.store, "probe_success", check=check) is None
+    if isinstance(new, EdgeKey):
+        it.edge(it.one)
+        assert value(it.store, "probe_success", check=check) is None, "only what was there before"
+        it.edge(new)
+    else:
+        it.flow()
+        assert value(it.store, "probe_success", check=check) is None
+        it.flow(new)
+    assert value(it.store, "probe_success", check=check) == 1.0
+
+
+@pytest.mark.parametrize("ours", [Reason.VANTAGE_ILL, Reason.DEFECT])
+@pytest.mark.parametrize("edges", [0, 2])
+def test_a_name_that_failed_fails_until_it_is_judged_anew(
+    it: Watched, edges: int, ours: Reason
+) -> None:
+    it.store.expect(it.through, 60.0)
+    blind = Failure(Phase.RESOLVE, ours)
+    it.resolved(blind, edges=edges)
+    assert value(it.store, "probe_resolve_success") is None, "never judged"
+    by_reason, lost = "probe_provider_targets_failing_by_reason", not edges
+    it.resolved(NAMELESS, edges=edges)
+    for _ in range(3):
+        assert value(it.store, "probe_resolve_success") == 0.0
+        assert value(it.store, "probe_success") == (0.0 if lost else None)
+        assert value(it.store, by_reason, reason="nxdomain") == (1.0 if lost else None)
+        assert not series(it.store, by_reason, reason=ours.value)
+        it.resolved(blind, edges=edges)
+    it.resolved()
+    assert value(it.store, "probe_resolve_success") == 1.0
+    assert not series(it.store, by_reason)
+    it.resolved(blind)
+    assert value(it.store, "probe_resolve_success") is None
