@@ -18,7 +18,7 @@ from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
 from probe.model.spec import Provider, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
-from probe.schedule import Job, Runner
+from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
 
 FIRST_LOOK = 5.0
@@ -63,6 +63,7 @@ class Coverage:
     def configure(self, spec: Spec) -> None:
         """Follow a new configuration with the targets known so far."""
         before = {key: self._ways(key) for key in self._through}
+        asked = {key: self._question(key) for key in self._through}
         self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
         self._providers = dict(spec.providers)
         self._parts.own_names.providers = spec.providers
@@ -82,6 +83,11 @@ class Coverage:
         self._look(
             [key for key in before if key in self._through and before[key] != self._ways(key)]
         )
+        changed = [
+            key for key in asked if key in self._through and asked[key] != self._question(key)
+        ]
+        edges = [edge for key in changed for edge in sorted(self._keys[key])]
+        self._runner.request_all(edges, within=FIRST, rate=FIRST_RATE)
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         """Follow a target list."""
@@ -137,13 +143,17 @@ class Coverage:
 
     def _look(self, keys: list[ProviderKey]) -> None:
         """Ask for the edges of all of these soon."""
-        spread = min(FIRST_LOOK, len(keys) / FIRST_RATE)
-        for place, key in enumerate(keys):
-            self._runner.request(key, after=spread * place / len(keys))
+        self._runner.request_all(keys, within=FIRST_LOOK, rate=FIRST_RATE)
 
     def _ways(self, key: ProviderKey) -> tuple[Provider, int]:
         """What an answer depends on beside the target."""
         return self._providers[key.provider], self._checks[key.check].port
+
+    def _question(self, key: ProviderKey) -> tuple[object, ...]:
+        """What the verdict on an edge depends on beside the edge and the target."""
+        check = self._checks[key.check]
+        judged = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
+        return *judged, check.timeout, self._providers[key.provider].own_names
 
     def _leave(self, key: ProviderKey) -> None:
         self._runner.drop(key)
@@ -210,7 +220,12 @@ class Coverage:
         edge = self._edges[key.through][key.edge]
         target = self._through[key.through]
         profile = next(profile for profile in check.profiles if profile.name == key.client)
-        self._filing.edge(await self._parts.tls.probe(key, edge, target, check, profile))
+        asked = self._question(key.through)
+        result = await self._parts.tls.probe(key, edge, target, check, profile)
+        if key.through in self._through and self._question(key.through) != asked:
+            self._runner.request(key)  # a reload came between; this answers the old question
+            return
+        self._filing.edge(result)
 
 
 def _patience(provider: Provider) -> float:

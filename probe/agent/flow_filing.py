@@ -71,7 +71,7 @@ class FlowFiling:
         self._open: dict[FlowKey, set[str]] = {}  # calls that succeeded when last answered
         self._kin: dict[tuple[str, str], set[FlowKey]] = {}  # flows of one check and target
         self._unclear: dict[FlowKey, float] = {}  # since when every run met an unclear refusal
-        self._began: dict[FlowKey, float] = {}  # the latest run
+        self._began: dict[FlowKey, float] = {}  # the latest run, or the one asked for
 
     def configure(self, spec: Spec) -> None:
         """Follow a configuration; a check whose steps changed starts with a fresh window."""
@@ -159,7 +159,8 @@ class FlowFiling:
         since = self._unclear.setdefault(refused, now)
         for key in self._kin[refused[:2]] - self._unclear.keys():
             if self._began[key] < since:
-                self._ask(key, max(0.0, self._began[key] + CONFIRM.spacing - now), False)
+                self._began[key] = due = max(now, self._began[key] + CONFIRM.spacing)
+                self._ask(key, due - now, False)
         self._ask(refused, min(max(CONFIRM.spacing, now - since), _UNCLEAR_EVERY), False)
 
     def _excused(self, step: StepResult, began: float) -> StepResult:

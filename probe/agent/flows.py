@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -17,8 +18,11 @@ from probe.model.flow import ApiCheck, Persona
 from probe.model.result import FlowResult, Inconclusive
 from probe.model.spec import Provider, Spec
 from probe.model.target import FlowKey, Target
-from probe.schedule import Job, Runner
+from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
+
+FIRST_RATE = 100.0
+"""Most first runs of changed flows a second, as long as that takes no longer than a first look."""
 
 GRACE = 5.0
 """Seconds that a run may take beyond the flow's time-out before it counts as our defect."""
@@ -51,20 +55,33 @@ class FlowCoverage:
         self._owns = owns
         self._checks: dict[str, ApiCheck] = {}
         self._providers: dict[str, Provider] = {}
+        self._alike: dict[str, ApiCheck | None] = {}
         self._lists: dict[str, tuple[Target, ...]] = {}
         self._running: dict[FlowKey, Target] = {}
         self._turns: dict[FlowKey, trio.Lock] = {}
 
     def configure(self, spec: Spec) -> None:
         """Follow a new configuration with the targets known so far."""
+        asked = {key: self._question(key) for key in self._running}
         self._checks = {c.name: c for c in spec.checks if isinstance(c, ApiCheck)}
         self._providers = dict(spec.providers)
+        alike = {name: _alike(check) for name, check in self._checks.items()}
+        # Equal ones stay the same object: thousands of flows compare it.
+        self._alike = {
+            n: old if (old := self._alike.get(n)) == new else new for n, new in alike.items()
+        }
         self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
         self._filing.configure(spec)
         for key in [key for key in self._running if key.check not in self._checks]:
             self._drop(key)
+        changed = [k for k in self._running if asked[k] != self._question(k)]
+        for key in changed:
+            self._filing.doubt(key)
         for check in self._checks.values():
             self._cover(check)
+        # The job keeps its phase, and its next turn may be minutes away.
+        changed = [key for key in changed if key in self._running]
+        self._runner.request_all(changed, within=FIRST, rate=FIRST_RATE)
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         """Follow a target list."""
@@ -123,7 +140,22 @@ class FlowCoverage:
         provider = self._providers.get(key.provider)
         resolve = resolver_of(self._parts.finder, provider, target)
         persona = _persona(check, key.persona)
-        self._filing.file(await self._parts.flow.run(key, check, target, persona, resolve=resolve))
+        asked = self._question(key)
+        result = await self._parts.flow.run(key, check, target, persona, resolve=resolve)
+        if key in self._running and self._question(key) != asked:
+            self._runner.request(key)  # a reload came between; this is of the old flow
+            return
+        self._filing.file(result)
+
+    def _question(self, key: FlowKey) -> tuple[object, ...]:
+        """What a run depends on beside the target."""
+        persona = _persona(self._checks[key.check], key.persona)
+        return self._alike[key.check], self._providers.get(key.provider), persona
+
+
+def _alike(check: ApiCheck) -> ApiCheck:
+    """The check without what says when and for whom it runs."""
+    return replace(check, interval=1.0, targets=None, providers=(), personas=(), labels={})
 
 
 def _persona(check: ApiCheck, name: str) -> Persona | None:

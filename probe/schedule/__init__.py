@@ -1,11 +1,12 @@
 """What runs when (pure), and the runner that sleeps and calls."""
 
 from probe.schedule.jobs import Counts, Defect, DefectKind, Job, Start
-from probe.schedule.plan import Due, Plan
+from probe.schedule.plan import FIRST, Due, Plan
 from probe.schedule.runner import Runner
 from probe.schedule.shard import WHOLE, Shard, ShardError
 
 __all__ = [
+    "FIRST",
     "WHOLE",
     "Counts",
     "Defect",

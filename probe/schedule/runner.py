@@ -17,7 +17,7 @@ What it promises:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from math import ceil
 from typing import Generic, TypeVar
 
@@ -141,6 +141,12 @@ class Runner(Generic[K]):
         if planned:
             self._wake()
         return planned
+
+    def request_all(self, keys: Sequence[K], *, within: float, rate: float) -> None:
+        """Ask for one extra run of each: ``rate`` a second, or all ``within`` so many seconds."""
+        spread = min(within, len(keys) / rate)
+        for place, key in enumerate(keys):
+            self.request(key, after=spread * place / len(keys))
 
     def counts(self) -> dict[str, Counts]:
         """What happened per group since it appeared, and what is under way."""

@@ -110,6 +110,12 @@ class World:
         self.flows = FlowCoverage(parts, self.runner, self.store, filing)
         self.flows.configure(spec)
 
+    def reload(self, check: ApiCheck) -> None:
+        """Follow a new configuration, as the agent does."""
+        spec = Spec("here", Listen("127.0.0.1", 0), {}, {}, (check,))
+        self.store.configure(spec)
+        self.flows.configure(spec)
+
     def _started(self, start: Start[JobKey]) -> None:
         if not start.extra:
             self.on_grid.append(trio.current_time())
@@ -281,3 +287,62 @@ async def test_the_runs_of_a_flow_that_makes_things_wait_for_each_other(
         failed = min(end for _, end, _ in platform.ran)
         assert world.named("authorization") <= failed + QUICK + 2 * platform.takes
         assert world.runner.counts()["cli"].cut == 0
+
+
+def elsewhere(check: ApiCheck) -> ApiCheck:
+    """The same steps at another host."""
+    steps = [step for step in check.steps if isinstance(step, Step)]
+    moved = (replace(s, request=Request("GET", f"https://new-{s.name}.example/")) for s in steps)
+    return replace(check, steps=tuple(moved))
+
+
+@pytest.mark.parametrize("broken", [False, True])
+async def test_a_flow_that_a_reload_changed_is_judged_anew_in_seconds(
+    autojump_clock: MockClock, broken: bool
+) -> None:
+    platform = Platform(broken=broken)
+    async with running(flow(300.0), platform) as world:
+        await trio.sleep(310)
+        status = world.store.flows[KEY].status
+        assert status is (EdgeStatus.FAILING if broken else EdgeStatus.PASSING)
+        platform.broken, ran = not broken, len(platform.runs)
+        world.reload(elsewhere(flow(300.0)))
+        if broken:
+            assert world.store.flows[KEY].status is EdgeStatus.FAILING, "its alert stays"
+        else:
+            assert KEY not in world.store.flows, "what passed was another flow"
+            assert KEY in world.store.silence.awaited
+        await trio.sleep(platform.takes + QUICK + 0.5)
+        status = world.store.flows[KEY].status
+        assert status is (EdgeStatus.PASSING if broken else EdgeStatus.FAILING)
+        assert len(platform.runs) == ran + 1 + CONFIRM.attempts
+
+
+async def test_a_reload_that_leaves_the_flow_as_it_was_forgets_nothing_and_runs_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    platform = Platform()
+    async with running(flow(300.0), platform) as world:
+        await trio.sleep(310)
+        ran = len(platform.runs)
+        world.reload(replace(flow(300.0), labels={"team": "cli"}))
+        assert world.store.flows[KEY].status is EdgeStatus.PASSING
+        await trio.sleep(5)
+        assert len(platform.runs) == ran
+
+
+async def test_a_run_that_a_reload_met_says_nothing_of_the_new_flow(
+    autojump_clock: MockClock,
+) -> None:
+    platform = Platform(takes=5.0)
+    async with running(flow(300.0), platform) as world:
+        await trio.sleep(310)
+        world.runner.request(KEY)
+        await trio.sleep(1)
+        began = len(platform.runs)
+        world.reload(elsewhere(flow(300.0)))
+        await trio.sleep(4.5)
+        assert KEY not in world.store.flows
+        assert len(platform.runs) == began + 1
+        await trio.sleep(5)
+        assert world.store.flows[KEY].status is EdgeStatus.PASSING

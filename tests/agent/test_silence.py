@@ -23,10 +23,12 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed, Timings, T
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.state import EdgeStatus
 from probe.model.target import Edge, EdgeKey, Resolution, Target
+from probe.model.tls import ChainExpectations, ClientProfile, Trust
 from probe.probers.tls import TlsProber
 from probe.schedule import Runner
 from probe.serve import Store
 from probe.serve.exposition import blocks
+from probe.serve.records import TargetKey
 from probe.serve.standing import Level
 from probe.serve.status import status_of
 from probe.serve.text import Format
@@ -45,16 +47,21 @@ class Edges:
     stopped: str = ""
     release: trio.Event = field(default_factory=trio.Event)
     asked: dict[EdgeKey, float] = field(default_factory=dict)
+    looks: list[tuple[float, EdgeKey, TlsCheck]] = field(default_factory=list)
+    takes: float = 0.05
 
-    async def probe(self, key: EdgeKey, edge: Edge, *_: Any) -> TlsResult:
+    async def probe(
+        self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile
+    ) -> TlsResult:
         at = trio.current_time()
         self.asked.setdefault(key, at)
+        self.looks.append((at, key, check))
         if self.stopped == "crashes":
             raise IndexError("list index out of range")
         if self.stopped == "hangs":
             with trio.CancelScope(shield=True):
                 await self.release.wait()
-        await trio.sleep(0.05)
+        await trio.sleep(self.takes)
         outcome = self.outcome if edge.ip.endswith(".1") else Passed()
         if self.stopped == "is inconclusive":
             outcome = OURS
@@ -74,6 +81,7 @@ class World:
         names = tuple(Target(f"shop-{number}.example") for number in range(targets))
         spec = Spec("here", Listen("127.0.0.1", 0), {"live": Provider("live")},
                     {"stores": TargetList("stores", names)}, (check,))  # fmt: skip
+        self.spec, self.check = spec, check
         parts = build_parts(spec, {})
         finder: Any = parts.finder
         finder.find = edges.find
@@ -87,6 +95,12 @@ class World:
         self.coverage = Coverage(parts, self.runner, filing, self.store)
         self.coverage.configure(spec)
         self.coverage.set_targets("stores", names)
+
+    def reload(self, **changes: Any) -> TlsCheck:
+        """Follow a configuration in which the check reads otherwise."""
+        check = replace(self.check, **changes)
+        self.coverage.configure(replace(self.spec, checks=(check,)))
+        return check
 
     async def run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
         """The runner, which can be ended alone."""
@@ -189,3 +203,67 @@ async def test_a_first_look_that_cannot_fit_says_so(
     assert "concurrency: 500" in more["note"]
     assert over == "first look over"
     assert much["seconds"] == 300
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sni": "other.example"},
+        {"starttls": "smtp"},
+        {"trust": Trust("file", "roots.pem")},
+        {"expect": ChainExpectations(days_left=30.0)},
+        {"profiles": (ClientProfile(groups=("X25519",)),)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_a_check_that_a_reload_changed_looks_at_all_its_edges_in_seconds(
+    autojump_clock: MockClock, change: dict[str, Any]
+) -> None:
+    edges = Edges()
+    world = World(edges, interval=300.0, targets=100)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.runner.run)
+        await trio.sleep(100)
+        check = world.reload(**change)
+        await trio.sleep(3)
+        looked = {key: at for at, key, asked in edges.looks if asked is check}
+        assert looked.keys() == edges.asked.keys()
+        assert 60 < sum(at < 101 for at in looked.values()) < 140, "spread, not at once"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reload_that_leaves_the_question_as_it_was_asks_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    edges = Edges()
+    world = World(edges, interval=3600.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.runner.run)
+        await trio.sleep(100)
+        check = world.reload(labels={"team": "stores"})
+        await trio.sleep(3)
+        assert not [key for _, key, asked in edges.looks if asked is check]
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_attempt_that_a_reload_met_says_nothing_of_the_new_check(
+    autojump_clock: MockClock,
+) -> None:
+    edges = Edges()
+    world = World(edges, interval=3600.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.runner.run)
+        await trio.sleep(100)
+        key = next(iter(edges.asked))
+        edges.takes = 4.0
+        world.runner.request(key)
+        await trio.sleep(1)
+        check = world.reload(sni="other.example")
+        before = world.store.targets[TargetKey(key.check, key.target)].edges[key].last.at
+        edges.takes = 0.05
+        await trio.sleep(3.02)
+        assert world.store.targets[TargetKey(key.check, key.target)].edges[key].last.at == before
+        await trio.sleep(0.1)
+        assert [at for at, who, asked in edges.looks if asked is check and who == key] == [104.0]
+        assert world.store.targets[TargetKey(key.check, key.target)].edges[key].last.at > before
+        nursery.cancel_scope.cancel()
