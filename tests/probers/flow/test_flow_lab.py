@@ -136,7 +136,7 @@ async def test_each_row_names_its_layer_and_recovers(
 async def test_a_healthy_platform_is_never_blamed(
     world: World, bench: Bench, tmp_path: Path
 ) -> None:
-    watch = Watch(bench, world, tmp_path)
+    watch = Watch(bench, world, tmp_path, timeout=10.0, flow_timeout=60.0)
     for _ in range(60):
         assert (await watch.run()).healthy
 
