@@ -50,7 +50,7 @@ def shipped(hosts: Hosts, folder: Path) -> ApiCheck:
     path.write_text(text)
     (check,) = load(path, environ={}).checks
     assert isinstance(check, ApiCheck)
-    return replace(check, timeout=0.5, flow_timeout=8.0)
+    return replace(check, timeout=1.0, flow_timeout=12.0)
 
 
 class Watch:

@@ -100,7 +100,7 @@ def ports(shelf: Shelf, pki: Pki) -> Iterator[Mapping[str, int]]:
         ("dual", "tls12-ecdsa", "passed"),
         ("old", "default", "tls/alert_protocol_version"),
         ("asking", "tls13", "tls/alert_certificate_required"),
-        ("asking", "tls12-ecdsa", "tls/alert_handshake_failure"),
+        ("asking", "tls12-ecdsa", "tls/alert_certificate_required"),
         ("optional", "default", "passed"),
         ("http2", "default", "passed"),
         ("stapling", "default", "passed"),
