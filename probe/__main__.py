@@ -1,5 +1,5 @@
 """``python -m probe`` is ``probe``."""
 
-from probe.cli import main
+from probe.cli.main import main
 
 main(prog_name="probe")

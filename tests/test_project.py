@@ -55,7 +55,7 @@ def test_help_loads_no_part_that_it_does_not_need() -> None:
     code = (
         "import sys\n"
         "from click.testing import CliRunner\n"
-        "from probe.cli import main\n"
+        "from probe.cli.main import main\n"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0\n"
         "print([m for m in ('trio', 'rich', 'pydantic', 'httpx', 'OpenSSL') if m in sys.modules])\n"
     )

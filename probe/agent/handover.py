@@ -15,7 +15,7 @@ from probe.agent.keys import JobKey
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve import Store
-from probe.serve.records import TargetKey
+from probe.serve.memory.records import TargetKey
 
 _LOOK_EVERY = 0.5
 

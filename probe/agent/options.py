@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probe.model.spec import Listen, RegionSource, Spec
 from probe.net.names import NameProblem, parse_listen
-from probe.place import PlaceError, find_region
+from probe.region import PlaceError, find_region
 from probe.schedule import WHOLE, Shard
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probe.agent.proxies import Proxies
+from probe.certificates import Judge
 from probe.config import SecretReader
+from probe.connection.contexts import Contexts
 from probe.discovery import TargetWatcher
 from probe.edges import EdgeFinder
 from probe.model.defect import trace
 from probe.model.spec import Provider, Spec, TargetList
 from probe.model.target import Resolution, Target
-from probe.probers.chain import Judge
-from probe.probers.contexts import Contexts
 from probe.probers.flow import FlowProber
 from probe.probers.reference import ReferenceProber
 from probe.probers.tls import TlsProber

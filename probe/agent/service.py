@@ -25,7 +25,6 @@ from probe.agent.heap import keep_still
 from probe.agent.keys import JobKey
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
-from probe.agent.notify import Notifier
 from probe.agent.options import AgentError, Options, listen_asked, region_asked
 from probe.agent.parts import build_parts
 from probe.agent.peers import NoAddressError, peer_lookup
@@ -35,14 +34,15 @@ from probe.agent.self_report import SelfReport
 from probe.agent.sharing import Sharing
 from probe.agent.sources import Sources
 from probe.agent.supervised import supervised
+from probe.agent.systemd import Notifier
+from probe.certificates import TrustError
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, reload_apart
+from probe.connection import kernel_time
 from probe.model.defect import trace
 from probe.model.spec import Share, Spec
 from probe.model.state import Transition
 from probe.model.target import FlowKey, Target, endpoint
-from probe.probers import kernel_time
-from probe.probers.chain import TrustError
 from probe.schedule import Defect, Runner
 from probe.serve import ListenError, Store, application, serve, swept
 from probe.state.vantage import Vantage

@@ -20,7 +20,7 @@ from probe.agent.log import EventLog
 from probe.model.spec import Share
 from probe.model.target import Target
 from probe.schedule.peers import Ranking, foremost
-from probe.serve.agent_metrics import AgentMetrics
+from probe.serve.memory.agent_metrics import AgentMetrics
 
 Lookup = Callable[[str], Awaitable[frozenset[str] | str]]
 """Every address behind a name, or why there is none to be had."""

@@ -16,7 +16,7 @@ from probe.discovery import SourceStatus, TargetWatcher
 from probe.model.spec import TargetList
 from probe.model.target import Target
 from probe.serve import Store
-from probe.serve.agent_metrics import Source
+from probe.serve.memory.agent_metrics import Source
 
 OnTargets = Callable[[str, tuple[Target, ...]], None]
 

@@ -23,13 +23,7 @@ from probe.lab.front import Front, Site
 from probe.lab.gate import Gate
 from probe.lab.info import Broken, Layout, Part, WorldInfo, broken_by
 from probe.lab.oauth import AuthHost
-from probe.lab.places import (
-    API,
-    CDNS,
-    CLIENT_SUBNETS,
-    Place,
-    choose_places,
-)
+from probe.lab.places import API, CDNS, CLIENT_SUBNETS, Place, choose_places
 from probe.lab.platform import Platform
 from probe.lab.resolvers import Resolver
 from probe.lab.shelf import Shelf

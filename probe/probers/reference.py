@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 import trio
 
+from probe.certificates import Judge
+from probe.connection.contexts import Contexts
+from probe.http.answer import Answered, Broken
+from probe.http.dial import Dialler
+from probe.http.draft import Draft, clean_url
+from probe.http.session import Resolve, Session, Terms
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.tls import ClientProfile, Trust
-from probe.probers.chain import Judge
-from probe.probers.contexts import Contexts
-from probe.probers.http.answer import Answered, Broken
-from probe.probers.http.dial import Dialler
-from probe.probers.http.draft import Draft, clean_url
-from probe.probers.http.session import Resolve, Session, Terms
-from probe.probers.http.times import http_date
+from probe.net.times import http_date
 
 _CUT_OFF = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _NO_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT})

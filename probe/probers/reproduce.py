@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 
+from probe.connection.profiles import OFFERS
+from probe.connection.transport import sni
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, Starttls
-from probe.probers.profiles import OFFERS
-from probe.probers.transport import sni
 
 
 def s_client(

@@ -12,6 +12,19 @@ from typing import Protocol
 import trio
 from OpenSSL import SSL
 
+from probe.certificates import Verdict
+from probe.connection import classify, starttls
+from probe.connection.contexts import Contexts, ReadSecret
+from probe.connection.fault import AttemptFailed
+from probe.connection.transport import (
+    Incomplete,
+    Presented,
+    Wire,
+    connect,
+    facts_of,
+    handshake,
+    sni,
+)
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import (
@@ -27,15 +40,11 @@ from probe.model.result import (
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
-from probe.probers import browser, classify, reproduce, starttls
-from probe.probers.chain import Verdict
-from probe.probers.contexts import Contexts, ReadSecret
-from probe.probers.fault import AttemptFailed
-from probe.probers.transport import Incomplete, Presented, Wire, connect, facts_of, handshake, sni
+from probe.probers import browser, reproduce
 
 
 class JudgesChains(Protocol):
-    """`probe.probers.chain.Judge.judge`."""
+    """`probe.certificates.Judge.judge`."""
 
     async def __call__(
         self,

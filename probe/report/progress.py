@@ -15,7 +15,7 @@ LINE_EVERY = 10.0
 
 
 class Standing(Protocol):
-    """How far a round is; see ``probe.agent.once.Progress``."""
+    """How far a round is; see ``probe.agent.gate.rounds.Progress``."""
 
     @property
     def done(self) -> int:

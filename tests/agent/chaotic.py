@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
-from probe.cli import main
+from probe.cli.main import main
 from probe.edges import EdgeFinder
 from probe.model.target import EdgeKey
 from probe.probers.flow import FlowProber

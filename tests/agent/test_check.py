@@ -14,7 +14,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 
-from probe.cli import main
+from probe.cli.main import main
 from probe.lab.board import Where
 from probe.lab.process import RemoteLab
 

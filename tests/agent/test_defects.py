@@ -29,7 +29,7 @@ for place in os.environ["PLANTED"].split():
             raise IndexError("s3cr3t")
         return _original(*values, **named)
     setattr(holder, last, planted)
-from probe.cli import main
+from probe.cli.main import main
 main(prog_name="probe")
 """
 """``probe`` with functions that raise for as long as a file exists."""
@@ -40,7 +40,7 @@ SEAMS = [
     # Planted in the prober, before it, behind it, and in what files results.
     ("probe.probers.tls:connect", "connect", "result"),
     ("probe.agent.coverage:Coverage._attempt", "connect", "crashed"),
-    ("probe.probers.chain:Judge.judge", "certificate", "result"),
+    ("probe.certificates:Judge.judge", "certificate", "result"),
     ("probe.state.consensus:Consensus.observe", "connect", "crashed"),
 ]
 
@@ -116,7 +116,7 @@ LOOPS = {
     "lag": "probe.agent.self_report:SelfReport.lagged",
     "report": "probe.agent.self_report:SelfReport._judge",
     "tick": "probe.agent.filing:Filing.tick",
-    "watchdog": "probe.agent.notify:Notifier._tell",
+    "watchdog": "probe.agent.systemd:Notifier._tell",
     "reload": "probe.agent.service:reload_apart",
 }
 

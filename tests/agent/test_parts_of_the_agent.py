@@ -18,8 +18,8 @@ from trio.testing import MockClock
 from probe.agent import log
 from probe.agent.excuse import Excuse
 from probe.agent.filing import Filing
+from probe.agent.gate.selection import Selection, SelectionError, narrow, wanted
 from probe.agent.lag import LagMeter
-from probe.agent.selection import Selection, SelectionError, narrow, wanted
 from probe.config import ConfigError, load
 from probe.config.apart import LoaderError, load_apart
 from probe.model.failure import Failure, Phase, Reason

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from probe.agent.parts import build_parts, resolver_of
 from probe.agent.proxies import Proxies
-from probe.cli import main
+from probe.cli.main import main
 from probe.edges import EdgeFinder
 from probe.model.flow import ApiCheck, Request, Step
 from probe.model.result import Failed

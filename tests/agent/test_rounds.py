@@ -12,20 +12,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent import once
-from probe.agent.once import Progress, Round, passed
+from probe.agent.gate import rounds as once
+from probe.agent.gate.rounds import Progress, Round, passed
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, Request, Step
-from probe.model.result import (
-    Failed,
-    FlowResult,
-    Passed,
-    Result,
-    StepResult,
-    Timings,
-    TlsResult,
-)
+from probe.model.result import Failed, FlowResult, Passed, Result, StepResult, Timings, TlsResult
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.report import Verdict, exit_code, rows_of

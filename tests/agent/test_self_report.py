@@ -18,8 +18,8 @@ from probe.edges import FinderStats
 from probe.model.spec import Spec
 from probe.schedule import Counts
 from probe.serve import Store
-from probe.serve.exposition import blocks
-from probe.serve.text import Format
+from probe.serve.series.exposition import blocks
+from probe.serve.series.text import Format
 from probe.state.vantage import Vantage
 
 CONFIGURATION = """

@@ -101,7 +101,7 @@ async def test_from_its_first_line_on_a_reload_does_not_kill(
     program = (
         sys.executable,
         "-c",
-        "import os, signal, sys; from probe.cli import main;"
+        "import os, signal, sys; from probe.cli.main import main;"
         "os.kill(os.getpid(), signal.SIGHUP); main(prog_name='probe')",
     )
     async with agents(plain, program=program) as agent:
@@ -161,7 +161,7 @@ async def test_it_ends_at_once_while_it_starts(plain: Path, agents: StartAgent) 
         "-c",
         "import trio; from probe.agent.sharing import Sharing;"
         "Sharing._look = lambda self: trio.sleep_forever();"
-        "from probe.cli import main; main(prog_name='probe')",
+        "from probe.cli.main import main; main(prog_name='probe')",
     )
     plain.write_text(plain.read_text() + "share: {peers: probe.example}\n")
     environ = {"PROBE_ADDRESS": "127.0.0.1"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from probe.agent import AgentError
-from probe.agent.check import CheckRequest
+from probe.agent.gate.check import CheckRequest
+from probe.agent.gate.selection import Selection, SelectionError, narrow, wanted
 from probe.agent.options import listen_asked
-from probe.agent.selection import Selection, SelectionError, narrow, wanted
 from probe.config import load
 from probe.model.spec import LIVE, Listen, Provider, Spec
 from probe.model.target import Target

@@ -19,7 +19,7 @@ HEAVY = {
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    code = "import sys, probe.cli, probe.agent, probe.agent.log; print(*sys.modules)"
+    code = "import sys, probe.cli.main, probe.agent, probe.agent.log; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

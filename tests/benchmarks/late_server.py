@@ -15,7 +15,7 @@ from typing import TextIO
 
 import trio
 
-from probe.probers import kernel_time
+from probe.connection import kernel_time
 
 
 async def main(port: int, chain: str, key: str, delay: float, notes: TextIO) -> None:

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from probe.agent.filing import Filing
-from probe.cli import main
+from probe.cli.main import main
 from probe.model.result import TlsResult
 from probe.model.spec import Limits
 

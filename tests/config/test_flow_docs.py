@@ -7,7 +7,7 @@ import pytest
 
 from probe.config import load
 from probe.model.flow import ApiCheck
-from probe.serve.definitions import BY_NAME
+from probe.serve.series.definitions import BY_NAME
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/flows.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)

@@ -13,15 +13,7 @@ import yaml
 
 from probe.config import load
 from probe.demo.configuration import write_files
-from probe.demo.story import (
-    API_FAULT,
-    TLS_FAULT,
-    Pace,
-    Story,
-    incidents,
-    pace_for,
-    plan_for,
-)
+from probe.demo.story import API_FAULT, TLS_FAULT, Pace, Story, incidents, pace_for, plan_for
 from probe.demo.verdict import Watch
 from probe.lab.board import Where
 from probe.lab.info import Broken, Layout, WorldInfo, store_names

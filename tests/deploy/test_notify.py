@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.notify import Notifier
+from probe.agent.systemd import Notifier
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 

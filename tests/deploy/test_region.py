@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from probe.model.spec import RegionSource
-from probe.place import PlaceError, exchange, find_region
+from probe.region import PlaceError, exchange, find_region
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 Answer = tuple[int, dict[str, str], bytes]

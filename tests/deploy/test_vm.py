@@ -147,7 +147,7 @@ class Machine:
         program.write_text(
             "#!/bin/sh\n"
             f"code=\"import probe; probe.__version__ = '{version}'\n"
-            'import sys; from probe.cli import main; main()"\n'
+            'import sys; from probe.cli.main import main; main()"\n'
             f'[ "$1" != run ] && exec {sys.executable} -m probe "$@"\n'
             f"{run_it}\n"
         )

@@ -10,14 +10,7 @@ import trio
 import trio.testing
 
 from probe.edges.answers import Holding
-from probe.edges.asker import (
-    MUTE_AFTER,
-    MUTE_PATIENCE,
-    SILENT_AFTER,
-    SILENT_FOR,
-    Asker,
-    Pace,
-)
+from probe.edges.asker import MUTE_AFTER, MUTE_PATIENCE, SILENT_AFTER, SILENT_FOR, Asker, Pace
 from probe.edges.question import ROOT, Answer, NoAnswer, Outcome, Question
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import NameServer

@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.edges.system import (
-    WatchedFile,
-    has_route,
-    parse_hosts,
-    parse_resolv_conf,
-    parse_search,
-)
+from probe.edges.system import WatchedFile, has_route, parse_hosts, parse_resolv_conf, parse_search
 from probe.model.spec import NameServer
 
 

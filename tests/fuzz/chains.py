@@ -22,19 +22,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import ocsp
 
+from probe.certificates import Judge
+from probe.certificates.trust import Roots
+from probe.connection.contexts import Contexts
+from probe.connection.presented import Presented
 from probe.model.result import Clock, TlsResult
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey
 from probe.model.target import Target as ProbeTarget
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls
 from probe.probers import tls
-from probe.probers.chain import Judge
-from probe.probers.chain.trust import Roots
-from probe.probers.contexts import Contexts
-from probe.probers.presented import Presented
+from tests.certificates import authority, mutation
 from tests.fuzz.loopback import Loopback
 from tests.fuzz.target import SEPARATOR, Target, in_virtual_time, judge
-from tests.probers.chain import authority, mutation
 
 _SERVER = Loopback()
 _NOW = authority.NOW.timestamp()

@@ -15,6 +15,11 @@ from typing import Any
 import h2.config
 import h2.connection
 
+from probe.certificates import Judge
+from probe.connection.contexts import Contexts
+from probe.connection.tcp import Wire
+from probe.http.dial import Dialled, Dialler, Origin
+from probe.http.stream import WatchedStream
 from probe.model.flow import (
     ApiCheck,
     Auth,
@@ -35,12 +40,7 @@ from probe.model.result import FlowResult
 from probe.model.secret import Secret, SecretRef
 from probe.model.target import Edge, FlowKey, Resolution
 from probe.model.target import Target as ProbeTarget
-from probe.probers.chain import Judge
-from probe.probers.contexts import Contexts
 from probe.probers.flow import FlowProber
-from probe.probers.http.dial import Dialled, Dialler, Origin
-from probe.probers.http.stream import WatchedStream
-from probe.probers.wire import Wire
 from tests.fuzz import http_mutation
 from tests.fuzz.loopback import Loopback
 from tests.fuzz.target import SEPARATOR, Target, in_virtual_time, judge

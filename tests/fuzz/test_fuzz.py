@@ -6,11 +6,11 @@ from importlib import import_module
 
 import pytest
 
+from probe.certificates import Judge
 from probe.edges import inquiry
+from probe.flow import step
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Passed
-from probe.probers.chain import Judge
-from probe.probers.flow import step
 from tests.fuzz import chains, dns, http, http_mutation
 from tests.fuzz.__main__ import Row, corpus, table
 from tests.fuzz.child import NAMES

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from probe.certificates import Judge
 from probe.edges import EdgeFinder
 from probe.lab.board import Where
 from probe.lab.ca import LEAF_DAYS
@@ -23,7 +24,6 @@ from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.spec import DnsOptions, NameServer, Provider, TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
-from probe.probers.chain import Judge
 from probe.probers.tls import TlsProber
 
 TIMEOUT = 5.0
@@ -34,7 +34,7 @@ NOT_THE_WORLDS = {
     Reason.UNREACHABLE: "needs a router that says so; loopback has none",
     Reason.EXIT_CODE: "a program of the agent's own host, not a server",
     Reason.OUTPUT: "a program of the agent's own host, not a server",
-    Reason.TOKEN_REFUSED: "takes two runs of a flow: tests/probers/flow/test_flow_login.py",
+    Reason.TOKEN_REFUSED: "takes two runs of a flow: tests/flow/test_flow_login.py",
     Reason.UNKNOWN: "what no row may ever give",
 }
 """Reasons without a fault, and why the lab cannot make one."""

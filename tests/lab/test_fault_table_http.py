@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 import trio
 
+from probe.certificates import Judge
+from probe.connection.contexts import Contexts
 from probe.lab import oauth
 from probe.lab.board import Where
 from probe.lab.faults.kinds import Http, Tunnel
@@ -31,9 +33,7 @@ from probe.model.result import Failed, Inconclusive, Passed, StepResult
 from probe.model.secret import Secret, SecretRef
 from probe.model.target import Edge, FlowKey, Resolution, Target
 from probe.model.tls import Trust
-from probe.probers.chain import Judge
-from probe.probers.contexts import Contexts
-from probe.probers.flow.prober import FlowProber
+from probe.probers.flow import FlowProber
 
 TIMEOUT = 5.0
 SHORT = 0.4

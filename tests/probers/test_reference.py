@@ -10,12 +10,12 @@ from email.utils import formatdate
 import pytest
 import trio
 
+from probe.certificates import Judge
+from probe.connection.contexts import Contexts
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.target import Edge, Resolution
 from probe.model.tls import Trust
-from probe.probers.chain import Judge
-from probe.probers.contexts import Contexts
 from probe.probers.reference import Look, ReferenceProber
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
@@ -112,9 +112,7 @@ async def test_a_name_without_an_answer_is_the_networks() -> None:
     assert seen.outcome == Failed(failure)
 
 
-@pytest.mark.parametrize(
-    "where", ["probe.probers.reference._offset", "probe.probers.http.exchange._head"]
-)
+@pytest.mark.parametrize("where", ["probe.probers.reference._offset", "probe.http.exchange._head"])
 async def test_a_defect_of_ours_says_nothing_of_the_network(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from probe.serve.definitions import FAMILIES
-from probe.serve.family import Kind
+from probe.serve.series.definitions import FAMILIES
+from probe.serve.series.family import Kind
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe.serve import Store
-from probe.serve.agent_metrics import Source
+from probe.serve.memory.agent_metrics import Source
 
 from .reading import exposed, series, value
 from .world import START, spec

@@ -21,8 +21,8 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveRes
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.exposition import StoreCollector, blocks
-from probe.serve.text import Format
+from probe.serve.series.exposition import StoreCollector, blocks
+from probe.serve.series.text import Format
 
 from .world import START, World, filled, flow_result, spec
 

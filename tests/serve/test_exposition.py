@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from probe.model.state import EdgeStatus
-from probe.serve import Store, exposition, fragments
-from probe.serve.negotiate import choose_format, gzip_accepted
-from probe.serve.text import Format
+from probe.serve import Store
+from probe.serve.series import exposition, fragments
+from probe.serve.series.negotiate import choose_format, gzip_accepted
+from probe.serve.series.text import Format
 
 from .reading import exposed
 from .world import START, World, filled

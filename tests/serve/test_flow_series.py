@@ -9,21 +9,13 @@ from prometheus_client.samples import Sample
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import EarlyRefusal
-from probe.model.result import (
-    Evidence,
-    Failed,
-    Inconclusive,
-    Passed,
-    Skipped,
-    StepResult,
-    Timings,
-)
+from probe.model.result import Evidence, Failed, Inconclusive, Passed, Skipped, StepResult, Timings
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, FlowKey
 from probe.serve import Store
-from probe.serve.flow_view import flow_view
-from probe.serve.flows import FORGET_AFTER, INSTANCES
-from probe.serve.text import Format
+from probe.serve.memory.flows import FORGET_AFTER, INSTANCES
+from probe.serve.page.flow_view import flow_view
+from probe.serve.series.text import Format
 
 from .reading import everything, exposed, series, value
 from .world import START, filled, flow_result, spec

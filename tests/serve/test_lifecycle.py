@@ -13,10 +13,10 @@ from probe.model.spec import TlsCheck
 from probe.model.state import EdgeStatus
 from probe.model.target import ProviderKey, Target
 from probe.serve import Store
-from probe.serve.fragments import FragmentTable
-from probe.serve.render import Renderer
-from probe.serve.tables import Tables
-from probe.serve.text import Format
+from probe.serve.memory.render import Renderer
+from probe.serve.series.fragments import FragmentTable
+from probe.serve.series.tables import Tables
+from probe.serve.series.text import Format
 
 from .reading import exposed, series, value
 from .world import START, UNRECOGNIZED, World, filled, spec

@@ -16,11 +16,11 @@ from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveRe
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.agent_metrics import Source
-from probe.serve.page import date, days, lasting, milliseconds, status_page, target_page
-from probe.serve.standing import Level
-from probe.serve.status import status_of
-from probe.serve.target_view import target_view
+from probe.serve.memory.agent_metrics import Source
+from probe.serve.page.html import date, days, lasting, milliseconds, status_page, target_page
+from probe.serve.page.standing import Level
+from probe.serve.page.status import status_of
+from probe.serve.page.target_view import target_view
 
 from .test_serving import ask, serving
 from .world import START, UNRECOGNIZED, World, filled, flow_result, leaf, spec

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from probe.serve import Store
-from probe.serve.exposition import blocks
-from probe.serve.text import Format
+from probe.serve.series.exposition import blocks
+from probe.serve.series.text import Format
 
 from .world import filled
 

@@ -13,9 +13,9 @@ from probe.model.result import Inconclusive, Passed, ResolveResult
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.definitions import FAMILIES
-from probe.serve.family import BASE_LABELS, Group, Kind
-from probe.serve.reference import BEGIN, reference
+from probe.serve.series.definitions import FAMILIES
+from probe.serve.series.family import BASE_LABELS, Group, Kind
+from probe.serve.series.reference import BEGIN, reference
 
 from .reading import exposed
 from .world import START, World, filled, flow_result, spec

@@ -14,9 +14,9 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
-from probe.serve.census import Through
-from probe.serve.sentence import level_of, sentence_of
-from probe.serve.standing import (
+from probe.serve.memory.census import Through
+from probe.serve.page.sentence import level_of, sentence_of
+from probe.serve.page.standing import (
     Counts,
     Level,
     Standing,
@@ -25,7 +25,7 @@ from probe.serve.standing import (
     state_of,
     states_of,
 )
-from probe.serve.status import status_of
+from probe.serve.page.status import status_of
 
 from .test_unseen import FLOW, NAME, NAMELESS, OURS, Watched
 from .world import START, UNRECOGNIZED

@@ -15,7 +15,7 @@ import trio.testing
 
 from probe.model.spec import Listen
 from probe.serve import ListenError, Store, application, serve
-from probe.serve import listen as listen_module
+from probe.serve.http import listen as listen_module
 
 from .world import filled
 

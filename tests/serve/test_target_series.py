@@ -9,7 +9,7 @@ from probe.model.result import Failed, Inconclusive, Passed, ResolveResult
 from probe.model.state import EdgeStatus
 from probe.model.target import Edge, ProviderKey, Resolution
 from probe.serve import Store
-from probe.serve.target_samples import address_hash
+from probe.serve.series.target_samples import address_hash
 
 from .reading import series, value
 from .world import DAY, START, UNRECOGNIZED, World, leaf, spec

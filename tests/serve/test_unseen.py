@@ -13,10 +13,10 @@ from probe.model.spec import Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.page import status_page, target_page
-from probe.serve.standing import Level
-from probe.serve.status import status_of
-from probe.serve.target_view import target_view
+from probe.serve.page.html import status_page, target_page
+from probe.serve.page.standing import Level
+from probe.serve.page.status import status_of
+from probe.serve.page.target_view import target_view
 
 from .reading import everything, series, value
 from .world import DENIED, START, UNRECOGNIZED, World, flow_result, spec

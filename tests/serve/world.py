@@ -30,7 +30,7 @@ from probe.model.spec import Limits, Listen, Provider, Spec, TargetList, TlsChec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.agent_metrics import Source
+from probe.serve.memory.agent_metrics import Source
 
 START = 1_790_000_000.0
 DAY = 86_400.0

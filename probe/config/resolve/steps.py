@@ -14,14 +14,7 @@ from probe.config.shape.step import CallShape, CaptureShape, CommandStepShape, E
 from probe.config.units import format_duration
 from probe.documents.nodes import Node, at, key_place, lost
 from probe.documents.problem import unknown
-from probe.model.flow import (
-    Capture,
-    Command,
-    CommandStep,
-    Expect,
-    HeaderExpectation,
-    Step,
-)
+from probe.model.flow import Capture, Command, CommandStep, Expect, HeaderExpectation, Step
 from probe.model.secret import SecretRef
 
 STANDARD_LAYERS = ("edge", "control", "login", "token", "authorization", "backend")

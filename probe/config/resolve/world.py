@@ -10,12 +10,7 @@ from probe.config.resolve.pem import trust
 from probe.config.resolve.site import Names, Site
 from probe.config.resolve.targets import static_targets, target_files
 from probe.config.shape.file import VantageShape
-from probe.config.shape.world import (
-    DnsShape,
-    HttpSourceShape,
-    ProviderShape,
-    TargetListShape,
-)
+from probe.config.shape.world import DnsShape, HttpSourceShape, ProviderShape, TargetListShape
 from probe.config.units import format_duration
 from probe.documents.nodes import Node, at, key_place, lost, wrong_entries
 from probe.documents.targets import Seen

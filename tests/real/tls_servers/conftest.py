@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from probe.certificates import Judge
 from probe.lab.ca import Credential, Pki
 from probe.model.result import Failed, TlsResult
 from probe.model.secret import Secret, SecretRef
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ClientProfile, Trust
-from probe.probers.chain import Judge
 from probe.probers.tls import TlsProber
 
 NAME = "www.example"

@@ -1,0 +1,1 @@
+"""`probe check`: probe once, report, and exit by the verdict."""

@@ -1,0 +1,281 @@
+"""The judge: one call per handshake, microseconds when chain and name were seen before."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from probe.certificates import expectations
+from probe.certificates.analysis import Analysis, Reader, analyse
+from probe.certificates.cache import Cache
+from probe.certificates.certificate import Certificate, Unparsable, read
+from probe.certificates.ocsp import StapleJudgement, judge_staple
+from probe.certificates.trust import Roots, TrustError, load_roots
+from probe.certificates.verdict import Finding, Verdict, in_order
+from probe.model.failure import Reason
+from probe.model.tls import ChainExpectations, Trust
+
+_MOST_KNOWN = 512
+_MOST_AT_ONCE = 4
+_MOST_BYTES_AT_ONCE = 12 * 1024
+_NAME_CONSTRAINTS = bytes.fromhex("0603551d1e")  # their object identifier in DER
+
+_Digests = tuple[bytes, ...]
+_Key = tuple[_Digests, str, Trust, ChainExpectations, bytes, tuple[str, ...]]
+
+
+def judge_chain(
+    chain: Sequence[bytes],
+    name: str,
+    now: float,
+    *,
+    roots: Roots,
+    expect: ChainExpectations,
+    staple: bytes | None = None,
+    own_names: tuple[str, ...] = (),
+    known: Sequence[Certificate] = (),
+) -> Verdict:
+    """Judge a presented chain from nothing: pure, every finding, no memory.
+
+    Arguments are those of ``Judge.judge``, with the trust ``roots`` themselves, and ``known``,
+    intermediates that verified elsewhere.
+    """
+    question = _Question(chain, name, now, roots, expect, staple, own_names)
+    return question.answer(None, known)[1]
+
+
+class Judge:
+    """Judges presented chains and remembers its verdicts as long as they hold.
+
+    Share one between all checks, profiles and flows, in one event loop. It keeps no clock.
+    Trust roots are read once, on first use or with ``prepare``; a new judge reads them anew.
+    Intermediates of chains that verify are remembered, so that an edge that lacks one is told
+    from an edge whose root is unknown.
+    """
+
+    def __init__(
+        self, load: Callable[[Trust], Roots] = load_roots, *, capacity: int = 20_000
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            load: reads trust roots; raises ``TrustError``.
+            capacity: verdicts to keep, once or twice this many.
+        """
+        self._load = load
+        self._roots: dict[Trust, Roots] = {}
+        self._verdicts: Cache[_Key, tuple[Verdict, int | None]] = Cache(capacity)
+        self._analyses: Cache[tuple[_Digests, Trust], tuple[Analysis, _Span, int]] = Cache(capacity)
+        self._issuers: Cache[bytes, Certificate | Unparsable] = Cache(256)
+        self._known: dict[bytes, Certificate] = {}
+        self._large = trio.Lock()
+
+    def prepare(self, trust: Trust) -> None:
+        """Read trust roots now, so that the first handshake need not wait for them.
+
+        Raises:
+            TrustError: they cannot be read.
+        """
+        self._roots_of(trust)
+
+    async def judge(
+        self,
+        chain: Sequence[bytes],
+        name: str,
+        now: float,
+        *,
+        trust: Trust,
+        expect: ChainExpectations,
+        staple: bytes | None = None,
+        own_names: tuple[str, ...] = (),
+    ) -> Verdict:
+        """Judge what a server presented. Never raises for anything that a server can send.
+
+        Nothing is waited for when the verdict is remembered or the chain is of ordinary size.
+        A large chain is judged in a thread, one at a time: it must not hold up the event loop.
+        That work is bounded, so a cancellation waits for its end.
+
+        Args:
+            chain: DER certificates in the order sent; the server's own first.
+            name: what the client asked for: a DNS name (A-labels) or an IP address.
+            now: wall time, seconds since the epoch.
+            trust: which roots verify.
+            expect: what the chain must be beyond valid.
+            staple: the stapled OCSP answer (RFC 6066); None or empty when there was none.
+            own_names: patterns of the provider's own names (``Provider.own_names``).
+
+        Returns:
+            all findings. When the trust roots cannot be read, a verdict whose one failure
+            is ``LOCAL_RESOURCE``: ours, so the attempt is inconclusive.
+        """
+        digests = tuple([hashlib.sha256(der).digest() for der in chain])
+        answer = hashlib.sha256(staple).digest() if staple else b""
+        key = (digests, name, trust, expect, answer, own_names)
+        if (kept := self._kept(key, now)) is not None:
+            return kept
+        try:
+            roots = self._roots_of(trust)
+        except TrustError as error:
+            finding = Finding(Reason.LOCAL_RESOURCE, f"trust roots: {error}")
+            return Verdict(failures=(finding.failure,), valid_from=now, valid_until=now)
+        question = _Question(chain, name, now, roots, expect, staple, own_names)
+        analysis, known = self._analysis(key, now), tuple(self._known.values())
+        if not question.large:
+            done = question.answer(analysis, known, self._read_issuer)
+            return self._keep(key, now, len(known), *done)
+        async with self._large:
+            if (kept := self._kept(key, now)) is not None:  # others asked the same meanwhile
+                return kept
+            done = await trio.to_thread.run_sync(question.answer, analysis, known)
+        return self._keep(key, now, len(known), *done)
+
+    def _kept(self, key: _Key, now: float) -> Verdict | None:
+        kept = self._verdicts.get(key)
+        if kept is None:
+            return None
+        verdict, knew = kept
+        holds = verdict.valid_from <= now < verdict.valid_until
+        return verdict if holds and (knew is None or knew == len(self._known)) else None
+
+    def _analysis(self, key: _Key, now: float) -> Analysis | None:
+        """What every name shares, remembered: thousands of names may share one chain."""
+        kept = self._analyses.get((key[0], key[2]))
+        if kept is None:
+            return None
+        analysis, (start, end), knew = kept
+        if start <= now < end and (analysis.trusted or knew == len(self._known)):
+            return analysis
+        return None
+
+    def _keep(
+        self, key: _Key, now: float, knew: int, analysis: Analysis, verdict: Verdict
+    ) -> Verdict:
+        self._learn(analysis.taught)
+        self._analyses.put((key[0], key[2]), (analysis, _span(analysis.boundaries, now), knew))
+        self._verdicts.put(key, (verdict, None if analysis.trusted else knew))
+        return verdict
+
+    def _roots_of(self, trust: Trust) -> Roots:
+        if trust not in self._roots:
+            self._roots[trust] = self._load(trust)
+        return self._roots[trust]
+
+    def _read_issuer(self, der: bytes) -> Certificate | Unparsable:
+        certificate = self._issuers.get(der)
+        if certificate is None:
+            certificate = read(der)
+            self._issuers.put(der, certificate)
+        return certificate
+
+    def _learn(self, intermediates: Iterable[Certificate]) -> None:
+        for certificate in intermediates:
+            if len(self._known) < _MOST_KNOWN:
+                self._known.setdefault(certificate.digest, certificate)
+
+
+_Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All that a verdict depends on, but for what the judge remembers."""
+
+    chain: Sequence[bytes]
+    name: str
+    now: float
+    roots: Roots
+    expect: ChainExpectations
+    staple: bytes | None
+    own_names: tuple[str, ...]
+
+    @property
+    def large(self) -> bool:
+        """More than public authorities have servers send; may take tens of milliseconds."""
+        size = sum(map(len, self.chain)) + len(self.staple or b"")
+        return (
+            len(self.chain) > _MOST_AT_ONCE
+            or size > _MOST_BYTES_AT_ONCE
+            # every name is compared with every constraint
+            or any(_NAME_CONSTRAINTS in der for der in self.chain)
+        )
+
+    def answer(
+        self,
+        analysis: Analysis | None,
+        known: Sequence[Certificate],
+        read_issuer: Reader = read,
+    ) -> tuple[Analysis, Verdict]:
+        """The verdict, and what names that share the chain may use again."""
+        if analysis is None:
+            analysis = analyse(
+                self.chain, self.roots, self.now, known=known, read_issuer=read_issuer
+            )
+        return analysis, _conclude(
+            analysis, self.chain, self.name, self.now, self.expect, self.staple, self.own_names
+        )
+
+
+def _conclude(
+    analysis: Analysis,
+    chain: Sequence[bytes],
+    name: str,
+    now: float,
+    expect: ChainExpectations,
+    staple: bytes | None,
+    own_names: tuple[str, ...],
+) -> Verdict:
+    """Add to an analysis what depends on the name, the expectations and the staple."""
+    findings = list(analysis.findings)
+    boundaries = list(analysis.boundaries)
+    stapled = StapleJudgement()
+    if analysis.facts:
+        leaf, ends = analysis.facts[0], analysis.verified_not_after
+        findings += expectations.wrong_name(leaf, name, own_names)
+        findings += expectations.unexpected_issuer(leaf, expect)
+        findings += expectations.unexpected_fingerprint(leaf, expect)
+        findings += expectations.older_than_expected(leaf, expect)
+        findings += expectations.expires_soon(ends, now, expect)
+        if ends is not None:
+            boundaries.append(expectations.soon_from(ends, expect))
+        stapled = _stapled(analysis, chain[0], staple, now, expect)
+        findings += stapled.findings
+        boundaries += stapled.boundaries
+    start, end = _span(boundaries, now)
+    return Verdict(
+        failures=in_order(findings, fatal=True),
+        warnings=in_order(findings, fatal=False),
+        chain=analysis.facts,
+        verified_not_after=analysis.verified_not_after,
+        ocsp=stapled.status,
+        valid_from=start,
+        valid_until=end,
+    )
+
+
+def _stapled(
+    analysis: Analysis,
+    der: bytes,
+    staple: bytes | None,
+    now: float,
+    expect: ChainExpectations,
+) -> StapleJudgement:
+    if not staple and not (analysis.must_staple or expect.ocsp == "require"):
+        return StapleJudgement()
+    leaf = read(der)
+    assert isinstance(leaf, Certificate)  # noqa: S101 - it has facts, so it was read before
+    return judge_staple(staple, leaf, analysis.issuer, now, expect.ocsp)
+
+
+def _span(boundaries: Iterable[float], now: float) -> _Span:
+    """The stretch around ``now`` in which no boundary lies."""
+    start, end = -math.inf, math.inf
+    for instant in boundaries:
+        if instant <= now:
+            start = max(start, instant)
+        else:
+            end = min(end, instant)
+    return start, end

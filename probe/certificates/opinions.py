@@ -1,0 +1,164 @@
+"""What two well-tried verifiers say of a chain: OpenSSL's, and the web PKI rules of cryptography.
+
+The judgement agrees with OpenSSL, as most command-line tools and API clients do: what OpenSSL
+refuses is never accepted. What only the stricter rules refuse is a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.x509.verification import (
+    PolicyBuilder,
+    ServerVerifier,
+    Store,
+    VerificationError,
+)
+from OpenSSL import crypto
+
+from probe.certificates.certificate import Certificate
+from probe.certificates.extensions import UNREADABLE
+from probe.certificates.names import covers
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """One verifier's word on a chain.
+
+    Attributes:
+        path: digests from leaf to anchor; None when it refuses.
+        why: the verifier's own words for a refusal.
+        code: OpenSSL's X509_V_ERR number for a refusal; 0 elsewhere.
+        asked: False when the verifier cannot be asked: no name that it takes for one, or more
+            work than the event loop bears.
+        depth: at which certificate of its path OpenSSL refused; 0 is the leaf.
+    """
+
+    path: tuple[bytes, ...] | None
+    why: str = ""
+    code: int = 0
+    depth: int = 0
+    asked: bool = True
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it found a path that it trusts."""
+        return self.path is not None
+
+
+_MOST_NAMES = 8
+"""Names of a leaf that are tried until the strict verifier takes one for a name."""
+
+_MOST_COMPARISONS = 20_000
+"""Of names with name constraints: some ten milliseconds in which nothing else can run."""
+
+
+def ask_openssl(
+    leaf: bytes,
+    others: Sequence[bytes],
+    roots: Sequence[bytes],
+    now: float,
+    *,
+    strict: bool = False,
+) -> Opinion:
+    """OpenSSL's opinion of DER certificates, with partial chains allowed as curl and Python do.
+
+    Names, purposes and the security level are not asked for: the binding offers none of them.
+    They do not change which path OpenSSL takes, and all have findings of their own, which that
+    path must not bear. So have others that OpenSSL cannot read; they are left out here.
+
+    Args:
+        leaf: the server's certificate.
+        others: what else was sent, in this order.
+        roots: trust anchors.
+        now: wall time, seconds since the epoch.
+        strict: with VERIFY_X509_STRICT, as Python's default context has it since 3.13.
+    """
+    flags = crypto.X509StoreFlags
+    try:
+        store = crypto.X509Store()
+        store.set_time(_instant(now))
+        store.set_flags(flags.PARTIAL_CHAIN | (flags.X509_STRICT if strict else 0))
+        for root in roots:
+            store.add_cert(_read(root))
+        readable = [_read(other) for other in others if openssl_reads(other)]
+        chain = crypto.X509StoreContext(store, _read(leaf), readable).get_verified_chain()
+    except crypto.X509StoreContextError as refusal:
+        code, depth, text = refusal.errors
+        return Opinion(None, str(text), int(code), int(depth))
+    except crypto.Error:
+        return Opinion(None, "OpenSSL cannot read it")
+    return Opinion(
+        tuple(
+            hashlib.sha256(crypto.dump_certificate(crypto.FILETYPE_ASN1, c)).digest() for c in chain
+        )
+    )
+
+
+def ask_webpki(
+    leaf: Certificate, others: Sequence[Certificate], roots: Sequence[Certificate], now: float
+) -> Opinion:
+    """The opinion of cryptography's verifier with its web PKI defaults.
+
+    Whether the name is right has its own finding, so it is asked for one of the leaf's own.
+    """
+    if not roots:
+        return Opinion(None, "no trust root bears a name that the chain mentions")
+    names = sum(len(c.facts.dns_names) + len(c.facts.ip_names) for c in (leaf, *others))
+    if names * sum(c.constraints for c in (*others, *roots)) > _MOST_COMPARISONS:
+        return Opinion(None, asked=False)
+    builder = PolicyBuilder().store(Store([root.parsed for root in roots])).time(_instant(now))
+    verifier = next(_verifiers(builder, leaf), None)
+    if verifier is None:
+        return Opinion(None, asked=False)
+    try:
+        path = verifier.verify(leaf.parsed, [other.parsed for other in others])
+    except VerificationError as refusal:
+        return Opinion(None, _in_short(refusal))
+    except UNREADABLE as error:
+        return Opinion(None, f"{type(error).__name__}: {error}")
+    known = {c.parsed: c.digest for c in (leaf, *others, *roots)}
+    return Opinion(tuple(known[certificate] for certificate in path))
+
+
+def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVerifier]:
+    """One for each of the leaf's names that the verifier takes for a name at all."""
+    for ip in leaf.facts.ip_names[:_MOST_NAMES]:
+        yield builder.build_server_verifier(x509.IPAddress(ipaddress.ip_address(ip)))
+    for pattern in leaf.facts.dns_names[:_MOST_NAMES]:
+        name = pattern.replace("*", "any", 1)
+        if not covers(leaf.facts, name):
+            continue  # a pattern that matches nothing, as a*.example
+        try:
+            yield builder.build_server_verifier(x509.DNSName(name))
+        except ValueError:  # an underscore, an empty label
+            continue
+
+
+def _in_short(refusal: VerificationError) -> str:
+    """The reason without the repetition of the whole certificate; words for people only."""
+    return str(refusal).removeprefix("validation failed: ").partition(" (encountered ")[0]
+
+
+def openssl_reads(der: bytes) -> bool:
+    """Whether OpenSSL parses a certificate; if not, its clients break off the handshake."""
+    try:
+        _read(der)
+    except crypto.Error:
+        return False
+    return True
+
+
+def _read(der: bytes) -> crypto.X509:
+    return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+
+
+def _instant(now: float) -> datetime:
+    """Certificates count whole seconds (RFC 5280 section 4.1.2.5)."""
+    return datetime.fromtimestamp(math.floor(now), UTC)

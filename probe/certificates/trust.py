@@ -1,0 +1,116 @@
+"""Trust roots: read once, kept as bytes and indexed by name, parsed only when a chain asks.
+
+A parsed list of Mozilla's roots costs about 2 MiB, and 2.5 MiB more as an OpenSSL store; the
+bytes cost 0.2 MiB, and any one chain concerns only the roots whose names it mentions.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import certifi
+
+from probe.certificates.certificate import Certificate, read
+from probe.documents.pem import pem_problem
+from probe.model.tls import Trust
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+
+
+class TrustError(Exception):
+    """Trust roots cannot be read: a fault of this host or its configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """A set of trust anchors.
+
+    Attributes:
+        by_name: DER certificates by canonical subject (``certificate.name_key``).
+        digests: SHA-256 of every one of them.
+        organizations: of their subjects, case folded.
+        unreadable: how many entries of the source could not be parsed, or have a key that no
+            client accepts (see ``Certificate.costly_key``), and are left out.
+    """
+
+    by_name: dict[bytes, tuple[bytes, ...]]
+    digests: frozenset[bytes]
+    organizations: frozenset[str] = frozenset()
+    unreadable: int = 0
+    _parsed: dict[bytes, Certificate] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, ders: Iterable[bytes]) -> Roots:
+        """Index DER certificates; those that cannot be parsed are counted and left out."""
+        by_name: dict[bytes, tuple[bytes, ...]] = {}
+        digests: set[bytes] = set()
+        organizations: set[str] = set()
+        unreadable = 0
+        for der in ders:
+            root = read(der)
+            if not isinstance(root, Certificate) or root.costly_key:
+                unreadable += 1
+            elif root.digest not in digests:
+                digests.add(root.digest)
+                organizations |= root.subject_organizations()
+                by_name[root.subject_key] = (*by_name.get(root.subject_key, ()), der)
+        return cls(by_name, frozenset(digests), frozenset(organizations), unreadable)
+
+    def concerning(self, certificates: Iterable[Certificate]) -> list[Certificate]:
+        """The roots that any path from these certificates can end in: by subject or issuer."""
+        names = dict.fromkeys(name for c in certificates for name in (c.subject_key, c.issuer_key))
+        return [self._root(der) for name in names for der in self.by_name.get(name, ())]
+
+    def _root(self, der: bytes) -> Certificate:
+        if der not in self._parsed:
+            root = read(der)
+            assert isinstance(root, Certificate)  # noqa: S101 - it was read when it was indexed
+            self._parsed[der] = root
+        return self._parsed[der]
+
+
+def load_roots(trust: Trust) -> Roots:
+    """Read the roots that a configuration names. Blocks for some milliseconds.
+
+    Raises:
+        TrustError: nothing can be read there, or no certificate is in it.
+    """
+    match trust.kind:
+        case "mozilla":
+            source, sources = "the Mozilla list of certifi", [Path(certifi.where())]
+        case "system":
+            source, sources = "the trust store of this host", list(_system_files())
+        case "file":
+            if not trust.file:
+                raise TrustError("trust from a file, and no file is named")
+            source, sources = trust.file, [Path(trust.file)]
+    try:
+        roots = Roots.of(der for path in sources for der in _pem_certificates(path.read_bytes()))
+    except OSError as error:
+        raise TrustError(f"{source}: {error.strerror or error}") from error
+    if not roots.digests:
+        other = trust.file and pem_problem(sources[0].read_bytes(), "certificate", trust.file)
+        raise TrustError(f"{source}: {other or 'no certificate in it can be read'}")
+    return roots
+
+
+def _system_files() -> Iterator[Path]:
+    """The bundle that OpenSSL uses on this host, or else its directory (SSL_CERT_FILE, _DIR)."""
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile:
+        yield Path(paths.cafile)
+    elif paths.capath:
+        yield from sorted(path for path in Path(paths.capath).iterdir() if path.is_file())
+
+
+def _pem_certificates(text: bytes) -> Iterator[bytes]:
+    for block in _PEM.finditer(text):
+        try:
+            yield binascii.a2b_base64(block.group(1))
+        except binascii.Error:
+            yield b""  # counted as unreadable

@@ -1,0 +1,144 @@
+"""TLS contexts: one per distinct setting, shared by all attempts; never one per attempt.
+
+This is the only file where OpenSSL's certificate verification is off. Every presented chain is
+judged after the handshake (`probe.certificates`), so that a rejected chain still yields its
+facts; a caller that sends credentials must have that verdict before its first byte. OpenSSL
+still proves that the edge holds the key of the certificate it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+
+from probe.connection import groups
+from probe.connection.fault import AttemptFailed
+from probe.connection.profiles import TLS13_SUITES, Offer, offer
+from probe.documents.pem import Wanted, pem_problem
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.tls import ClientCertificate, ClientProfile
+
+ReadSecret = Callable[[SecretRef], Secret]
+
+
+class Contexts:
+    """Builds and keeps contexts.
+
+    Args:
+        secrets: reads a secret; raises `probe.model.secret.SecretError`. Asked before every
+            attempt with a client certificate, so that a rotated one is used from then on.
+    """
+
+    def __init__(self, secrets: ReadSecret) -> None:
+        self._secrets = secrets
+        self._plain: dict[Offer, SSL.Context] = {}
+        self._by_profile: dict[ClientProfile, SSL.Context] = {}
+        self._with_certificate: dict[ClientProfile, tuple[Secret, Secret, SSL.Context]] = {}
+
+    def get(self, profile: ClientProfile) -> SSL.Context:
+        """The context for a profile.
+
+        Raises:
+            AttemptFailed: inconclusive; a client certificate that is missing or unusable, or
+                ciphers or groups that this OpenSSL does not know.
+        """
+        if profile.client_certificate is not None:
+            return self._certified(profile, profile.client_certificate)
+        context = self._by_profile.get(profile)
+        if context is None:
+            wanted = offer(profile)  # profiles that differ only in their name share a context
+            context = self._plain.get(wanted)
+            if context is None:
+                context = self._plain[wanted] = _build(wanted)
+            self._by_profile[profile] = context
+        return context
+
+    def _certified(self, profile: ClientProfile, which: ClientCertificate) -> SSL.Context:
+        try:
+            certificate, key = self._secrets(which.certificate), self._secrets(which.key)
+        except SecretError as error:
+            raise _unusable(str(error)) from error
+        kept = self._with_certificate.get(profile)
+        if kept is not None and kept[:2] == (certificate, key):
+            return kept[2]
+        context = _build(offer(profile))
+        _present(context, certificate, key, which)
+        self._with_certificate[profile] = (certificate, key, context)
+        return context
+
+
+def _build(wanted: Offer) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_verify(SSL.VERIFY_NONE)
+    context.set_min_proto_version(wanted.min_version)
+    context.set_max_proto_version(wanted.max_version)
+    try:
+        context.set_cipher_list(wanted.ciphers.encode())
+    except SSL.Error as error:
+        raise AttemptFailed(
+            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"no cipher matches {wanted.ciphers!r} here")
+        ) from error
+    context.set_tls13_ciphersuites(TLS13_SUITES.encode())
+    if wanted.groups and not groups.choose(context, wanted.groups):
+        named = ":".join(wanted.groups)
+        raise AttemptFailed(
+            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks a group of {named!r}")
+        )
+    # Always a full handshake: a resumed one presents no certificate.
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(
+        SSL.OP_NO_TICKET
+        | SSL.OP_NO_COMPRESSION
+        | SSL.OP_NO_RENEGOTIATION
+        # Browsers still talk to servers without RFC 5746; OpenSSL refuses them by default.
+        | SSL.OP_LEGACY_SERVER_CONNECT
+    )
+    # 15 KiB less per handshake in flight: hundreds are, when a provider stops answering.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    if wanted.alpn:
+        context.set_alpn_protos([name.encode() for name in wanted.alpn])
+    context.set_ocsp_client_callback(_keep_staple)
+    return context
+
+
+def _keep_staple(connection: SSL.Connection, staple: bytes, _data: object) -> bool:
+    """Keep the stapled answer for the judge; OpenSSL is never to refuse for its sake."""
+    connection.set_app_data(staple)
+    return True
+
+
+def _present(
+    context: SSL.Context, certificate: Secret, key: Secret, which: ClientCertificate
+) -> None:
+    """Load a client certificate chain and its key."""
+    parts: tuple[tuple[Secret, SecretRef, Wanted], ...] = (
+        (certificate, which.certificate, "certificate"),
+        (key, which.key, "key"),
+    )
+    for secret, reference, wanted in parts:
+        problem = pem_problem(secret.reveal().encode(), wanted, reference.name)
+        if problem is not None:
+            raise _unusable(f"client certificate: {reference}: {problem}")
+    try:
+        leaf, *issuers = x509.load_pem_x509_certificates(certificate.reveal().encode())
+        private = load_pem_private_key(key.reveal().encode(), None)
+        context.use_certificate(leaf)
+        for issuer in issuers:
+            context.add_extra_chain_cert(issuer)
+        context.use_privatekey(private)  # type: ignore[arg-type]  # the wrong kind raises
+        context.check_privatekey()
+    except (ValueError, TypeError, UnsupportedAlgorithm, SSL.Error) as error:
+        # The library's words could quote the PEM, so only its kind of complaint is passed on.
+        raise _unusable(
+            f"client certificate {which.certificate} with key {which.key}: "
+            f"no usable pair ({type(error).__name__})"
+        ) from None
+
+
+def _unusable(detail: str) -> AttemptFailed:
+    return AttemptFailed(Failure(Phase.TLS, Reason.SECRET_MISSING, detail))

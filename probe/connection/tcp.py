@@ -1,0 +1,269 @@
+"""One TCP connection of one attempt: connect, send, receive, all classified and timed.
+
+A plain non-blocking socket and trio's readiness calls: that is what trio's own socket does,
+without its per-call checkpoints, which cost as much as the system calls themselves.
+
+Resource handling: whoever calls `connect` owns the `Wire` and closes it; `connect` itself
+closes its socket when it fails or is cancelled. Error handling: everything the network can do
+is raised as `AttemptFailed`. Deadlines are those of the cancel scope that all of this runs in;
+reading and writing always wait for readiness first, so that a peer that never stops sending
+cannot starve the deadline.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+import trio
+
+from probe.connection import classify, kernel_time
+from probe.connection.fault import AttemptFailed
+from probe.model.failure import Phase
+from probe.model.result import Clock
+from probe.model.target import Edge
+
+_HEAD = 512  # bytes kept from the start: enough to name a banner or a status line
+_READ = 65536
+_NOT_OURS_ANY_MORE = (OSError, ValueError, trio.ClosedResourceError, trio.BusyResourceError)
+"""What trio says of a socket that was closed, or whose number belongs to another by now."""
+
+
+class Wire:
+    """A connected TCP socket with what happened on it so far.
+
+    Attributes:
+        edge: where it is connected to.
+        phase: the phase that failures are filed under; whoever uses the wire sets it.
+        entered: when that phase began, on trio's clock.
+        connect_seconds: from SYN to SYN-ACK.
+        sent: bytes written.
+        received: bytes read.
+        head: the first bytes read, as evidence.
+        arrived: when the last bytes read had arrived, on trio's clock.
+        lag: the greatest time between arrival and our noticing it; 0 where unknown.
+        clock: ``kernel`` while every time on this wire came from the kernel.
+    """
+
+    __slots__ = (
+        "_opened",
+        "_sock",
+        "_waiting",
+        "arrived",
+        "clock",
+        "connect_seconds",
+        "edge",
+        "entered",
+        "head",
+        "lag",
+        "phase",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, sock: socket.socket, edge: Edge, opened: float) -> None:
+        self._sock = sock
+        self._waiting = 0  # tasks that wait for the socket
+        self._opened = opened  # when connecting began: nothing can have arrived before
+        self.edge = edge
+        self.phase = Phase.CONNECT
+        self.entered = opened
+        self.connect_seconds = trio.current_time() - opened
+        self.sent = 0
+        self.received = 0
+        self.head = b""
+        self.arrived = 0.0
+        self.lag = 0.0
+        self.clock = Clock.APPLICATION
+        round_trip = kernel_time.syn_round_trip(sock)
+        if round_trip is not None and round_trip <= self.connect_seconds:
+            self.connect_seconds = round_trip
+            self.clock = Clock.KERNEL
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write everything. Raises AttemptFailed."""
+        view = memoryview(data)
+        while view:
+            try:
+                count = self._sock.send(view)
+            except BlockingIOError:
+                await self._ready(trio.lowlevel.wait_writable)
+                continue
+            except OSError as error:
+                raise AttemptFailed(classify.broken(error, self.progress())) from error
+            self.sent += count
+            view = view[count:]
+
+    async def receive_some(self, max_bytes: int = _READ) -> bytes:
+        """Wait for bytes and read them; empty at the peer's end of stream.
+
+        Raises AttemptFailed.
+        """
+        while True:
+            await self._ready(trio.lowlevel.wait_readable)
+            try:
+                data, ancillary, _, _ = self._sock.recvmsg(max_bytes, kernel_time.ANCILLARY_SPACE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise AttemptFailed(classify.broken(error, self.progress())) from error
+            break
+        self._note(data, ancillary)
+        return data
+
+    async def _ready(self, wait: Callable[[socket.socket], Awaitable[None]]) -> None:
+        """Wait for the socket; that somebody closes it meanwhile is a defect, not the peer's.
+
+        Raises AttemptFailed.
+        """
+        self._waiting += 1
+        try:
+            await wait(self._sock)
+        except _NOT_OURS_ANY_MORE as error:
+            fault = error if isinstance(error, OSError) else OSError(errno.EBADF, "closed here")
+            raise AttemptFailed(classify.broken(fault, self.progress())) from error
+        finally:
+            self._waiting -= 1
+
+    def _note(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Keep what arrived, and when."""
+        now = self.arrived = trio.current_time()
+        age = kernel_time.age(ancillary)
+        # Outside of these bounds somebody set the wall clock while the bytes lay there.
+        if age is not None and 0.0 <= age <= now - self._opened:
+            self.arrived = now - age
+            self.lag = max(self.lag, age)
+        else:
+            self.clock = Clock.APPLICATION
+        self.received += len(data)
+        if len(self.head) < _HEAD:
+            self.head = (self.head + data)[:_HEAD]
+
+    def readable(self) -> bool:
+        """Whether bytes, the end, or an error lie waiting; never waits itself."""
+        if self.closed:
+            return True
+        look = select.poll()
+        look.register(self._sock, select.POLLIN)
+        return bool(look.poll(0))
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase: failures are filed under it, and evidence starts anew."""
+        self.phase = phase
+        self.entered = trio.current_time()
+        self.head = b""
+
+    def try_send(self, data: bytes) -> None:
+        """Write what the socket takes at once; a farewell is not worth waiting for."""
+        if data:
+            try:
+                self.sent += self._sock.send(data)
+            except OSError:
+                # A full buffer or a peer that is gone: there is nobody left to tell.
+                return
+
+    def last_words(self) -> bytes:
+        """After a failed write: what the peer had sent before it went; empty when nothing."""
+        try:
+            data = self._sock.recv(_READ)
+        except OSError:
+            return b""  # nothing was left to read: the failed write says it all
+        if data:
+            self._note(data, [])
+        return data
+
+    def timed_out(self) -> AttemptFailed:
+        """What to raise when the deadline has passed in the present phase."""
+        seconds = trio.current_time() - self.entered
+        return AttemptFailed(classify.timed_out(self.progress(), seconds))
+
+    def progress(self) -> classify.Progress:
+        """How far the attempt got, for the classifier."""
+        return classify.Progress(self.phase, self.sent, self.received, self.head)
+
+    @property
+    def local_ip(self) -> str:
+        """Our own address on this connection."""
+        ip: str = self._sock.getsockname()[0]
+        return ip
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._sock.fileno() < 0
+
+    def close(self) -> None:
+        """Close at once; harmless when repeated.
+
+        Trio forgets a socket with the last who waits for it. Only who still waits must be told:
+        that task would wait for ever, or for another connection with the same number.
+        """
+        if self._waiting:
+            trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+
+    async def aclose(self) -> None:
+        """Close, with a checkpoint, as trio's streams do."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+async def connect(edge: Edge) -> Wire:
+    """Open a TCP connection to an edge, an IPv4 or IPv6 address and port.
+
+    Raises:
+        AttemptFailed: phase ``connect``; inconclusive when this host is to blame.
+    """
+    try:
+        sock = socket.socket(
+            socket.AF_INET6 if edge.version == 6 else socket.AF_INET, socket.SOCK_STREAM
+        )
+    except OSError as error:
+        raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+    try:
+        sock.setblocking(False)
+        # The handshake's second flight must not wait for a delayed acknowledgement.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kernel_time.enable(sock)
+        start = trio.current_time()
+        await _connected(sock, edge)
+        return Wire(sock, edge, start)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _connected(sock: socket.socket, edge: Edge) -> None:
+    """Connect the socket. Raises AttemptFailed."""
+    try:
+        code = sock.connect_ex((edge.ip, edge.port))
+    except OSError as error:  # an address that the family cannot hold
+        raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+    at_once = code not in (0, errno.EINPROGRESS)
+    if code == errno.EINPROGRESS:
+        try:
+            await trio.lowlevel.wait_writable(sock)
+        except OSError as error:  # no room for another socket to wait for
+            raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == errno.ECONNRESET:
+            # While connecting, RST reads as ECONNREFUSED: this one came after the SYN-ACK and
+            # before we looked. The next phase meets it, however quick we were.
+            code = 0
+    if code:
+        refusal = OSError(code, errno.errorcode.get(code, str(code)))
+        raise AttemptFailed(classify.not_connected(refusal, edge, at_once=at_once))

@@ -1,0 +1,1 @@
+"""API flows: steps in order, with logins, expectations, captures and evidence."""

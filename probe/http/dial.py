@@ -1,0 +1,141 @@
+"""From an address to a connection that a secret may be sent over.
+
+The presented chain is judged after the handshake and before anything is written: a fatal
+finding closes the connection, and the server never sees a byte of the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from probe.certificates import Judge
+from probe.connection.contexts import Contexts
+from probe.connection.fault import AttemptFailed
+from probe.connection.transport import TlsStream, Wire, connect, facts_of, handshake, sni
+from probe.http.stream import WatchedStream
+from probe.model.failure import Failure, Phase
+from probe.model.result import Handshake
+from probe.model.target import Edge
+from probe.model.tls import ChainExpectations, ClientProfile, Trust
+
+_CHAIN = ChainExpectations()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port (RFC 6454); the host as it stands in the URL, lower case."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class ChainRejected(AttemptFailed):
+    """The presented chain is not acceptable; facts and every further finding come along."""
+
+    def __init__(
+        self, failure: Failure, others: tuple[Failure, ...], facts: Handshake, seconds: float
+    ) -> None:
+        super().__init__(failure)
+        self.others = others
+        self.facts = facts
+        self.seconds = seconds
+
+
+@dataclass(slots=True)
+class Dialled:
+    """A connection ready for its first request, and how it came about.
+
+    Attributes:
+        handshake: None for plain HTTP.
+        tls_seconds: None for plain HTTP.
+        warnings: findings on the chain that fail nothing.
+    """
+
+    stream: WatchedStream
+    http2: bool
+    tls_seconds: float | None
+    handshake: Handshake | None
+    warnings: tuple[Failure, ...]
+
+
+class Dialler:
+    """Opens connections; one is shared by all flows.
+
+    Args:
+        contexts: shared TLS contexts.
+        judge: shared judge of chains.
+        wall: wall time, seconds since the epoch.
+    """
+
+    def __init__(self, contexts: Contexts, judge: Judge, wall: Callable[[], float]) -> None:
+        self._contexts = contexts
+        self._judge = judge
+        self._wall = wall
+
+    async def dial(
+        self,
+        origin: Origin,
+        edge: Edge,
+        *,
+        profile: ClientProfile,
+        trust: Trust,
+        own_names: tuple[str, ...] = (),
+        on_phase: Callable[[Phase], None],
+        on_connect: Callable[[Wire], None],
+    ) -> Dialled:
+        """Connect, and for https shake hands and judge.
+
+        Args:
+            origin: what the URL says: its host is the SNI and the name that must match.
+            edge: where to connect to.
+            profile: how the handshake looks.
+            trust: which roots verify.
+            own_names: patterns of names that belong to the provider itself.
+            on_phase: told each phase as it begins.
+            on_connect: given the connection as soon as it is there.
+
+        Raises:
+            AttemptFailed: and `ChainRejected`, which is one.
+        """
+        context = self._contexts.get(profile) if origin.scheme == "https" else None
+        on_phase(Phase.CONNECT)
+        wire = await connect(edge)
+        on_connect(wire)
+        if context is None:
+            return Dialled(WatchedStream(wire, http2=False), False, None, None, ())
+        on_phase(Phase.TLS)
+        stream = await handshake(wire, context, server_name=sni(origin.host))
+        try:
+            facts, warnings = await self._judged(stream, origin.host, trust, own_names)
+        except BaseException:
+            stream.close()
+            raise
+        http2 = facts.alpn == "h2"
+        return Dialled(
+            WatchedStream(stream, http2=http2),
+            http2,
+            stream.seconds,
+            facts,
+            warnings,
+        )
+
+    async def _judged(
+        self, stream: TlsStream, name: str, trust: Trust, own_names: tuple[str, ...]
+    ) -> tuple[Handshake, tuple[Failure, ...]]:
+        shown = stream.presented
+        verdict = await self._judge.judge(
+            shown.certificates,
+            name,
+            self._wall(),
+            trust=trust,
+            expect=_CHAIN,
+            staple=shown.ocsp,
+            own_names=own_names,
+        )
+        facts = facts_of(shown, verdict)
+        if not verdict.accepted:
+            first, *others = verdict.failures
+            raise ChainRejected(first, (*others, *verdict.warnings), facts, stream.seconds)
+        return facts, verdict.warnings

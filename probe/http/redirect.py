@@ -1,0 +1,87 @@
+"""Where a redirect may lead: pure rules.
+
+Credentials never follow to another origin. Without credentials another origin is fine, but a
+server out there must not steer this host's requests to its own or its neighbours' addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urljoin
+
+from probe.http.answer import Answer
+from probe.http.draft import BadUrl, Draft, clean_url, parsed
+from probe.http.session import origin_of
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import Edge
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def leads_to(answer: Answer) -> str | None:
+    """The URL that an answer redirects to, as it stands there; None when it is final.
+
+    An empty Location leads nowhere, as for curl and browsers.
+    """
+    return (answer.header("location") or None) if answer.status in _REDIRECTS else None
+
+
+def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Failure:
+    """The request that follows a redirect, or why it must not be made.
+
+    Args:
+        draft: what was answered with the redirect.
+        answer: the redirect.
+        credentials: whether the request carried any.
+    """
+    try:
+        url = clean_url(urljoin(draft.url, _text(answer.header("location") or "")))
+    except BadUrl as error:
+        return refused(f"a redirect: {error}")
+    except ValueError:  # of urljoin: brackets that are not closed
+        return refused("a redirect to what is no http or https URL")
+    here, there = origin_of(parsed(draft.url)), origin_of(parsed(url))
+    if there != here and credentials:
+        return refused(f"a redirect to {there.scheme}://{there.host} with credentials")
+    if there.host != here.host:  # a Host header stands for that host only; curl drops it too
+        draft = draft.without("host")
+    # RFC 9110 section 15.4: 303 always turns into GET, 301 and 302 do so for POST.
+    turns = answer.status == 303 and draft.method != "HEAD"
+    turns = turns or (answer.status in {301, 302} and draft.method == "POST")
+    if not turns:
+        return Draft(draft.method, url, draft.headers, draft.body)
+    return Draft("GET", url, draft.headers).without("content-type")
+
+
+def _text(location: str) -> str:
+    """A Location header as text: bytes beyond ASCII are UTF-8, or stay the bytes that they are."""
+    raw = location.encode("latin-1")  # as headers were decoded
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
+
+
+def inward(before: Edge, after: Edge) -> Failure | None:
+    """Refuse a redirect from a public address to one of this host or its network."""
+    if _inner(after.ip) and not _inner(before.ip):
+        return refused(f"a redirect from {before.ip} to the inner address {after.ip}")
+    return None
+
+
+def _inner(ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return (
+        address.is_private
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+    )
+
+
+def refused(detail: str) -> Failure:
+    """A redirect that is not followed."""
+    return Failure(Phase.RECEIVE, Reason.REDIRECT_REFUSED, detail)

@@ -1,0 +1,1 @@
+"""The HTTP port: which path answers what."""

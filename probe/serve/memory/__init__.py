@@ -1,0 +1,1 @@
+"""What is known of everything probed; each result ends here."""

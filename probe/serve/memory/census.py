@@ -1,0 +1,299 @@
+"""Counts per provider, kept as things change, so that nothing walks 10,000 edges to count.
+
+Pure: it is told of every edge, flow and name resolution that appears, changes or goes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.state import EdgeStatus
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.serve.memory.records import CONFIRMED, TROUBLED, Tally, Why
+from probe.serve.series.definitions import BY_NAME
+from probe.serve.series.family import Family, Sample
+
+_EDGES = BY_NAME["probe_provider_edges"]
+_EDGES_FAILING = BY_NAME["probe_provider_edges_failing"]
+_TARGETS = BY_NAME["probe_provider_targets"]
+_TARGETS_FAILING = BY_NAME["probe_provider_targets_failing"]
+_RATIO = BY_NAME["probe_provider_targets_failing_ratio"]
+_BY_REASON = BY_NAME["probe_provider_targets_failing_by_reason"]
+_SINCE = BY_NAME["probe_provider_failing_since_timestamp_seconds"]
+_ATTEMPTS = BY_NAME["probe_provider_attempts_total"]
+_FAILED = BY_NAME["probe_provider_failed_attempts_total"]
+_FAILURES = BY_NAME["probe_provider_failures_total"]
+_EXPECTED = BY_NAME["probe_provider_results_expected"]
+_MISSING = BY_NAME["probe_provider_results_missing"]
+_TARGETS_UNSEEN = BY_NAME["probe_provider_targets_unseen"]
+
+Key = EdgeKey | FlowKey | ProviderKey
+"""What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
+
+T = TypeVar("T")
+
+UNEXPLAINED: Why = (Phase.EXPECT, Reason.UNKNOWN)
+
+NOT_KNOWN = frozenset({EdgeStatus.UNKNOWN, EdgeStatus.UNSEEN})
+"""States in which nothing is known: neither counted as passing nor as failing."""
+
+
+_NEW = (EdgeStatus.UNKNOWN, False)
+
+
+class Through(NamedTuple):
+    """A provider as one check uses it."""
+
+    check: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that does not pass now.
+
+    Attributes:
+        edge: address, empty for a flow or a name resolution.
+        since: wall time.
+    """
+
+    target: str
+    edge: str
+    status: EdgeStatus
+    why: Why
+    since: float
+
+
+@dataclass(slots=True)
+class ProviderCensus:
+    """What one provider of one check holds, and what of it fails.
+
+    Attributes:
+        members: everything that is to be judged: what is believed of it now, and whether its
+            latest result was inconclusive.
+        states: how many members of each kind are in each such state.
+        edges: addresses of which something is known now, with how many members each has.
+        targets: likewise.
+        unseen: members that nobody has judged for too long, with the wall time since when;
+            what failed before is also among ``troubles``.
+        unnamed: members whose address DNS no longer names.
+    """
+
+    members: dict[Key, tuple[EdgeStatus, bool]] = field(default_factory=dict)
+    states: Counter[tuple[type[Key], tuple[EdgeStatus, bool]]] = field(default_factory=Counter)
+    edges: Counter[str] = field(default_factory=Counter)
+    targets: Counter[str] = field(default_factory=Counter)
+    troubles: dict[Key, Trouble] = field(default_factory=dict)
+    unseen: dict[Key, float] = field(default_factory=dict)
+    unnamed: set[Key] = field(default_factory=set)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is probed through it any more."""
+        return not self.members
+
+    @property
+    def probed(self) -> int:
+        """Edges as they are probed: one per target, address and client profile."""
+        return sum(self.edges.values())
+
+    def groups(self) -> list[TroubleGroup]:
+        """What does not pass, alike things together: by reason, confirmed or not."""
+        groups: dict[tuple[Why, bool], TroubleGroup] = {}
+        for key, trouble in self.troubles.items():
+            kind = (trouble.why, trouble.status in CONFIRMED)
+            group = groups.get(kind)
+            if group is None:
+                group = groups[kind] = TroubleGroup(*kind, key, trouble.since)
+            unseen = self.unseen.get(key) if self.unseen else None  # the hash of a key costs
+            group.add(key, trouble, unseen, unnamed=bool(self.unnamed) and key in self.unnamed)
+        return list(groups.values())
+
+
+@dataclass(slots=True)
+class TroubleGroup:
+    """Things that fail alike.
+
+    Attributes:
+        confirmed: failing or flapping; suspicion alone accuses nobody.
+        first: the one that fails for longest, an example.
+        edges: distinct addresses.
+        unseen: members that failed when last seen, and that nobody looks at any more.
+        unnamed: addresses that DNS no longer names for one of the targets.
+        flapping: every one of them passes now and then.
+    """
+
+    why: Why
+    confirmed: bool
+    first: Key
+    since: float
+    edges: set[str] = field(default_factory=set)
+    targets: set[str] = field(default_factory=set)
+    probed: int = 0
+    unseen: int = 0
+    unseen_since: float | None = None
+    unnamed: set[str] = field(default_factory=set)
+    flapping: bool = True
+
+    def add(self, key: Key, trouble: Trouble, unseen: float | None, *, unnamed: bool) -> None:
+        """Count one more; ``unseen``: since when nobody looks at it."""
+        if unnamed:
+            self.unnamed.add(trouble.edge)
+        if unseen is not None:
+            self.unseen += 1
+            self.unseen_since = min(unseen, self.unseen_since or unseen)
+        if trouble.since < self.since:
+            self.first, self.since = key, trouble.since
+        self.targets.add(trouble.target)
+        if trouble.edge:
+            self.edges.add(trouble.edge)
+            self.probed += 1
+        if trouble.status is EdgeStatus.FAILING:
+            self.flapping = False
+
+    @property
+    def state(self) -> EdgeStatus:
+        """The gravest state among them."""
+        if not self.confirmed:
+            return EdgeStatus.SUSPECT
+        return EdgeStatus.FLAPPING if self.flapping else EdgeStatus.FAILING
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """What of a provider fails, confirmed, over all reasons."""
+
+    edges: int
+    targets: int
+    since: float | None
+
+
+def failing(groups: Iterable[TroubleGroup]) -> Failing:
+    """The confirmed groups taken together: an edge that fails for two reasons counts once."""
+    confirmed = [group for group in groups if group.confirmed]
+    edges: set[str] = set().union(*(group.edges for group in confirmed))
+    targets: set[str] = set().union(*(group.targets for group in confirmed))
+    since = min((group.since for group in confirmed), default=None)
+    return Failing(len(edges), len(targets), since)
+
+
+class Census:
+    """Every provider of every check."""
+
+    def __init__(self) -> None:
+        self.providers: dict[Through, ProviderCensus] = {}
+
+    def of(self, key: Key) -> ProviderCensus:
+        """The census of the key's provider, made when it is new."""
+        through = Through(key.check, key.provider)
+        provider = self.providers.get(through)
+        if provider is None:
+            provider = self.providers[through] = ProviderCensus()
+        return provider
+
+    def add(self, key: Key) -> None:
+        """Something is probed from now on; it counts once it was judged."""
+        provider = self.of(key)
+        if key not in provider.members:
+            provider.members[key] = _NEW
+            provider.states[type(key), _NEW] += 1
+
+    def remove(self, key: Key) -> None:
+        """It is not probed any more; nothing happens when it was not."""
+        through = Through(key.check, key.provider)
+        provider = self.providers.get(through)
+        if provider is None or key not in provider.members:
+            return
+        self._believe(provider, key, _NEW)
+        del provider.members[key]
+        _count(provider.states, (type(key), _NEW), -1)
+        provider.troubles.pop(key, None)
+        provider.unseen.pop(key, None)
+        provider.unnamed.discard(key)
+        if provider.empty:
+            del self.providers[through]
+
+    @staticmethod
+    def _believe(provider: ProviderCensus, key: Key, after: tuple[EdgeStatus, bool]) -> None:
+        """Count a member under its state; among edges and targets while something is known."""
+        before = provider.members[key]
+        if before == after:
+            return
+        provider.members[key] = after
+        _count(provider.states, (type(key), before), -1)
+        _count(provider.states, (type(key), after), 1)
+        change = (after[0] not in NOT_KNOWN) - (before[0] not in NOT_KNOWN)
+        if change:
+            _count(provider.targets, key.target, change)
+            if isinstance(key, EdgeKey):
+                _count(provider.edges, key.edge, change)
+
+    def blind(self, key: Key, inconclusive: bool) -> None:
+        """Whether the latest result of a member was inconclusive."""
+        provider = self.of(key)
+        self._believe(provider, key, (provider.members[key][0], inconclusive))
+
+    def judge(self, key: Key, status: EdgeStatus, since: float, failure: Failure | None) -> None:
+        """What is believed of it now.
+
+        Args:
+            key: an edge, flow or resolution that was added.
+            status: the state that the latest result led to.
+            since: wall time at which that state began.
+            failure: the latest one; without it the reason known before stays.
+        """
+        provider = self.of(key)
+        troubles = provider.troubles
+        self._believe(provider, key, (status, provider.members[key][1]))
+        if status not in TROUBLED:
+            troubles.pop(key, None)
+            return
+        known = troubles.get(key)
+        if failure is not None:
+            why = (failure.phase, failure.reason)
+        else:
+            why = known.why if known else UNEXPLAINED
+        if known is None or (known.status, known.why, known.since) != (status, why, since):
+            edge = key.edge if isinstance(key, EdgeKey) else ""
+            troubles[key] = Trouble(key.target, edge, status, why, since)
+
+
+def _count(counter: Counter[T], name: T, change: int) -> None:
+    counter[name] += change
+    if counter[name] <= 0:
+        del counter[name]
+
+
+def provider_samples(census: ProviderCensus) -> list[Sample]:
+    """The series of one provider; none says "nothing fails" when nothing is known."""
+    tally, groups = census.tally, census.groups()
+    whole, now = len(census.targets), failing(groups)
+    samples: list[Sample] = [
+        (_EXPECTED, float(len(census.members)), ()),
+        (_MISSING, float(len(census.unseen)), ()),
+        (_TARGETS_UNSEEN, float(len({key.target for key in census.unseen})), ()),
+        (_ATTEMPTS, float(tally.attempts), ()),
+        (_FAILED, float(tally.failed), ()),
+    ]
+    if whole:
+        samples.append((_TARGETS, float(whole), ()))
+        samples.append((_TARGETS_FAILING, float(now.targets), ()))
+        samples.append((_RATIO, now.targets / whole, ()))
+    if census.edges:
+        samples.append((_EDGES, float(len(census.edges)), ()))
+        samples.append((_EDGES_FAILING, float(now.edges), ()))
+    if now.since is not None:
+        samples.append((_SINCE, now.since, ()))
+    samples += [_by_why(_BY_REASON, g.why, len(g.targets)) for g in groups if g.confirmed]
+    samples += [_by_why(_FAILURES, why, n) for why, n in (tally.failures or {}).items()]
+    return samples
+
+
+def _by_why(family: Family, why: Why, value: int) -> Sample:
+    phase, reason = why
+    return (family, float(value), (("phase", phase.value), ("reason", reason.value)))

@@ -1,0 +1,329 @@
+"""The store: every result ends here; metrics and the status page are read from here.
+
+The agent tells it of results with the state that follows from them, and of what it probes no
+more. Series of what is gone vanish; counters of what stays survive every reload. All of it runs
+on the event loop, in memory, without I/O.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from probe.model.failure import Failure, Reason
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Outcome,
+    Passed,
+    ResolveResult,
+    TlsResult,
+)
+from probe.model.spec import Check, Spec
+from probe.model.state import Diagnosis, EdgeStatus, Transition
+from probe.model.target import FlowKey, Target
+from probe.serve.memory.agent_metrics import AgentMetrics
+from probe.serve.memory.census import provider_samples
+from probe.serve.memory.journal import Journal
+from probe.serve.memory.lookout import Lookout
+from probe.serve.memory.memory import Key, Memory
+from probe.serve.memory.records import (
+    TROUBLED,
+    EdgeRecord,
+    FlowRecord,
+    ResolveRecord,
+    TargetKey,
+    TargetRecord,
+)
+from probe.serve.memory.render import Renderer
+from probe.serve.series.info import check_samples, target_info_samples
+from probe.serve.series.instruments import Instruments
+from probe.serve.series.latency import observe_edge
+from probe.serve.series.samples import steady
+from probe.serve.series.split import CertificatesKey, CertificateSplit
+from probe.serve.series.tables import Tables
+
+
+class Store:
+    """What is known now.
+
+    Args:
+        region: where the agent runs; a label of every series.
+        started_at: wall time, seconds since the epoch.
+        plain: let prometheus-client render the series at each scrape (slow; the reference).
+        clock: monotonic seconds, by which silence is measured.
+        wall: seconds since the epoch.
+        on_silence: told when the first of a provider becomes unseen, and when nothing is any more.
+
+    Attributes:
+        agent: where the agent reports on itself.
+        checks: the running checks by name.
+        journal: the recent changes of state.
+
+    The other attributes are read by the page: see ``Memory``.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        *,
+        started_at: float,
+        plain: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        on_silence: Callable[[Transition], object] = lambda _: None,
+    ) -> None:
+        self.region = region
+        self.started_at = started_at
+        self.instruments = Instruments(region)
+        self.agent = AgentMetrics(self.instruments)
+        self.tables = Tables(region, plain=plain)
+        self.checks: dict[str, Check] = {}
+        self.journal = Journal()
+        self._render = Renderer(self.tables)
+        self._memory = Memory(self.tables, self._render, self.instruments)
+        self.targets = self._memory.targets
+        self.census = self._memory.census
+        self.silence = self._memory.silence
+        self.blind = self._memory.blind
+        self.unresolved = self._memory.unresolved
+        self.differing = self._memory.differing
+        self._lookout = Lookout(self._memory, self._render, clock, wall, on_silence)
+        self._listed: dict[str, dict[str, Target]] = {}
+
+    # ------------------------------------------------------------ what is probed
+
+    def configure(self, spec: Spec) -> None:
+        """Follow a new configuration: checks that it lacks go with all their series."""
+        before = self.checks
+        self.checks = {check.name: check for check in spec.checks}
+        for name in before.keys() - self.checks.keys():
+            self.set_targets(name, ())
+            del self._listed[name]
+            self.tables.check_info.drop(name)
+        for record in list(self.targets.values()):
+            if record.key.check not in self.checks:
+                self._memory.forget_target(record)
+        self.instruments.forget("check", self.checks)
+        for name in before.keys() & self.checks.keys():
+            for provider in {*before[name].providers} - {*self.checks[name].providers}:
+                self.instruments.forget_where(check=name, provider=provider)
+        self._memory.flows.configure(before, self.checks)
+        for check in spec.checks:
+            self.tables.check_info.set(check.name, check_samples(check))
+            self.agent.begin(check.name)
+        self._render.configure(self.checks, spec.limits.lag_bound)
+        for record in self.targets.values():
+            self._render.thin(record)
+
+    def set_targets(self, check: str, targets: Iterable[Target]) -> None:
+        """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
+        before, listed = self._listed.get(check, {}), {target.label: target for target in targets}
+        self._listed[check] = listed
+        for record in [r for r in self.targets.values() if r.key.check == check]:
+            if record.key.target not in listed:
+                self._memory.forget_target(record)
+        for name in before.keys() - listed.keys():
+            self.tables.target_info.drop(TargetKey(check, name))
+        for name, target in listed.items():
+            if name not in before or before[name].labels != target.labels:
+                samples = target_info_samples(target.labels)
+                self.tables.target_info.drop(TargetKey(check, name))
+                if samples:
+                    self.tables.target_info.set(TargetKey(check, name), samples)
+
+    def expect(self, key: Key, interval: float) -> None:
+        """Something is to be judged every ``interval`` seconds; when it is not, it is unseen."""
+        target = self._target(key.check, key.target)
+        if target is not None:
+            self._lookout.expect(target, key, interval)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Remove edges, flows, or (by a provider's key) all of a target through a provider."""
+        for key in keys:
+            self._memory.forget(key)
+
+    # ------------------------------------------------------------ results
+
+    def record_edge(self, result: TlsResult, status: EdgeStatus, since: float) -> None:
+        """Take in one attempt on an edge, and the state that follows from it.
+
+        Args:
+            result: the attempt.
+            status: what is believed of the edge now.
+            since: wall time at which that state began.
+        """
+        key = result.key
+        target = self._target(key.check, key.target)
+        if target is None:
+            return
+        status, since, unseen = self._lookout.believed(target, result, status, since)
+        record = target.edges.get(key)
+        if record is None:
+            record = target.edges[key] = EdgeRecord(key, result, status, since)
+            self.census.add(key)
+            unchanged = False
+        else:
+            unchanged = (
+                record.status is status
+                and status not in TROUBLED
+                and steady(record.last, result, self._render.lag_bound)
+            )
+        record.last, record.status, record.since = result, status, since
+        returned, record.unseen = record.unseen is not None and unseen is None, unseen
+        if isinstance(result.outcome, Failed):
+            record.evidence = result
+        elif status not in TROUBLED:
+            record.evidence = None
+        record.tally.add(result.outcome)
+        provider = self.census.of(key)
+        provider.tally.add(result.outcome)
+        self.census.judge(key, status, since, _failure(result.outcome))
+        self._count(key, result.outcome)
+        if result.timings.lag <= self._render.lag_bound:
+            observe_edge(self.instruments, result)
+        else:
+            self.agent.untrusted_timings(key.check)
+        if unchanged:
+            self._render.steady(record, target)
+        else:
+            self._render.edge(record)
+            self._render.target(target)
+        if returned:
+            self._lookout.compare(target)
+
+    def record_flow(
+        self, result: FlowResult, diagnosis: Diagnosis, status: EdgeStatus, since: float
+    ) -> None:
+        """Take in one run of a flow, its diagnosis, and the state that follows from it."""
+        target = self._target(result.key.check, result.key.target)
+        if target is None:
+            return
+        status, since, unseen = self._lookout.believed(target, result, status, since)
+        if result.lag > self._render.lag_bound:
+            self.agent.untrusted_timings(result.key.check)
+        self._memory.flows.record(target, result, diagnosis, status, since, unseen)
+        self._count(result.key, result.outcome)
+        self._render.target(target)
+
+    def record_resolution(self, result: ResolveResult) -> None:
+        """Take in what a provider's DNS said for one target."""
+        key = result.key
+        target = self._target(key.check, key.target)
+        if target is None:
+            return
+        record = target.resolutions.get(key)
+        if record is None:
+            record = ResolveRecord(key, result.at, result.resolution)
+            target.resolutions[key] = record
+            self.census.add(key)
+        record.take(result)
+        failure = result.resolution.failure
+        if failure is None or not failure.ours:
+            self._lookout.seen(target, key, result.at)
+            record.unseen = None
+            record.status = EdgeStatus.FAILING if record.lost else EdgeStatus.PASSING
+        self.census.judge(key, record.status, record.failing_since or result.at, record.failed)
+        if failure is None:
+            self.unresolved.pop(key, None)
+            self._count(key, Passed())
+        else:
+            self.unresolved[key] = record
+            self._count(key, Inconclusive(failure) if failure.ours else Failed(failure))
+        self._name(target, result)
+        self._render.resolution(record)
+        self._render.target(target)
+
+    def record_split(self, split: CertificateSplit) -> None:
+        """Take in how the leaves of one target and key type compare across edges."""
+        target = self.targets.get(TargetKey(split.key.check, split.key.target))
+        if target is None:
+            return
+        before = target.splits.get(split.key)
+        if before == split:
+            return
+        target.splits[split.key] = split
+        if split.distinct > 1 or split.since is not None:
+            self.differing[split.key] = split
+        else:
+            self.differing.pop(split.key, None)
+        self._render.split(split, target)
+        changed = set(split.minority) ^ set(before.minority if before else ())
+        for edge in changed & target.edges.keys():
+            target.edges[edge].minority = edge in split.minority
+            self._render.edge(target.edges[edge])
+
+    def forget_split(self, key: CertificatesKey) -> None:
+        """Remove a comparison of which no edge is left."""
+        self._memory.forget_split(key)
+
+    def note(self, transition: Transition) -> None:
+        """Keep a change of state for the page."""
+        self.journal.add(transition)
+
+    # ------------------------------------------------------------ reading
+
+    @property
+    def flows(self) -> Mapping[FlowKey, FlowRecord]:
+        """Every flow."""
+        return self._memory.flows.records
+
+    def sweep(self) -> Iterator[None]:
+        """Take out of health what nobody has judged for too long, in short steps.
+
+        Whoever reads the store does this first: so what is read holds even when everything that
+        should look, or sweep, is dead.
+        """
+        return self._lookout.sweep()
+
+    def refresh(self) -> Iterator[None]:
+        """Bring the series up to date, in short steps: silence, and the counts of providers."""
+        yield from self.sweep()
+        for through, census in list(self.census.providers.items()):
+            self.tables.provider.set(through, provider_samples(census))
+            yield
+        for through in [t for t in self.tables.provider if t not in self.census.providers]:
+            self.tables.provider.drop(through)
+
+    # ------------------------------------------------------------ inside
+
+    def _target(self, check: str, name: str) -> TargetRecord | None:
+        """The record, made when new; None for a target that was removed meanwhile."""
+        listed = self._listed.get(check)
+        if (listed is not None and name not in listed) or (
+            self.checks and check not in self.checks
+        ):
+            return None
+        return self._memory.target(TargetKey(check, name))
+
+    def _name(self, target: TargetRecord, result: ResolveResult) -> None:
+        """Note since when DNS no longer names an edge that is still probed."""
+        lost = {edge.label: edge.unnamed for edge in result.resolution.edges}
+        for record in target.edges.values():
+            if record.key.through != result.key:
+                continue
+            unnamed = lost.get(record.key.edge)
+            if (unnamed is None) == (record.unnamed is None):
+                continue
+            record.unnamed = None if unnamed is None else result.at - unnamed
+            known = self.census.of(record.key).unnamed
+            (known.discard if unnamed is None else known.add)(record.key)
+            self._render.edge(record)
+
+    def _count(self, key: Key, outcome: Outcome) -> None:
+        match outcome:
+            case Inconclusive(failure):
+                if key not in self.blind:
+                    self.census.blind(key, True)
+                self.blind[key] = failure
+                self.agent.inconclusive(key.check, failure)
+                return
+            case Failed(failure) if failure.reason is Reason.UNKNOWN:
+                self.agent.unknown_reason(key.check)
+        if self.blind.pop(key, None) is not None:
+            self.census.blind(key, False)
+
+
+def _failure(outcome: Outcome) -> Failure | None:
+    return outcome.failure if isinstance(outcome, Failed) else None

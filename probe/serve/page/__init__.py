@@ -1,0 +1,1 @@
+"""What people and scripts read: the status page and `/api/v1`. Pure, bounded in size."""

@@ -1,0 +1,155 @@
+"""Flows as the page and the API show them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import nsmallest
+from typing import assert_never
+
+from probe.model.failure import Failure
+from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
+from probe.serve.memory.records import CONFIRMED, TROUBLED, FlowRecord, shown_state
+from probe.serve.page.views import FlowProblem, FlowView, StepView
+from probe.serve.series.flow_samples import degraded
+from probe.state.diagnosis import INCONCLUSIVE
+
+NAMED = 60
+"""Most targets named in one problem."""
+
+
+def flow_views(records: Iterable[FlowRecord], most: int) -> list[FlowView]:
+    """The flows that need a look first, then the others, in a stable order."""
+    return list(map(flow_view, nsmallest(most, records, key=_urgency)))
+
+
+def _urgency(record: FlowRecord) -> tuple[object, ...]:
+    fine = record.status not in TROUBLED
+    return (not record.diagnosis.fails_open, fine, fine and record.unseen is None, record.key)
+
+
+def flow_problems(records: Iterable[FlowRecord]) -> list[FlowProblem]:
+    """Confirmed failures of flows, alike ones together; the gravest and broadest first."""
+    known = list(records)
+    whole: dict[str, set[str]] = {}
+    alike: dict[tuple[str, bool, str, str], list[FlowRecord]] = {}
+    for record in known:
+        whole.setdefault(record.key.check, set()).add(record.key.target)
+        diagnosis = record.diagnosis
+        if record.status in CONFIRMED or diagnosis.fails_open:
+            failure = _failure((record.evidence or record.last).outcome)
+            blamed = diagnosis.layer not in ("", INCONCLUSIVE)
+            reason = "" if blamed or failure is None else failure.reason.value
+            group = (record.key.check, diagnosis.fails_open, diagnosis.layer, reason)
+            alike.setdefault(group, []).append(record)
+    problems = [_problem(group, members, len(whole[group[0]])) for group, members in alike.items()]
+    return sorted(problems, key=lambda p: (not p.fails_open, -p.targets_total, p.since))
+
+
+def _problem(
+    group: tuple[str, bool, str, str], members: list[FlowRecord], of_targets: int
+) -> FlowProblem:
+    check, fails_open, layer, reason = group
+    targets = {member.key.target for member in members}
+    personas = {member.key.persona for member in members} - {""}
+    unseen = [member.unseen for member in members if member.unseen is not None]
+    return FlowProblem(
+        check=check,
+        layer=layer,
+        reason=reason,
+        fails_open=fails_open,
+        since=min(member.since for member in members),
+        personas=tuple(sorted(personas)),
+        targets=tuple(nsmallest(NAMED, targets)),
+        targets_total=len(targets),
+        of_targets=of_targets,
+        unseen=len(unseen),
+        unseen_since=min(unseen, default=None),
+    )
+
+
+def flow_view(record: FlowRecord) -> FlowView:
+    """A flow: while it does not pass, with the evidence of its latest failed run.
+
+    Why it cannot be judged, while it cannot, is the latest run's to say.
+    """
+    shown = record.evidence or record.last
+    diagnosis, key = record.diagnosis, record.key
+    failure = _failure((record.last if diagnosis.layer == INCONCLUSIVE else shown).outcome)
+    return FlowView(
+        check=key.check,
+        target=key.target,
+        provider=key.provider,
+        persona=key.persona,
+        state=shown_state(record.status, record.last.outcome),
+        since=record.since,
+        at=shown.at,
+        seconds=shown.seconds,
+        run_id=shown.run_id,
+        layer=diagnosis.layer,
+        why=diagnosis.why,
+        fails_open=diagnosis.fails_open,
+        phase=failure.phase.value if failure else "",
+        reason=failure.reason.value if failure else "",
+        detail=failure.detail if failure else "",
+        steps=tuple(map(_step, _with_slow_logins(record, shown.steps))),
+        unseen=record.unseen,
+    )
+
+
+def _with_slow_logins(record: FlowRecord, steps: tuple[StepResult, ...]) -> tuple[StepResult, ...]:
+    """A run that needs no login shows the latest one as long as it was too slow."""
+    made = {step.step for step in steps}
+    slow = (step for name, step in record.slow_logins.items() if name not in made)
+    return (*slow, *steps)
+
+
+def _step(result: StepResult) -> StepView:
+    failure, evidence = _failure(result.outcome), result.evidence
+    skipped = isinstance(result.outcome, Skipped)
+    return StepView(
+        step=result.step,
+        layer=result.layer,
+        outcome=_outcome(result),
+        phase=failure.phase.value if failure else "",
+        reason=failure.reason.value if failure else "",
+        detail=_detail(result.outcome),
+        status=evidence.status,
+        seconds=None if skipped else result.timings.total,
+        attempts=result.attempts,
+        edge=result.edge.label if result.edge else "",
+        request=evidence.request,
+        headers=dict(evidence.headers),
+        body=evidence.body,
+        command=evidence.command,
+        trace_id=evidence.trace_id,
+    )
+
+
+def _outcome(result: StepResult) -> str:
+    match result.outcome:
+        case Passed():
+            return "degraded" if degraded(result) else "passed"
+        case Failed():
+            return "failed"
+        case Inconclusive():
+            return "inconclusive"
+        case Skipped():
+            return "skipped"
+        case _:
+            assert_never(result.outcome)
+
+
+def _failure(outcome: StepOutcome) -> Failure | None:
+    return outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
+
+
+def _detail(outcome: StepOutcome) -> str:
+    match outcome:
+        case Skipped():
+            return str(outcome)
+        case Passed(warnings):
+            return "; ".join(str(warning) for warning in warnings)
+        case Failed(failure) | Inconclusive(failure):
+            return failure.detail
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,130 @@
+"""The status page: Jinja templates over the views, every value escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from probe.serve.page.sentence import clock
+from probe.serve.page.target_view import TargetView
+from probe.serve.page.views import ChangeView, Status
+
+_SIGNS = {
+    "ok": "✓",
+    "trouble": "✕",
+    "unsure": "?",
+    "passing": "✓",
+    "passed": "✓",
+    "suspect": "?",
+    "failing": "✕",
+    "failed": "✕",
+    "flapping": "≈",
+    "unknown": "–",
+    "unseen": "∅",
+    "awaited": "…",
+    "degraded": "◔",
+    "inconclusive": "⊘",
+    "skipped": "→",
+}
+
+
+def status_page(status: Status) -> str:
+    """The page at ``/``."""
+    return _environment().get_template("index.html").render(status=status)
+
+
+def target_page(view: TargetView) -> str:
+    """The page of one target."""
+    return _environment().get_template("target.html").render(view=view)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("probe.serve.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        clock=clock,
+        date=date,
+        days=days,
+        lasting=lasting,
+        milliseconds=milliseconds,
+        sign=lambda name: _SIGNS.get(str(name), ""),
+        together=together,
+        thousands=lambda number: f"{number:,}",
+    )
+    return environment
+
+
+@dataclass(slots=True)
+class Changes:
+    """Changes alike that follow each other closely, shown as one row."""
+
+    first: ChangeView
+    targets: list[str]
+    edges: list[str]
+    count: int = 1
+
+
+_CLOSE = 60.0
+
+
+def together(changes: Iterable[ChangeView]) -> list[Changes]:
+    """Rows for the table of changes: 300 domains that fail at once are one row."""
+    rows: list[Changes] = []
+    for change in changes:
+        row = rows[-1] if rows else None
+        if row is None or not _alike(row.first, change):
+            rows.append(Changes(change, [change.target], [change.edge] if change.edge else []))
+            continue
+        row.count += 1
+        if change.target not in row.targets:
+            row.targets.append(change.target)
+        if change.edge and change.edge not in row.edges:
+            row.edges.append(change.edge)
+    return rows
+
+
+def _alike(one: ChangeView, other: ChangeView) -> bool:
+    return abs(one.at - other.at) <= _CLOSE and all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("check", "provider", "persona", "before", "after", "reason", "note")
+    )
+
+
+def lasting(seconds: float) -> str:
+    """A duration in the two greatest units: ``3 h 5 min``."""
+    whole = max(0, round(seconds))
+    for unit, size, finer, fine in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
+        if whole >= size:
+            rest = whole % size // fine
+            return f"{whole // size} {unit}" + (f" {rest} {finer}" if rest else "")
+    if whole >= 60:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    return f"{whole} s"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """``42 ms``; nothing for what was not measured."""
+    return "" if seconds is None else f"{seconds * 1000:,.0f} ms"
+
+
+def date(at: float) -> str:
+    """A day in UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+
+
+def days(seconds: float) -> str:
+    """How long from now: ``in 59 days``, ``3 days ago``."""
+    count = int(abs(seconds) // 86400)
+    unit = "day" if count == 1 else "days"
+    return f"in {count} {unit}" if seconds >= 0 else f"{count} {unit} ago"

@@ -1,0 +1,168 @@
+"""The raw states of everything that is to be judged, counted by kind. Reads the store only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from probe.model.failure import Failure, Reason
+from probe.model.state import EdgeStatus
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.serve.memory.census import Key, Through
+from probe.serve.memory.records import CONFIRMED, TROUBLED, TargetRecord
+from probe.serve.memory.store import Store
+
+States = Counter[tuple[type[Key], str]]
+"""How many of each kind are in each state, by its name in ``Counts``."""
+
+
+class Level(StrEnum):
+    """How it stands, in one word."""
+
+    OK = "ok"  # everything was judged lately, and passes
+    TROUBLE = "trouble"
+    UNSURE = "unsure"  # nothing fails, and not everything can be seen
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many edges, flows or names are in each state; each one is in one state only.
+
+    Attributes:
+        passing: judged lately, the latest attempt included.
+        suspect: failed, being confirmed; a name whose last known addresses are still probed.
+        failing: confirmed; a name without any address.
+        inconclusive: the latest attempt says nothing, by our own fault.
+        unseen: not judged for three intervals.
+        awaited: never judged, and not overdue.
+    """
+
+    passing: int = 0
+    suspect: int = 0
+    failing: int = 0
+    flapping: int = 0
+    inconclusive: int = 0
+    unseen: int = 0
+    awaited: int = 0
+
+    @property
+    def total(self) -> int:
+        """All that are to be judged."""
+        return self.looked_at + self.unseen + self.awaited
+
+    @property
+    def looked_at(self) -> int:
+        """Those with a recent attempt, whatever came of it."""
+        return self.passing + self.suspect + self.confirmed + self.inconclusive
+
+    @property
+    def confirmed(self) -> int:
+        """Failing or flapping."""
+        return self.failing + self.flapping
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The raw states behind a sentence.
+
+    Attributes:
+        unread: target sources that cannot be read: what they name now is not counted.
+        unseen_since: since when nobody looks at the first of the unseen; wall time.
+        unclear: a refusal among the inconclusive of which nobody knows yet whose fault it is.
+    """
+
+    edges: Counts = field(default_factory=Counts)
+    flows: Counts = field(default_factory=Counts)
+    names: Counts = field(default_factory=Counts)
+    unread: int = 0
+    unseen_since: float | None = None
+    unclear: bool = False
+
+    @property
+    def kinds(self) -> tuple[tuple[str, Counts], ...]:
+        """The counts by noun."""
+        return ("edge", self.edges), ("flow", self.flows), ("name", self.names)
+
+
+def states_of(store: Store) -> dict[Through, States]:
+    """The states of every provider, as ``state_of`` says of each member.
+
+    From the counts of the census: it walks only what is not as the census says.
+    """
+    states: dict[Through, States] = {}
+    for through, census in store.census.providers.items():
+        counts = states[through] = Counter()
+        for (kind, (status, blind)), number in census.states.items():
+            counts[kind, _name(status, blind=blind)] += number
+    open_now = (key for key, flow in store.flows.items() if flow.diagnosis.fails_open)
+    others: set[Key] = {*store.unresolved, *open_now}
+    for key in others:
+        through = Through(key.check, key.provider)
+        status, blind = store.census.providers[through].members[key]
+        before, after = _name(status, blind=blind), _state(store, key, status, blind=blind)
+        if before != after:
+            states[through][type(key), before] -= 1
+            states[through][type(key), after] += 1
+    return states
+
+
+def standing_of(store: Store, states: Mapping[Through, States]) -> Standing:
+    """Everything, over all providers."""
+    counts: States = Counter()
+    for of_provider in states.values():
+        counts.update(of_provider)
+    standing = _standing(store, counts, store.silence.unseen, store.blind.values())
+    return replace(standing, unread=sum(not one.up for one in store.agent.sources.values()))
+
+
+def standing_of_target(store: Store, records: Iterable[TargetRecord]) -> Standing:
+    """One target, over all its checks."""
+    keys: set[Key] = set()
+    for record in records:
+        keys.update(record.edges, record.flows, record.resolutions, record.missing)
+    counts = Counter((type(key), state_of(store, key)) for key in keys)
+    unseen = keys & store.silence.unseen.keys()
+    blind = (store.blind[key] for key in keys & store.blind.keys())
+    return _standing(store, counts, unseen, blind)
+
+
+def state_of(store: Store, key: Key) -> str:
+    """The one state of an edge, flow or name, by its name in ``Counts``; the gravest that holds."""
+    status, blind = store.census.providers[Through(key.check, key.provider)].members[key]
+    return _state(store, key, status, blind=blind)
+
+
+def _state(store: Store, key: Key, status: EdgeStatus, *, blind: bool) -> str:
+    flow = store.flows.get(key) if isinstance(key, FlowKey) else None
+    if flow is not None and flow.diagnosis.fails_open and status not in CONFIRMED:
+        return EdgeStatus.FAILING.value  # waits for no confirmation
+    if key in store.unresolved and status is EdgeStatus.PASSING and not blind:
+        return EdgeStatus.SUSPECT.value  # DNS fails, and known addresses are still probed
+    return _name(status, blind=blind)
+
+
+def _name(status: EdgeStatus, *, blind: bool) -> str:
+    if blind and status not in TROUBLED:
+        return "inconclusive"
+    return "awaited" if status is EdgeStatus.UNKNOWN else status.value
+
+
+def _standing(
+    store: Store,
+    counts: States,
+    unseen: Iterable[Key],
+    blind: Iterable[Failure],
+) -> Standing:
+    def of(kind: type[Key]) -> Counts:
+        return Counts(**{name: number for (one, name), number in counts.items() if one is kind})
+
+    silent = [store.silence.unseen[key].since for key in unseen if key not in store.blind]
+    return Standing(
+        edges=of(EdgeKey),
+        flows=of(FlowKey),
+        names=of(ProviderKey),
+        unseen_since=min(silent, default=None),
+        unclear=any(failure.reason is Reason.REFUSAL_UNCLEAR for failure in blind),
+    )

@@ -1,0 +1,355 @@
+"""The shapes of ``/api/v1/status``: what the page shows and scripts read.
+
+Times are seconds since the epoch. Lists are bounded; ``…_total`` says how many there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from probe.serve.memory.agent_metrics import Source
+from probe.serve.page.standing import Level, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Numbers over everything that the agent probes; ``Standing`` has each state's.
+
+    Attributes:
+        edges: as probed, one per target, provider, address and client profile; like flows,
+            only those of which something is known now.
+        edges_failing: failing or flapping, confirmed.
+        edges_suspect: failed, being confirmed.
+        inconclusive: edges, flows and names whose latest result is our own fault.
+        unseen: edges, flows and names that nobody has judged for three intervals; what fails
+            and what cannot be judged included.
+    """
+
+    checks: int
+    targets: int
+    edges: int
+    edges_failing: int
+    edges_suspect: int
+    flows: int
+    flows_failing: int
+    names_failing: int
+    inconclusive: int
+    attempts: int
+    failed_attempts: int
+    unseen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What fails now for one provider and one reason.
+
+    Attributes:
+        edges: distinct addresses; ``of_edges`` is how many the provider has.
+        targets: names, the first ones; ``of_targets`` is how many the provider serves.
+        state: the gravest of ``failing``, ``flapping``, ``suspect``.
+        example: a target that it is seen on.
+        browser: what a browser shows its user.
+        command: paste into a shell to see the same.
+        unseen: members that failed when they were last seen, and are no longer looked at.
+        unseen_since: when the first of these was last judged.
+        unnamed: addresses among ``edges`` that DNS no longer names.
+    """
+
+    check: str
+    provider: str
+    phase: str
+    reason: str
+    state: str
+    since: float
+    edges: tuple[str, ...]
+    edges_total: int
+    of_edges: int
+    targets: tuple[str, ...]
+    targets_total: int
+    of_targets: int
+    example: str
+    detail: str
+    browser: str
+    command: str
+    unseen: int = 0
+    unseen_since: float | None = None
+    unnamed: tuple[str, ...] = ()
+
+    @property
+    def confirmed(self) -> bool:
+        """Failing or flapping, not merely suspect."""
+        return self.state != "suspect"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeView:
+    """One edge that does not pass.
+
+    Attributes:
+        unseen: since when nobody has judged it, once that is too long.
+        unnamed: since when DNS no longer names it.
+    """
+
+    check: str
+    target: str
+    provider: str
+    edge: str
+    client: str
+    state: str
+    since: float
+    phase: str
+    reason: str
+    detail: str
+    browser: str
+    command: str
+    at: float
+    unseen: float | None
+    unnamed: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of the latest run of a flow.
+
+    Attributes:
+        outcome: ``passed``, ``degraded``, ``failed``, ``inconclusive`` or ``skipped``.
+    """
+
+    step: str
+    layer: str
+    outcome: str
+    phase: str
+    reason: str
+    detail: str
+    status: int | None
+    seconds: float | None
+    attempts: int
+    edge: str
+    request: str
+    headers: dict[str, str]
+    body: str
+    command: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowView:
+    """One flow, with the steps of its latest run; of its latest failed run while it fails.
+
+    Attributes:
+        layer: the layer to blame; empty when healthy, ``inconclusive`` when the fault is ours.
+        why: the rule that named it.
+        unseen: since when nobody has judged it, once that is too long.
+    """
+
+    check: str
+    target: str
+    provider: str
+    persona: str
+    state: str
+    since: float
+    at: float
+    seconds: float
+    run_id: str
+    layer: str
+    why: str
+    fails_open: bool
+    phase: str
+    reason: str
+    detail: str
+    steps: tuple[StepView, ...]
+    unseen: float | None
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a person should look."""
+        return self.state in {"suspect", "failing", "flapping", "unseen"} or bool(self.layer)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowProblem:
+    """Flows of one check that fail alike.
+
+    Attributes:
+        layer: the layer to blame, empty when none was named; ``inconclusive`` when the fault
+            is ours since they were last judged.
+        personas: who is affected; empty without personas.
+        targets: names, the first ones; ``of_targets`` is how many the check has.
+        unseen: as of ``Problem``.
+    """
+
+    check: str
+    layer: str
+    reason: str
+    fails_open: bool
+    since: float
+    personas: tuple[str, ...]
+    targets: tuple[str, ...]
+    targets_total: int
+    of_targets: int
+    unseen: int
+    unseen_since: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NameView:
+    """A name resolution that fails now; edges known from before are still probed."""
+
+    check: str
+    target: str
+    provider: str
+    reason: str
+    detail: str
+    since: float
+    edges: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitView:
+    """Edges that present different leaves for one target and key type."""
+
+    check: str
+    target: str
+    provider: str
+    key_type: str
+    distinct: int
+    minority: tuple[str, ...]
+    minority_total: int
+    since: float | None
+    alarming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlindView:
+    """Inconclusive results by check and reason: the fault is ours."""
+
+    check: str
+    phase: str
+    reason: str
+    count: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenView:
+    """What of one provider nobody has judged for three intervals.
+
+    Attributes:
+        count: edges, flows and names; ``of`` is how many are to be judged.
+        since: when the first of them was last judged.
+        example: one of them: its edge, its persona, or its target's name.
+    """
+
+    check: str
+    provider: str
+    count: int
+    of: int
+    targets: tuple[str, ...]
+    targets_total: int
+    since: float
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """One provider as one check uses it.
+
+    ``inconclusive`` and ``unseen`` count edges, flows and names.
+
+    Attributes:
+        state: the gravest state of any of them; ``awaited`` while one was never looked at.
+    """
+
+    check: str
+    provider: str
+    state: str
+    edges: int
+    edges_failing: int
+    targets: int
+    targets_failing: int
+    inconclusive: int
+    unseen: int
+    attempts: int
+    failed_attempts: int
+    since: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """One check of the configuration."""
+
+    name: str
+    kind: str
+    interval: float
+    providers: tuple[str, ...]
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One change of state; ``edge``, ``client`` and ``persona`` where they apply."""
+
+    check: str
+    target: str
+    provider: str
+    edge: str
+    client: str
+    persona: str
+    before: str
+    after: str
+    since: float
+    at: float
+    phase: str
+    reason: str
+    detail: str
+    command: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """The agent on itself.
+
+    Attributes:
+        vantage_healthy: None before the first judgement.
+    """
+
+    version: str
+    started_at: float
+    ready: bool
+    config_digest: str
+    reload_success: bool | None
+    reload_at: float | None
+    reload_problem: str
+    vantage_healthy: bool | None
+    vantage_causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that the page shows."""
+
+    region: str
+    now: float
+    level: Level
+    sentence: str
+    totals: Totals
+    standing: Standing
+    problems: tuple[Problem, ...]
+    problems_total: int
+    edges: tuple[EdgeView, ...]
+    edges_total: int
+    flow_problems: tuple[FlowProblem, ...]
+    flows: tuple[FlowView, ...]
+    flows_total: int
+    names: tuple[NameView, ...]
+    names_total: int
+    splits: tuple[SplitView, ...]
+    splits_total: int
+    blind: tuple[BlindView, ...]
+    unseen: tuple[UnseenView, ...]
+    providers: tuple[ProviderView, ...]
+    checks: tuple[CheckView, ...]
+    changes: tuple[ChangeView, ...]
+    sources: tuple[Source, ...]
+    agent: AgentView

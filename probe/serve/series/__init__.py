@@ -1,0 +1,1 @@
+"""What Prometheus reads: metric families, samples, and the exposition of `/metrics`."""

@@ -1,0 +1,136 @@
+"""The fast path: series as bytes, rendered once per result and joined at the scrape.
+
+Why: 10,000 edges make some 250,000 series. Building them as objects and formatting them at each
+scrape, as prometheus-client does, takes seconds of CPU on the loop that also times handshakes;
+joining what is already bytes takes a small fraction of that. ``series.py`` is the plain path,
+and a test holds both equal byte for byte.
+
+A row is one edge (or target, flow, …): its labels once, and per family a cell. For families
+without labels of their own the cell is just the value, so a row costs one label text and not one
+per series; for the others it is the finished lines, their labels spliced into the row's text. An
+absent cell is None.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from probe.serve.series.family import BASE_LABELS, Family, Sample
+from probe.serve.series.text import (
+    Format,
+    Labels,
+    escape,
+    frequent_number,
+    header,
+    label_text,
+    number,
+)
+
+Key = TypeVar("Key", bound=Hashable)
+Row = list[bytes | None]
+
+BLOCK = 2000
+"""Rows joined in one go: about half a millisecond."""
+
+
+class FragmentTable(Generic[Key]):
+    """The series of one group, as fragments."""
+
+    def __init__(self, families: Sequence[Family], labels_of: Callable[[Key], Labels]) -> None:
+        self.families = tuple(families)
+        self._labels_of = labels_of
+        self._rows: dict[Key, Row] = {}
+        self._names = sorted((*BASE_LABELS[self.families[0].group], "region"))
+        self._markers = [f',{name}="'.encode() for name in self._names]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._rows))
+
+    def set(self, key: Key, samples: Iterable[Sample]) -> None:
+        """Replace every series of a key."""
+        old = self._rows.get(key)
+        labels = (old and old[0]) or f"{label_text(self._labels_of(key))} ".encode()
+        row: Row = [None] * (len(self.families) + 1)
+        row[0] = labels
+        for family, value, extra in samples:
+            place = family.column + 1
+            if family.extra:
+                line = b"".join((family.name.encode(), self._spliced(labels, extra), _end(value)))
+                present = row[place]
+                row[place] = line if present is None else present + line
+            else:
+                row[place] = _end(value)
+        self._rows[key] = row
+
+    def update(self, key: Key, samples: Iterable[Sample]) -> bool:
+        """Replace values of families without labels of their own; False when there is no row."""
+        row = self._rows.get(key)
+        if row is None:
+            return False
+        for family, value, _ in samples:
+            row[family.column + 1] = _end(value)
+        return True
+
+    def _spliced(self, labels: bytes, extra: Labels) -> bytes:
+        """The row's label text with further labels in their sorted places.
+
+        Looking for ``,name="`` finds labels only, whatever the values hold: inside a value
+        every quote is escaped, so ``="`` does not occur there.
+        """
+        front = b"{"
+        for name, value in extra:
+            text = f'{name}="{escape(value)}",'.encode()
+            place = bisect(self._names, name)
+            if place == 0:
+                front += text
+            elif place < len(self._names):
+                marker = self._markers[place]
+                labels = labels.replace(marker, b"," + text + marker[1:], 1)
+            else:
+                labels = b"".join((labels[:-2], b",", text[:-1], b"} "))
+        return front + labels[1:]
+
+    def drop(self, key: Key) -> None:
+        """Remove every series of a key, if there are any."""
+        self._rows.pop(key, None)
+
+    def blocks(self, form: Format) -> Iterator[bytes]:
+        """The exposition in pieces of at most ``BLOCK`` rows; pause between them at will.
+
+        The rows are those present at the start, so that every family has the same.
+        """
+        rows = list(self._rows.values())
+        for family in self.families:
+            pending = header(family, form)
+            for start in range(0, len(rows), BLOCK):
+                piece = _join(family, rows[start : start + BLOCK])
+                if piece:
+                    yield pending + piece
+                    pending = b""
+                else:
+                    yield b""
+
+
+def _end(value: float) -> bytes:
+    """The end of a sample's line."""
+    return frequent_number(value) if value.is_integer() else f"{number(value)}\n".encode()
+
+
+def _join(family: Family, rows: Iterable[Row]) -> bytes:
+    place = family.column + 1
+    if family.extra:
+        return b"".join([cell for row in rows if (cell := row[place]) is not None])
+    name = family.name.encode()
+    return b"".join(
+        [
+            piece
+            for row in rows
+            if (cell := row[place]) is not None and (labels := row[0]) is not None
+            for piece in (name, labels, cell)
+        ]
+    )

@@ -1,0 +1,269 @@
+"""The series of a whole target, under blackbox_exporter's names. Pure.
+
+A target is as healthy as its worst edge. Which edge that is decides what the one series of each
+name says: a failed one first, else the first that was found, so that a healthy target's series
+do not jump between its edges. Expiry is the earliest and duration the longest of all edges.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from probe.model.failure import Reason
+from probe.model.result import Failed, Handshake, Inconclusive, StepResult, Timings
+from probe.model.state import EdgeStatus
+from probe.model.target import Edge, EdgeKey, ProviderKey
+from probe.serve.memory.records import CONFIRMED, EdgeRecord, FlowRecord, TargetRecord
+from probe.serve.series.definitions import BY_NAME
+from probe.serve.series.family import Sample
+from probe.serve.series.flow_samples import worst_of
+from probe.serve.series.text import clean
+
+_SUCCESS = BY_NAME["probe_success"]
+_DURATION = BY_NAME["probe_duration_seconds"]
+_DNS_TIME = BY_NAME["probe_dns_lookup_time_seconds"]
+_IP_PROTOCOL = BY_NAME["probe_ip_protocol"]
+_IP_HASH = BY_NAME["probe_ip_addr_hash"]
+_EARLIEST = BY_NAME["probe_ssl_earliest_cert_expiry"]
+_CHAIN_EXPIRY = BY_NAME["probe_ssl_last_chain_expiry_timestamp_seconds"]
+_CHAIN_INFO = BY_NAME["probe_ssl_last_chain_info"]
+_TLS_VERSION = BY_NAME["probe_tls_version_info"]
+_TLS_CIPHER = BY_NAME["probe_tls_cipher_info"]
+_HTTP_STATUS = BY_NAME["probe_http_status_code"]
+_HTTP_CONTENT = BY_NAME["probe_http_content_length"]
+_HTTP_BODY = BY_NAME["probe_http_uncompressed_body_length"]
+_HTTP_REDIRECTS = BY_NAME["probe_http_redirects"]
+_HTTP_VERSION = BY_NAME["probe_http_version"]
+_HTTP_SSL = BY_NAME["probe_http_ssl"]
+_REGEX = BY_NAME["probe_failed_due_to_regex"]
+_HTTP_DURATION = BY_NAME["probe_http_duration_seconds"]
+_EDGES = BY_NAME["probe_target_edges"]
+_EDGES_FAILING = BY_NAME["probe_target_edges_failing"]
+_EDGES_UNSEEN = BY_NAME["probe_target_edges_unseen"]
+_INCONCLUSIVE = BY_NAME["probe_target_inconclusive"]
+
+_NAMES_CAP = 1024
+"""Characters of alternative names kept in a label: a shared certificate may hold hundreds."""
+
+
+def target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
+    """Every series of one target."""
+    samples = _verdict(record)
+    if record.edges:
+        samples += _edges(record, lag_bound)
+    elif record.flows:
+        samples += _flows(record, lag_bound)
+    elif any(r.resolution.failure for r in record.resolutions.values()):
+        samples.append((_IP_PROTOCOL, 0.0, ()))
+    unseen = sum(1 for key, late in record.missing.items() if late and isinstance(key, EdgeKey))
+    if unseen:
+        samples.append((_EDGES_UNSEEN, float(unseen), ()))
+    asked = [r.resolution.seconds for r in record.resolutions.values() if r.unseen is None]
+    seconds = [value for value in asked if value is not None]
+    if seconds:
+        samples.append((_DNS_TIME, max(seconds), ()))
+    return samples
+
+
+def _verdict(record: TargetRecord) -> list[Sample]:
+    """Success over all edges, flows and resolutions; and what of it is our own fault.
+
+    An edge or flow whose latest attempt was inconclusive adds nothing when it was passing
+    before. When it was not, the target is not called healthy without having been seen so, nor
+    while something of it is missing. What failed fails until it is seen to pass.
+    """
+    ours: dict[tuple[str, str], None] = {}
+    failed = passed = doubt = False
+    probed: list[EdgeRecord | FlowRecord] = [*record.edges.values(), *record.flows.values()]
+    for one in probed:
+        match one.last.outcome:
+            case Failed():
+                failed |= one.status is not EdgeStatus.UNSEEN
+            case Inconclusive(failure):
+                ours[failure.phase.value, failure.reason.value] = None
+                failed |= one.status in CONFIRMED
+                doubt |= one.status is not EdgeStatus.PASSING
+            case _:
+                passed = True
+    for resolved in record.resolutions.values():
+        dns = resolved.resolution.failure
+        failed |= resolved.lost
+        if dns is not None and dns.ours and not resolved.resolution.edges:
+            ours[dns.phase.value, dns.reason.value] = None
+            doubt = True
+    samples: list[Sample] = [
+        (_INCONCLUSIVE, 1.0, (("phase", phase), ("reason", reason))) for phase, reason in ours
+    ]
+    if failed:
+        samples.append((_SUCCESS, 0.0, ()))
+    elif passed and not doubt and not record.awaiting:
+        samples.append((_SUCCESS, 1.0, ()))
+    return samples
+
+
+def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
+    edges = [edge for edge in record.edges.values() if edge.status is not EdgeStatus.UNSEEN]
+    samples: list[Sample] = []
+    if edges:
+        failing = sum(1 for edge in edges if edge.status in CONFIRMED)
+        whole = len(record.edges.keys() | _unjudged(record))
+        samples = [(_EDGES, float(whole), ()), (_EDGES_FAILING, float(failing), ())]
+        samples += steady_target_samples(record, lag_bound)
+        samples += address_samples(_first(edges).last.edge)
+    shaken = [edge for edge in edges if edge.last.handshake is not None]
+    every = [e.last.handshake for e in record.edges.values() if e.last.handshake is not None]
+    shown = _first(shaken).last.handshake if shaken else None
+    return samples + expiry_samples(every) + (agreed_samples(shown) if shown is not None else [])
+
+
+def _unjudged(record: TargetRecord) -> set[EdgeKey | ProviderKey]:
+    """Edges nobody has judged (lately), and providers without an address known to be judged.
+
+    They count among the edges: else the one that was looked at, failing, would be all of them.
+    """
+    resolved = record.resolutions
+    return {
+        key
+        for key in record.missing
+        if isinstance(key, EdgeKey)
+        or (
+            isinstance(key, ProviderKey)
+            and not (key in resolved and resolved[key].resolution.edges)
+        )
+    }
+
+
+def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
+    """What changes on a target when one passing attempt on an edge follows another."""
+    durations = [
+        edge.last.timings.total
+        for edge in record.edges.values()
+        if edge.unseen is None
+        and edge.last.timings.lag <= lag_bound
+        and not isinstance(edge.last.outcome, Inconclusive)
+    ]
+    return [(_DURATION, max(durations), ())] if durations else []
+
+
+def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
+    steps = [step for flow in record.flows.values() for step in flow.last.steps]
+    samples = expiry_samples(step.handshake for step in steps if step.handshake is not None)
+    flows = [flow for flow in record.flows.values() if flow.unseen is None]
+    durations = [flow.last.seconds for flow in flows if flow.last.lag <= lag_bound]
+    if durations:
+        samples.append((_DURATION, max(durations), ()))
+    worst = next((f for f in flows if isinstance(f.last.outcome, Failed)), next(iter(flows), None))
+    shown = worst_of(worst.last.steps) if worst is not None else None
+    if worst is None or shown is None:
+        return samples
+    if shown.edge is not None:
+        samples += address_samples(shown.edge)
+    shaken = [s.handshake for flow in flows for s in flow.last.steps if s.handshake is not None]
+    if shaken:
+        samples += agreed_samples(shown.handshake or shaken[0])
+    return samples + _http(worst, shown, lag_bound)
+
+
+def _first(edges: Iterable[EdgeRecord]) -> EdgeRecord:
+    """The first failed edge, else the first."""
+    known = list(edges)
+    return next((edge for edge in known if isinstance(edge.last.outcome, Failed)), known[0])
+
+
+def address_samples(edge: Edge) -> list[Sample]:
+    """IP version and address hash."""
+    return [
+        (_IP_PROTOCOL, float(edge.version), ()),
+        (_IP_HASH, float(address_hash(edge.ip)), ()),
+    ]
+
+
+def address_hash(ip: str) -> int:
+    """FNV-1a, 32 bit, of the 4 or 16 bytes of an address, as blackbox_exporter computes it."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    value = 0x811C9DC5
+    for byte in socket.inet_pton(family, ip.partition("%")[0]):
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value
+
+
+def expiry_samples(every: Iterable[Handshake]) -> list[Sample]:
+    """The earliest expiry over all edges: dates stay true when nobody looks."""
+    shaken = list(every)
+    samples: list[Sample] = []
+    sent = [certificate.not_after for one in shaken for certificate in one.chain]
+    if sent:
+        samples.append((_EARLIEST, min(sent), ()))
+    verified = [one.verified_not_after for one in shaken if one.verified_not_after is not None]
+    if verified:
+        samples.append((_CHAIN_EXPIRY, min(verified), ()))
+    return samples
+
+
+def agreed_samples(shown: Handshake) -> list[Sample]:
+    """What was agreed with the edge that is shown, and its leaf."""
+    samples: list[Sample] = [
+        (_TLS_VERSION, 1.0, (("version", clean(shown.version)),)),
+        (_TLS_CIPHER, 1.0, (("cipher", clean(shown.cipher)),)),
+    ]
+    if shown.leaf is not None:
+        leaf = shown.leaf
+        labels = (
+            ("fingerprint_sha256", leaf.fingerprint_sha256),
+            ("issuer", clean(leaf.issuer)),
+            ("serialnumber", leaf.serial),
+            ("subject", clean(leaf.subject)),
+            ("subjectalternative", clean(_names(leaf.dns_names))),
+        )
+        samples.append((_CHAIN_INFO, 1.0, labels))
+    return samples
+
+
+def _names(names: Iterable[str]) -> str:
+    """Names joined with commas, cut between names where a label would grow absurd."""
+    joined = ",".join(names)
+    return joined if len(joined) <= _NAMES_CAP else joined[:_NAMES_CAP].rpartition(",")[0]
+
+
+def _http(flow: FlowRecord, shown: StepResult, lag_bound: float) -> list[Sample]:
+    evidence = shown.evidence
+    samples: list[Sample] = [
+        (_HTTP_STATUS, float(evidence.status or 0), ()),
+        (_HTTP_SSL, float("https://" in evidence.request), ()),
+        (_REGEX, float(any(map(_regex_failed, flow.last.steps))), ()),
+    ]
+    measured = (
+        (_HTTP_VERSION, evidence.http_version),
+        (_HTTP_CONTENT, evidence.content_length),
+        (_HTTP_BODY, evidence.body_size),
+    )
+    samples += [(family, float(value), ()) for family, value in measured if value is not None]
+    redirects = [s.evidence.redirects for s in flow.last.steps]
+    if any(count is not None for count in redirects):
+        samples.append((_HTTP_REDIRECTS, float(sum(count or 0 for count in redirects)), ()))
+    if flow.last.lag <= lag_bound:
+        samples += _http_phases(step.timings for step in flow.last.steps)
+    return samples
+
+
+def _regex_failed(step: StepResult) -> bool:
+    return isinstance(step.outcome, Failed) and step.outcome.failure.reason is Reason.REGEX
+
+
+def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
+    """Phases as blackbox_exporter cuts them; a phase that no step had is absent."""
+    sums: dict[str, float] = {}
+    for one in timings:
+        parts = (
+            ("resolve", one.resolve),
+            ("connect", one.connect),
+            ("tls", one.tls),
+            ("processing", one.send),  # from the connection being ready …
+            ("processing", one.wait),  # … to the first byte
+            ("transfer", one.receive),
+        )
+        for phase, seconds in parts:
+            if seconds is not None:
+                sums[phase] = sums.get(phase, 0.0) + seconds
+    return [(_HTTP_DURATION, seconds, (("phase", phase),)) for phase, seconds in sums.items()]

@@ -1,0 +1,72 @@
+"""What every test of the TLS prober needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import trio
+
+from probe.connection.contexts import Contexts
+from probe.connection.fault import AttemptFailed
+from probe.connection.transport import TlsStream, connect, handshake, sni
+from probe.lab.ca import Pki
+from probe.model.failure import Failure
+from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.target import Edge
+from probe.model.tls import ClientProfile
+
+NAME = "www.example"
+
+
+def no_secrets(ref: SecretRef) -> Secret:
+    raise SecretError(f"{ref} is missing")
+
+
+@pytest.fixture(scope="session")
+def pki() -> Pki:
+    return Pki(datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def contexts() -> Contexts:
+    return Contexts(no_secrets)
+
+
+class Client:
+    """Connects and shakes hands as the prober does."""
+
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+
+    async def stream(
+        self,
+        edge: Edge,
+        *,
+        profile: ClientProfile = ClientProfile(),  # noqa: B008 - immutable
+        name: str = NAME,
+        timeout: float = 5.0,
+    ) -> TlsStream:
+        wire = None
+        with trio.move_on_after(timeout):
+            wire = await connect(edge)
+            context = self._contexts.get(profile)
+            return await handshake(wire, context, server_name=sni(name))
+        assert wire is not None, "not even connected in time"
+        raise wire.timed_out()
+
+    async def failure(
+        self,
+        edge: Edge,
+        *,
+        profile: ClientProfile = ClientProfile(),  # noqa: B008 - immutable
+        timeout: float = 5.0,
+    ) -> Failure:
+        with pytest.raises(AttemptFailed) as caught:
+            await self.stream(edge, profile=profile, timeout=timeout)
+        return caught.value.failure
+
+
+@pytest.fixture
+def client(contexts: Contexts) -> Client:
+    return Client(contexts)

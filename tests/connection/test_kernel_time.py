@@ -1,0 +1,166 @@
+"""The kernel's clock: right although this process was busy when the bytes arrived."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import trio
+
+from probe.connection import kernel_time
+from probe.connection.contexts import Contexts
+from probe.connection.transport import connect, handshake
+from probe.lab.ca import Pki
+from probe.model.result import Clock
+from probe.model.target import Edge
+from probe.model.tls import ClientProfile
+
+from .conftest import NAME
+from .record_layer import Server
+
+DELAY, BUSY_AFTER = 0.050, 0.030
+LINUX = sys.platform == "linux"
+CLOSE_ENOUGH = 0.001  # between two clocks that are read one after the other
+
+
+class SlowServer:
+    """Answers one ClientHello after ``DELAY``, from a thread of its own, and keeps its times.
+
+    Attributes:
+        before: when it began to send, by ``time.perf_counter``.
+        after: when it had sent.
+    """
+
+    def __init__(self, pki: Pki, listener: socket.socket) -> None:
+        self.edge = Edge(*listener.getsockname())
+        self.sent = threading.Event()
+        self.before = self.after = 0.0
+        self._pki = pki
+        self._listener = listener
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            with connection:
+                hello = connection.recv(65536)
+                answer = Server(self._pki.credential(NAME)).take(hello)
+                time.sleep(DELAY)
+                self.before = time.perf_counter()
+                connection.sendall(answer)
+                self.after = time.perf_counter()
+                self.sent.set()
+                connection.recv(65536)
+
+
+@contextlib.contextmanager
+def slow_server(pki: Pki) -> Iterator[SlowServer]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = SlowServer(pki, listener)
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.close()
+            thread.join()
+
+
+async def hold_the_loop(server: SlowServer, started: trio.Event) -> None:
+    """Block the event loop until well after the answer arrived."""
+    await started.wait()
+    assert server.sent.wait(5)
+    time.sleep(BUSY_AFTER)  # noqa: ASYNC251 - blocking the loop is the point
+
+
+async def test_handshake_time_does_not_count_our_own_lateness(pki: Pki, contexts: Contexts) -> None:
+    context = contexts.get(ClientProfile())
+    started = trio.Event()
+    with slow_server(pki) as server:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hold_the_loop, server, started)
+            wire = await connect(server.edge)
+            offset = trio.current_time() - time.perf_counter()
+            begun = trio.current_time()
+            started.set()
+            stream = await handshake(wire, context, server_name=b"x.example")
+            by_application = trio.current_time() - begun
+            stream.close()
+    assert stream.seconds >= DELAY
+    if not LINUX:
+        assert wire.clock is Clock.APPLICATION
+        return
+    assert wire.clock is Clock.KERNEL
+    arrived = wire.arrived - offset
+    assert server.before - CLOSE_ENOUGH <= arrived <= server.after + CLOSE_ENOUGH
+    assert stream.seconds <= by_application - BUSY_AFTER + CLOSE_ENOUGH
+    assert wire.lag >= BUSY_AFTER - CLOSE_ENOUGH
+
+
+async def test_without_stamps_the_applications_clock_serves(
+    pki: Pki, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_time, "ANCILLARY_SPACE", 0)
+    with slow_server(pki) as server:
+        wire = await connect(server.edge)
+        context = contexts.get(ClientProfile())
+        stream = await handshake(wire, context, server_name=None)
+        stream.close()
+    assert wire.clock is Clock.APPLICATION
+    assert stream.seconds >= DELAY
+    assert wire.lag == 0.0
+
+
+def stamp(seconds_ago: float, size: int = 16) -> list[tuple[int, int, bytes]]:
+    at = time.time_ns() - int(seconds_ago * 1e9)
+    data = struct.pack("@qq", *divmod(at, 1_000_000_000))
+    return [(socket.SOL_SOCKET, 35, data[:size])]
+
+
+def test_age_of_a_stamp() -> None:
+    age = kernel_time.age(stamp(0.25))
+    assert age is not None
+    assert 0.25 <= age < 1.0
+
+
+@pytest.mark.parametrize("ancillary", [[], stamp(1, size=8), [(0, 35, b"x" * 16)]])
+def test_anything_else_is_no_stamp(ancillary: list[tuple[int, int, bytes]]) -> None:
+    assert kernel_time.age(ancillary) is None
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_a_wall_clock_that_was_set_is_noticed(
+    jump: float, pki: Pki, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An age that is impossible is not believed."""
+    real = kernel_time.age
+
+    def set_meanwhile(ancillary: list[tuple[int, int, bytes]]) -> float | None:
+        age = real(ancillary)
+        return None if age is None else age + jump
+
+    monkeypatch.setattr(kernel_time, "age", set_meanwhile)
+    with slow_server(pki) as server:
+        wire = await connect(server.edge)
+        context = contexts.get(ClientProfile())
+        stream = await handshake(wire, context, server_name=None)
+        stream.close()
+    assert wire.clock is Clock.APPLICATION
+    assert DELAY <= stream.seconds < 5
+
+
+async def test_the_round_trip_of_the_syn_is_at_most_what_connecting_took() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        begun = trio.current_time()
+        with await connect(Edge(*listener.getsockname())) as wire:
+            assert 0 < wire.connect_seconds <= trio.current_time() - begun
+
+
+def test_keeping_stamps_on_holds_one_socket_and_lets_it_go() -> None:
+    with kernel_time.kept_on():
+        pass
