@@ -15,12 +15,12 @@ from probe.model.failure import Phase, Reason
 from probe.model.spec import DnsOptions, Provider
 from probe.model.target import Edge, Resolution, Target
 
-from .dns_server import Asked, DnsServer, Reply, dns_server
+from .dns_server import Asked, DnsServer, Reply, Responder, dns_server
 
 SHOP = Target("shop.example")
 
 
-def live(server: DnsServer, timeout: float = 0.3) -> Provider:
+def live(server: DnsServer, timeout: float = 5.0) -> Provider:
     options = DnsOptions(servers=(server.address,), hosts_file=False, timeout=timeout)
     return Provider("live", dns=options)
 
@@ -111,9 +111,13 @@ async def test_silence_is_a_time_out_and_garbage_is_malformed() -> None:
     def garbage(asked: Asked) -> Reply:
         return asked.answer().to_wire()[:2] + b"\x81\x80\x00\x01\x00\x05" + b"\xff" * 30
 
-    for respond, reason in ((lambda asked: None, Reason.TIMEOUT), (garbage, Reason.MALFORMED)):
+    silent: Responder = lambda asked: None  # noqa: E731 - reads best in place
+    for respond, timeout, reason in (
+        (silent, 0.3, Reason.TIMEOUT),
+        (garbage, 5.0, Reason.MALFORMED),
+    ):
         async with dns_server(respond) as server:
-            found = await EdgeFinder().find(live(server), SHOP, 443)
+            found = await EdgeFinder().find(live(server, timeout), SHOP, 443)
         assert found.failure is not None
         assert found.failure.reason is reason
 
