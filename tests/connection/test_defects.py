@@ -83,7 +83,8 @@ async def test_a_defect_is_a_result_with_its_key(
     assert time.time() - 60 < result.at <= time.time()
     failure = result.outcome.failure
     assert (failure.phase, failure.reason) == (phase, Reason.DEFECT)
-    assert failure.detail.startswith(f"IndexError at tests/connection/test_defects.py:{LINE} planted")
+    where = f"tests/connection/test_defects.py:{LINE}"
+    assert failure.detail.startswith(f"IndexError at {where} planted")
     assert "s3cr3t" not in failure.detail
 
 
