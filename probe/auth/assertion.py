@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from probe.auth.material import Material
-from probe.model.flow import JwtKey
+from probe.model.auth import JwtKey
 from probe.model.secret import SecretError, SecretRef
 
 LIFE = 300.0

@@ -13,8 +13,8 @@ from probe.auth.sign import CookieSigner, Signer, token_header
 from probe.auth.token import Token
 from probe.http.answer import Answer
 from probe.http.draft import Draft
+from probe.model.auth import Auth, CookieAuth, JsonLogin, OAuth2
 from probe.model.failure import Failure
-from probe.model.flow import Auth, CookieAuth, JsonLogin, OAuth2
 from probe.model.secret import Secret, SecretRef
 
 Login = JsonLogin | OAuth2 | CookieAuth

@@ -8,9 +8,9 @@ from probe.http.answer import Answer
 from probe.http.capture import as_text, cookie, expression
 from probe.http.draft import Draft, clean_url, form_body, json_body
 from probe.http.expect import NotJson, condition, parse_json
+from probe.model.auth import CookieAuth, JsonLogin
 from probe.model.condition import holds, select
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import CookieAuth, JsonLogin
 from probe.model.secret import SecretRef
 from probe.net.times import http_date
 

@@ -13,8 +13,8 @@ from probe.auth.token import ENDED_GRANT, Token, issued, lasting, malformed, ref
 from probe.http.answer import Answer
 from probe.http.draft import Draft, clean_url, form_body
 from probe.http.expect import NotJson, parse_json
+from probe.model.auth import OAuth2
 from probe.model.failure import Failure
-from probe.model.flow import OAuth2
 from probe.model.secret import Secret, SecretError
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -12,8 +12,8 @@ from probe.auth import sigv4
 from probe.auth.material import Material
 from probe.http.answer import Answer
 from probe.http.draft import Draft
+from probe.model.auth import BasicAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import BasicAuth, DigestAuth, HeaderAuth, SigV4
 from probe.net.library import httpx
 from probe.net.names import quoted
 

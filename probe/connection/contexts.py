@@ -8,8 +8,6 @@ still proves that the edge holds the key of the certificate it shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -20,10 +18,8 @@ from probe.connection.fault import AttemptFailed
 from probe.connection.profiles import TLS13_SUITES, Offer, offer
 from probe.documents.pem import Wanted, pem_problem
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.tls import ClientCertificate, ClientProfile
-
-ReadSecret = Callable[[SecretRef], Secret]
 
 
 class Contexts:

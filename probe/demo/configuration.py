@@ -115,6 +115,7 @@ def _flow(info: WorldInfo, folder: Path) -> dict[str, Any]:
         "headers": {"x-vtex-account": account},
         "evidence_headers": list(_EVIDENCE),
         "instance_headers": ["x-vtex-io-cluster-id"],
+        "router_codes": ["routing_error", "route_map_error", "ProxyTimeout"],
         "layers": ["edge", "router", "control", "login", "token", "authorization", "backend"],
         "auth": {"person": _login(login, folder)},
         "steps": [

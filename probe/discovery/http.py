@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from probe.discovery.files import TOLD
 from probe.discovery.status import without_secrets
 from probe.documents.problem import DocumentError
 from probe.documents.targets import MOST_BYTES, Listed, read_list
-from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.secret import ReadSecret, SecretError
 from probe.model.spec import HttpSource
 from probe.model.target import Target
 from probe.model.tls import Trust
@@ -30,9 +30,6 @@ _NO_ROOT = frozenset({18, 19, 20, 21})
 
 _HOPS = 5
 """Redirects followed, all of them within one origin."""
-
-ReadSecret = Callable[[SecretRef], Secret]
-"""Gives the present value of a secret; raises SecretError."""
 
 
 class FetchProblem(Exception):

@@ -10,13 +10,12 @@ import trio
 
 from probe.discovery.files import FileTargets
 from probe.discovery.status import SourceStatus, without_secrets
-from probe.model.secret import Secret, SecretError, SecretRef
+from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.spec import HttpSource, TargetList
 from probe.model.target import Target
 
 OnChange = Callable[[tuple[Target, ...]], Awaitable[None]]
 OnStatus = Callable[[SourceStatus], None]
-ReadSecret = Callable[[SecretRef], Secret]
 
 
 class Source(Protocol):

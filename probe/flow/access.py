@@ -19,8 +19,7 @@ from probe.auth.store import Slot, TokenStore
 from probe.flow.context import Context
 from probe.flow.login import Entrance
 from probe.flow.values import Missing
-from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import (
+from probe.model.auth import (
     Auth,
     BasicAuth,
     BearerAuth,
@@ -32,6 +31,7 @@ from probe.model.flow import (
     OAuth2,
     SigV4,
 )
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Inconclusive, Skipped
 from probe.model.secret import SecretError
 

@@ -17,16 +17,9 @@ from probe.flow.values import Missing, Values
 from probe.http.dial import Origin
 from probe.http.draft import BadUrl, clean_url, parsed
 from probe.http.session import Session, origin_of
+from probe.model.auth import Auth, BearerAuth, carries_credential
 from probe.model.failure import Failure, Phase
-from probe.model.flow import (
-    CREDENTIAL_HEADERS,
-    ApiCheck,
-    Auth,
-    BearerAuth,
-    CommandStep,
-    Persona,
-    Step,
-)
+from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 from probe.model.result import StepResult
 from probe.model.target import FlowKey, Target
 from probe.model.template import names
@@ -74,10 +67,6 @@ class Context:
     phase: Phase = Phase.SEND
     _named: frozenset[Origin] | None = None
     _secret: frozenset[str] | None = None
-
-    def denied(self, step: Step) -> bool:
-        """Whether the call must be refused."""
-        return step.deny or (self.persona is not None and step.name in self.persona.expect_denied)
 
     def json_due(self, step: Step) -> bool:
         """Whether a call that is let in gets JSON, by what the check expects.
@@ -186,7 +175,7 @@ def _secret_captures(check: ApiCheck, persona: Persona | None) -> Iterator[str]:
             headers += step.request.headers.items()
             yield from (one.name for one in step.captures if one.secret)
     for name, value in headers:
-        if name.lower() in CREDENTIAL_HEADERS:
+        if carries_credential(name):
             yield from names(value)
 
 

@@ -16,8 +16,8 @@ from probe.flow.values import Unsafe
 from probe.http.answer import Answered, Broken
 from probe.http.draft import BadUrl, parsed
 from probe.http.expect import too_slow
+from probe.model.auth import OAuth2
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import OAuth2
 from probe.model.result import Evidence, StepResult, Timings, outcome_of
 from probe.model.secret import Secret, SecretError
 from probe.net.times import retry_after

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from probe.auth.material import Material
 from probe.http.draft import Draft, clean_url, form_body, json_body
-from probe.model.flow import Request
+from probe.model.flow import RequestTemplate
 
 
-def render(request: Request, material: Material) -> Draft:
+def render(request: RequestTemplate, material: Material) -> Draft:
     """Fill a step's request in.
 
     Raises:

@@ -16,8 +16,9 @@ from probe.http import expect
 from probe.http.answer import Answer, Answered, Broken
 from probe.http.capture import capture
 from probe.http.draft import BadUrl
+from probe.model.auth import EarlyRefusal, SigV4
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import EarlyRefusal, Expect, SigV4, Step
+from probe.model.flow import Expect, Step
 from probe.model.result import (
     Evidence,
     Inconclusive,
@@ -115,7 +116,7 @@ def _wanted(run: Context, step: Step) -> Expect:
 
     A persona's denial replaces what the step expects of everybody else.
     """
-    if run.denied(step) and not step.deny:
+    if step.denied_to(run.persona) and not step.deny:
         return Expect()
     if not step.expect.contains:
         return step.expect
@@ -135,7 +136,7 @@ def _suspects(
     A token in its header is refused with a 401. One that is sent as content, say to be
     validated, may be refused in any words that are not those expected.
     """
-    if status is None or run.denied(step) or isinstance(result.outcome, Passed):
+    if status is None or step.denied_to(run.persona) or isinstance(result.outcome, Passed):
         return []
     names = [name for name in lent if access.kept(name)]
     refused = status == 401 and not expect.status_accepted(step.expect, 401)
@@ -178,7 +179,7 @@ async def _judged(
         if skew is not None and abs(skew) > CLOCK_TOLERANCE:
             return expect.Findings((clock_off(skew),))
     _keep_out_of_sight(run, step, answer)
-    denied = run.denied(step)
+    denied = step.denied_to(run.persona)
     json_due = denied and run.json_due(step)
     found = await judged(
         partial(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from probe.model.flow import Request
+from probe.model.flow import RequestTemplate
 from probe.model.template import parse
 from probe.net.names import bracketed
 
@@ -174,7 +174,7 @@ def _texts(value: Any) -> Iterator[str]:
         case list() | tuple():
             for one in value:
                 yield from _texts(one)
-        case Request():
+        case RequestTemplate():
             yield value.url
             yield from _texts((value.headers, value.query, value.json, value.form, value.body))
         case _:

@@ -1,4 +1,4 @@
-"""API checks: flows of steps, what they expect and capture, and how they authenticate.
+"""API checks: flows of steps, what they send, expect and capture.
 
 Texts marked *template* may hold ``{name}`` placeholders, filled from the check's ``vars``, the
 target (``{target}`` as its list has it, ``{target.name}`` without a port, ``{labels.NAME}``), the
@@ -14,17 +14,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from probe.model.auth import Auth
 from probe.model.secret import SecretRef
 from probe.model.tls import ClientCertificate, Trust
-
-CREDENTIAL_HEADERS = frozenset(
-    {
-        "api-key", "authorization", "cookie", "private-token", "proxy-authorization",
-        "x-access-token", "x-amz-security-token", "x-api-key", "x-auth-token",
-        "x-vtex-api-apptoken",
-    }
-)  # fmt: skip
-"""Request headers, in lower case, whose value is a credential by all custom."""
 
 
 def _no_items() -> Mapping[str, Any]:
@@ -32,7 +24,7 @@ def _no_items() -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestTemplate:
     """What a step sends.
 
     Attributes:
@@ -102,167 +94,6 @@ class Capture:
     secret: bool = False
 
 
-# ---------------------------------------------------------------- authentication
-#
-# What logs in has ``slower_than`` (seconds; a slower login is *degraded*, not failed) and
-# ``early_refusal``.
-
-
-EarlyRefusal = Literal["counted", "degraded"]
-"""What a run counts as in which a kept token was refused before its end and renewed."""
-
-
-@dataclass(frozen=True, slots=True)
-class BearerAuth:
-    """A header with a token: from a secret, or from a capture of a login step.
-
-    Attributes:
-        scheme: the word before it (``Bearer``, ``token``, ``FlyV1``); empty for none.
-        header: usually ``Authorization``.
-        token: a secret reference, or None to use ``capture``.
-    """
-
-    token: SecretRef | None = None
-    capture: str | None = None
-    scheme: str = "Bearer"
-    header: str = "Authorization"
-
-
-@dataclass(frozen=True, slots=True)
-class BasicAuth:
-    """RFC 7617. An empty password stands as an empty text."""
-
-    username: str | SecretRef
-    password: SecretRef | Literal[""]
-
-
-@dataclass(frozen=True, slots=True)
-class DigestAuth:
-    """RFC 7616. An empty password stands as an empty text."""
-
-    username: str | SecretRef
-    password: SecretRef | Literal[""]
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderAuth:
-    """API keys in headers of their own."""
-
-    headers: Mapping[str, SecretRef]
-
-
-@dataclass(frozen=True, slots=True)
-class JsonLogin:
-    """A templated JSON POST that gives a token.
-
-    Attributes:
-        url: template.
-        json: document whose string leaves are templates or ``SecretRef`` values.
-        token: JMESPath of the token in the answer.
-        success: JMESPath condition that must hold besides a 2xx status.
-        refused: JMESPath condition that says our credentials are wrong (inconclusive).
-        expires_at: JMESPath of an absolute expiry (epoch seconds).
-        expires_in: JMESPath of a relative expiry (seconds).
-        headers: extra request headers; templates or secrets.
-    """
-
-    url: str
-    json: Any
-    token: str
-    success: str | None = None
-    refused: str | None = None
-    expires_at: str | None = None
-    expires_in: str | None = None
-    headers: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
-    scheme: str = "Bearer"
-    header: str = "Authorization"
-    slower_than: float | None = None
-    early_refusal: EarlyRefusal = "counted"
-
-
-@dataclass(frozen=True, slots=True)
-class JwtKey:
-    """A private key that signs assertions (RFC 7523).
-
-    Attributes:
-        algorithm: ``RS256``, ``PS256``, ``ES256``, …
-        certificate: its certificate, for ``x5t#S256``; None leaves the header out.
-    """
-
-    key: SecretRef
-    algorithm: str = "RS256"
-    key_id: str | None = None
-    certificate: SecretRef | None = None
-
-
-ClientAuth = Literal["basic", "basic_raw", "body", "private_key_jwt", "mtls", "none"]
-"""How a client shows who it is. ``basic`` encodes client and secret as RFC 6749 section 2.3.1 says;
-``basic_raw`` leaves that out, for servers that do not decode them."""
-
-
-@dataclass(frozen=True, slots=True)
-class OAuth2:
-    """OAuth 2 without a person (RFC 6749, RFC 7523, RFC 8705).
-
-    Attributes:
-        grant: which one.
-        client_auth: how the client shows who it is at the token endpoint.
-        claims: extra claims of a ``jwt_bearer`` assertion (``iss``, ``sub``, ``aud`` …).
-        extra: further fields of the request; they replace those of the grant.
-    """
-
-    grant: Literal["client_credentials", "refresh_token", "jwt_bearer"]
-    token_url: str
-    client_id: str | SecretRef | None = None
-    client_secret: SecretRef | None = None
-    client_auth: ClientAuth = "basic"
-    refresh_token: SecretRef | None = None
-    jwt_key: JwtKey | None = None
-    claims: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
-    scope: str | SecretRef | None = None
-    audience: str | SecretRef | None = None
-    extra: Mapping[str, str | SecretRef] = field(default_factory=_no_items)
-    scheme: str = "Bearer"
-    header: str = "Authorization"
-    slower_than: float | None = None
-    early_refusal: EarlyRefusal = "counted"
-
-
-@dataclass(frozen=True, slots=True)
-class SigV4:
-    """AWS Signature Version 4, per request."""
-
-    access_key: SecretRef
-    secret_key: SecretRef
-    service: str
-    region: str
-    session_token: SecretRef | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CookieAuth:
-    """A login that answers ``Set-Cookie``; the named cookie is sent with later calls.
-
-    Attributes:
-        form: fields of the login, templates or secrets; or ``json``.
-        max_age: seconds to keep the cookie when it names no expiry itself.
-    """
-
-    url: str
-    cookie: str
-    form: Mapping[str, str | SecretRef] | None = None
-    json: Any = None
-    max_age: float = 3600.0
-    slower_than: float | None = None
-    early_refusal: EarlyRefusal = "counted"
-
-
-Auth = BearerAuth | BasicAuth | DigestAuth | HeaderAuth | JsonLogin | OAuth2 | SigV4 | CookieAuth
-
-
-# ---------------------------------------------------------------- steps and checks
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """One call of a flow.
@@ -280,7 +111,7 @@ class Step:
 
     name: str
     layer: str
-    request: Request
+    request: RequestTemplate
     expect: Expect = field(default_factory=Expect)
     captures: tuple[Capture, ...] = ()
     auth: str | None = None
@@ -289,6 +120,10 @@ class Step:
     cleanup: bool = False
     backend: str | None = None
     attempts: int = 1
+
+    def denied_to(self, persona: Persona | None) -> bool:
+        """Whether the call must be refused, to everybody or to this persona."""
+        return self.deny or (persona is not None and self.name in persona.expect_denied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +212,7 @@ class ApiCheck:
     auth: Mapping[str, Auth] = field(default_factory=_no_items)
     personas: tuple[Persona, ...] = ()
     layers: tuple[str, ...] = ("edge", "control", "login", "token", "authorization", "backend")
-    router_codes: tuple[str, ...] = ("routing_error", "route_map_error", "ProxyTimeout")
+    router_codes: tuple[str, ...] = ()
     evidence_headers: tuple[str, ...] = ()
     instance_headers: tuple[str, ...] = ()
     run_id_header: str | None = None

@@ -8,8 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
+from probe.model.auth import EarlyRefusal
 from probe.model.failure import Failure
-from probe.model.flow import EarlyRefusal
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -57,3 +58,7 @@ class Secret:
 
 class SecretError(Exception):
     """A secret that is missing or unreadable; the message names the reference only."""
+
+
+ReadSecret = Callable[[SecretRef], Secret]
+"""Reads the present value of a secret; raises `SecretError`."""

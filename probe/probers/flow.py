@@ -35,11 +35,9 @@ from probe.model.result import (
     Skipped,
     StepResult,
 )
-from probe.model.secret import Secret, SecretRef
+from probe.model.secret import ReadSecret, SecretRef
 from probe.model.target import FlowKey, Target
 from probe.model.tls import ClientCertificate, ClientProfile
-
-ReadSecret = Callable[[SecretRef], Secret]
 
 _CLEANUP_SHARE = 0.25
 """Most of the flow's time that is held back for cleanup steps."""

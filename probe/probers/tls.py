@@ -14,7 +14,7 @@ from OpenSSL import SSL
 
 from probe.certificates import Verdict
 from probe.connection import classify, starttls
-from probe.connection.contexts import Contexts, ReadSecret
+from probe.connection.contexts import Contexts
 from probe.connection.fault import AttemptFailed
 from probe.connection.transport import (
     Incomplete,
@@ -37,6 +37,7 @@ from probe.model.result import (
     TlsResult,
     outcome_of,
 )
+from probe.model.secret import ReadSecret
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust

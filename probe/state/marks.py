@@ -131,9 +131,7 @@ def step_of(name: str, check: ApiCheck) -> Step | CommandStep | None:
 
 def is_denied(step: Step | CommandStep | None, persona: Persona | None) -> bool:
     """Whether the call must be refused."""
-    if not isinstance(step, Step):
-        return False
-    return step.deny or (persona is not None and step.name in persona.expect_denied)
+    return isinstance(step, Step) and step.denied_to(persona)
 
 
 def denials(run: FlowResult, check: ApiCheck, persona: Persona | None) -> dict[str, bool]:

@@ -20,7 +20,7 @@ from probe.agent.keys import JobKey
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Persona, Request, Step
+from probe.model.flow import ApiCheck, Persona, RequestTemplate, Step
 from probe.model.result import (
     Evidence,
     Failed,
@@ -47,14 +47,14 @@ BROKEN = Failed(Failure(Phase.EXPECT, Reason.STATUS, "answered 500"))
 
 def flow(interval: float, *, cleanup: bool = False) -> ApiCheck:
     steps = tuple(
-        Step(name, layer, Request("GET", f"https://{name}.example/"), auth=auth)
+        Step(name, layer, RequestTemplate("GET", f"https://{name}.example/"), auth=auth)
         for name, layer, auth in (
             ("control", "control", None),
             ("whoami", "authorization", "cli"),
             ("apps", "backend", "cli"),
         )
     )
-    tidy = Step("tidy", "backend", Request("DELETE", "https://apps.example/"), cleanup=True)
+    tidy = Step("tidy", "backend", RequestTemplate("DELETE", "https://apps.example/"), cleanup=True)
     return ApiCheck("cli", (*steps, tidy) if cleanup else steps, interval=interval)
 
 
@@ -292,7 +292,9 @@ async def test_the_runs_of_a_flow_that_makes_things_wait_for_each_other(
 def elsewhere(check: ApiCheck) -> ApiCheck:
     """The same steps at another host."""
     steps = [step for step in check.steps if isinstance(step, Step)]
-    moved = (replace(s, request=Request("GET", f"https://new-{s.name}.example/")) for s in steps)
+    moved = (
+        replace(s, request=RequestTemplate("GET", f"https://new-{s.name}.example/")) for s in steps
+    )
     return replace(check, steps=tuple(moved))
 
 

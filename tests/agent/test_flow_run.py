@@ -54,6 +54,7 @@ checks:
     run_id_header: X-Probe-Run
     evidence_headers: [x-request-id, set-cookie]
     instance_headers: [x-vtex-io-cluster-id]
+    router_codes: [routing_error, route_map_error, ProxyTimeout]
     auth:
       person:
         kind: json_login

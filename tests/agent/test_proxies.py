@@ -11,7 +11,7 @@ from probe.agent.parts import build_parts, resolver_of
 from probe.agent.proxies import Proxies
 from probe.cli.main import main
 from probe.edges import EdgeFinder
-from probe.model.flow import ApiCheck, Request, Step
+from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed
 from probe.model.spec import Listen, Provider, Spec, TlsCheck
 from probe.model.target import FlowKey, Target
@@ -20,7 +20,9 @@ PROXY = "http://proxy.example:3128"
 
 
 def spec(*urls: str, **more: str) -> Spec:
-    steps = tuple(Step(f"s{i}", "backend", Request("GET", url)) for i, url in enumerate(urls))
+    steps = tuple(
+        Step(f"s{i}", "backend", RequestTemplate("GET", url)) for i, url in enumerate(urls)
+    )
     return of(ApiCheck("flow", steps, vars=more))
 
 

@@ -16,7 +16,7 @@ from probe.agent.gate import rounds as once
 from probe.agent.gate.rounds import Progress, Round, passed
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Request, Step
+from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Passed, Result, StepResult, Timings, TlsResult
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
@@ -33,7 +33,7 @@ SPEC = Spec(
     {"stores": TargetList("stores", static=(GOOD, BAD))},
     (CHECK,),
 )
-FLOW = ApiCheck("cli", (Step("whoami", "backend", Request("GET", "https://api.example/")),))
+FLOW = ApiCheck("cli", (Step("whoami", "backend", RequestTemplate("GET", "https://api.example/")),))
 
 
 class World:

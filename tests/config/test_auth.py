@@ -9,8 +9,7 @@ from pydantic import BaseModel
 from probe.config.explain import KINDS
 from probe.config.resolve.auth import TOKEN_KINDS
 from probe.config.shape import auth as shapes
-from probe.model.flow import (
-    ApiCheck,
+from probe.model.auth import (
     Auth,
     BasicAuth,
     BearerAuth,
@@ -22,6 +21,7 @@ from probe.model.flow import (
     OAuth2,
     SigV4,
 )
+from probe.model.flow import ApiCheck
 from probe.model.secret import SecretRef
 from probe.model.spec import Spec
 

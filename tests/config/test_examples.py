@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from probe.config import load
-from probe.model.flow import ApiCheck, CommandStep, JsonLogin, OAuth2, SigV4, Step
+from probe.model.auth import JsonLogin, OAuth2, SigV4
+from probe.model.flow import ApiCheck, CommandStep, Step
 from probe.model.spec import Spec, TlsCheck
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from probe.model.auth import BearerAuth
 from probe.model.flow import (
     ApiCheck,
-    BearerAuth,
     Capture,
     Command,
     CommandStep,
     Expect,
     HeaderExpectation,
     Persona,
-    Request,
+    RequestTemplate,
     Step,
 )
 from probe.model.secret import SecretRef
@@ -147,7 +147,7 @@ def test_the_steps_in_the_order_written(check: ApiCheck, tmp_path: Path) -> None
     first = Step(
         name="first",
         layer="page",
-        request=Request(
+        request=RequestTemplate(
             method="PUT",
             url="https://{target}/{page}",
             headers={"X-A": "{host}", "X-B": "2"},
@@ -179,14 +179,14 @@ def test_the_steps_in_the_order_written(check: ApiCheck, tmp_path: Path) -> None
     second = Step(
         name="second",
         layer="cart",
-        request=Request(method="POST", url="https://x.example/", form={"f": "{two}"}),
+        request=RequestTemplate(method="POST", url="https://x.example/", form={"f": "{two}"}),
         expect=Expect(headers=(HeaderExpectation("X-One"), HeaderExpectation("X-Two"))),
         deny=True,
     )
     third = Step(
         name="third",
         layer="cart",
-        request=Request(method="PURGE", url="https://x.example/", body="{three}"),
+        request=RequestTemplate(method="PURGE", url="https://x.example/", body="{three}"),
     )
     program = CommandStep(
         name="program",
@@ -212,7 +212,7 @@ def test_the_steps_in_the_order_written(check: ApiCheck, tmp_path: Path) -> None
     clean = Step(
         name="clean",
         layer="cart",
-        request=Request(method="DELETE", url="https://x.example/"),
+        request=RequestTemplate(method="DELETE", url="https://x.example/"),
         cleanup=True,
     )
     assert check.steps == (first, second, third, program, clean)
@@ -251,7 +251,7 @@ def test_no_field_of_the_model_is_out_of_reach(
 
 def test_a_flow_that_says_nothing_is_what_the_model_says(loaded: Loader) -> None:
     text = "checks: [{name: a, kind: api, steps: [{name: s, get: https://x.example/}]}]"
-    step = Step("s", "backend", Request("GET", "https://x.example/"))
+    step = Step("s", "backend", RequestTemplate("GET", "https://x.example/"))
     assert loaded(text).checks == (ApiCheck("a", (step,)),)
 
 

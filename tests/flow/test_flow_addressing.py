@@ -9,8 +9,9 @@ import pytest
 
 from probe.auth import sigv4
 from probe.http.draft import BadUrl, Draft, clean_url
+from probe.model.auth import BearerAuth, CookieAuth
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, BearerAuth, Capture, CookieAuth, Request, Step
+from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed
 from probe.model.target import Edge, Resolution, Target
 
@@ -21,7 +22,7 @@ from .servers import Ca, Http, Reply, at, by_host, serve
 URL = "http://api.example/"
 
 
-def check(*requests: Request, **more: Any) -> ApiCheck:
+def check(*requests: RequestTemplate, **more: Any) -> ApiCheck:
     steps = tuple(Step(f"s{i}", "backend", one) for i, one in enumerate(requests))
     return ApiCheck("flow", steps, timeout=2.0, **more)
 
@@ -38,7 +39,7 @@ def failure_of(result: FlowResult) -> tuple[Phase, Reason, str]:
 @pytest.mark.parametrize("where", ["step", "check"])
 async def test_a_host_header_replaces_that_of_the_url(bench: Bench, where: str) -> None:
     host = {"hOst": "shop.example:8080"}
-    request = Request("GET", URL, headers=host if where == "step" else {})
+    request = RequestTemplate("GET", URL, headers=host if where == "step" else {})
     http = Http({"/": Reply(500)})
     async with serve(None, http) as server:
         result = await bench.run(
@@ -50,7 +51,7 @@ async def test_a_host_header_replaces_that_of_the_url(bench: Bench, where: str) 
 
 async def test_it_is_the_authority_in_http2_and_no_server_name(ca: Ca, bench: Bench) -> None:
     http = Http2()
-    request = Request("GET", "https://api.example/", headers={"Host": "shop.example"})
+    request = RequestTemplate("GET", "https://api.example/", headers={"Host": "shop.example"})
     async with serve(ca.context("api.example", alpn=("h2",)), http) as server:
         result = await bench.run(check(request), at(server.port))
     assert result.outcome == Passed(), "the certificate is judged by the URL's name"
@@ -60,7 +61,7 @@ async def test_it_is_the_authority_in_http2_and_no_server_name(ca: Ca, bench: Be
 
 async def test_without_one_the_command_names_none(bench: Bench) -> None:
     async with serve(None, Http()) as server:
-        result = await bench.run(check(Request("GET", URL)), at(server.port))
+        result = await bench.run(check(RequestTemplate("GET", URL)), at(server.port))
     assert "ost:" not in result.steps[0].evidence.command
 
 
@@ -69,7 +70,7 @@ async def test_it_does_not_follow_a_redirect_to_another_host(bench: Bench) -> No
     http = Http({"/": Reply(302, headers=(("Location", "/b"),)),
                  "/b": Reply(302, headers=(("Location", "http://other.example/c"),)),
                  "/c": Reply(200)})  # fmt: skip
-    request = Request("GET", URL, headers={"Host": "shop.example"}, follow_redirects=3)
+    request = RequestTemplate("GET", URL, headers={"Host": "shop.example"}, follow_redirects=3)
     async with serve(None, http) as server:
         result = await bench.run(check(request), at(server.port))
     assert result.outcome == Passed()
@@ -82,7 +83,7 @@ async def test_a_login_keeps_the_host_of_its_url(ca: Ca, bench: Bench) -> None:
     cookie = ("Set-Cookie", "session=ck")
     http = Http({"/in": Reply(200, headers=(cookie,)), "/": Reply(200)})
     login = CookieAuth("https://login.example/in", "session", form={})
-    step = Step("s", "backend", Request("GET", "https://api.example/"), auth="in")
+    step = Step("s", "backend", RequestTemplate("GET", "https://api.example/"), auth="in")
     flow = ApiCheck("flow", (step,), auth={"in": login}, headers={"Host": "shop.example"})
     async with serve(ca.context("api.example", "login.example"), http) as server:
         result = await bench.run(flow, at(server.port))
@@ -129,7 +130,7 @@ async def test_a_target_keeps_its_port_and_brackets(
             asked.append((name, number))
             return Resolution((Edge("127.0.0.1", server.port),))
 
-        result = await bench.run(check(Request("GET", url)), resolve, target=target)
+        result = await bench.run(check(RequestTemplate("GET", url)), resolve, target=target)
     assert result.outcome == Passed()
     assert asked == [(host, port)]
     shown = f"[{host}]" if ":" in host else host
@@ -139,7 +140,7 @@ async def test_a_target_keeps_its_port_and_brackets(
 async def test_elsewhere_a_target_is_what_its_list_says(bench: Bench) -> None:
     http = Http({"/shop.example:81": Reply(200)})
     query = {"all": "{target}", "name": "{target.name}"}
-    request = Request("GET", URL + "{target}", query=query)
+    request = RequestTemplate("GET", URL + "{target}", query=query)
     async with serve(None, http) as server:
         await bench.run(check(request), at(server.port), target=Target("shop.example", 81))
     assert http.seen[0].target == "/shop.example:81?all=shop.example%3A81&name=shop.example"
@@ -148,7 +149,7 @@ async def test_elsewhere_a_target_is_what_its_list_says(bench: Bench) -> None:
 @pytest.mark.parametrize("at_", ["[::1]:8080", "b.example:8080", "127.1:8080"])
 async def test_a_captured_host_keeps_its_port(bench: Bench, at_: str) -> None:
     http = Http({"/list": Reply(200, {"at": at_}), "/x": Reply(200)})
-    flow = check(Request("GET", URL + "list"), Request("GET", "http://{at}/x"))
+    flow = check(RequestTemplate("GET", URL + "list"), RequestTemplate("GET", "http://{at}/x"))
     first, second = flow.steps
     assert isinstance(first, Step)
     first = replace(first, captures=(Capture("at", "json", "at"),))
@@ -219,8 +220,8 @@ async def test_such_a_url_costs_its_step_wherever_it_comes_from(bench: Bench, ur
         "/list": Reply(200, {"next": url}), "/ok": Reply(200),
     })  # fmt: skip
     redirected, listed, captured, after = check(
-        Request("GET", URL, follow_redirects=3), Request("GET", URL + "list"),
-        Request("GET", "{next}"), Request("GET", URL + "ok"),
+        RequestTemplate("GET", URL, follow_redirects=3), RequestTemplate("GET", URL + "list"),
+        RequestTemplate("GET", "{next}"), RequestTemplate("GET", URL + "ok"),
     ).steps  # fmt: skip
     assert isinstance(listed, Step)
     listed = replace(listed, captures=(Capture("next", "json", "next"),))
@@ -264,7 +265,9 @@ async def test_bytes_of_a_location_stay_as_they_came(
             await stream.send_all(head if len(targets) == 1 else good)
 
     async with serve(None, handler) as server:
-        result = await bench.run(check(Request("GET", URL, follow_redirects=1)), at(server.port))
+        result = await bench.run(
+            check(RequestTemplate("GET", URL, follow_redirects=1)), at(server.port)
+        )
     assert result.outcome == Passed()
     assert targets[1].decode() == target
 
@@ -272,7 +275,9 @@ async def test_bytes_of_a_location_stay_as_they_came(
 async def test_an_empty_location_leads_nowhere(bench: Bench) -> None:
     http = Http({"/": Reply(302, headers=(("Location", ""),))})
     async with serve(None, http) as server:
-        result = await bench.run(check(Request("GET", URL, follow_redirects=3)), at(server.port))
+        result = await bench.run(
+            check(RequestTemplate("GET", URL, follow_redirects=3)), at(server.port)
+        )
     assert len(http.seen) == 1
     assert failure_of(result) == (Phase.EXPECT, Reason.STATUS, "answered 302, expected 2xx")
 
@@ -282,7 +287,9 @@ async def test_a_signed_url_of_an_answer_is_called_as_it_stands(ca: Ca, bench: B
     signed = "/x?X-Sig=a%2Fb%3D+c&empty=&e=%c3%a9"
     http = Http({"/": Reply(302, headers=(("Location", signed),)), "/x": Reply(200)})
     auth = {"key": BearerAuth(bench.secret("T", "tok-secret"))}
-    step = Step("a", "x", Request("GET", "https://api.example/", follow_redirects=1), auth="key")
+    step = Step(
+        "a", "x", RequestTemplate("GET", "https://api.example/", follow_redirects=1), auth="key"
+    )
     async with serve(ca.context("api.example"), http) as server:
         hosts = by_host({"api.example": server.port})
         result = await bench.run(ApiCheck("flow", (step,), auth=auth), hosts)

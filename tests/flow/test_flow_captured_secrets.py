@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from probe.model.flow import ApiCheck, BearerAuth, Capture, Expect, Request, Step
+from probe.model.auth import BearerAuth
+from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed
 
 from .conftest import Bench
@@ -15,12 +16,14 @@ from .servers import Ca, Http, Reply, at, serve
 URL = "https://api.example"
 SECRET = "captured-token-9f3"
 
-LOGIN = Request("POST", URL + "/login")
+LOGIN = RequestTemplate("POST", URL + "/login")
 ANSWER = {"token": SECRET, "status": "Odd"}
 TOKEN = Capture("tok", "json", "token")
-AS_BEARER = (Step("me", "authorization", Request("GET", URL + "/me"), auth="cli"),)
+AS_BEARER = (Step("me", "authorization", RequestTemplate("GET", URL + "/me"), auth="cli"),)
 AS_HEADER = (
-    Step("me", "authorization", Request("GET", URL + "/me", {"Authorization": "token {tok}"})),
+    Step(
+        "me", "authorization", RequestTemplate("GET", URL + "/me", {"Authorization": "token {tok}"})
+    ),
 )
 
 

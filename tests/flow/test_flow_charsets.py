@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, Capture, Expect, Request, Step
+from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.target import Target
 
@@ -17,9 +17,9 @@ from .http2_server import Http2
 from .servers import Ca, Http, Reply, at, serve
 
 URL = "http://api.example/"
-ASK = Step("ask", "backend", Request("GET", URL), Expect(json=("ok",)),
+ASK = Step("ask", "backend", RequestTemplate("GET", URL), Expect(json=("ok",)),
            captures=(Capture("name", "json", "name"),))  # fmt: skip
-USE = Step("use", "backend", Request("POST", URL + "use", body="{name}"))
+USE = Step("use", "backend", RequestTemplate("POST", URL + "use", body="{name}"))
 
 
 def document(name: str, charset: str, errors: str = "strict") -> bytes:
@@ -71,7 +71,7 @@ HALVES: list[bytes] = [b'"\\ud800"', b'"\xed\xa0\x80"', b'["\\udfff"]', b'{"\\ud
 @pytest.mark.parametrize("half", HALVES)
 async def test_half_a_character_in_json_costs_its_step_at_most(bench: Bench, half: bytes) -> None:
     body = b'{"ok": ' + half + b', "name": ' + half + b', "code": ' + half + b"}"
-    again = replace(USE, name="again", request=Request("GET", URL + "again"))
+    again = replace(USE, name="again", request=RequestTemplate("GET", URL + "again"))
     http = Http({"/": Reply(200, body), "/again": Reply(200), "/use": Reply(200)})
     flow = ApiCheck("flow", (ASK, USE, again), timeout=2.0, evidence_headers=("x",))
     async with serve(None, http) as server:
@@ -86,13 +86,13 @@ async def test_half_a_character_in_json_costs_its_step_at_most(bench: Bench, hal
 async def test_half_a_character_of_a_label_is_never_sent(bench: Bench, place: str) -> None:
     text = "{labels.half}"
     request = {
-        "url": Request("GET", URL + text),
-        "query": Request("GET", URL, query={"a": text}),
-        "header": Request("GET", URL, headers={"X-A": text}),
-        "body": Request("POST", URL, body=text),
-        "form": Request("POST", URL, form={"a": text}),
-        "json": Request("POST", URL, json={"a": [text]}),
-        "contains": Request("GET", URL),
+        "url": RequestTemplate("GET", URL + text),
+        "query": RequestTemplate("GET", URL, query={"a": text}),
+        "header": RequestTemplate("GET", URL, headers={"X-A": text}),
+        "body": RequestTemplate("POST", URL, body=text),
+        "form": RequestTemplate("POST", URL, form={"a": text}),
+        "json": RequestTemplate("POST", URL, json={"a": [text]}),
+        "contains": RequestTemplate("GET", URL),
     }[place]
     expect = Expect(contains=(text,) if place == "contains" else ())
     flow = ApiCheck("flow", (Step("a", "backend", request, expect),), timeout=2.0)
@@ -124,7 +124,7 @@ async def test_statuses_beyond_599_are_statuses(
     """Some services answer 999 to strangers; RFC 9110 section 15 takes them for a 5xx."""
     handler = Http2(Reply(int(status))) if http2 else raw(status.encode())
     context = ca.context("api.example", alpn=("h2",) if http2 else ("http/1.1",))
-    step = Step("a", "backend", Request("GET", "https://api.example/"))
+    step = Step("a", "backend", RequestTemplate("GET", "https://api.example/"))
     async with serve(context, handler) as server:
         plain = await bench.run(ApiCheck("flow", (step,), timeout=2.0), at(server.port))
         step = replace(step, expect=Expect(status=(status,)))

@@ -11,20 +11,9 @@ from email.utils import formatdate
 
 import pytest
 
+from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Phase, Reason
-from probe.model.flow import (
-    ApiCheck,
-    Auth,
-    BasicAuth,
-    BearerAuth,
-    Capture,
-    CookieAuth,
-    DigestAuth,
-    HeaderAuth,
-    Request,
-    SigV4,
-    Step,
-)
+from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Passed, Skipped
 from probe.model.secret import SecretRef
 
@@ -32,7 +21,7 @@ from .conftest import Bench
 from .servers import Ca, Http, Reply, Route, Seen, at, serve
 
 URL = "https://api.example"
-ME = Step("me", "authorization", Request("GET", URL + "/me?x=1"), auth="cli")
+ME = Step("me", "authorization", RequestTemplate("GET", URL + "/me?x=1"), auth="cli")
 
 
 def check_of(auth: Auth, *steps: Step) -> ApiCheck:
@@ -65,14 +54,14 @@ async def test_bearer(
 
 async def test_a_bearer_out_of_a_capture(ca: Ca, bench: Bench) -> None:
     http = Http({"/login": Reply(200, {"t": "cap-secret"}), "/me": Reply(200), "/none": Reply(500)})
-    login = Step("login", "login", Request("GET", URL + "/login"),
+    login = Step("login", "login", RequestTemplate("GET", URL + "/login"),
                  captures=(Capture("token", "json", "t", secret=True),))  # fmt: skip
     auth = BearerAuth(capture="token")
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check_of(auth, login, ME), at(server.port))
         assert result.outcome == Passed()
         assert http.seen[1].headers["authorization"] == "Bearer cap-secret"
-        login = replace(login, request=Request("GET", URL + "/none"))
+        login = replace(login, request=RequestTemplate("GET", URL + "/none"))
         result = await bench.run(check_of(auth, login, ME), at(server.port))
     assert result.steps[1].outcome == Skipped("token")
 
@@ -215,7 +204,7 @@ async def test_a_cookie_login_is_kept_and_its_cookie_sent(ca: Ca, bench: Bench) 
         "password": bench.secret("P", "pw-secret"),
     }
     auth = CookieAuth(URL + "/in", "session", form=form)
-    own = replace(ME, request=Request("GET", URL + "/me", {"Cookie": "theme=dark"}))
+    own = replace(ME, request=RequestTemplate("GET", URL + "/me", {"Cookie": "theme=dark"}))
     async with serve(ca.context("api.example"), http) as server:
         first = await bench.run(check_of(auth, ME, own), at(server.port))
         second = await bench.run(check_of(auth), at(server.port))

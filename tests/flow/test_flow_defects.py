@@ -7,17 +7,9 @@ from typing import NoReturn
 import pytest
 import trio
 
+from probe.model.auth import BearerAuth, JsonLogin
 from probe.model.failure import Phase, Reason
-from probe.model.flow import (
-    ApiCheck,
-    BearerAuth,
-    Capture,
-    Command,
-    CommandStep,
-    JsonLogin,
-    Request,
-    Step,
-)
+from probe.model.flow import ApiCheck, Capture, Command, CommandStep, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
 
 from .conftest import Bench
@@ -41,7 +33,7 @@ async def planted_in_a_task() -> None:
 
 
 def get(name: str, path: str, **more: object) -> Step:
-    return Step(name, "backend", Request("GET", URL + path), **more)  # type: ignore[arg-type]
+    return Step(name, "backend", RequestTemplate("GET", URL + path), **more)  # type: ignore[arg-type]
 
 
 def defect_of(result: FlowResult | StepResult) -> tuple[Phase, str]:

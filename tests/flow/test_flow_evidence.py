@@ -13,22 +13,18 @@ from urllib.parse import quote
 import pytest
 import trio
 
-from probe.model.flow import (
-    ApiCheck,
+from probe.model.auth import (
     Auth,
     BasicAuth,
     BearerAuth,
-    Capture,
     CookieAuth,
     DigestAuth,
-    Expect,
     HeaderAuth,
     JsonLogin,
     OAuth2,
-    Request,
     SigV4,
-    Step,
 )
+from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, StepResult
 
 from .conftest import Bench
@@ -50,7 +46,7 @@ async def test_a_failed_step_shows_what_a_person_needs(ca: Ca, bench: Bench) -> 
         "<h1>broken</h1>" + "x" * 5000,
         (("X-Request-Id", "r-1"), ("X-Cell", "blue"), ("X-Other", "no")),
     )
-    step = Step("a", "backend", Request("GET", URL + "/a", query={"q": "1"}))
+    step = Step("a", "backend", RequestTemplate("GET", URL + "/a", query={"q": "1"}))
     check = ApiCheck(
         "flow", (step,), evidence_headers=("X-Request-ID", "x-absent"), instance_headers=("x-cell",)
     )
@@ -68,7 +64,7 @@ async def test_a_failed_step_shows_what_a_person_needs(ca: Ca, bench: Bench) -> 
 
 
 async def test_a_passing_step_keeps_only_what_is_small(ca: Ca, bench: Bench) -> None:
-    step = Step("a", "backend", Request("GET", URL + "/a"))
+    step = Step("a", "backend", RequestTemplate("GET", URL + "/a"))
     async with serve(ca.context("api.example"), Http({"/a": Reply(200, "hello")})) as server:
         result = await bench.run(ApiCheck("flow", (step,)), at(server.port))
     evidence = result.steps[0].evidence
@@ -82,9 +78,10 @@ async def test_the_command_repeats_the_call(ca: Ca, bench: Bench) -> None:
     http = Http({"POST /a": Reply(500, "no")})
     step = Step(
         "a", "backend",
-        Request("POST", URL + "/a", {"X-Odd": "it's \"odd\""}, json={"k": "{pin} é"}), auth="cli",
+        RequestTemplate("POST", URL + "/a", {"X-Odd": "it's \"odd\""}, json={"k": "{pin} é"}),
+        auth="cli",
     )  # fmt: skip
-    capture = Step("pin", "x", Request("GET", URL + "/pin"), Expect(status=("200",)),
+    capture = Step("pin", "x", RequestTemplate("GET", URL + "/pin"), Expect(status=("200",)),
                    captures=(Capture("pin", "json", "p", secret=True),))  # fmt: skip
     http.routes["/pin"] = Reply(200, {"p": "p1n-secret"})
     auth: list[Auth] = [
@@ -172,13 +169,13 @@ def auths(bench: Bench) -> dict[str, Auth]:
 
 
 def flow(bench: Bench, **more: Any) -> ApiCheck:
-    first = Step("first", "x", Request("GET", URL + "/capture"),
+    first = Step("first", "x", RequestTemplate("GET", URL + "/capture"),
                  captures=(Capture("captured", "json", "value", secret=True),))  # fmt: skip
     steps = [first]
     for name in auths(bench):
         url = URL + "/echo?c={captured}"
-        steps.append(Step(f"get-{name}", "x", Request("GET", url), auth=name))
-        post = Request("POST", url, json={"c": "{captured}"})
+        steps.append(Step(f"get-{name}", "x", RequestTemplate("GET", url), auth=name))
+        post = RequestTemplate("POST", url, json={"c": "{captured}"})
         steps.append(Step(f"post-{name}", "x", post, auth=name))
     check = ApiCheck("flow", tuple(steps), auth=auths(bench), flow_timeout=60.0,
                      evidence_headers=("x-echo", "set-cookie", "location"))  # fmt: skip

@@ -14,8 +14,9 @@ import trio
 
 from probe.certificates import Judge
 from probe.lab.ca import LeafShape
+from probe.model.auth import BearerAuth, JsonLogin
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, BearerAuth, Expect, JsonLogin, Persona, Request, Step
+from probe.model.flow import ApiCheck, Expect, Persona, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Resolution, Target
@@ -27,7 +28,7 @@ from .conftest import Bench
 from .servers import Ca, Handler, Http, Reply, Stream, at, by_host, serve
 
 URL = "https://api.example/"
-A_STEP = Step("a", "backend", Request("GET", URL))
+A_STEP = Step("a", "backend", RequestTemplate("GET", URL))
 CHECK = ApiCheck(
     "flow",
     (A_STEP,),
@@ -246,7 +247,7 @@ async def test_a_certificate_of_the_providers_own_is_its_default_certificate(
     ca: Ca, bench: Bench
 ) -> None:
     http = Http({"/": Reply(200)})
-    check = ApiCheck("flow", (Step("a", "edge", Request("GET", URL)),))
+    check = ApiCheck("flow", (Step("a", "edge", RequestTemplate("GET", URL)),))
     bench.prober.own_names = {"cdn-b": ("*.cdn-b.example",)}.__getitem__
     async with serve(ca.context("edge-7.cdn-b.example"), http) as server:
         result = await bench.run(check, at(server.port), provider="cdn-b")
@@ -352,8 +353,8 @@ async def test_a_kept_connection_that_the_server_closed_is_no_failure(ca: Ca, be
         await stream.send_all(body(b"hello"))
 
     other = Http({"/": Reply(200, delay=0.05)})  # time for the end to arrive
-    meanwhile = Step("meanwhile", "backend", Request("GET", "https://other.example/"))
-    post = Step("b", "backend", Request("POST", URL, body="x"))
+    meanwhile = Step("meanwhile", "backend", RequestTemplate("GET", "https://other.example/"))
+    post = Step("b", "backend", RequestTemplate("POST", URL, body="x"))
     check = replace(CHECK, steps=(A_STEP, meanwhile, post))
     context = ca.context("api.example", "other.example")
     async with serve(context, one_answer) as server, serve(context, other) as another:
@@ -377,7 +378,7 @@ async def test_a_kept_connection_that_dies_under_a_request_is_asked_again_if_tha
         result = await bench.run(check, at(server.port))
         assert result.outcome == Passed()
         assert result.steps[1].attempts == 2, "both requests are counted"
-        post = Step("b", "backend", Request("POST", URL, body="x"))
+        post = Step("b", "backend", RequestTemplate("POST", URL, body="x"))
         result = await bench.run(replace(check, steps=(check.steps[0], post)), at(server.port))
     assert failure_of(result).reason is Reason.CLOSED, "a POST is not sent twice"
 
@@ -390,7 +391,7 @@ async def test_the_flows_deadline_holds_over_all_steps_and_cleanup_still_runs(
 ) -> None:
     http = Http({"/": Reply(200, delay=0.4), "/tidy": Reply(204)})
     steps = tuple(replace(A_STEP, name=f"s{number}") for number in range(5))
-    tidy = Step("tidy", "backend", Request("DELETE", URL + "tidy"), cleanup=True)
+    tidy = Step("tidy", "backend", RequestTemplate("DELETE", URL + "tidy"), cleanup=True)
     check = replace(CHECK, steps=(*steps, tidy), timeout=5.0, flow_timeout=1.2)
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check, at(server.port))
@@ -404,7 +405,7 @@ async def test_the_flows_deadline_holds_over_all_steps_and_cleanup_still_runs(
 async def test_further_attempts_without_time_do_not_blame_the_edge(ca: Ca, bench: Bench) -> None:
     """A call that is cut off while its name is looked up looks like one that got nowhere."""
     http = Http({"/": Reply(200, delay=5.0)})
-    step = Step("a", "backend", Request("GET", URL), attempts=3)
+    step = Step("a", "backend", RequestTemplate("GET", URL), attempts=3)
     check = ApiCheck("flow", (step,), timeout=0.3, flow_timeout=0.3)
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check, at(server.port))
@@ -418,7 +419,7 @@ async def test_a_slow_login_beside_a_kept_token_does_not_blame_the_edge(
 ) -> None:
     http = Http({"POST /login": Reply(200, {"t": "kept-token"}), "/": Reply(200)})
     login = JsonLogin(URL + "login", {"key": bench.secret("KEY", "the-key")}, token="t")
-    step = Step("a", "backend", Request("GET", URL), auth="cli")
+    step = Step("a", "backend", RequestTemplate("GET", URL), auth="cli")
     check = ApiCheck("flow", (step,), auth={"cli": login}, login_interval=0.0)
     async with serve(ca.context("api.example"), http) as server:
         assert (await bench.run(check, at(server.port))).outcome == Passed()
@@ -432,7 +433,7 @@ async def test_a_slow_login_beside_a_kept_token_does_not_blame_the_edge(
 
 async def test_cleanup_runs_also_when_the_agent_is_being_stopped(ca: Ca, bench: Bench) -> None:
     http = Http({"/": Reply(200, delay=30), "/tidy": Reply(204)})
-    tidy = Step("tidy", "backend", Request("DELETE", URL + "tidy"), cleanup=True)
+    tidy = Step("tidy", "backend", RequestTemplate("DELETE", URL + "tidy"), cleanup=True)
     check = replace(CHECK, steps=(A_STEP, tidy), timeout=20.0, flow_timeout=60.0)
     async with serve(ca.context("api.example"), http) as server:
         with trio.move_on_after(0.3) as stopping:
@@ -443,7 +444,7 @@ async def test_cleanup_runs_also_when_the_agent_is_being_stopped(ca: Ca, bench: 
 
 async def test_credentials_never_go_without_tls(bench: Bench) -> None:
     secret = bench.secret("TOKEN", "very-secret-token")
-    step = Step("a", "x", Request("GET", "http://api.example/"), auth="cli")
+    step = Step("a", "x", RequestTemplate("GET", "http://api.example/"), auth="cli")
     check = replace(CHECK, auth={"cli": BearerAuth(token=secret)}, steps=(step,))
     async with serve(None, nothing) as server:
         result = await bench.run(check, at(server.port))
@@ -453,7 +454,7 @@ async def test_credentials_never_go_without_tls(bench: Bench) -> None:
 
 
 async def test_plain_http_without_credentials_works(bench: Bench) -> None:
-    step = Step("a", "x", Request("GET", "http://api.example/"))
+    step = Step("a", "x", RequestTemplate("GET", "http://api.example/"))
     async with serve(None, Http({"/": Reply(200)})) as server:
         result = await bench.run(replace(CHECK, steps=(step,)), at(server.port))
     assert result.outcome == Passed()
@@ -480,8 +481,8 @@ async def test_a_web_page_where_json_is_due_lets_nobody_in(
     check = ApiCheck(
         "flow",
         (
-            Step("control", "control", Request("GET", URL + "health"), expected),
-            Step("deny", "authorization", Request("GET", URL + "me"), deny=True),
+            Step("control", "control", RequestTemplate("GET", URL + "health"), expected),
+            Step("deny", "authorization", RequestTemplate("GET", URL + "me"), deny=True),
         ),
     )
     async with serve(ca.context("api.example"), http) as server:
@@ -497,7 +498,7 @@ async def test_a_web_page_where_json_is_due_lets_nobody_in(
 async def test_a_persona_that_gets_a_web_page_instead_of_json_is_not_let_in(
     ca: Ca, bench: Bench
 ) -> None:
-    step = Step("list", "authorization", Request("GET", URL), Expect(json=("id",)))
+    step = Step("list", "authorization", RequestTemplate("GET", URL), Expect(json=("id",)))
     check = ApiCheck("flow", (step,))
     stranger = Persona("stranger", expect_denied=("list",))
     async with serve(ca.context("api.example"), Http({"/": PAGE})) as server:

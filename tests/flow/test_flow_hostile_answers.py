@@ -12,7 +12,7 @@ import trio
 
 from probe.flow import leisure
 from probe.model.failure import Reason
-from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, Request, Step
+from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, RequestTemplate, Step
 from probe.model.pattern import PatternError, compile_pattern, first_group, found
 from probe.model.result import Failed, Inconclusive, Passed
 
@@ -24,7 +24,7 @@ QUADRATIC = "a" * 900_000
 
 
 def flow(expect: Expect, *captures: Capture, **more: object) -> ApiCheck:
-    step = Step("a", "backend", Request("GET", URL), expect=expect, captures=captures)
+    step = Step("a", "backend", RequestTemplate("GET", URL), expect=expect, captures=captures)
     return ApiCheck("flow", (step,), **more)  # type: ignore[arg-type]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, Capture, Expect, Request, Step
+from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed, Passed
 
 from . import http2_server as h
@@ -16,7 +16,7 @@ from .http2_server import Http2, Misdeed
 from .servers import Ca, Http, Reply, at, serve
 
 URL = "https://api.example/"
-A_STEP = Step("a", "backend", Request("GET", URL))
+A_STEP = Step("a", "backend", RequestTemplate("GET", URL))
 CHECK = ApiCheck("flow", (A_STEP,), timeout=1.0, flow_timeout=3.0, max_body=64 * 1024)
 
 
@@ -24,7 +24,7 @@ async def test_a_run_keeps_one_connection_and_knows_the_phases(ca: Ca, bench: Be
     server = Http2(Reply(200, {"id": "7"}, (("x-cell", "blue"),)))
     steps = (
         replace(A_STEP, captures=(Capture("id", "json", "id"),)),
-        Step("b", "backend", Request("POST", URL + "{id}", json={"big": "x" * 200_000})),
+        Step("b", "backend", RequestTemplate("POST", URL + "{id}", json={"big": "x" * 200_000})),
     )
     check = replace(CHECK, steps=steps, instance_headers=("x-cell",), user_agent="cli/1")
     async with serve(ca.context("api.example", alpn=("h2",)), server) as running:

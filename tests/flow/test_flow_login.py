@@ -13,18 +13,9 @@ from typing import Any
 import pytest
 import trio
 
+from probe.model.auth import BearerAuth, EarlyRefusal, JsonLogin
 from probe.model.failure import Phase, Reason
-from probe.model.flow import (
-    ApiCheck,
-    BearerAuth,
-    Capture,
-    EarlyRefusal,
-    Expect,
-    JsonLogin,
-    Persona,
-    Request,
-    Step,
-)
+from probe.model.flow import ApiCheck, Capture, Expect, Persona, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.target import Target
 from probe.state.diagnosis import diagnose
@@ -83,9 +74,9 @@ def check_of(bench: Bench, **more: Any) -> ApiCheck:
         expires_at="expires",
     )
     steps = (
-        Step("open", "control", Request("GET", URL + "/open")),
-        Step("me", "authorization", Request("GET", URL + "/me"), auth="cli"),
-        Step("me2", "authorization", Request("GET", URL + "/me"), auth="cli"),
+        Step("open", "control", RequestTemplate("GET", URL + "/open")),
+        Step("me", "authorization", RequestTemplate("GET", URL + "/me"), auth="cli"),
+        Step("me2", "authorization", RequestTemplate("GET", URL + "/me"), auth="cli"),
     )
     check = ApiCheck("flow", steps, auth={"cli": login}, timeout=1.0, flow_timeout=5.0)
     return replace(check, **more)
@@ -521,10 +512,10 @@ async def test_credentials_do_not_go_where_a_server_sends_them(ca: Ca, bench: Be
     platform.http.routes["/open"] = Reply(200, found_there)
     trap = Http({"/me": Reply(200)})
     captures = (Capture("next", "json", "next"), Capture("host", "json", "host"))
-    first = Step("open", "control", Request("GET", URL + "/open"), captures=captures)
+    first = Step("open", "control", RequestTemplate("GET", URL + "/open"), captures=captures)
     context = ca.context("api.example", "evil.example")
     for url in ("{next}/me", "https://{host}/me"):
-        step = Step("me", "x", Request("GET", url), auth="cli")
+        step = Step("me", "x", RequestTemplate("GET", url), auth="cli")
         async with serve(context, platform.http) as server, serve(context, trap) as other:
             hosts = by_host({"api.example": server.port, "evil.example": other.port})
             result = await bench.run(check_of(bench, steps=(first, step)), hosts)
@@ -545,7 +536,7 @@ def validating(bench: Bench, platform: Platform) -> ApiCheck:
         return Reply(200, {"authStatus": "Success" if good else "Invalid"})
 
     platform.http.routes["POST /validate"] = validate
-    request = Request("POST", URL + "/validate", json={"token": "{auth.cli}"})
+    request = RequestTemplate("POST", URL + "/validate", json={"token": "{auth.cli}"})
     ask = Step("valid", "token", request, Expect(json=("authStatus == 'Success'",)))
     check = check_of(bench)
     return replace(check, steps=(ask, *check.steps))
@@ -603,7 +594,7 @@ async def test_a_secret_with_a_line_end_is_ours_and_not_sent(
 
 async def test_headers_may_hold_any_letters(ca: Ca, bench: Bench) -> None:
     http = Http({"/open": Reply(200)})
-    step = Step("open", "x", Request("GET", URL + "/open", {"X-Name": "Zo\u00eb \u6771"}))
+    step = Step("open", "x", RequestTemplate("GET", URL + "/open", {"X-Name": "Zo\u00eb \u6771"}))
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check_of(bench, steps=(step,)), at(server.port))
     assert result.outcome == Passed()

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from probe.lab.ca import LeafShape
+from probe.model.auth import JwtKey, OAuth2
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, JwtKey, OAuth2, Request, Step
+from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed
 from probe.model.tls import ClientCertificate
 
@@ -59,7 +60,7 @@ class TokenEndpoint:
 
 
 def check_of(spec: OAuth2, **more: Any) -> ApiCheck:
-    step = Step("me", "authorization", Request("GET", URL + "/me"), auth="cli")
+    step = Step("me", "authorization", RequestTemplate("GET", URL + "/me"), auth="cli")
     return replace(ApiCheck("flow", (step,), auth={"cli": spec}, timeout=2.0), **more)
 
 

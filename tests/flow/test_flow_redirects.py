@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from probe.http.redirect import inward
+from probe.model.auth import BearerAuth
 from probe.model.failure import Reason
-from probe.model.flow import ApiCheck, BearerAuth, Expect, Request, Step
+from probe.model.flow import ApiCheck, Expect, RequestTemplate, Step
 from probe.model.result import Failed, Passed
 from probe.model.target import Edge
 
@@ -23,7 +24,7 @@ def to(url: str, status: int = 302) -> Reply:
 
 
 def check(*, follow: int, secret: bool = False, bench: Bench | None = None) -> ApiCheck:
-    step = Step("a", "backend", Request("GET", URL, follow_redirects=follow))
+    step = Step("a", "backend", RequestTemplate("GET", URL, follow_redirects=follow))
     if not secret or bench is None:
         return ApiCheck("flow", (step,), timeout=2.0)
     auth = {"cli": BearerAuth(token=bench.secret("TOKEN", "very-secret-token"))}
@@ -37,7 +38,7 @@ async def test_a_redirect_is_an_answer_unless_following_is_asked_for(ca: Ca, ben
         result = await bench.run(check(follow=0), hosts)
         assert isinstance(result.outcome, Failed)
         assert result.steps[0].evidence.status == 302
-        step = Step("a", "x", Request("GET", URL), Expect(status=("302",)))
+        step = Step("a", "x", RequestTemplate("GET", URL), Expect(status=("302",)))
         assert (await bench.run(ApiCheck("flow", (step,)), hosts)).outcome == Passed()
         assert (await bench.run(check(follow=1), hosts)).outcome == Passed()
     assert http.paths() == ["/start", "/start", "/start", "/next"]
@@ -135,7 +136,7 @@ async def test_methods_turn_as_the_rfc_says(
 
     http = Http({"/start": to("/next", status), "/next": keep})
     body = None if method == "HEAD" else "payload"
-    step = Step("a", "x", Request(method, URL, body=body, follow_redirects=1))
+    step = Step("a", "x", RequestTemplate(method, URL, body=body, follow_redirects=1))
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(ApiCheck("flow", (step,)), by_host({"api.example": server.port}))
     assert result.outcome == Passed()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from probe.model.failure import Phase, Reason
-from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, Persona, Request, Step
+from probe.model.flow import (
+    ApiCheck,
+    Capture,
+    Expect,
+    HeaderExpectation,
+    Persona,
+    RequestTemplate,
+    Step,
+)
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
 from probe.model.target import Target
 
@@ -16,7 +24,7 @@ URL = "https://api.example"
 
 
 def get(name: str, path: str, **more: object) -> Step:
-    return Step(name, "backend", Request("GET", URL + path), **more)  # type: ignore[arg-type]
+    return Step(name, "backend", RequestTemplate("GET", URL + path), **more)  # type: ignore[arg-type]
 
 
 def by_name(steps: tuple[StepResult, ...]) -> dict[str, StepResult]:
@@ -128,7 +136,7 @@ async def test_a_missing_capture_called_time_is_not_the_end_of_the_run_s_time(
 
 async def test_cleanup_runs_last_and_after_failures(ca: Ca, bench: Bench) -> None:
     http = Http({"/made": Reply(200, {"id": "x"}), "DELETE /made/x": Reply(204)})
-    clean = Step("tidy", "backend", Request("DELETE", URL + "/made/{id}"), cleanup=True)
+    clean = Step("tidy", "backend", RequestTemplate("DELETE", URL + "/made/{id}"), cleanup=True)
     check = ApiCheck(
         "flow",
         (clean, get("make", "/made", captures=(Capture("id", "json", "id"),)), get("no", "/no")),
@@ -211,7 +219,7 @@ async def test_captures_from_every_source(ca: Ca, bench: Bench) -> None:
         Capture("sid", "cookie", "sid"),
         Capture("word", "regex", '"(de\\w+)"'),
     )
-    request = Request(
+    request = RequestTemplate(
         "GET", URL + "/b", {"Cookie": "sid={sid}"}, {"q": "{n}-{t}-{next}-{word}", "x": "a b&c"}
     )
     check = ApiCheck("flow", (get("a", "/a", captures=captures), Step("b", "x", request)))
@@ -227,9 +235,13 @@ async def test_bodies_and_headers_are_filled_in(ca: Ca, bench: Bench) -> None:
     url = URL + "/"
     values = {"who": "w", "labels": "no"}
     steps = (
-        Step("json", "x", Request("POST", url, json={"a": ["{who}", 1, {"b": "{{x}}"}]})),
-        Step("form", "x", Request("POST", url, form={"a": "{who} &", "t": "{target}"})),
-        Step("raw", "x", Request("PUT", url, {"Content-Type": "text/x"}, body="{labels.tier}")),
+        Step("json", "x", RequestTemplate("POST", url, json={"a": ["{who}", 1, {"b": "{{x}}"}]})),
+        Step("form", "x", RequestTemplate("POST", url, form={"a": "{who} &", "t": "{target}"})),
+        Step(
+            "raw",
+            "x",
+            RequestTemplate("PUT", url, {"Content-Type": "text/x"}, body="{labels.tier}"),
+        ),
     )
     check = ApiCheck(
         "flow", steps, vars=values, headers={"X-All": "{who}"}, user_agent="cli/1",
@@ -262,7 +274,7 @@ async def test_a_captured_line_end_never_reaches_a_header(ca: Ca, bench: Bench) 
         "flow",
         (
             get("a", "/a", captures=(Capture("v", "json", "v"),)),
-            Step("b", "x", Request("GET", URL + "/b", {"X-V": "{v}"})),
+            Step("b", "x", RequestTemplate("GET", URL + "/b", {"X-V": "{v}"})),
         ),
     )
     async with serve(ca.context("api.example"), http) as server:

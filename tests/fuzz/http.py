@@ -20,20 +20,14 @@ from probe.connection.contexts import Contexts
 from probe.connection.tcp import Wire
 from probe.http.dial import Dialled, Dialler, Origin
 from probe.http.stream import WatchedStream
+from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, JsonLogin, OAuth2
 from probe.model.flow import (
     ApiCheck,
-    Auth,
-    BasicAuth,
-    BearerAuth,
     Capture,
-    CookieAuth,
-    DigestAuth,
     Expect,
     HeaderExpectation,
-    JsonLogin,
-    OAuth2,
     Persona,
-    Request,
+    RequestTemplate,
     Step,
 )
 from probe.model.result import FlowResult
@@ -72,18 +66,20 @@ def _flow(auth: Auth | None, *, deny: bool = False) -> ApiCheck:
     )
     used = {"X-Tag": "{tag}", "X-Word": "{word}", "Cookie": "sid={sid}"}
     name = None if auth is None else "main"
-    first = Request("GET", f"{_URL}/items", query={"q": "{target}"}, follow_redirects=3)
-    second = Request("POST", f"{_URL}/items/{{id}}", headers=used, json={"a": ["{id}", "{word}"]})
+    first = RequestTemplate("GET", f"{_URL}/items", query={"q": "{target}"}, follow_redirects=3)
+    second = RequestTemplate(
+        "POST", f"{_URL}/items/{{id}}", headers=used, json={"a": ["{id}", "{word}"]}
+    )
     steps: tuple[Step, ...] = (
         Step("list", "backend", first, expect, captures, auth=name, attempts=1 if name else 2),
         Step("put", "backend", second, auth=name),
-        Step("next", "backend", Request("GET", "{link}", follow_redirects=1), auth=None),
+        Step("next", "backend", RequestTemplate("GET", "{link}", follow_redirects=1), auth=None),
     )
     if deny:
-        request = Request("GET", f"{_URL}/other")
+        request = RequestTemplate("GET", f"{_URL}/other")
         steps = (*steps[:1], Step("other", "authorization", request, auth=name, deny=True))
     else:
-        clean = Request("DELETE", f"{_URL}/{{tag}}")
+        clean = RequestTemplate("DELETE", f"{_URL}/{{tag}}")
         steps = (*steps, Step("clean", "backend", clean, auth=name, cleanup=True))
     return ApiCheck(
         "flow",

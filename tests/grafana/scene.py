@@ -133,6 +133,7 @@ def _flow(folder: Path, info: WorldInfo, name: str, personas: Mapping[str, str])
         "flow_timeout": INTERVAL,
         "login_interval": "10s",
         "instance_headers": ["x-vtex-io-cluster-id"],
+        "router_codes": ["routing_error", "route_map_error", "ProxyTimeout"],
         "layers": ["edge", "control", "login", "token", "authorization", "backend"],
         "auth": {"person": next(iter(people.values()))},
         "personas": {who: {"auth": {"person": one}} for who, one in people.items()},

@@ -16,17 +16,15 @@ from probe.lab.faults.kinds import Http, Tunnel
 from probe.lab.faults.table import TABLE, Given, Row
 from probe.lab.platform import IDENTITIES
 from probe.lab.world import World
+from probe.model.auth import Auth, JsonLogin, OAuth2
 from probe.model.failure import OURS, Reason
 from probe.model.flow import (
     ApiCheck,
-    Auth,
     Capture,
     Expect,
     HeaderExpectation,
-    JsonLogin,
-    OAuth2,
     Persona,
-    Request,
+    RequestTemplate,
     Step,
 )
 from probe.model.result import Failed, Inconclusive, Passed, StepResult
@@ -85,15 +83,15 @@ def entrances(world: World) -> dict[str, Auth]:
     }
 
 
-def the_call(row: Row, world: World) -> tuple[Request, str | None]:
+def the_call(row: Row, world: World) -> tuple[RequestTemplate, str | None]:
     """A request that passes the layer of the fault, and what it authenticates with."""
     hosts = world.info.layout.hosts
     layer = row.fault.layer if isinstance(row.fault, Http) else "edge"
-    whoami = Request("GET", f"https://{hosts.platform}/{hosts.account}/master")
-    control = Request("GET", f"https://{hosts.control}{CONTROL_PATH}")
+    whoami = RequestTemplate("GET", f"https://{hosts.platform}/{hosts.account}/master")
+    control = RequestTemplate("GET", f"https://{hosts.control}{CONTROL_PATH}")
     match row.given:
         case Given.OAUTH:
-            return Request("GET", f"https://{hosts.auth}/v1/me"), "oauth"
+            return RequestTemplate("GET", f"https://{hosts.auth}/v1/me"), "oauth"
         case Given.LOGIN:
             return whoami, "login"
         case Given.REDIRECTS:
@@ -106,9 +104,9 @@ def the_call(row: Row, world: World) -> tuple[Request, str | None]:
         return whoami, "login"
     if layer == "validate":
         url = f"https://{hosts.login}/api/vtexid/credential/validate"
-        return Request("POST", url, json={"token": "x"}), None
+        return RequestTemplate("POST", url, json={"token": "x"}), None
     if layer == "store":
-        return Request("GET", "https://store-001.example/"), None
+        return RequestTemplate("GET", "https://store-001.example/"), None
     return control, None
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from prometheus_client.samples import Sample
 
+from probe.model.auth import EarlyRefusal
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import EarlyRefusal
 from probe.model.result import Evidence, Failed, Inconclusive, Passed, Skipped, StepResult, Timings
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, FlowKey

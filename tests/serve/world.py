@@ -11,7 +11,7 @@ from hashlib import sha256
 from zlib import crc32
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Request, Step
+from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import (
     CertificateFacts,
     Clock,
@@ -140,7 +140,7 @@ def spec(*, edge_series: str = "all", targets: Iterable[Target] = ()) -> Spec:
     series = {"all", "failing", "none"} & {edge_series}
     (mode,) = series
     steps = tuple(
-        Step(name, layer, Request("GET", f"https://platform.example{path}"))
+        Step(name, layer, RequestTemplate("GET", f"https://platform.example{path}"))
         for name, layer, path in STEPS
     )
     return Spec(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from probe.model.auth import BearerAuth
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, BearerAuth, Persona, Request, Step
+from probe.model.flow import ApiCheck, Persona, RequestTemplate, Step
 from probe.model.result import (
     Evidence,
     Failed,
@@ -23,7 +24,7 @@ P, INFRA, A, ID = "p.example", "i.example", "a.example", "id.example"
 
 
 def step(name: str, layer: str, host: str, *, auth: bool = False, deny: bool = False) -> Step:
-    request = Request("GET", f"https://{host}/{name}")
+    request = RequestTemplate("GET", f"https://{host}/{name}")
     return Step(name, layer, request, auth="cli" if auth else None, deny=deny)
 
 
@@ -39,6 +40,7 @@ CHECK = ApiCheck(
         step("apps", "backend", INFRA, auth=True),
     ),
     auth={"cli": BearerAuth(capture="token")},
+    router_codes=("routing_error", "ProxyTimeout"),
 )
 AUTHORIZED = ("whoami", "workspaces", "apps")
 NAMES = tuple(one.name for one in CHECK.steps)

@@ -235,7 +235,7 @@ def test_passing_steps_without_credentials_of_another_layer_change_nothing(
     runs: list[FlowResult],
 ) -> None:
     extra = w.step("free", "edge", "other.example")
-    check = ApiCheck(CHECK.name, (*CHECK.steps, extra), auth=CHECK.auth)
+    check = replace(CHECK, steps=(*CHECK.steps, extra))
     more = [replace(run, steps=(*run.steps, w.result("free", w.OK, check))) for run in runs]
     before, after = diagnose(CHECK, None, runs), diagnose(check, None, more)
     assert (before.layer, before.steps) == (after.layer, after.steps)

@@ -28,17 +28,8 @@ from probe.documents.nodes import (
     wrong_entries,
 )
 from probe.documents.problem import unknown
-from probe.model.flow import (
-    ApiCheck,
-    Auth,
-    BearerAuth,
-    CommandStep,
-    CookieAuth,
-    JsonLogin,
-    OAuth2,
-    Persona,
-    Step,
-)
+from probe.model.auth import Auth, BearerAuth, CookieAuth, JsonLogin, OAuth2
+from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 
 LOGINS = (JsonLogin, OAuth2, CookieAuth)
 """Kinds whose login is a result of its own, named after its entry."""

@@ -20,7 +20,7 @@ from probe.config.shape.auth import (
 )
 from probe.documents.nodes import Node, at, lost
 from probe.documents.problem import unknown
-from probe.model.flow import (
+from probe.model.auth import (
     Auth,
     BasicAuth,
     BearerAuth,

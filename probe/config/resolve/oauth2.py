@@ -9,7 +9,7 @@ from probe.config.resolve.logins import AuthContext, login_document, login_url, 
 from probe.config.resolve.site import Site
 from probe.config.shape.auth import JwtKeyShape, OAuth2Shape
 from probe.documents.nodes import Node, at, lost
-from probe.model.flow import ClientAuth, JwtKey, OAuth2
+from probe.model.auth import ClientAuth, JwtKey, OAuth2
 from probe.model.secret import SecretRef
 
 

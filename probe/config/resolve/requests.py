@@ -14,7 +14,8 @@ from probe.config.resolve.urls import check_url
 from probe.config.shape.secret import NOT_READ, looks_like_reference
 from probe.config.shape.step import METHODS, CallShape
 from probe.documents.nodes import Node, at, child, key_place, lost
-from probe.model.flow import CREDENTIAL_HEADERS, Request
+from probe.model.auth import carries_credential
+from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretRef
 from probe.model.template import TemplateProblem, names
 from probe.net.names import NameProblem, parse_authority
@@ -42,7 +43,7 @@ class StepContext:
     flow_timeout: float
 
 
-def request(context: StepContext, shape: CallShape, node: Node) -> Request:
+def request(context: StepContext, shape: CallShape, node: Node) -> RequestTemplate:
     """The request of a call."""
     site, scope = context.site, context.scope
     method, url, key = _method_and_url(site, shape, node)
@@ -64,7 +65,7 @@ def request(context: StepContext, shape: CallShape, node: Node) -> Request:
                 at(node, "headers", name), f"{why}, so Host must not come from a captured value"
             )
     check_url(site, url, at(node, key), context.variants, why, scope.captures)
-    return Request(
+    return RequestTemplate(
         method=method,
         url=url,
         headers=MappingProxyType(dict(shape.headers)),
@@ -142,7 +143,7 @@ def headers(site: Site, written: Bag[str, str], node: Node, scope: Scope) -> fro
         seen[folded] = name
         if folded == "host" and "{" not in value:
             _check_host(site, value, at(node, name))
-        if folded in CREDENTIAL_HEADERS and not _names_an_answer(value, scope):
+        if carries_credential(folded) and not _names_an_answer(value, scope):
             site.problem(
                 at(node, name),
                 f"{name} holds a credential, and secrets never stand in this file; "

@@ -77,7 +77,7 @@ class ApiCheckShape(CheckShape):
     router_codes: Annotated[list[NotEmpty], OneOrMany()] | None = Field(
         default=None,
         description="Codes in error bodies or evidence headers by which a router says that it did "
-        "not reach what is behind it (routing_error, route_map_error, ProxyTimeout).",
+        "not reach what is behind it.",
     )
     evidence_headers: Annotated[list[HeaderName], OneOrMany()] = Field(
         default=[], description="Response headers to keep as evidence of failures."

@@ -13,7 +13,7 @@ from probe.config.shape.expressions import Condition, Expression
 from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
 from probe.config.shape.secret import Password, Reference, TextOrReference, no_reference
 from probe.config.shape.texts import Duration, between, text
-from probe.model.flow import EarlyRefusal
+from probe.model.auth import EarlyRefusal
 from probe.net.names import quoted
 
 _WHERE = "Where the {} is: file:/path, env:NAME or credential:name."

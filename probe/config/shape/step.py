@@ -188,7 +188,7 @@ class CommandStepShape(StepShape):
 
     command: Annotated[list[Text], OneOrMany(), Field(min_length=1)] = Field(
         description="Program and arguments; templates. No shell reads them.",
-        examples=[["vtex", "--version"]],
+        examples=[["cli", "--version"]],
     )
     environment: dict[ValueName, TextOrReference] = Field(
         default={},
