@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from probe import __version__
+from tests.lowest import lowest
+from tests.support.programs import ROOT, probe
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
@@ -28,7 +28,6 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     [("trio>=0.26", "trio==0.26"), ("hypercorn>=0.18,<0.19", "hypercorn==0.18")],
 )
 def test_the_lowest_version_of_a_dependency_is_its_lower_bound(allowed: str, pinned: str) -> None:
-    lowest = runpy.run_path(str(ROOT / "tests" / "lowest.py"))["lowest"]
     assert lowest(allowed) == pinned
     with pytest.raises(ValueError, match="write trio>=VERSION"):
         lowest("trio<1")
@@ -42,13 +41,13 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
 
 def test_every_command_has_help_that_names_its_exit_status() -> None:
     for command in ("run", "check", "validate", "demo"):
-        done = _probe(command, "--help")
+        done = probe(command, "--help")
         assert done.returncode == 0
         assert "Exit status" in done.stdout, command
 
 
 def test_the_version_is_told() -> None:
-    assert __version__ in _probe("--version").stdout
+    assert __version__ in probe("--version").stdout
 
 
 def test_help_loads_no_part_that_it_does_not_need() -> None:
@@ -70,15 +69,5 @@ def test_the_readme_configuration_is_valid(tmp_path: Path) -> None:
     (tmp_path / "probe.yaml").write_text(block)
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets" / "stores.yaml").write_text("- targets: [shop.example]\n")
-    done = _probe("validate", str(tmp_path / "probe.yaml"))
+    done = probe("validate", tmp_path / "probe.yaml")
     assert done.returncode == 0, done.stderr
-
-
-def _probe(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "probe", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 
 import trio
 
-from .conftest import StartAgent
+from tests.support.agents import StartAgent
+from tests.support.programs import program
 
 SAYS_WITHIN = 10.0
 """Seconds from the agent's end to the words on the page."""
@@ -112,8 +112,6 @@ class Browser:
 @asynccontextmanager
 async def chromium(profile: Path) -> AsyncIterator[Browser]:
     """A browser with a profile of its own that talks to nobody but the page."""
-    program = shutil.which("chromium")
-    assert program, "the tests need chromium: tests/run installs it"
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (theirs_in, theirs_out)]
@@ -123,7 +121,7 @@ async def chromium(profile: Path) -> AsyncIterator[Browser]:
         os.dup2(high[1], 4)
 
     process = await trio.lowlevel.open_process(
-        [program, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+        [program("chromium"), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=False,

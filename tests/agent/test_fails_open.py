@@ -16,9 +16,9 @@ from probe.model.spec import Listen, Spec
 from probe.model.target import Target
 from probe.serve import Store
 from probe.state.vantage import Vantage
-from tests.serve.reading import value
 from tests.state import diagnosis_world as w
 from tests.state.diagnosis_world import CHECK, Ending
+from tests.support.reading import value
 
 OPEN = {"deny": w.status(200)}
 MORE = replace(CHECK, steps=(*CHECK.steps, w.step("second", "authorization", w.A, deny=True)))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -18,6 +16,7 @@ import trio
 
 from probe.lab.board import Where
 from probe.lab.process import RemoteLab
+from tests.support.programs import probe, program, run
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -36,12 +35,7 @@ async def test_every_edge_passes_and_promtool_accepts_the_metrics(
         await agent.until(all_pass)
         assert (await agent.get("/readyz")).status_code == 200
         text = (await agent.get("/metrics")).text
-        promtool = shutil.which("promtool")
-        assert promtool, "apt-get install prometheus"
-        done = subprocess.run(
-            [promtool, "check", "metrics"], input=text, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        run(program("promtool"), "check", "metrics", stdin=text)
 
 
 async def test_an_edge_without_the_certificate_is_named_with_evidence_and_recovers(
@@ -261,10 +255,4 @@ def test_a_bad_configuration_ends_with_2_and_every_problem(plain: Path) -> None:
 
 
 def _run(config: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "probe", "run", "--config", str(config), *more],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return probe("run", "--config", config, *more)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from probe.model.target import Target
 from probe.report import Row, Verdict
 from probe.report.health import ask
 from probe.report.machine import to_junit
+from tests.support.programs import probe
 
 TEXT = """
 providers: {cdn-b: {addresses: [127.0.0.1]}}
@@ -108,19 +106,8 @@ def test_junit_without_a_region_has_a_name() -> None:
     assert '<testsuites name="probe lab">' in to_junit([row], region="lab")
 
 
-def _probe(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "probe", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **environ},
-    )
-
-
 def test_validate_says_that_a_region_is_still_missing(file: Path) -> None:
-    done = _probe("validate", str(file))
+    done = probe("validate", str(file))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"{file}: good: 2 checks, 1 provider, 1 target list",
@@ -128,7 +115,7 @@ def test_validate_says_that_a_region_is_still_missing(file: Path) -> None:
         "probe run needs region: here, --region or PROBE_REGION",
     ]
     file.write_text(f"region: lab\n{TEXT}")
-    assert "note" not in _probe("validate", str(file)).stdout
+    assert "note" not in probe("validate", str(file)).stdout
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
@@ -137,7 +124,7 @@ def test_a_terminal_without_check_marks_ends_no_check(file: Path, encoding: str)
     only = ("--check", "stores", "--target", "shop.example")
     text = file.read_text().replace("[127.0.0.1]", '["127.0.0.1:1"]')
     file.write_text(text)
-    done = _probe("check", "-c", str(file), *only, PYTHONIOENCODING=encoding)
+    done = probe("check", "-c", str(file), *only, PYTHONIOENCODING=encoding)
     assert done.returncode == 1, done.stderr
     assert "? FAIL cdn-b 127.0.0.1:1 default  connect/refused" in done.stdout
     assert "UnicodeEncodeError" not in done.stderr

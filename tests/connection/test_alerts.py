@@ -8,10 +8,10 @@ import trio
 from probe.connection.fault import AttemptFailed
 from probe.lab.ca import Pki
 from probe.model.failure import Failure, Phase, Reason
+from tests.support.record_layer import ALERT, Server, plain_alert, records, seal
+from tests.support.tls_server import Script, reset, says, start
 
 from .conftest import NAME, Client
-from .record_layer import ALERT, Server, plain_alert, records, seal
-from .servers import Script, reset, says, start
 
 # RFC 8446, section 6: AlertDescription, without close_notify.
 NAMED = {

@@ -19,9 +19,9 @@ from probe.lab.ca import Pki
 from probe.model.failure import Phase, Reason
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile
+from tests.support.record_layer import Server
 
 from .conftest import NAME
-from .record_layer import Server
 
 V4, V6 = Edge("192.0.2.1", 443), Edge("2001:db8::1", 443)
 

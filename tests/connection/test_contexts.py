@@ -19,9 +19,9 @@ from probe.model.failure import Phase, Reason
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.target import Edge
 from probe.model.tls import ClientCertificate, ClientProfile, GroupName
+from tests.support.tls_server import Secure, reset, server_context, start, tls, write_pem
 
 from .conftest import NAME, Client
-from .servers import Secure, reset, server_context, start, tls, write_pem
 
 REFERENCES = ClientCertificate(SecretRef("file", "client.pem"), SecretRef("file", "client.key"))
 

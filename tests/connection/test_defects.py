@@ -17,9 +17,9 @@ from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ClientProfile, Trust
 from probe.probers.tls import TlsProber
+from tests.support.tls_server import server_context, start, tls
 
 from .conftest import NAME, no_secrets
-from .servers import server_context, start, tls
 
 MODULE = "probe.probers.tls"
 

@@ -20,9 +20,9 @@ from probe.lab.ca import Pki
 from probe.model.result import Clock
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile
+from tests.support.record_layer import Server
 
 from .conftest import NAME
-from .record_layer import Server
 
 DELAY, BUSY_AFTER = 0.050, 0.030
 LINUX = sys.platform == "linux"

@@ -12,8 +12,7 @@ from probe.connection.starttls import upgrade
 from probe.connection.transport import connect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import Starttls
-
-from .servers import Script, start
+from tests.support.tls_server import Script, start
 
 LDAP_OK = bytes.fromhex("300c02010178070a010004000400")
 LDAP_OK_LONG_FORM = bytes.fromhex("308400000010020101788400000007 0a010004000400".replace(" ", ""))

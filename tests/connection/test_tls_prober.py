@@ -26,10 +26,10 @@ from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, Trust
 from probe.probers.tls import TlsProber
+from tests.support.record_layer import Server, plain_alert
+from tests.support.tls_server import says, server_context, start, tls
 
 from .conftest import NAME, no_secrets
-from .record_layer import Server, plain_alert
-from .servers import says, server_context, start, tls
 
 CHECK = TlsCheck("stores", targets="stores", providers=("cdn-a",), timeout=5.0)
 

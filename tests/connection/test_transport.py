@@ -23,10 +23,10 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Clock
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, ProfileName
+from tests.support.record_layer import ALERT, HANDSHAKE, Server, records
+from tests.support.tls_server import Script, Secure, reset, says, server_context, start, tls
 
 from .conftest import NAME, Client
-from .record_layer import ALERT, HANDSHAKE, Server, records
-from .servers import Script, Secure, reset, says, server_context, start, tls
 
 
 def open_sockets() -> int:

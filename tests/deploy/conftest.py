@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .tools import neighbour
+from tests.support.agents import agents, config, lab, plain
 
-_agents: Any = neighbour("agent/conftest.py")  # pytest gives a conftest to its own folder alone
-agents = _agents.agents
-config = _agents.config
-lab = _agents.lab
-plain = _agents.plain
+__all__ = ["agents", "config", "hasty", "lab", "plain"]
 
 
 @pytest.fixture

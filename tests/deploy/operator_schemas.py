@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it has no types
 
-from .tools import DEPLOY
+from tests.support.programs import DEPLOY
 
 OBJECTS = DEPLOY / "kubernetes" / "components" / "operator"
 

@@ -18,15 +18,10 @@ from probe.agent.handover import warmed_up
 from probe.model.spec import Listen
 from probe.net.library import httpx
 from probe.serve import ListenError, Store, application, serve
+from tests.support.ports import free_port
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 EDGES = re.compile(r"^probe_edge_up\{.*\} 1\.0$", re.MULTILINE)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_every_scrape_during_an_upgrade_sees_every_edge(

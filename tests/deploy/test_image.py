@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from .tools import DEPLOY, ROOT, program, run
+from tests.support.programs import DEPLOY, ROOT, program, run
 
 pytestmark = pytest.mark.real
 
@@ -118,7 +118,7 @@ def as_nobody(*command: str) -> list[str]:
     if os.geteuid() != 0:
         return list(command)
     return [
-        program("setpriv", "util-linux"),
+        program("setpriv"),
         f"--reuid={NOBODY}",
         f"--regid={NOBODY}",
         "--clear-groups",

@@ -15,8 +15,7 @@ import yaml
 from kubernetes_validate import utils
 
 from probe.config import load
-
-from .tools import DEPLOY, program, run
+from tests.support.programs import DEPLOY, program, run
 
 pytestmark = pytest.mark.real
 
@@ -33,7 +32,7 @@ def newest() -> list[str]:
 
 
 def kustomize(folder: Path) -> list[Manifest]:
-    text = run(program("kubectl", "kubernetes-client"), "kustomize", folder)
+    text = run(program("kubectl"), "kustomize", folder)
     return [document for document in yaml.safe_load_all(text) if document]
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import dns.flags
+import dns.rcode
 import pytest
 
 from probe.agent.peers import NoAddressError, peer_lookup
-
-from .tools import neighbour
+from tests.support.dns_server import dns_server
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
-server: Any = neighbour("edges/dns_server.py")
 
 
 async def test_500_peers_are_found_and_those_of_the_other_family_are_not() -> None:
@@ -29,7 +28,7 @@ async def test_500_peers_are_found_and_those_of_the_other_family_are_not() -> No
             return asked.answer(flags=dns.flags.TC)
         return asked.addresses(*pods, "2001:db8::7")
 
-    async with server.dns_server(respond) as running:
+    async with dns_server(respond) as running:
         assert await peer_lookup(pods[0], (running.address,))("peers.example") == frozenset(pods)
         found = await peer_lookup("2001:db8::7", (running.address,))("peers.example")
         assert found == frozenset({"2001:db8::7"})
@@ -37,7 +36,7 @@ async def test_500_peers_are_found_and_those_of_the_other_family_are_not() -> No
 
 async def test_a_peer_that_dns_drops_is_gone_at_once() -> None:
     pods = ["10.0.0.1", "10.0.0.2"]
-    async with server.dns_server(lambda asked: asked.addresses(*pods)) as running:
+    async with dns_server(lambda asked: asked.addresses(*pods)) as running:
         lookup = peer_lookup("10.0.0.1", (running.address,))
         assert await lookup("peers.example") == frozenset({"10.0.0.1", "10.0.0.2"})
         pods.pop()
@@ -45,10 +44,10 @@ async def test_a_peer_that_dns_drops_is_gone_at_once() -> None:
 
 
 async def test_no_answer_and_no_address_are_no_peers_but_words() -> None:
-    async with server.dns_server(lambda asked: asked.nothing()) as running:
+    async with dns_server(lambda asked: asked.nothing()) as running:
         found = await peer_lookup("10.0.0.1", (running.address,))("peers.example")
         assert found == "peers.example has no addresses"
-        running.respond = lambda asked: asked.answer(rcode=2)
+        running.respond = lambda asked: asked.answer(rcode=dns.rcode.SERVFAIL)
         failed = await peer_lookup("10.0.0.1", (running.address,))("peers.example")
         assert isinstance(failed, str)
         assert "SERVFAIL" in failed

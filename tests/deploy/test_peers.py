@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -20,10 +20,7 @@ from probe.model.spec import Share
 from probe.model.target import Target
 from probe.schedule.peers import Ranking, digest, foremost, score
 from probe.serve import Store
-
-from .tools import neighbour
-
-value: Callable[..., float | None] = neighbour("serve/reading.py").value
+from tests.support.reading import value
 
 NAMES = tuple(f"store-{number:05d}.example" for number in range(6000))
 PODS = tuple(f"10.{number // 250}.{number % 250}.7" for number in range(500))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,8 @@ import yaml
 
 from probe.lab.places import API
 from probe.lab.process import RemoteLab
-from probe.net.library import httpx
-
-from .tools import DEPLOY, program
+from tests.support.engines import Prometheus, open_prometheus
+from tests.support.programs import DEPLOY, program, run
 
 pytestmark = pytest.mark.real
 
@@ -67,50 +64,12 @@ DASHBOARDS = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@asynccontextmanager
-async def prometheus(folder: Path, config: Any, *options: str) -> AsyncIterator[str]:
-    """A running Prometheus; killed with the block."""
+def written(folder: Path, config: Any) -> Path:
+    """The configuration as a file in a folder of its own."""
     folder.mkdir()
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
-    port = free_port()
-    storage = "agent" if any("agent" in option for option in options) else "tsdb"
-    with (folder / "log").open("wb") as log:
-        process = await trio.lowlevel.open_process(
-            [
-                program("prometheus", "prometheus"),
-                f"--config.file={file}",
-                f"--storage.{storage}.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=warn",
-                *options,
-            ],
-            stdout=log,
-            stderr=log,
-            env={"HOSTNAME": "vm-7", "PATH": "/usr/bin"},
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        await until(lambda: answers(f"{url}/-/ready"), (folder / "log").read_text)
-        yield url
-    finally:
-        with trio.CancelScope(shield=True):
-            process.kill()
-            await process.wait()
-
-
-async def answers(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            return (await client.get(url)).status_code == 200
-    except httpx.HTTPError:
-        return False
+    return file
 
 
 async def until(holds: Callable[[], Any], why: Callable[[], object]) -> None:
@@ -119,14 +78,6 @@ async def until(holds: Callable[[], Any], why: Callable[[], object]) -> None:
             await trio.sleep(0.2)
         return
     raise AssertionError(why())
-
-
-async def ask(url: str, query: str) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-        answer = (await client.get(f"{url}/api/v1/query", params={"query": query})).json()
-    assert answer["status"] == "success", answer
-    result: list[dict[str, Any]] = answer["data"]["result"]
-    return result
 
 
 def example(name: str) -> dict[str, Any]:
@@ -179,20 +130,21 @@ async def test_dashboards_of_blackbox_exporter_and_remote_write(
         agents_file.write_text(json.dumps([{"targets": [address]}]))
         server = quick(example("blackbox-dashboards.yml"))
         server["scrape_configs"][0]["file_sd_configs"][0]["files"] = [str(agents_file)]
-        async with prometheus(
-            tmp_path / "server", server, "--web.enable-remote-write-receiver"
+        async with open_prometheus(
+            written(tmp_path / "server", server), "--web.enable-remote-write-receiver"
         ) as home:
             vm = quick(example("vm-agent.yml"))
             vm["scrape_configs"][0]["static_configs"][0]["targets"] = [address]
-            vm["remote_write"][0]["url"] = f"{home}/api/v1/write"
+            vm["remote_write"][0]["url"] = f"{home.url}/api/v1/write"
             vm["remote_write"][0]["authorization"]["credentials_file"] = str(token)
             features = "--enable-feature=agent,expand-external-labels"
-            async with prometheus(tmp_path / "vm", vm, features):
+            sender = written(tmp_path / "vm", vm)
+            async with open_prometheus(sender, features, environ={"HOSTNAME": "vm-7"}):
                 await dashboards_have_data(home)
-                await what_a_vm_sends_is_at_home(home, tmp_path / "vm" / "log")
+                await what_a_vm_sends_is_at_home(home, tmp_path / "vm" / "prometheus.log")
 
 
-async def dashboards_have_data(home: str) -> None:
+async def dashboards_have_data(home: Prometheus) -> None:
     queries = [
         query.replace("$instance", "store-001.example|page").replace(
             "$job", "(stores|page) sa-east"
@@ -202,26 +154,26 @@ async def dashboards_have_data(home: str) -> None:
     empty = list(queries)
 
     async def all_there() -> bool:
-        empty[:] = [query for query in queries if not await ask(home, query)]
+        empty[:] = [query for query in queries if not await home.series(query)]
         return not empty
 
     await until(all_there, lambda: f"no data: {empty}")
-    (one,) = await ask(home, 'probe_success{job="stores sa-east", instance="store-001.example"}')
+    (one,) = await home.series('probe_success{job="stores sa-east", instance="store-001.example"}')
     assert one["value"][1] == "1"
-    assert not await ask(home, '{job=~".+ sa-east", __name__=~"probe_edge.+|probe_agent.+"}')
+    assert not await home.series('{job=~".+ sa-east", __name__=~"probe_edge.+|probe_agent.+"}')
     # Single-value panels: one series for each pair of job and instance.
     twice = 'count by (job, instance) ({__name__="probe_success", job=~".+ sa-east"}) > 1'
-    assert await ask(home, twice) == []
+    assert await home.series(twice) == []
 
 
-async def what_a_vm_sends_is_at_home(home: str, log: Path) -> None:
+async def what_a_vm_sends_is_at_home(home: Prometheus, log: Path) -> None:
     wanted = [
         'up{job="probe", agent="vm-7"} == 1',
         'probe_success{job="probe", agent="vm-7", region="sa-east", instance="store-001.example"}',
         'count(probe_edge_up{agent="vm-7", target="store-001.example"} == 1) == 8',
     ]
     for query in wanted:
-        await until(partial(ask, home, query), lambda: (wanted, log.read_text()))
+        await until(partial(home.series, query), lambda: (wanted, log.read_text()))
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yml")), ids=lambda path: path.stem)
@@ -234,14 +186,7 @@ def test_promtool_accepts_the_example(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "prometheus.yml"
     file.write_text(yaml.safe_dump(document))
     mode = ["--agent"] if path.stem == "vm-agent" else []
-    done = subprocess.run(
-        [program("promtool", "prometheus"), "check", "config", "--syntax-only", *mode, str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(program("promtool"), "check", "config", "--syntax-only", *mode, file)
 
 
 def test_every_example_writes_instance_in_the_same_way() -> None:

@@ -18,8 +18,7 @@ import pytest
 import yaml
 
 from probe.config import load
-
-from .tools import DEPLOY, ROOT, program, run
+from tests.support.programs import DEPLOY, ROOT, program, run
 
 UNIT = DEPLOY / "vm" / "regional-probe@.service"
 RELEASE = DEPLOY / "vm" / "regional-probe-release"
@@ -38,7 +37,7 @@ def unit(tmp_path: Path) -> Path:
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
-    analyze = program("systemd-analyze", "systemd")
+    analyze = program("systemd-analyze")
     done = subprocess.run(
         [analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
     )
@@ -46,7 +45,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
 
 
 def test_the_unit_is_exposed_by_little(unit: Path) -> None:
-    analyze = program("systemd-analyze", "systemd")
+    analyze = program("systemd-analyze")
     text = run(analyze, "security", "--offline=true", "--threshold=15", unit)
     score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
     assert score is not None
@@ -108,7 +107,7 @@ def test_the_files_of_the_first_boot_are_good(tmp_path: Path) -> None:
     "script", [RELEASE, DEPLOY / "release/venv.sh", DEPLOY / "release/build.sh"], ids=str
 )
 def test_scripts_are_plain_shell(script: Path) -> None:
-    run(program("dash", "dash"), "-n", script)
+    run(program("dash"), "-n", script)
     assert os.access(script, os.X_OK)
 
 

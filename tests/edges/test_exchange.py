@@ -22,8 +22,8 @@ from probe.edges.manners import PLAIN_FOR, Manners
 from probe.edges.question import Answer, NoAnswer, Outcome, Question
 from probe.model.failure import Reason
 from probe.model.spec import NameServer
+from tests.support.dns_server import Asked, DnsServer, Reply, dns_server
 
-from .dns_server import Asked, DnsServer, Reply, dns_server
 from .virtual_network import Late, Responder, network
 
 SHOP = Question("shop.example", 4)

@@ -14,8 +14,7 @@ from probe.edges.question import Outcome
 from probe.model.failure import Phase, Reason
 from probe.model.spec import DnsOptions, Provider
 from probe.model.target import Edge, Resolution, Target
-
-from .dns_server import Asked, DnsServer, Reply, Responder, dns_server
+from tests.support.dns_server import Asked, DnsServer, Reply, Responder, dns_server
 
 SHOP = Target("shop.example")
 

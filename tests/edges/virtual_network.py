@@ -15,8 +15,7 @@ import dns.message
 import trio
 
 from probe.model.spec import NameServer
-
-from .dns_server import Asked, Reply
+from tests.support.dns_server import Asked, Reply
 
 Responder = Callable[[Asked], "Reply | OSError | Late"]
 """What a server does with a question; an error is what the asker's next ``recv`` raises."""

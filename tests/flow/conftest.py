@@ -17,8 +17,7 @@ from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.target import FlowKey, Resolution, Target
 from probe.model.tls import Trust
 from probe.probers.flow import FlowProber
-
-from .servers import Ca
+from tests.support.http_server import Ca
 
 Resolve = Callable[[str, int], Awaitable[Resolution]]
 

@@ -13,9 +13,9 @@ import trio
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Command, CommandStep
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
+from tests.support.http_server import at
 
 from .conftest import Bench
-from .servers import at
 
 
 def python(code: str) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed
 from probe.model.target import Edge, Resolution, Target
+from tests.support.http2_server import Http2
+from tests.support.http_server import Ca, Http, Reply, at, by_host, serve
 
 from .conftest import Bench
-from .http2_server import Http2
-from .servers import Ca, Http, Reply, at, by_host, serve
 
 URL = "http://api.example/"
 

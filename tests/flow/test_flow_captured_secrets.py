@@ -9,9 +9,9 @@ import pytest
 from probe.model.auth import BearerAuth
 from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed
+from tests.support.http_server import Ca, Http, Reply, at, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, at, serve
 
 URL = "https://api.example"
 SECRET = "captured-token-9f3"

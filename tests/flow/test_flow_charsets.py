@@ -11,10 +11,10 @@ from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.target import Target
+from tests.support.http2_server import Http2
+from tests.support.http_server import Ca, Http, Reply, at, serve
 
 from .conftest import Bench
-from .http2_server import Http2
-from .servers import Ca, Http, Reply, at, serve
 
 URL = "http://api.example/"
 ASK = Step("ask", "backend", RequestTemplate("GET", URL), Expect(json=("ok",)),

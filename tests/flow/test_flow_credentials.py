@@ -16,9 +16,9 @@ from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Passed, Skipped
 from probe.model.secret import SecretRef
+from tests.support.http_server import Ca, Http, Reply, Route, Seen, at, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Route, Seen, at, serve
 
 URL = "https://api.example"
 ME = Step("me", "authorization", RequestTemplate("GET", URL + "/me?x=1"), auth="cli")

@@ -11,9 +11,9 @@ from probe.model.auth import BearerAuth, JsonLogin
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, Command, CommandStep, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
+from tests.support.http_server import Ca, Http, Reply, Route, at, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Route, at, serve
 
 URL = "https://api.example"
 

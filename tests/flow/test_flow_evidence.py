@@ -26,9 +26,9 @@ from probe.model.auth import (
 )
 from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, StepResult
+from tests.support.http_server import Ca, Http, Reply, Seen, at, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Seen, at, serve
 
 URL = "https://api.example"
 

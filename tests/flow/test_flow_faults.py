@@ -23,9 +23,9 @@ from probe.model.target import Edge, EdgeKey, Resolution, Target
 from probe.model.tls import ClientProfile
 from probe.probers.tls import TlsProber
 from probe.state.diagnosis import diagnose
+from tests.support.http_server import Ca, Handler, Http, Reply, Stream, at, by_host, serve
 
 from .conftest import Bench
-from .servers import Ca, Handler, Http, Reply, Stream, at, by_host, serve
 
 URL = "https://api.example/"
 A_STEP = Step("a", "backend", RequestTemplate("GET", URL))

@@ -15,9 +15,9 @@ from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, RequestTemplate, Step
 from probe.model.pattern import PatternError, compile_pattern, first_group, found
 from probe.model.result import Failed, Inconclusive, Passed
+from tests.support.http_server import Ca, Http, Reply, at, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, at, serve
 
 URL = "https://api.example/"
 QUADRATIC = "a" * 900_000

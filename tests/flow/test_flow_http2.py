@@ -9,11 +9,11 @@ import pytest
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed, Passed
+from tests.support import http2_server as h
+from tests.support.http2_server import Http2, Misdeed
+from tests.support.http_server import Ca, Http, Reply, at, serve
 
-from . import http2_server as h
 from .conftest import Bench
-from .http2_server import Http2, Misdeed
-from .servers import Ca, Http, Reply, at, serve
 
 URL = "https://api.example/"
 A_STEP = Step("a", "backend", RequestTemplate("GET", URL))

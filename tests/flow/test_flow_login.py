@@ -19,9 +19,9 @@ from probe.model.flow import ApiCheck, Capture, Expect, Persona, RequestTemplate
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
 from probe.model.target import Target
 from probe.state.diagnosis import diagnose
+from tests.support.http_server import Ca, Http, Reply, Route, Seen, Server, at, by_host, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Route, Seen, Server, at, by_host, serve
 
 URL = "https://api.example"
 

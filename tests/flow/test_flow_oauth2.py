@@ -27,9 +27,9 @@ from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed
 from probe.model.tls import ClientCertificate
+from tests.support.http_server import PEM, Ca, Http, Reply, Seen, at, serve
 
 from .conftest import Bench
-from .servers import PEM, Ca, Http, Reply, Seen, at, serve
 
 URL = "https://api.example"
 TOKEN_URL = URL + "/oauth/token"

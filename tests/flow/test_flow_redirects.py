@@ -12,9 +12,9 @@ from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Expect, RequestTemplate, Step
 from probe.model.result import Failed, Passed
 from probe.model.target import Edge
+from tests.support.http_server import Ca, Http, Reply, Seen, by_host, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Seen, by_host, serve
 
 URL = "https://api.example/start"
 

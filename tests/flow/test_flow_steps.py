@@ -16,9 +16,9 @@ from probe.model.flow import (
 )
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
 from probe.model.target import Target
+from tests.support.http_server import Ca, Http, Reply, Seen, at, serve
 
 from .conftest import Bench
-from .servers import Ca, Http, Reply, Seen, at, serve
 
 URL = "https://api.example"
 

@@ -1,4 +1,4 @@
-"""A small world for the dashboards: configurations of agents, and what will be broken."""
+"""A small world for the dashboards: configurations of agents and of Prometheus, and what breaks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from probe.lab.board import Where
 from probe.lab.info import Layout, WorldInfo, store_names
 from probe.lab.platform import IDENTITIES
 from probe.lab.process import RemoteLab
+from tests.support.programs import DEPLOY
 
+PROMETHEUS = DEPLOY / "prometheus"
 LAYOUT = Layout(
     domains=store_names(4),
     regions={"sa-east": ("gru", "scl"), "us-east": ("iad", "ewr")},
@@ -47,6 +49,25 @@ def write(folder: Path, info: WorldInfo, region: str) -> Path:
     document = _drowsy(info) if region == DROWSY else _seeing(folder, info, region)
     path = folder / f"{region}.yaml"
     path.write_text(yaml.safe_dump({"region": region, "listen": "127.0.0.1:0", **document}))
+    return path
+
+
+def scraping(folder: Path, agents: Mapping[str, str]) -> Path:
+    """The shipped configuration, scraping these agents (region to address) every second."""
+    document = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    document["global"] = {
+        "scrape_interval": "1s",
+        "scrape_timeout": "1s",
+        "evaluation_interval": "1s",
+    }
+    del document["alerting"]
+    document["rule_files"] = [str(PROMETHEUS / "rules" / "*.yaml")]
+    (job,) = document["scrape_configs"]
+    job["file_sd_configs"] = [{"files": [str(folder / "agents.yml")]}]
+    targets = [{"targets": [at], "labels": {"region": region}} for region, at in agents.items()]
+    (folder / "agents.yml").write_text(yaml.safe_dump(targets))
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(document))
     return path
 
 

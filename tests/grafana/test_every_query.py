@@ -15,14 +15,16 @@ import pytest
 import trio
 
 from probe.lab.process import open_lab_process
+from tests.support.agents import start_agent
+from tests.support.engines import Prometheus, open_prometheus
 
 from . import dashboards, scene
-from .agents import started
 from .dashboards import Question, label_values, substituted, variables
-from .prometheus import Prometheus, configuration, running
 
 _HEALTHY_WITHIN = 40.0
 _BROKEN_WITHIN = 60.0
+SHARING = {"PROBE_ADDRESS": "127.0.0.1"}
+"""The address of an agent that shares; only one does."""
 
 
 async def _chosen(prometheus: Prometheus, wanted: dict[str, str], uid: str) -> dict[str, str]:
@@ -82,12 +84,19 @@ async def test_every_query_has_data_when_it_should(tmp_path: Path) -> None:
         regions = (*scene.SEEING, scene.DROWSY)
         agents = {
             region: await stack.enter_async_context(
-                started(scene.write(tmp_path, lab.info, region))
+                start_agent(scene.write(tmp_path, lab.info, region), environ=SHARING)
             )
             for region in regions
         }
-        addresses = {region: address for region, (_, address) in agents.items()}
-        prometheus = await stack.enter_async_context(running(configuration(tmp_path, addresses)))
+        addresses = {
+            region: (await agent.address()).removeprefix("http://")
+            for region, agent in agents.items()
+        }
+        prometheus = await stack.enter_async_context(
+            open_prometheus(
+                scene.scraping(tmp_path, addresses), "--enable-feature=exemplar-storage"
+            )
+        )
 
         async def healthy() -> bool:
             passed = await prometheus.series("probe_success == 1")
@@ -111,9 +120,9 @@ async def test_every_query_has_data_when_it_should(tmp_path: Path) -> None:
                 await _has_traces(prometheus, substituted(one.expr, choices[one.board]))
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_doze, agents[scene.DROWSY][0])
+            nursery.start_soon(_doze, agents[scene.DROWSY].process)
             await scene.break_everything(lab, tmp_path)
-            agents[scene.SEEING[0]][0].send_signal(signal.SIGHUP)
+            agents[scene.SEEING[0]].process.send_signal(signal.SIGHUP)
             quiet = [one for one in asked if one.quiet]
             missing = await _wait_for(quiet, has, _BROKEN_WITHIN)
             assert not missing, f"no data on a broken system:\n{_names(missing)}"

@@ -5,9 +5,6 @@ Its geoip module answers by the client subnet of the question (RFC 7871).
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +17,8 @@ from probe.edges import EdgeFinder
 from probe.model.failure import Reason
 from probe.model.spec import DnsOptions, NameServer, Provider
 from probe.model.target import Resolution, Target
+from tests.support.ports import free_port
+from tests.support.programs import program
 
 pytestmark = pytest.mark.real
 
@@ -79,25 +78,9 @@ zone:
 """
 
 
-def free_port() -> int:
-    """A port that is free for UDP and TCP now; Knot cannot be told to choose one itself."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
 @asynccontextmanager
 async def knot(folder: Path, *, client_subnet: bool = True) -> AsyncIterator[NameServer]:
     """A running server with the zone above."""
-    program = shutil.which("knotd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.fail("knotd is not here: apt-get install knot knot-module-geoip")
     server = NameServer("127.0.0.1", free_port())
     (folder / "zone").write_text(ZONE)
     (folder / "by-subnet.conf").write_text(BY_SUBNET)
@@ -106,7 +89,7 @@ async def knot(folder: Path, *, client_subnet: bool = True) -> AsyncIterator[Nam
     config.write_text(CONFIG.format(folder=folder, port=server.port, client_subnet=switch))
     with (folder / "log").open("wb") as log:
         process = await trio.lowlevel.open_process(
-            [program, "--config", str(config)], stdout=log, stderr=subprocess.STDOUT
+            [program("knotd"), "--config", str(config)], stdout=log, stderr=subprocess.STDOUT
         )
     try:
         await until_it_answers(server, process, folder / "log")

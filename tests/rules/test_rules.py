@@ -97,7 +97,7 @@ def test_there_is_no_runbook_without_an_alert() -> None:
 
 
 def test_every_address_of_an_agent_that_a_runbook_asks_exists() -> None:
-    served = (ROOT / "probe" / "serve" / "web.py").read_text()
+    served = "".join(p.read_text() for p in (ROOT / "probe" / "serve" / "http").glob("*.py"))
     runbooks = "".join(p.read_text() for p in (ROOT / "docs" / "runbooks").glob("*.md"))
     asked = set(re.findall(r"http://AGENT(/[\w/-]+)", runbooks))
     assert asked

@@ -6,8 +6,8 @@ import pytest
 
 from probe.serve import Store
 from probe.serve.memory.agent_metrics import Source
+from tests.support.reading import exposed, series, value
 
-from .reading import exposed, series, value
 from .world import START, spec
 
 

@@ -9,8 +9,8 @@ from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.state import EdgeStatus
 from probe.model.target import Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
+from tests.support.reading import exposed, series, value
 
-from .reading import exposed, series, value
 from .world import START, UNRECOGNIZED, World, spec
 
 NAME = "shop.example"

@@ -12,8 +12,8 @@ from probe.serve import Store
 from probe.serve.series import exposition, fragments
 from probe.serve.series.negotiate import choose_format, gzip_accepted
 from probe.serve.series.text import Format
+from tests.support.reading import exposed
 
-from .reading import exposed
 from .world import START, World, filled
 
 OPENMETRICS, TEXT = Format.OPENMETRICS, Format.TEXT

@@ -16,8 +16,8 @@ from probe.serve import Store
 from probe.serve.memory.flows import FORGET_AFTER, INSTANCES
 from probe.serve.page.flow_view import flow_view
 from probe.serve.series.text import Format
+from tests.support.reading import everything, exposed, series, value
 
-from .reading import everything, exposed, series, value
 from .world import START, filled, flow_result, spec
 
 KEY = FlowKey("developer-cli", "developer-cli", "live", "developer")

@@ -17,8 +17,8 @@ from probe.serve.memory.render import Renderer
 from probe.serve.series.fragments import FragmentTable
 from probe.serve.series.tables import Tables
 from probe.serve.series.text import Format
+from tests.support.reading import exposed, series, value
 
-from .reading import exposed, series, value
 from .world import START, UNRECOGNIZED, World, filled, spec
 
 

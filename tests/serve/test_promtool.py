@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,37 +11,25 @@ import yaml
 from probe.serve import Store
 from probe.serve.series.exposition import blocks
 from probe.serve.series.text import Format
+from tests.support.programs import ROOT, ended, program, run
 
 from .world import filled
 
-DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
-
-
-@pytest.fixture
-def promtool() -> str:
-    found = shutil.which("promtool")
-    assert found, "promtool is missing: apt-get install prometheus"
-    return found
+DOCS = ROOT / "docs" / "metrics.md"
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("store", [filled(targets=12), filled(broken_targets=0, cli_broken=False)])
-def test_promtool_accepts_the_exposition(promtool: str, store: Store) -> None:
+def test_promtool_accepts_the_exposition(store: Store) -> None:
     store.agent.vantage(healthy=False, causes=("dns", "clock"))
     store.agent.skipped_run("stores", "vantage")
-    exposition = b"".join(blocks(store, Format.TEXT))
-    done = subprocess.run(
-        [promtool, "check", "metrics"],
-        input=exposition,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, "", "")
+    exposition = b"".join(blocks(store, Format.TEXT)).decode()
+    done = ended(program("promtool"), "check", "metrics", stdin=exposition)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.real
-def test_the_queries_of_the_docs_are_queries(promtool: str, tmp_path: Path) -> None:
+def test_the_queries_of_the_docs_are_queries(tmp_path: Path) -> None:
     text = DOCS.read_text()
     section = text.partition("## Questions and their queries")[2].partition("\n## ")[0]
     found = re.findall(r"\| `(.+)` \|$", section, re.MULTILINE)
@@ -55,10 +41,7 @@ def test_the_queries_of_the_docs_are_queries(promtool: str, tmp_path: Path) -> N
     ]
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "docs", "rules": rules}]}))
-    done = subprocess.run(
-        [promtool, "check", "rules", str(file)], capture_output=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    run(program("promtool"), "check", "rules", file)
 
 
 @pytest.mark.real

@@ -16,8 +16,8 @@ from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.serve.series.definitions import FAMILIES
 from probe.serve.series.family import BASE_LABELS, Group, Kind
 from probe.serve.series.reference import BEGIN, reference
+from tests.support.reading import exposed
 
-from .reading import exposed
 from .world import START, World, filled, flow_result, spec
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -10,8 +10,8 @@ from probe.model.state import EdgeStatus
 from probe.model.target import Edge, ProviderKey, Resolution
 from probe.serve import Store
 from probe.serve.series.target_samples import address_hash
+from tests.support.reading import series, value
 
-from .reading import series, value
 from .world import DAY, START, UNRECOGNIZED, World, leaf, spec
 
 NAME = "shop.example"

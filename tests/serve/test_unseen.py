@@ -17,8 +17,8 @@ from probe.serve.page.html import status_page, target_page
 from probe.serve.page.standing import Level
 from probe.serve.page.status import status_of
 from probe.serve.page.target_view import target_view
+from tests.support.reading import everything, series, value
 
-from .reading import everything, series, value
 from .world import DENIED, START, UNRECOGNIZED, World, flow_result, spec
 
 NAME = "shop.example"

@@ -10,9 +10,10 @@ import pytest
 from probe.lab import chains, ocsp
 from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.tls import ChainExpectations, ClientProfile, ProfileName
+from tests.support.ports import free_ports
+from tests.support.programs import program, running
 
 from .conftest import NAME, Probe, Shelf, said
-from .programs import free_ports, program, running
 
 pytestmark = pytest.mark.real
 

@@ -14,9 +14,10 @@ from probe.lab.ca import Pki
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, Starttls
 from probe.probers.reproduce import s_client
+from tests.support.ports import free_ports
+from tests.support.programs import program, running
 
 from .conftest import NAME, Probe, Shelf, said
-from .programs import free_ports, program, running
 
 pytestmark = pytest.mark.real
 

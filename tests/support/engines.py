@@ -1,24 +1,23 @@
-"""A real Prometheus with the shipped configuration and rules, only faster; and questions to it."""
+"""A real Prometheus, and questions to it."""
 
 from __future__ import annotations
 
-import shutil
+import os
 import signal
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
-import yaml
 
 from probe.net.library import httpx
+from tests.support.ports import free_port
+from tests.support.programs import program
 
-SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus"
+PATIENCE = 60.0
+"""Seconds for it to start; a busy machine needs some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,7 @@ class Prometheus:
     """A running server."""
 
     client: httpx.AsyncClient
+    url: str
 
     async def ask(self, path: str, **parameters: str) -> Any:
         """The data of an answer; a refused question fails the test."""
@@ -45,56 +45,34 @@ class Prometheus:
         return found
 
 
-def configuration(folder: Path, agents: Mapping[str, str]) -> Path:
-    """The shipped configuration, scraping these agents (region to address) every second."""
-    document = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
-    document["global"] = {
-        "scrape_interval": "1s",
-        "scrape_timeout": "1s",
-        "evaluation_interval": "1s",
-    }
-    del document["alerting"]
-    document["rule_files"] = [str(SHIPPED / "rules" / "*.yaml")]
-    (job,) = document["scrape_configs"]
-    job["file_sd_configs"] = [{"files": [str(folder / "agents.yml")]}]
-    targets = [{"targets": [at], "labels": {"region": region}} for region, at in agents.items()]
-    (folder / "agents.yml").write_text(yaml.safe_dump(targets))
-    path = folder / "prometheus.yml"
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
-async def running(config: Path) -> AsyncIterator[Prometheus]:
-    """A Prometheus that ends with the block."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.fail("prometheus is missing: apt-get install prometheus")
-    port = _free_port()
+async def open_prometheus(
+    config: Path, *options: str, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Prometheus]:
+    """A Prometheus with its data beside its configuration; it ends with the block."""
+    port = free_port()
+    storage = "agent" if any("agent" in option for option in options) else "tsdb"
     command = [
-        program,
+        program("prometheus"),
         f"--config.file={config}",
-        f"--storage.tsdb.path={config.parent / 'tsdb'}",
+        f"--storage.{storage}.path={config.parent / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
         "--log.level=warn",
+        *options,
     ]
-    with (config.parent / "prometheus.log").open("wb") as log:
-        process = await trio.lowlevel.open_process(command, stderr=log, stdout=subprocess.DEVNULL)
+    log = config.parent / "prometheus.log"
+    with log.open("wb") as output:
+        process = await trio.lowlevel.open_process(
+            command, stdout=output, stderr=output, env={**os.environ, **(environ or {})}
+        )
     try:
         base = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=30) as client:
-            with trio.fail_after(30):
+            with trio.move_on_after(PATIENCE) as patience:
                 while not await _ready(client):
                     await trio.sleep(0.1)
-            yield Prometheus(client)
+            assert not patience.cancelled_caught, log.read_text()
+            yield Prometheus(client, base)
     finally:
         with trio.CancelScope(shield=True):
             process.send_signal(signal.SIGKILL)  # nothing of it is kept

@@ -11,7 +11,7 @@ import h2.connection
 import h2.errors
 import h2.events
 
-from .servers import Reply, Stream
+from .http_server import Reply, Stream
 
 Misdeed = Callable[["Talk", int], None]
 """Does something to the connection once a request is complete."""
