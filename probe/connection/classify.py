@@ -9,42 +9,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from probe.connection import openssl_reasons as tls_reasons
 from probe.connection.looks import looks_like, speaks_tls
+from probe.connection.timeline import Timeline
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an attempt got.
-
-    Attributes:
-        phase: the phase it is in.
-        sent: bytes written in all phases.
-        received: bytes read in all phases.
-        head: the first bytes received in this phase.
-    """
-
-    phase: Phase
-    sent: int = 0
-    received: int = 0
-    head: bytes = b""
-
-    @property
-    def moment(self) -> str:
-        """When it happened, in words: tells an overloaded edge from a broken handshake."""
-        if self.phase not in (Phase.CONNECT, Phase.STARTTLS, Phase.TLS):
-            return f"after {self.received} bytes received"
-        if not self.sent and not self.received:
-            return "after connect, before anything was sent"
-        opening = "ClientHello" if self.phase is Phase.TLS else "our first bytes"
-        if not self.received:
-            return f"after {opening}, before any byte of an answer"
-        return f"mid-flight, after {self.received} bytes received"
-
 
 _LOCAL = frozenset(
     {
@@ -103,11 +73,6 @@ def not_connected(error: OSError, edge: Edge, *, at_once: bool) -> Failure:
     return Failure(Phase.CONNECT, _CONNECT.get(code, Reason.UNKNOWN), detail)
 
 
-def connect_timed_out(edge: Edge) -> Failure:
-    """No SYN-ACK before the deadline."""
-    return Failure(Phase.CONNECT, Reason.TIMEOUT, f"{edge.label}: no answer to our SYN")
-
-
 _BROKEN = {
     errno.ECONNRESET: Reason.RESET,
     errno.EPIPE: Reason.RESET,  # writing after the peer's RST was already reported
@@ -124,42 +89,48 @@ _BROKEN = {
 }
 
 
-def broken(error: OSError, progress: Progress) -> Failure:
+def broken(error: OSError, timeline: Timeline) -> Failure:
     """Classify a read or write that failed on an established connection."""
     code = error.errno or 0
     reason = _BROKEN.get(code, Reason.UNKNOWN)
-    return _ended(progress, reason, f"{errno.errorcode.get(code, code)} {progress.moment}")
+    return _ended(timeline, reason, f"{errno.errorcode.get(code, code)} {timeline.moment}")
 
 
-def closed(progress: Progress, *, politely: bool = False) -> Failure:
+def closed(timeline: Timeline, *, politely: bool = False) -> Failure:
     """The peer ended the stream where more was due, perhaps with a close_notify alert."""
     how = "closed with close_notify" if politely else "closed"
-    return _ended(progress, Reason.CLOSED, f"{how} {progress.moment}")
+    return _ended(timeline, Reason.CLOSED, f"{how} {timeline.moment}")
 
 
-def timed_out(progress: Progress, seconds: float) -> Failure:
-    """The deadline passed while waiting for the peer."""
-    return _ended(progress, Reason.TIMEOUT, f"no end in {seconds:.1f} s; {progress.moment}")
+def timed_out(timeline: Timeline, now: float) -> Failure:
+    """The deadline passed in the present phase."""
+    if timeline.phase is Phase.CONNECT and timeline.edge is not None:
+        detail = f"{timeline.edge.label}: no answer to our SYN"
+        return Failure(Phase.CONNECT, Reason.TIMEOUT, detail)
+    detail = f"no end in {now - timeline.entered:.1f} s"
+    if timeline.phase is not Phase.RESOLVE:
+        detail += f"; {timeline.moment}"
+    return _ended(timeline, Reason.TIMEOUT, detail)
 
 
-def too_large(progress: Progress) -> Failure:
+def too_large(timeline: Timeline) -> Failure:
     """The peer sent more than any honest handshake needs."""
     return _ended(
-        progress, Reason.HANDSHAKE_TOO_LARGE, f"{progress.received} bytes and no end of it"
+        timeline, Reason.HANDSHAKE_TOO_LARGE, f"{timeline.received} bytes and no end of it"
     )
 
 
-def _ended(progress: Progress, reason: Reason, detail: str) -> Failure:
+def _ended(timeline: Timeline, reason: Reason, detail: str) -> Failure:
     """What the peer said before the end outweighs how the connection ended."""
-    if progress.phase is Phase.TLS and progress.head:
-        if not speaks_tls(progress.head):
-            return _no_tls(progress.head)
+    if timeline.phase is Phase.TLS and timeline.head:
+        if not speaks_tls(timeline.head):
+            return _no_tls(timeline.head)
         # An alert of level "warning" and then nothing: OpenSSL waits, the server meant it.
-        alert = tls_reasons.plain_alert(progress.head)
+        alert = tls_reasons.plain_alert(timeline.head)
         said = None if alert is None else tls_reasons.of_alert(alert)
         if said is not None:
             return Failure(Phase.TLS, said, f"alert {alert}, then {detail}")
-    return Failure(progress.phase, reason, detail)
+    return Failure(timeline.phase, reason, detail)
 
 
 _NONE_SENT = frozenset({Reason.ALERT_HANDSHAKE_FAILURE, Reason.ALERT_BAD_CERTIFICATE})
@@ -190,22 +161,22 @@ def _no_tls(head: bytes) -> Failure:
     return Failure(Phase.TLS, Reason.PLAIN_TEXT, text)
 
 
-def handshake_failed(errors: Sequence[tuple[str, str, str]], progress: Progress) -> Failure:
+def handshake_failed(errors: Sequence[tuple[str, str, str]], timeline: Timeline) -> Failure:
     """Classify a handshake that OpenSSL gave up.
 
     Args:
         errors: OpenSSL's error queue as pyOpenSSL raises it: library, function, reason.
-        progress: how far the attempt got; the first bytes decide whether it was TLS at all.
+        timeline: how far the attempt got; the first bytes decide whether it was TLS at all.
     """
-    if progress.phase is Phase.TLS and progress.head and not speaks_tls(progress.head):
-        return _no_tls(progress.head)
-    alert = tls_reasons.plain_alert(progress.head)
+    if timeline.phase is Phase.TLS and timeline.head and not speaks_tls(timeline.head):
+        return _no_tls(timeline.head)
+    alert = tls_reasons.plain_alert(timeline.head)
     if alert == tls_reasons.CLOSE_NOTIFY:
-        return closed(progress, politely=True)
+        return closed(timeline, politely=True)
     phase, reason = tls_reasons.judge(errors, alert)
     words = "; ".join(dict.fromkeys(reason or library for library, _, reason in errors))
     if reason is Reason.ALERT_OTHER and alert is not None:
         words = f"alert {alert}"
     if not words:
         words = "OpenSSL gave no reason"
-    return Failure(phase, reason, f"{words}, {progress.moment}")
+    return Failure(phase, reason, f"{words}, {timeline.moment}")

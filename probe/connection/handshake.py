@@ -43,7 +43,7 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
     Raises:
         AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
     """
-    wire.enter(Phase.TLS)
+    wire.timeline.enter(Phase.TLS)
     try:
         tls = SSL.Connection(context)
         tls.set_connect_state()
@@ -58,22 +58,23 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
 
 async def _shake(wire: Wire, tls: SSL.Connection) -> TlsStream:
     """Carry bytes between OpenSSL and the socket until the handshake is over."""
-    start = wire.entered
+    timeline = wire.timeline
+    start = timeline.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
-    most = wire.received + MAX_HANDSHAKE
+    most = timeline.received + MAX_HANDSHAKE
     flight = b""
     try:
         while not _step(wire, tls):
             flight = outgoing(tls)
             if flight:
-                if wire.arrived > start:
-                    ours += trio.current_time() - wire.arrived
+                if timeline.arrived > start:
+                    ours += trio.current_time() - timeline.arrived
                 await _send_flight(wire, tls, flight)
             data = await wire.receive_some()
             if not data:
-                raise AttemptFailed(classify.closed(wire.progress()))
-            if wire.received > most:
-                raise AttemptFailed(classify.too_large(wire.progress()))
+                raise AttemptFailed(classify.closed(wire.timeline))
+            if timeline.received > most:
+                raise AttemptFailed(classify.too_large(wire.timeline))
             tls.bio_write(data)
     except AttemptFailed as error:
         incomplete = _incomplete(error.failure, tls, flight)
@@ -81,7 +82,8 @@ async def _shake(wire: Wire, tls: SSL.Connection) -> TlsStream:
             raise
         raise incomplete from error
     last = outgoing(tls)
-    return TlsStream(wire, tls, last, collect(tls, last), max(wire.arrived - start - ours, 0.0))
+    timeline.tls = max(timeline.arrived - start - ours, 0.0)
+    return TlsStream(wire, tls, last, collect(tls, last))
 
 
 def _incomplete(failure: Failure, tls: SSL.Connection, flight: bytes) -> Incomplete | None:
@@ -106,10 +108,10 @@ def _step(wire: Wire, tls: SSL.Connection) -> bool:
     except SSL.WantReadError:
         return False
     except SSL.ZeroReturnError as error:
-        raise AttemptFailed(classify.closed(wire.progress(), politely=True)) from error
+        raise AttemptFailed(classify.closed(wire.timeline, politely=True)) from error
     except SSL.Error as error:
         wire.try_send(outgoing(tls))  # the alert that tells the server what we disliked
-        failure = classify.handshake_failed(queue(error), wire.progress())
+        failure = classify.handshake_failed(queue(error), wire.timeline)
         if failure.phase is Phase.CERTIFICATE:
             raise Incomplete(failure, collect(tls, None)) from error
         raise AttemptFailed(failure) from error
@@ -126,4 +128,4 @@ async def _send_flight(wire: Wire, tls: SSL.Connection, flight: bytes) -> None:
             raise
         tls.bio_write(data)
         _step(wire, tls)  # raises, if it was an alert or no TLS at all
-        raise AttemptFailed(classify.closed(wire.progress())) from None
+        raise AttemptFailed(classify.closed(wire.timeline)) from None

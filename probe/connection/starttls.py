@@ -21,25 +21,23 @@ _MOST_LINES = 100
 _SHOWN = 80
 
 
-async def upgrade(wire: Wire, protocol: Starttls) -> float:
-    """Talk the server into TLS.
+async def upgrade(wire: Wire, protocol: Starttls) -> None:
+    """Talk the server into TLS; the timeline keeps the seconds from connecting to the go-ahead.
 
     Args:
         wire: just connected; closed here when the dialogue fails.
         protocol: what the server speaks.
 
-    Returns:
-        seconds from the end of connecting to the go-ahead.
-
     Raises:
         AttemptFailed: phase ``starttls``.
     """
-    wire.enter(Phase.STARTTLS)
+    wire.timeline.enter(Phase.STARTTLS)
     try:
         talk = _Talk(wire)
         await _DIALOGUES[protocol](talk)
         talk.done()
-        return max(wire.arrived - wire.entered, 0.0)
+        timeline = wire.timeline
+        timeline.starttls = max(timeline.arrived - timeline.entered, 0.0)
     except BaseException:
         wire.close()
         raise
@@ -77,7 +75,7 @@ class _Talk:
             raise malformed(f"{_MOST_BYTES} bytes and no end of it")
         data = await self.wire.receive_some(min(self._budget, 4096))
         if not data:
-            raise AttemptFailed(classify.closed(self.wire.progress()))
+            raise AttemptFailed(classify.closed(self.wire.timeline))
         self._budget -= len(data)
         self._buffer += data
 

@@ -22,66 +22,44 @@ import trio
 
 from probe.connection import classify, kernel_time
 from probe.connection.fault import AttemptFailed
+from probe.connection.timeline import Timeline
 from probe.model.failure import Phase
 from probe.model.result import Clock
 from probe.model.target import Edge
 
-_HEAD = 512  # bytes kept from the start: enough to name a banner or a status line
 _READ = 65536
 _NOT_OURS_ANY_MORE = (OSError, ValueError, trio.ClosedResourceError, trio.BusyResourceError)
 """What trio says of a socket that was closed, or whose number belongs to another by now."""
 
 
 class Wire:
-    """A connected TCP socket with what happened on it so far.
+    """A connected TCP socket.
 
     Attributes:
         edge: where it is connected to.
-        phase: the phase that failures are filed under; whoever uses the wire sets it.
-        entered: when that phase began, on trio's clock.
+        timeline: of the attempt that the connection serves now.
         connect_seconds: from SYN to SYN-ACK.
-        sent: bytes written.
-        received: bytes read.
-        head: the first bytes read, as evidence.
-        arrived: when the last bytes read had arrived, on trio's clock.
-        lag: the greatest time between arrival and our noticing it; 0 where unknown.
-        clock: ``kernel`` while every time on this wire came from the kernel.
     """
 
-    __slots__ = (
-        "_opened",
-        "_sock",
-        "_waiting",
-        "arrived",
-        "clock",
-        "connect_seconds",
-        "edge",
-        "entered",
-        "head",
-        "lag",
-        "phase",
-        "received",
-        "sent",
-    )
+    __slots__ = ("_opened", "_sock", "_waiting", "connect_seconds", "edge", "timeline")
 
-    def __init__(self, sock: socket.socket, edge: Edge, opened: float) -> None:
+    def __init__(self, sock: socket.socket, edge: Edge, opened: float, timeline: Timeline) -> None:
         self._sock = sock
         self._waiting = 0  # tasks that wait for the socket
         self._opened = opened  # when connecting began: nothing can have arrived before
         self.edge = edge
-        self.phase = Phase.CONNECT
-        self.entered = opened
+        self.timeline = timeline
         self.connect_seconds = trio.current_time() - opened
-        self.sent = 0
-        self.received = 0
-        self.head = b""
-        self.arrived = 0.0
-        self.lag = 0.0
-        self.clock = Clock.APPLICATION
         round_trip = kernel_time.syn_round_trip(sock)
         if round_trip is not None and round_trip <= self.connect_seconds:
             self.connect_seconds = round_trip
-            self.clock = Clock.KERNEL
+            timeline.clock = Clock.KERNEL
+        timeline.connect = self.connect_seconds
+
+    def serve(self, timeline: Timeline) -> None:
+        """Serve another attempt from now on."""
+        timeline.edge, timeline.clock = self.edge, self.timeline.clock
+        self.timeline = timeline
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write everything. Raises AttemptFailed."""
@@ -93,8 +71,8 @@ class Wire:
                 await self._ready(trio.lowlevel.wait_writable)
                 continue
             except OSError as error:
-                raise AttemptFailed(classify.broken(error, self.progress())) from error
-            self.sent += count
+                raise AttemptFailed(classify.broken(error, self.timeline)) from error
+            self.timeline.sent += count
             view = view[count:]
 
     async def receive_some(self, max_bytes: int = _READ) -> bytes:
@@ -109,9 +87,9 @@ class Wire:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise AttemptFailed(classify.broken(error, self.progress())) from error
+                raise AttemptFailed(classify.broken(error, self.timeline)) from error
             break
-        self._note(data, ancillary)
+        self.timeline.note(data, kernel_time.age(ancillary), self._opened)
         return data
 
     async def _ready(self, wait: Callable[[socket.socket], Awaitable[None]]) -> None:
@@ -124,23 +102,9 @@ class Wire:
             await wait(self._sock)
         except _NOT_OURS_ANY_MORE as error:
             fault = error if isinstance(error, OSError) else OSError(errno.EBADF, "closed here")
-            raise AttemptFailed(classify.broken(fault, self.progress())) from error
+            raise AttemptFailed(classify.broken(fault, self.timeline)) from error
         finally:
             self._waiting -= 1
-
-    def _note(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
-        """Keep what arrived, and when."""
-        now = self.arrived = trio.current_time()
-        age = kernel_time.age(ancillary)
-        # Outside of these bounds somebody set the wall clock while the bytes lay there.
-        if age is not None and 0.0 <= age <= now - self._opened:
-            self.arrived = now - age
-            self.lag = max(self.lag, age)
-        else:
-            self.clock = Clock.APPLICATION
-        self.received += len(data)
-        if len(self.head) < _HEAD:
-            self.head = (self.head + data)[:_HEAD]
 
     def readable(self) -> bool:
         """Whether bytes, the end, or an error lie waiting; never waits itself."""
@@ -150,17 +114,11 @@ class Wire:
         look.register(self._sock, select.POLLIN)
         return bool(look.poll(0))
 
-    def enter(self, phase: Phase) -> None:
-        """Begin a phase: failures are filed under it, and evidence starts anew."""
-        self.phase = phase
-        self.entered = trio.current_time()
-        self.head = b""
-
     def try_send(self, data: bytes) -> None:
         """Write what the socket takes at once; a farewell is not worth waiting for."""
         if data:
             try:
-                self.sent += self._sock.send(data)
+                self.timeline.sent += self._sock.send(data)
             except OSError:
                 # A full buffer or a peer that is gone: there is nobody left to tell.
                 return
@@ -172,17 +130,8 @@ class Wire:
         except OSError:
             return b""  # nothing was left to read: the failed write says it all
         if data:
-            self._note(data, [])
+            self.timeline.note(data, None, self._opened)
         return data
-
-    def timed_out(self) -> AttemptFailed:
-        """What to raise when the deadline has passed in the present phase."""
-        seconds = trio.current_time() - self.entered
-        return AttemptFailed(classify.timed_out(self.progress(), seconds))
-
-    def progress(self) -> classify.Progress:
-        """How far the attempt got, for the classifier."""
-        return classify.Progress(self.phase, self.sent, self.received, self.head)
 
     @property
     def local_ip(self) -> str:
@@ -222,12 +171,18 @@ class Wire:
         self.close()
 
 
-async def connect(edge: Edge) -> Wire:
+async def connect(edge: Edge, timeline: Timeline) -> Wire:
     """Open a TCP connection to an edge, an IPv4 or IPv6 address and port.
+
+    Args:
+        edge: where to.
+        timeline: of the attempt; entered here.
 
     Raises:
         AttemptFailed: phase ``connect``; inconclusive when this host is to blame.
     """
+    timeline.edge = edge
+    timeline.enter(Phase.CONNECT)
     try:
         sock = socket.socket(
             socket.AF_INET6 if edge.version == 6 else socket.AF_INET, socket.SOCK_STREAM
@@ -241,7 +196,7 @@ async def connect(edge: Edge) -> Wire:
         kernel_time.enable(sock)
         start = trio.current_time()
         await _connected(sock, edge)
-        return Wire(sock, edge, start)
+        return Wire(sock, edge, start, timeline)
     except BaseException:
         sock.close()
         raise

@@ -11,7 +11,7 @@ from probe.connection import classify
 from probe.connection.fault import AttemptFailed
 from probe.connection.presented import Presented
 from probe.connection.tcp import Wire
-from probe.model.failure import Failure, Phase
+from probe.model.failure import Failure
 
 _READ = 65536
 _MOMENT = 0.25
@@ -21,32 +21,20 @@ class TlsStream:
     """TLS over a `Wire`; send_all, receive_some and aclose as in trio's streams.
 
     Attributes:
-        wire: below; its ``arrived``, ``clock`` and ``lag`` time the last read.
+        wire: below; its timeline times the last read.
         presented: facts of the handshake.
-        seconds: what network and server took from ClientHello to the server's last flight; our
-            own time between flights is not in it.
     """
 
-    __slots__ = ("_tls", "_unsent", "presented", "seconds", "wire")
+    __slots__ = ("_tls", "_unsent", "presented", "wire")
 
     def __init__(
-        self, wire: Wire, tls: SSL.Connection, unsent: bytes, presented: Presented, seconds: float
+        self, wire: Wire, tls: SSL.Connection, unsent: bytes, presented: Presented
     ) -> None:
         self.wire = wire
         self.presented = presented
-        self.seconds = seconds
         self._tls = tls
         # The client's Finished travels with whatever is written next: one segment, one call.
         self._unsent = unsent
-
-    @property
-    def phase(self) -> Phase:
-        """What failures are filed under; starts as ``tls``, the owner sets it as it goes."""
-        return self.wire.phase
-
-    @phase.setter
-    def phase(self, phase: Phase) -> None:
-        self.wire.phase = phase
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write everything. Raises AttemptFailed."""
@@ -96,14 +84,14 @@ class TlsStream:
             await self.flush()
             data = await self.wire.receive_some()
             if not data:
-                raise self._after_request(classify.closed(self.wire.progress()))
+                raise self._after_request(classify.closed(self.wire.timeline))
             self._tls.bio_write(data)
             try:
                 self._tls.recv(1, socket.MSG_PEEK)
             except SSL.WantReadError:
                 return  # a session ticket: the server is content
             except SSL.ZeroReturnError:
-                failure = classify.closed(self.wire.progress(), politely=True)
+                failure = classify.closed(self.wire.timeline, politely=True)
                 raise self._after_request(failure) from None
             except SSL.Error as error:
                 raise self._refused(error) from error
@@ -133,7 +121,7 @@ class TlsStream:
             raise self._refused(error) from error
 
     def _refused(self, error: SSL.Error) -> AttemptFailed:
-        return self._after_request(classify.handshake_failed(queue(error), self.wire.progress()))
+        return self._after_request(classify.handshake_failed(queue(error), self.wire.timeline))
 
     def _after_request(self, failure: Failure) -> AttemptFailed:
         """The failure; says so if the server had asked for a client certificate."""

@@ -3,14 +3,14 @@
 Use::
 
     with trio.move_on_after(timeout):                      # all of it is bounded by the caller
-        wire = await connect(edge)                         # -> Wire (TCP; see wire.py)
+        wire = await connect(edge, Timeline(trio.current_time()))
         stream = await handshake(wire, context, server_name=sni("www.example"))
         ...judge stream.presented here, before the first byte of a request...
         await stream.send_all(b"…"); await stream.receive_some(65536); await stream.aclose()
 
 Resource handling: the caller owns what it is given and closes it; both functions close what they
 were working on when they fail or are cancelled. Error handling: everything the peer can do is
-raised as `AttemptFailed`, classified. `TlsStream.phase` says what failures are filed under.
+raised as `AttemptFailed`, classified. The timeline says what failures are filed under.
 """
 
 from __future__ import annotations

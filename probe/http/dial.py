@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from probe.certificates import Judge
 from probe.connection.contexts import Contexts
 from probe.connection.fault import AttemptFailed
-from probe.connection.transport import TlsStream, Wire, connect, facts_of, handshake, sni
+from probe.connection.timeline import Timeline
+from probe.connection.transport import TlsStream, connect, facts_of, handshake, sni
 from probe.http.stream import WatchedStream
-from probe.model.failure import Failure, Phase
+from probe.model.failure import Failure
 from probe.model.result import Handshake
 from probe.model.target import Edge
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
@@ -34,13 +35,10 @@ class Origin:
 class ChainRejected(AttemptFailed):
     """The presented chain is not acceptable; facts and every further finding come along."""
 
-    def __init__(
-        self, failure: Failure, others: tuple[Failure, ...], facts: Handshake, seconds: float
-    ) -> None:
+    def __init__(self, failure: Failure, others: tuple[Failure, ...], facts: Handshake) -> None:
         super().__init__(failure)
         self.others = others
         self.facts = facts
-        self.seconds = seconds
 
 
 @dataclass(slots=True)
@@ -49,13 +47,11 @@ class Dialled:
 
     Attributes:
         handshake: None for plain HTTP.
-        tls_seconds: None for plain HTTP.
         warnings: findings on the chain that fail nothing.
     """
 
     stream: WatchedStream
     http2: bool
-    tls_seconds: float | None
     handshake: Handshake | None
     warnings: tuple[Failure, ...]
 
@@ -78,34 +74,29 @@ class Dialler:
         self,
         origin: Origin,
         edge: Edge,
+        timeline: Timeline,
         *,
         profile: ClientProfile,
         trust: Trust,
         own_names: tuple[str, ...] = (),
-        on_phase: Callable[[Phase], None],
-        on_connect: Callable[[Wire], None],
     ) -> Dialled:
         """Connect, and for https shake hands and judge.
 
         Args:
             origin: what the URL says: its host is the SNI and the name that must match.
             edge: where to connect to.
+            timeline: of the call.
             profile: how the handshake looks.
             trust: which roots verify.
             own_names: patterns of names that belong to the provider itself.
-            on_phase: told each phase as it begins.
-            on_connect: given the connection as soon as it is there.
 
         Raises:
             AttemptFailed: and `ChainRejected`, which is one.
         """
         context = self._contexts.get(profile) if origin.scheme == "https" else None
-        on_phase(Phase.CONNECT)
-        wire = await connect(edge)
-        on_connect(wire)
+        wire = await connect(edge, timeline)
         if context is None:
-            return Dialled(WatchedStream(wire, http2=False), False, None, None, ())
-        on_phase(Phase.TLS)
+            return Dialled(WatchedStream(wire, http2=False), False, None, ())
         stream = await handshake(wire, context, server_name=sni(origin.host))
         try:
             facts, warnings = await self._judged(stream, origin.host, trust, own_names)
@@ -116,7 +107,6 @@ class Dialler:
         return Dialled(
             WatchedStream(stream, http2=http2),
             http2,
-            stream.seconds,
             facts,
             warnings,
         )
@@ -137,5 +127,5 @@ class Dialler:
         facts = facts_of(shown, verdict)
         if not verdict.accepted:
             first, *others = verdict.failures
-            raise ChainRejected(first, (*others, *verdict.warnings), facts, stream.seconds)
+            raise ChainRejected(first, (*others, *verdict.warnings), facts)
         return facts, verdict.warnings

@@ -85,7 +85,7 @@ async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
     except Exception as error:
         # The seam to httpcore, h11 and h2: `faults` knows every type that they raise, and
         # calls what it does not know a defect, which is counted and is ours to fix.
-        failure = faults.failed(error, stream.phase, ended=stream.left, http2=link.http2)
+        failure = faults.failed(error, stream.timeline.phase, ended=stream.left, http2=link.http2)
         if head is None and not link.http2 and not stream.opening.startswith(_ANSWER):
             failure = faults.no_http(failure, stream.opening)
         partial = None if head is None else _with_body(head, body.whole)

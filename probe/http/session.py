@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import httpcore
 import trio
 
+from probe.connection import classify
 from probe.connection.fault import AttemptFailed
+from probe.connection.timeline import Timeline
 from probe.http.answer import Answer, Answered, Broken, Call
 from probe.http.dial import ChainRejected, Dialler, Origin
 from probe.http.draft import Draft, parsed
@@ -80,12 +82,13 @@ class Session:
             turn: added to the run's own turn in choosing an address.
             refuse: says why an address must not be used, before it is connected to.
         """
-        way = Way(trio.current_time(), draft.url)
+        timeline = Timeline(trio.current_time(), Phase.RESOLVE)
+        way = Way(timeline, draft.url)
         with trio.CancelScope(deadline=deadline):
             try:
                 return await self._call(draft, way, fresh=fresh, turn=turn, refuse=refuse)
             except ChainRejected as error:
-                way.handshake, way.tls = error.facts, error.seconds
+                way.handshake = error.facts
                 return Broken(error.failure, way.trip(), others=error.others)
             except Interrupted as error:
                 return Broken(error.failure, way.trip(), error.partial)
@@ -93,8 +96,8 @@ class Session:
                 return Broken(error.failure, way.trip())
             except Exception as error:  # whatever we did wrong costs one call
                 self.close()  # nobody knows how far a connection got
-                return Broken(defect(error, way.now), way.trip())
-        return Broken(way.timed_out(), way.trip())
+                return Broken(defect(error, timeline.phase), way.trip())
+        return Broken(classify.timed_out(timeline, trio.current_time()), way.trip())
 
     async def _call(
         self,
@@ -119,7 +122,7 @@ class Session:
             return Answered(answer, way.trip())
         except NotTaken:
             raise AttemptFailed(
-                Failure(way.phase, Reason.HTTP2_ERROR, "GOAWAY before the first request")
+                Failure(way.timeline.phase, Reason.HTTP2_ERROR, "GOAWAY before the first request")
             ) from None
         finally:
             if link is not None and (fresh or not link.reusable):
@@ -142,7 +145,7 @@ class Session:
         return None
 
     async def _on(self, link: Link, draft: Draft, way: Way) -> Answer:
-        way.edge, way.stream = link.edge, link.stream
+        link.stream.serve(way.timeline)
         way.requests += 1
         return await exchange(link, draft, max_body=self._terms.max_body)
 
@@ -156,23 +159,21 @@ class Session:
         return None
 
     async def _open(self, origin: Origin, way: Way, turn: int, refuse: Refuse | None) -> Link:
-        way.stream, way.wire, way.fresh = None, None, True
-        way.enter(Phase.RESOLVE)
-        way.edge = edge = await self._edge(origin, way, turn)
+        way.fresh = True
+        way.timeline.enter(Phase.RESOLVE)
+        edge = await self._edge(origin, way, turn)
         refusal = None if refuse is None else refuse(edge)
         if refusal is not None:
             raise AttemptFailed(refusal)
         dialled = await self._dialler.dial(
             origin,
             edge,
+            way.timeline,
             profile=self._terms.profile,
             trust=self._terms.trust,
             own_names=self._terms.own_names,
-            on_phase=way.enter,
-            on_connect=way.connected,
         )
-        way.tls, way.handshake = dialled.tls_seconds, dialled.handshake
-        way.warnings = dialled.warnings
+        way.handshake, way.warnings = dialled.handshake, dialled.warnings
         where = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
         try:
             own = machine(where, dialled.stream, http2=dialled.http2)
@@ -183,7 +184,7 @@ class Session:
 
     async def _edge(self, origin: Origin, way: Way, turn: int) -> Edge:
         resolution = await self._terms.resolve(origin.host, origin.port)
-        way.resolve = resolution.seconds
+        way.timeline.resolve = resolution.seconds
         if resolution.edges:
             return resolution.edges[(self._terms.turn + turn) % len(resolution.edges)]
         raise AttemptFailed(

@@ -16,6 +16,7 @@ import httpcore
 import trio
 
 from probe.connection.fault import AttemptFailed
+from probe.connection.timeline import Timeline
 from probe.connection.transport import TlsStream, Wire
 from probe.model.failure import Failure, Phase, Reason
 
@@ -40,10 +41,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
     Attributes:
         ended: the peer has closed its side, or we have.
         left: the peer has closed its side. Not the same: httpcore closes us before it raises.
-        started: when the exchange's first byte was written, on trio's clock; None before.
-        sent: when its last byte had been written.
-        first: when the answer's first byte had arrived (HTTP/1.1; for HTTP/2 the session says).
-        last: when the latest bytes had arrived.
+        heard: whether anything arrived in this exchange.
         opening: the first bytes of the answer.
     """
 
@@ -58,10 +56,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         self.opening = b""
         self.ended = False
         self.left = False
-        self.started: float | None = None
-        self.sent: float | None = None
-        self.first: float | None = None
-        self.last: float | None = None
+        self.heard = False
 
     @property
     def wire(self) -> Wire:
@@ -69,14 +64,14 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         return self._wire
 
     @property
-    def heard(self) -> bool:
-        """Whether anything arrived in this exchange."""
-        return self.last is not None
+    def timeline(self) -> Timeline:
+        """Of the call that the connection serves now."""
+        return self._wire.timeline
 
-    @property
-    def phase(self) -> Phase:
-        """Which phase a failure now belongs to."""
-        return self._wire.phase
+    def serve(self, timeline: Timeline) -> None:
+        """Serve another call from now on."""
+        if timeline is not self._wire.timeline:
+            self._wire.serve(timeline)
 
     def begin(self, *, body: bool) -> None:
         """Start an exchange whose request has a body, or none."""
@@ -84,16 +79,21 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         self._refused = None
         self._complete = not body
         self.opening = b""
-        self._wire.lag = 0.0
-        self.started = self.sent = self.first = self.last = None
-        self._wire.phase = Phase.SEND
+        self.heard = False
+        self.timeline.begin_request()
 
     def head_arrived(self, room: int) -> None:
         """The response's header is complete; its body may take ``room`` bytes on the wire."""
         self._room += room
-        if self.first is None:
-            self.first = self.last
-        self._wire.phase = Phase.RECEIVE
+        self._answering()
+
+    def _answering(self) -> None:
+        """The answer begins, with the bytes that were read last."""
+        timeline = self.timeline
+        if timeline.answered is None:
+            timeline.answered = timeline.arrived
+        if timeline.phase is not Phase.RECEIVE:
+            timeline.enter(Phase.RECEIVE)
 
     def refuse(self, failure: Failure) -> None:
         """Read no more of this answer: the next read fails so."""
@@ -114,7 +114,7 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         if not self._http2:
             self.said_all()  # HTTP/1.1 reads only then
         # Once the request is out, what HTTP/2 acknowledges can wait while an answer lies there.
-        acknowledges = self._http2 and self._wire.phase is not Phase.SEND
+        acknowledges = self._http2 and self.timeline.phase is not Phase.SEND
         unsent = None
         if not (acknowledges and self._wire.readable()):
             unsent = await self._flush_or_why()
@@ -132,16 +132,15 @@ class WatchedStream(httpcore.AsyncNetworkStream):
 
     def _note(self, data: bytes) -> None:
         """Keep when and what arrived, and bound it."""
-        self.last = self._wire.arrived
+        self.heard = True
         if len(self.opening) < _OPENING:
             self.opening = (self.opening + data)[:_OPENING]
-        if not self._http2 and self.first is None:
-            self.first = self.last
-            self._wire.phase = Phase.RECEIVE
+        if not self._http2:
+            self._answering()
         self._room -= len(data)
         if self._room < 0:
             raise AttemptFailed(
-                Failure(self.phase, Reason.TOO_LARGE, "the answer on the wire has no end")
+                Failure(self.timeline.phase, Reason.TOO_LARGE, "the answer on the wire has no end")
             )
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -161,16 +160,16 @@ class WatchedStream(httpcore.AsyncNetworkStream):
         """Send what was written; the failure if that did not work."""
         if self._out:
             data, self._out = bytes(self._out), bytearray()
-            if self.started is None:
-                self.started = trio.current_time()
+            if self.timeline.written_from is None:
+                self.timeline.written_from = trio.current_time()
             try:
                 await self._stream.send_all(data)
             except AttemptFailed as error:
                 return error
-            if self._wire.phase is Phase.SEND:
-                self.sent = trio.current_time()
-        if self._complete and self._wire.phase is Phase.SEND:
-            self._wire.phase = Phase.WAIT
+            if self.timeline.phase is Phase.SEND:
+                self.timeline.written = trio.current_time()
+        if self._complete and self.timeline.phase is Phase.SEND:
+            self.timeline.enter(Phase.WAIT)
         return None
 
     async def quiet(self) -> bool:

@@ -16,10 +16,10 @@ from probe.certificates import Verdict
 from probe.connection import classify, starttls
 from probe.connection.contexts import Contexts
 from probe.connection.fault import AttemptFailed
+from probe.connection.timeline import Timeline
 from probe.connection.transport import (
     Incomplete,
     Presented,
-    Wire,
     connect,
     facts_of,
     handshake,
@@ -95,8 +95,8 @@ class TlsProber:
         try:
             return await self._probed(attempt, key, edge, target, check, profile)
         except Exception as error:  # whatever we did wrong costs one result
-            outcome = Inconclusive(defect(error, attempt.phase))
-            timings = Timings(total=trio.current_time() - attempt.begun)
+            outcome = Inconclusive(defect(error, attempt.timeline.phase))
+            timings = Timings(total=trio.current_time() - attempt.timeline.begun)
             return TlsResult(key, edge, attempt.at, outcome, timings)
 
     async def _probed(
@@ -115,6 +115,7 @@ class TlsProber:
         except AttemptFailed as failed:
             failures = (failed.failure,)
         timings = attempt.timings(passed=not failures, lag=self._lag())
+        attempt.timeline.enter(Phase.CERTIFICATE)
         outcome, facts = await self._judged(attempt, name, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
@@ -141,13 +142,11 @@ class TlsProber:
         Raises AttemptFailed.
         """
         context = self._contexts.get(profile)
-        with trio.CancelScope(deadline=attempt.begun + check.timeout):
+        with trio.CancelScope(deadline=attempt.timeline.begun + check.timeout):
             await self._phases(attempt, edge, name, check.starttls, context)
             return
-        if attempt.wire is None:
-            raise AttemptFailed(classify.connect_timed_out(edge))
-        if attempt.tls is None:  # else only the server's last word was waited for
-            raise attempt.wire.timed_out()
+        if attempt.timeline.tls is None:  # else only the server's last word was waited for
+            raise AttemptFailed(classify.timed_out(attempt.timeline, trio.current_time()))
 
     async def _phases(
         self,
@@ -157,12 +156,12 @@ class TlsProber:
         plain: Starttls | None,
         context: SSL.Context,
     ) -> None:
-        wire = attempt.wire = await connect(edge)
+        wire = await connect(edge, attempt.timeline)
         try:
             if plain is not None:
-                attempt.starttls = await starttls.upgrade(wire, plain)
+                await starttls.upgrade(wire, plain)
             stream = await handshake(wire, context, server_name=sni(name))
-            attempt.presented, attempt.tls = stream.presented, stream.seconds
+            attempt.presented = stream.presented
             try:
                 await stream.settle()
             finally:
@@ -207,41 +206,20 @@ class TlsProber:
 class _Attempt:
     """What was seen so far, so that a failure half way keeps its timings and facts."""
 
-    __slots__ = ("at", "begun", "presented", "starttls", "tls", "wire")
+    __slots__ = ("at", "presented", "timeline")
 
     def __init__(self, at: float, begun: float) -> None:
         self.at = at
-        self.begun = begun
-        self.wire: Wire | None = None
-        self.starttls: float | None = None
-        self.tls: float | None = None
+        self.timeline = Timeline(begun)
         self.presented: Presented | None = None
-
-    @property
-    def phase(self) -> Phase:
-        """What is being done now."""
-        if self.presented is not None:
-            return Phase.CERTIFICATE
-        return Phase.CONNECT if self.wire is None else self.wire.phase
-
-    def seconds(self, *, passed: bool) -> float:
-        """How long it took: the sum of the phases, or until the failure showed."""
-        if passed and self.wire is not None:
-            return self.wire.connect_seconds + (self.starttls or 0.0) + (self.tls or 0.0)
-        return trio.current_time() - self.begun
 
     def timings(self, *, passed: bool, lag: float) -> Timings:
         """Timings of the phases that happened, and how late the agent was meanwhile."""
-        wire, total = self.wire, self.seconds(passed=passed)
-        if wire is None:
-            return Timings(total=total, lag=lag)
-        return Timings(
-            connect=wire.connect_seconds,
-            starttls=self.starttls,
-            tls=self.tls,
-            total=total,
-            # Times that the kernel took are true however late the loop was: only how late these
-            # very bytes were noticed counts. What failed ended by our own clock.
-            lag=wire.lag if passed and wire.clock is Clock.KERNEL else max(lag, wire.lag),
-            clock=wire.clock,
-        )
+        timeline = self.timeline
+        if not passed:
+            return timeline.timings(trio.current_time() - timeline.begun, lag)
+        parts = (timeline.connect, timeline.starttls, timeline.tls)
+        # Times that the kernel took are true however late the loop was: only how late these
+        # very bytes were noticed counts. What failed ended by our own clock.
+        true_anyway = timeline.clock is Clock.KERNEL
+        return timeline.timings(sum(filter(None, parts)), 0.0 if true_anyway else lag)

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import pytest
 import trio
 
+from probe.connection import classify
 from probe.connection.contexts import Contexts
 from probe.connection.fault import AttemptFailed
+from probe.connection.timeline import Timeline
 from probe.connection.transport import TlsStream, connect, handshake, sni
 from probe.lab.ca import Pki
 from probe.model.failure import Failure
@@ -49,11 +51,11 @@ class Client:
     ) -> TlsStream:
         wire = None
         with trio.move_on_after(timeout):
-            wire = await connect(edge)
+            wire = await connect(edge, Timeline(trio.current_time()))
             context = self._contexts.get(profile)
             return await handshake(wire, context, server_name=sni(name))
         assert wire is not None, "not even connected in time"
-        raise wire.timed_out()
+        raise AttemptFailed(classify.timed_out(wire.timeline, trio.current_time()))
 
     async def failure(
         self,

@@ -12,9 +12,9 @@ from OpenSSL import SSL
 
 from probe.connection import classify
 from probe.connection import openssl_reasons as tls_reasons
-from probe.connection.classify import Progress
 from probe.connection.contexts import Contexts
 from probe.connection.looks import looks_like, speaks_tls
+from probe.connection.timeline import Timeline
 from probe.lab.ca import Pki
 from probe.model.failure import Phase, Reason
 from probe.model.target import Edge
@@ -73,16 +73,16 @@ def test_connect(code: int, edge: Edge, at_once: bool, reason: Reason) -> None:
 )
 @pytest.mark.parametrize("phase", [Phase.STARTTLS, Phase.TLS, Phase.SEND, Phase.RECEIVE])
 def test_broken_connection(code: int, reason: Reason, phase: Phase) -> None:
-    failure = classify.broken(OSError(code, "x"), Progress(phase, sent=10, received=20))
+    failure = classify.broken(OSError(code, "x"), Timeline(0.0, phase, sent=10, received=20))
     assert (failure.phase, failure.reason) == (phase, reason)
 
 
 def test_the_moment_is_told() -> None:
     moments = [
-        Progress(Phase.TLS).moment,
-        Progress(Phase.TLS, sent=500).moment,
-        Progress(Phase.TLS, sent=500, received=42).moment,
-        Progress(Phase.RECEIVE, sent=900, received=4242).moment,
+        Timeline(0.0, Phase.TLS).moment,
+        Timeline(0.0, Phase.TLS, sent=500).moment,
+        Timeline(0.0, Phase.TLS, sent=500, received=42).moment,
+        Timeline(0.0, Phase.RECEIVE, sent=900, received=4242).moment,
     ]
     assert moments == [
         "after connect, before anything was sent",
@@ -177,6 +177,8 @@ def test_a_damaged_flight_is_never_unknown(
     except SSL.Error as error:
         errors = error.args[0]
     if errors is not None:
-        failure = classify.handshake_failed(errors, Progress(Phase.TLS, 1, len(bad), bad[:512]))
+        failure = classify.handshake_failed(
+            errors, Timeline(0.0, Phase.TLS, 1, len(bad), bad[:512])
+        )
         assert failure.reason is not Reason.UNKNOWN, errors
         assert failure.phase in (Phase.TLS, Phase.CERTIFICATE)

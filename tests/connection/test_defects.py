@@ -47,7 +47,7 @@ SEAMS = [
     ("probe.connection.handshake.SSL.Connection.request_ocsp", planted, Phase.TLS),
     ("probe.connection.handshake._shake", group, Phase.TLS),
     (f"{MODULE}.handshake", group, Phase.CONNECT),
-    ("probe.connection.tls_stream.TlsStream.settle", planted, Phase.CERTIFICATE),
+    ("probe.connection.tls_stream.TlsStream.settle", planted, Phase.TLS),
     ("probe.certificates.Judge.judge", planted, Phase.CERTIFICATE),
     (f"{MODULE}.facts_of", planted, Phase.CERTIFICATE),
     (f"{MODULE}.outcome_of", planted, Phase.CERTIFICATE),

@@ -7,8 +7,10 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probe.connection import classify
 from probe.connection.fault import AttemptFailed
 from probe.connection.starttls import upgrade
+from probe.connection.timeline import Timeline
 from probe.connection.transport import connect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import Starttls
@@ -55,10 +57,11 @@ async def attempt(
     nursery: trio.Nursery, script: Script, protocol: Starttls, timeout: float = 5.0
 ) -> float:
     edge = await start(nursery, script)
-    with await connect(edge) as wire:
+    with await connect(edge, Timeline(trio.current_time())) as wire:
         with trio.move_on_after(timeout):
-            return await upgrade(wire, protocol)
-        raise wire.timed_out()
+            await upgrade(wire, protocol)
+            return wire.timeline.starttls or 0.0
+        raise AttemptFailed(classify.timed_out(wire.timeline, trio.current_time()))
 
 
 async def failure_of(

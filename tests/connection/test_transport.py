@@ -16,6 +16,7 @@ import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from probe.connection.fault import AttemptFailed
+from probe.connection.timeline import Timeline
 from probe.connection.transport import Wire, connect, sni
 from probe.lab import chains
 from probe.lab.ca import Pki
@@ -59,7 +60,7 @@ def unused_port() -> int:
 
 async def connect_failure(edge: Edge) -> Failure:
     with pytest.raises(AttemptFailed) as caught, trio.fail_after(5):
-        await connect(edge)
+        await connect(edge, Timeline(trio.current_time()))
     return caught.value.failure
 
 
@@ -339,9 +340,9 @@ async def test_facts(client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nur
         one.public_bytes(Encoding.DER) for one in credential.chain
     )
     assert stream.wire.connect_seconds > 0
-    assert stream.seconds > 0
+    assert (stream.wire.timeline.tls or 0.0) > 0
     if os.uname().sysname == "Linux":
-        assert stream.wire.clock is Clock.KERNEL
+        assert stream.wire.timeline.clock is Clock.KERNEL
 
 
 async def test_each_attempt_has_its_own_name_and_a_full_handshake(
@@ -384,9 +385,9 @@ async def test_data_flows_both_ways_in_pieces(
 
     stream = await client.stream(await start(nursery, echo))
     with stream.wire:
-        stream.phase = Phase.SEND
+        stream.wire.timeline.phase = Phase.SEND
         await stream.send_all(sent)
-        stream.phase = Phase.RECEIVE
+        stream.wire.timeline.phase = Phase.RECEIVE
         pieces = []
         while piece := await stream.receive_some(7000):
             pieces.append(piece)
@@ -406,7 +407,7 @@ async def test_reset_while_reading_is_filed_under_the_phase_of_the_owner(
     stream = await client.stream(await start(nursery, script))
     with stream.wire:
         await stream.send_all(b"hello")
-        stream.phase = Phase.WAIT
+        stream.wire.timeline.phase = Phase.WAIT
         with pytest.raises(AttemptFailed) as caught:
             await stream.receive_some()
     failure = caught.value.failure
@@ -429,14 +430,14 @@ async def test_closed_by_another_task_while_one_waits_is_our_defect_and_told_at_
 ) -> None:
     """Unless told, trio would let that task wait for whatever gets the socket's number next."""
     edge = await start(nursery, silent)
-    wire = await connect(edge)
-    wire.enter(Phase.WAIT)
+    wire = await connect(edge, Timeline(trio.current_time()))
+    wire.timeline.enter(Phase.WAIT)
     nursery.start_soon(_close_soon, wire)
     with trio.fail_after(5), pytest.raises(AttemptFailed) as caught:
         await use(wire)
     failure = caught.value.failure
     assert (failure.phase, failure.reason, failure.ours) == (Phase.WAIT, Reason.DEFECT, True)
-    with await connect(edge):  # takes the number of the closed one
+    with await connect(edge, Timeline(trio.current_time())):  # takes the number of the closed one
         await trio.testing.wait_all_tasks_blocked()
 
 
@@ -451,7 +452,7 @@ async def _close_soon(wire: Wire) -> None:
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 async def test_used_after_it_was_closed_is_our_defect(use: Use, nursery: trio.Nursery) -> None:
-    wire = await connect(await start(nursery, silent))
+    wire = await connect(await start(nursery, silent), Timeline(trio.current_time()))
     wire.close()
     assert wire.readable()
     with pytest.raises(AttemptFailed) as caught:
@@ -462,7 +463,7 @@ async def test_used_after_it_was_closed_is_our_defect(use: Use, nursery: trio.Nu
 async def test_two_tasks_that_wait_for_one_connection_are_our_defect(
     nursery: trio.Nursery,
 ) -> None:
-    with await connect(await start(nursery, silent)) as wire:
+    with await connect(await start(nursery, silent), Timeline(trio.current_time())) as wire:
         nursery.start_soon(wire.receive_some)
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(AttemptFailed) as caught:

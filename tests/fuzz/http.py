@@ -17,7 +17,7 @@ import h2.connection
 
 from probe.certificates import Judge
 from probe.connection.contexts import Contexts
-from probe.connection.tcp import Wire
+from probe.connection.timeline import Timeline
 from probe.http.dial import Dialled, Dialler, Origin
 from probe.http.stream import WatchedStream
 from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, JsonLogin, OAuth2
@@ -112,18 +112,11 @@ class _Plain(Dialler):
 
     http2 = False
 
-    async def dial(self, origin: Origin, edge: Edge, **named: Any) -> Dialled:
-        wires: list[Wire] = []
-        told = named["on_connect"]
-
-        def on_connect(wire: Wire) -> None:
-            wires.append(wire)
-            told(wire)
-
-        named["on_connect"] = on_connect
-        dialled = await super().dial(replace(origin, scheme="http"), edge, **named)
+    async def dial(self, origin: Origin, edge: Edge, timeline: Timeline, **named: Any) -> Dialled:
+        dialled = await super().dial(replace(origin, scheme="http"), edge, timeline, **named)
         if self.http2:
-            dialled.stream, dialled.http2 = WatchedStream(wires[0], http2=True), True
+            wire = dialled.stream.wire
+            dialled.stream, dialled.http2 = WatchedStream(wire, http2=True), True
         return dialled
 
 
