@@ -86,17 +86,17 @@ class Filing:
             result = replace(result, outcome=outcome)
         if isinstance(outcome, Inconclusive):
             self._log.defect_in(key, outcome.failure)
-        step = confirmer.record(Attempt(key, outcome, result.at, seconds, result.command), now)
+        reaction = confirmer.record(Attempt(key, outcome, result.at, seconds, result.command), now)
         history = confirmer.histories.get(key)
         if history is None:
             return  # removed while the attempt was in flight
         self._store.record_edge(result, history.status, history.since)
         leaf = result.handshake.leaf if result.handshake is not None else None
         self._split(key.check, self._consensus[key.check].observe(key, leaf, result.at), result.at)
-        if step.transition is not None:
-            self._tell(step.transition)
-        for request in step.requests:
-            self._ask(request.key, request.after, request.beside)
+        if reaction.transition is not None:
+            self._tell(reaction.transition)
+        for extra in reaction.extra:
+            self._ask(extra.key, extra.after, extra.beside)
 
     def resolution(self, result: ResolveResult) -> None:
         """What DNS said; a change between answering and failing is a change of state.

@@ -18,9 +18,8 @@ from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
 from probe.serve import Store
 from probe.state.confirmation import advance
-from probe.state.diagnosis import WINDOW, diagnose
+from probe.state.diagnosis import WINDOW, denials, diagnose, is_denied, step_of
 from probe.state.history import Attempt, History
-from probe.state.marks import denials, is_denied, step_of
 
 CONFIRM = Confirmation(
     attempts=2,

@@ -18,7 +18,7 @@ What each rule is for:
   attempt that takes ``d`` to fail, failing is known ``d + attempts * spacing`` after the
   first failure is.
 - *Streak.* Failures and passes are counted from a first failure on, until passes outweigh it;
-  `evidence` has the tests that name and clear by these counts, and their odds. An edge that
+  `odds` has the tests that name and clear by these counts, and their odds. An edge that
   flapped begins its next streak at half the score: the second time it is named sooner.
 - *Bursts.* Lost handshakes come together, which no test of independent ones expects: a streak
   is no flapping before it is ten seconds old, and a confirmation takes four.
@@ -38,8 +38,8 @@ from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.spec import Confirmation
 from probe.model.state import EdgeStatus, Transition
-from probe.state.evidence import flaps, forgotten, further_failures, is_over, score
 from probe.state.history import Attempt, Decision, History, K, Neighbours, Tally, Urgency
+from probe.state.odds import flaps, forgotten, further_failures, is_over, score
 
 _KINDS = 6  # kinds of failure remembered of a bad streak
 _FADE = 16  # failures after which old ones count half, so that a changed cause gets its name

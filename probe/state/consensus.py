@@ -16,7 +16,7 @@ have agreed for ``settle`` seconds; until then it keeps its date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,11 +62,6 @@ class Agreement:
     differs_since: float | None = None
 
     @property
-    def expected(self) -> CertificateFacts | None:
-        """The leaf that every edge should serve; None when nothing is served."""
-        return self.leaves[0].facts if self.leaves else None
-
-    @property
     def minority(self) -> tuple[EdgeKey, ...]:
         """Edges that serve another leaf than the expected one, in order."""
         return tuple(sorted(key for leaf in self.leaves[1:] for key in leaf.keys))
@@ -79,21 +74,6 @@ class Agreement:
         if len(self.leaves) < 2 or self.differs_since is None:
             return False
         return now - self.differs_since > rule.grace
-
-    def letters(self) -> Mapping[EdgeKey, str]:
-        """A letter per edge, for a matrix: ``A`` serves the expected leaf, ``B`` the next."""
-        return {
-            key: _letter(number) for number, leaf in enumerate(self.leaves) for key in leaf.keys
-        }
-
-
-def _letter(number: int) -> str:
-    """A, B, … Z, then AA, AB, … as spreadsheets count."""
-    text = ""
-    while number >= 0:
-        text = chr(ord("A") + number % 26) + text
-        number = number // 26 - 1
-    return text
 
 
 class _Group:

@@ -73,11 +73,6 @@ class History(NamedTuple):
     tallies: tuple[Tally, ...] = ()
 
     @property
-    def attempts(self) -> int:
-        """All attempts, none hidden."""
-        return self.passed + self.failed + self.inconclusive
-
-    @property
     def failure(self) -> Failure | None:
         """The commonest failure of the bad streak; of equally common ones the latest."""
         best: Tally | None = None

@@ -15,9 +15,8 @@ When a whole location is down, budget and patience would go into confirming the 
 thousand times. So once ``_DOWN`` attempts in a row at one address have failed, over all
 targets and without a single pass, one further failure of an edge there is confirmation enough.
 
-An attempt that is likely to hang as the last one did costs
-more than one token: confirming a hundred hanging edges a little would name none of them soon,
-and hold the places that others need.
+An attempt that is likely to hang as the last one did costs more than one token: confirming a
+hundred hanging edges a little would name none of them soon, and hold the places that others need.
 """
 
 from __future__ import annotations
@@ -30,10 +29,9 @@ from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.spec import Confirmation
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
-from probe.state.budget import Budget
 from probe.state.confirmation import advance
 from probe.state.history import Attempt, Decision, History, Neighbours, Urgency
-from probe.state.lull import Lull
+from probe.state.odds import Lull
 
 _BURST = 10.0
 """Seconds' worth of tokens that a full bucket holds."""
@@ -50,13 +48,22 @@ _DOWN = 20
 _SECONDS_PER_TOKEN = 3.0
 """An attempt costs a token for each such time it is likely to take, and one at least."""
 
-
 _LULL_SHARE = 0.85
 """Of the even share that an edge waits in a lull, which uses the full bucket up as well."""
 
 
+_LEAVES = {
+    Urgency.CONFIRM: 0.0,
+    Urgency.CLEAR: 0.2,
+    Urgency.SUSPECT: 0.4,
+    Urgency.NAMED: 0.6,
+    Urgency.WATCH: 0.8,
+}
+"""Share of the bucket that an urgency leaves to higher ones."""
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExtraAttempt:
     """A further attempt to plan.
 
     Attributes:
@@ -70,14 +77,48 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Reaction:
     """What one attempt led to."""
 
     transition: Transition | None = None
-    requests: tuple[Request, ...] = ()
+    extra: tuple[ExtraAttempt, ...] = ()
 
 
-_NOTHING = Step()
+_NOTHING = Reaction()
+
+
+class Budget:
+    """A token bucket in which what matters less leaves part to what matters more.
+
+    Args:
+        rate: tokens a second.
+        burst: tokens in a full bucket; it starts full.
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._tokens = burst
+        self._filled: float | None = None
+
+    def take(self, wanted: int, urgency: Urgency, now: float, cost: float = 1.0) -> int:
+        """How many of ``wanted`` attempts of ``cost`` tokens each are granted.
+
+        ``now`` is monotonic seconds.
+        """
+        if self._filled is not None and now > self._filled:
+            self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+        free = self._tokens - _LEAVES[urgency] * self.burst
+        granted = max(0, min(wanted, int(free / cost)))
+        self._tokens -= granted * cost
+        return granted
+
+    def resize(self, rate: float, burst: float) -> None:
+        """Change rate and size; tokens beyond the new size are lost."""
+        self.rate = rate
+        self.burst = burst
+        self._tokens = min(self._tokens, burst)
 
 
 class Confirmer:
@@ -134,7 +175,7 @@ class Confirmer:
             self._rows.pop((key.provider, key.edge), None)  # rebuilt in no time if still true
         self._resize()
 
-    def record(self, attempt: Attempt[EdgeKey], now: float) -> Step:
+    def record(self, attempt: Attempt[EdgeKey], now: float) -> Reaction:
         """Take an attempt into account.
 
         Args:
@@ -154,7 +195,7 @@ class Confirmer:
             self._follow(key, history, after)
         if decision.transition is None and not decision.again and not decision.neighbours:
             return _NOTHING
-        return Step(decision.transition, self._requests(key, decision, _cost(attempt), now))
+        return Reaction(decision.transition, self._extra(key, decision, _cost(attempt), now))
 
     def _follow(self, key: EdgeKey, before: History, after: History) -> None:
         """Take note of an edge that is or was flapping; in a lull there is more to spend."""
@@ -182,9 +223,9 @@ class Confirmer:
             case _ as never:
                 assert_never(never)
 
-    def _requests(
+    def _extra(
         self, key: EdgeKey, decision: Decision, cost: float, now: float
-    ) -> tuple[Request, ...]:
+    ) -> tuple[ExtraAttempt, ...]:
         again, urgency = decision.again, decision.urgency
         if urgency is Urgency.NAMED and again and self._budget.rate:
             share = len(self._lull.passing) / self._budget.rate
@@ -195,7 +236,7 @@ class Confirmer:
         if granted and not decision.beside:  # what passes or fails before asks for no other
             history = self._histories[key]
             self._histories[key] = history._replace(quick_until=now + again[0])
-        same = tuple(Request(key, after, decision.beside) for after in again[:granted])
+        same = tuple(ExtraAttempt(key, after, decision.beside) for after in again[:granted])
         match decision.neighbours:
             case Neighbours.NONE:
                 return same
@@ -208,7 +249,7 @@ class Confirmer:
         # One that has an attempt coming is left alone: a plan holds one sample of an edge.
         others = tuple(one for one in others if self._histories[one].quick_until <= now)
         granted = self._grant(len(others), urgency, cost, now)
-        return same + tuple(Request(other) for other in others[:granted])
+        return same + tuple(ExtraAttempt(other) for other in others[:granted])
 
     def _grant(self, wanted: int, urgency: Urgency, cost: float, now: float) -> int:
         granted = self._budget.take(wanted, urgency, now, cost)

@@ -27,8 +27,7 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveRes
 from probe.model.state import Transition
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
 from probe.serve import Store
-from probe.state.health import VantageRule
-from probe.state.vantage import Vantage
+from probe.state.vantage import Vantage, VantageRule
 
 KEY = EdgeKey("stores", "shop.example", "cdn-b", "192.0.2.1:443", "default")
 TIMEOUT = Failure(Phase.TLS, Reason.TIMEOUT, "no answer in 10 s")

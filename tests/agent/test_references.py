@@ -18,8 +18,7 @@ from probe.model.spec import DnsOptions, References
 from probe.model.target import Resolution
 from probe.model.tls import Trust
 from probe.probers.reference import Look
-from probe.state.health import Sign
-from probe.state.vantage import Vantage
+from probe.state.vantage import Sign, Vantage
 
 URLS = tuple(f"https://{name}.example/" for name in ("one", "two", "three"))
 TIMEOUT = Failure(Phase.CONNECT, Reason.TIMEOUT)

@@ -23,8 +23,7 @@ from probe.model.spec import Spec
 from probe.model.state import Diagnosis
 from probe.model.target import Edge, Resolution, Target
 from probe.model.tls import Trust
-from probe.state.diagnosis import diagnose
-from probe.state.personas import divergence
+from probe.state.diagnosis import diagnose, personas_differ
 
 from .conftest import Bench
 
@@ -175,9 +174,8 @@ async def test_a_service_without_rights_for_developers_only_diverges(
     outcomes = {
         persona.name: (await stage.run(persona=persona)).outcome for persona in stage.check.personas
     }
-    found = divergence(outcomes)
-    assert found is not None
-    assert (found.failing, found.passing) == (("developer",), ("anonymous",))
+    assert personas_differ(outcomes)
+    assert [name for name, one in outcomes.items() if isinstance(one, Failed)] == ["developer"]
 
 
 async def test_the_journey_names_the_store_and_the_cdn_that_fail(

@@ -86,7 +86,7 @@ def burst(dice: random.Random, bad: Burst) -> list[Course]:
             named.setdefault(n, now)
         elif n in named:
             course.named.append(Span(named.pop(n), now))
-        for request in step.requests:
+        for request in step.extra:
             heapq.heappush(due, (now + request.after, place[request.key], False))
     for n, at in named.items():
         courses[n].named.append(Span(at, bad.span.end + 120))

@@ -55,7 +55,7 @@ class Check:
             step = self.confirmer.record(attempt, now)
             if step.transition:
                 self.transitions.append(step.transition)
-            for request in step.requests:
+            for request in step.extra:
                 self.runner.request(request.key, after=request.after, beside=request.beside)
 
         return Job(key, "stores", INTERVAL, TIMEOUT + 1, call, kin=(key.provider, key.edge))

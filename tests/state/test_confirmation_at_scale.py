@@ -88,7 +88,7 @@ def simulate(
         step = confirmer.record(attempt, at + TOOK)
         if step.transition:
             story.take(step.transition, keys[i], at + TOOK)
-        for request in step.requests:
+        for request in step.extra:
             j = place[request.key]
             if request.beside:
                 heapq.heappush(heap, (at + TOOK + request.after, j, BESIDE))

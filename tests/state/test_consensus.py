@@ -59,7 +59,7 @@ def only(consensus: Consensus, at: float = T) -> Agreement:
 def test_edges_that_serve_the_same_agree() -> None:
     agreement = only(served(OLD, OLD, OLD))
     assert agreement.subject == Subject("a.example", "cdn-b", "ecdsa")
-    assert agreement.expected == OLD
+    assert agreement.leaves[0].facts == OLD
     assert agreement.minority == ()
     assert agreement.differs_since is None
     assert not agreement.overdue(RULE, T + 99 * HOUR)
@@ -79,13 +79,13 @@ def test_who_is_the_minority(
     claim: str, leaves: list[CertificateFacts], expected: CertificateFacts, minority: list[int]
 ) -> None:
     agreement = only(served(*leaves))
-    assert agreement.expected == expected, claim
+    assert agreement.leaves[0].facts == expected, claim
     assert agreement.minority == tuple(key(edge) for edge in minority), claim
 
 
 def test_equally_common_and_equally_old_leaves_have_a_stable_order() -> None:
     one, two = leaf("one", not_before=5.0), leaf("two", not_before=5.0)
-    assert only(served(one, two)).expected == only(served(two, one)).expected
+    assert only(served(one, two)).leaves[0].facts == only(served(two, one)).leaves[0].facts
 
 
 def test_clients_do_not_multiply_an_edges_vote() -> None:
@@ -94,7 +94,7 @@ def test_clients_do_not_multiply_an_edges_vote() -> None:
         consensus.observe(key(0, client=client), OLD, T)
     consensus.observe(key(1), NEW, T)
     consensus.observe(key(2), NEW, T)
-    assert only(consensus).expected == NEW
+    assert only(consensus).leaves[0].facts == NEW
 
 
 def test_an_edge_that_serves_its_clients_different_leaves_is_a_difference() -> None:
@@ -134,7 +134,7 @@ def test_a_rolling_renewal_is_a_difference_and_no_alarm_within_its_grace() -> No
         consensus.observe(key(edge), NEW, T + (1 + hour) * HOUR)
         agreement = only(consensus, T + (1 + hour) * HOUR)
         assert not agreement.overdue(RULE, T + (1 + hour) * HOUR)
-    assert agreement.expected == NEW
+    assert agreement.leaves[0].facts == NEW
     (over,) = consensus.settled(T + 5 * HOUR)
     assert over.differs_since is None
     assert consensus.settled(T + 6 * HOUR) == ()
@@ -184,7 +184,6 @@ def test_a_dated_difference_survives_a_moment_without_any_handshake() -> None:
     consensus.observe(key(0), None, T + 10)
     (gone,) = consensus.observe(key(1), None, T + 11)
     assert gone.leaves == ()
-    assert gone.expected is None
     consensus.observe(key(0), OLD, T + 20)
     consensus.observe(key(1), NEW, T + 21)
     assert only(consensus, T + 21).differs_since == T
@@ -213,13 +212,6 @@ def test_only_those_that_differ_or_have_not_settled() -> None:
     consensus.observe(key(0), NEW, T + 10)
     assert len(consensus.differing(T + 11)) == 1
     assert consensus.differing(T + 10 + 600) == ()
-
-
-def test_letters_for_a_matrix() -> None:
-    kinds = [leaf(f"{n:03}", not_before=-n) for n in range(30)]
-    letters = only(served(kinds[0], *kinds)).letters()
-    assert letters[key(0)] == letters[key(1)] == "A"
-    assert [letters[key(edge)] for edge in (2, 26, 27, 30)] == ["B", "Z", "AA", "AD"]
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,9 +11,8 @@ from probe.model.result import Failed, Outcome, Passed
 from probe.model.spec import Confirmation
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
-from probe.state.budget import Budget
 from probe.state.history import Attempt, Urgency
-from probe.state.sampling import Confirmer, Request, Step
+from probe.state.sampling import Budget, Confirmer, ExtraAttempt, Reaction
 
 POLICY = Confirmation()
 PASS = Passed()
@@ -30,7 +29,7 @@ def confirmer(*keys: EdgeKey, policy: Confirmation = POLICY, interval: float = 1
     return made
 
 
-def record(at: Confirmer, edge: EdgeKey, outcome: Outcome, now: float) -> Step:
+def record(at: Confirmer, edge: EdgeKey, outcome: Outcome, now: float) -> Reaction:
     return at.record(Attempt(edge, outcome, 1_700_000_000.0 + now), now)
 
 
@@ -128,9 +127,9 @@ def test_a_first_failure_plans_confirmation_and_one_neighbour() -> None:
     step = record(at, key(0), FAIL, 15.0)
     assert step.transition is not None
     assert step.transition.after == EdgeStatus.SUSPECT
-    assert step.requests == (
-        *(Request(key(0), after, beside=True) for after in (1.0, 2.0, 3.0, 4.0)),
-        Request(key(1)),
+    assert step.extra == (
+        *(ExtraAttempt(key(0), after, beside=True) for after in (1.0, 2.0, 3.0, 4.0)),
+        ExtraAttempt(key(1)),
     )
 
 
@@ -141,10 +140,10 @@ def test_a_neighbour_whose_sample_is_on_its_way_is_not_asked() -> None:
         record(at, edge, PASS, 0.0)
     record(at, key(1), FAIL, 1.0)
     record(at, key(1), PASS, 5.0)
-    assert record(at, key(1), PASS, 6.0).requests == (Request(key(1), 0.5),)
-    assert {request.key for request in record(at, key(0), FAIL, 6.1).requests} == {key(0)}
-    assert record(at, key(1), PASS, 6.3).requests == ()
-    assert record(at, key(1), PASS, 6.5).requests == (Request(key(1), 0.5),)
+    assert record(at, key(1), PASS, 6.0).extra == (ExtraAttempt(key(1), 0.5),)
+    assert {request.key for request in record(at, key(0), FAIL, 6.1).extra} == {key(0)}
+    assert record(at, key(1), PASS, 6.3).extra == ()
+    assert record(at, key(1), PASS, 6.5).extra == (ExtraAttempt(key(1), 0.5),)
 
 
 def flapping(keys: list[EdgeKey], interval: float = 15.0) -> Confirmer:
@@ -160,7 +159,7 @@ def flapping(keys: list[EdgeKey], interval: float = 15.0) -> Confirmer:
 def test_edges_that_flap_and_pass_share_the_budget_evenly() -> None:
     keys = [key(i, target=f"{n}.example") for n in range(100) for i in range(4)]
     at = flapping(keys)
-    asked = [record(at, edge, PASS, 130.0 + i / 20).requests for i, edge in enumerate(keys[:300])]
+    asked = [record(at, edge, PASS, 130.0 + i / 20).extra for i, edge in enumerate(keys[:300])]
     waits = [requests[0].after for requests in asked if requests]
     assert waits[0] == 0.5
     assert waits == sorted(waits)
@@ -188,13 +187,13 @@ def test_a_failure_at_another_provider_does_not_end_a_lull_and_one_at_the_same_d
 def test_a_passing_edge_leads_to_nothing() -> None:
     at = confirmer(key(0))
     record(at, key(0), PASS, 0.0)
-    assert record(at, key(0), PASS, 15.0) == Step()
+    assert record(at, key(0), PASS, 15.0) == Reaction()
 
 
 def test_an_edge_removed_while_its_attempt_was_in_flight_stays_forgotten() -> None:
     at = confirmer(key(0), key(1))
     at.remove([key(0), key(0)])
-    assert record(at, key(0), FAIL, 1.0) == Step()
+    assert record(at, key(0), FAIL, 1.0) == Reaction()
     assert set(at.histories) == {key(1)}
     at.remove([key(1)])
     assert at.histories == {}
@@ -216,7 +215,7 @@ def test_confirming_hanging_edges_names_few_soon_instead_of_none() -> None:
     granted = []
     for edge in keys:
         step = at.record(Attempt(edge, FAIL, 1_700_000_000.0, seconds=12.0), 12.0)
-        granted.append(len([request for request in step.requests if request.beside]))
+        granted.append(len([request for request in step.extra if request.beside]))
     assert granted[:2] == [4, 4]
     assert sum(granted[2:]) <= 1
 
@@ -228,8 +227,8 @@ def test_at_an_address_that_is_down_two_failures_are_enough() -> None:
         record(at, keys[now], FAIL, float(now))
     late = keys[25]
     first = record(at, late, FAIL, 30.0)
-    assert [request for request in first.requests if request.beside] == [
-        Request(late, 1.0, beside=True)
+    assert [request for request in first.extra if request.beside] == [
+        ExtraAttempt(late, 1.0, beside=True)
     ]
     record(at, late, FAIL, 31.0)
     assert at.histories[late].status is EdgeStatus.FAILING
@@ -259,7 +258,7 @@ def test_an_address_where_something_passes_is_not_down(claim: str, other: EdgeKe
 def test_a_budget_of_zero_grants_nothing_and_states_are_still_found() -> None:
     at = confirmer(key(0), policy=Confirmation(sample_budget=0.0))
     for i in range(5):
-        assert record(at, key(0), FAIL, 15.0 * i).requests == ()
+        assert record(at, key(0), FAIL, 15.0 * i).extra == ()
     assert at.histories[key(0)].status is EdgeStatus.FAILING
     assert at.refused >= 4
 
@@ -275,7 +274,7 @@ def test_a_total_outage_at_most_doubles_the_load_and_every_edge_is_named() -> No
     for period in range(5):
         for i, edge in enumerate(keys):
             now = 100.0 + period * interval + i * interval / len(keys)
-            extra += len(record(at, edge, FAIL, now).requests)
+            extra += len(record(at, edge, FAIL, now).extra)
     regular = 5 * len(keys)
     burst = 10 * POLICY.sample_budget  # what a full bucket holds
     assert extra <= burst + POLICY.sample_budget * 5 * interval
@@ -287,7 +286,7 @@ def test_a_small_check_has_a_small_budget() -> None:
     keys = [key(i) for i in range(20)]
     at = confirmer(*keys)
     record(at, keys[0], FAIL, 0.0)  # the bucket had all the time to fill since
-    assert sum(len(record(at, edge, FAIL, 1000.0).requests) for edge in keys) <= 40
+    assert sum(len(record(at, edge, FAIL, 1000.0).extra) for edge in keys) <= 40
 
 
 def test_a_small_check_in_trouble_stays_polite() -> None:
@@ -298,5 +297,5 @@ def test_a_small_check_in_trouble_stays_polite() -> None:
     for second in range(600):
         for i, edge in enumerate(keys):
             outcome = FAIL if (second + i) % 2 else PASS
-            extra += len(record(at, edge, outcome, float(second)).requests)
+            extra += len(record(at, edge, outcome, float(second)).extra)
     assert extra <= 40 + 4 * 600

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
-from probe.state.health import Complaint, Health, Sign, VantageRule
-from probe.state.vantage import Vantage
-from probe.state.window import Share
+from probe.state.sliding import SlidingShare
+from probe.state.vantage import Complaint, Health, Sign, Vantage, VantageRule
 
 RULE = VantageRule()
 PASS = Passed()
@@ -42,7 +41,6 @@ def test_no_evidence_is_health() -> None:
     health = Vantage().judge(0.0)
     assert health == Health()
     assert health.healthy
-    assert not health.doubtful
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ def test_no_evidence_is_health() -> None:
     ],
 )
 def test_references(claim: str, outcomes: list[Outcome], bad: bool) -> None:
-    assert see(Vantage(), outcomes, 0.0).doubtful is bad, claim
+    assert bool(see(Vantage(), outcomes, 0.0).complaints) is bad, claim
 
 
 def test_doubt_comes_at_once_illness_after_a_while_health_after_a_while() -> None:
@@ -65,7 +63,7 @@ def test_doubt_comes_at_once_illness_after_a_while_health_after_a_while() -> Non
     course = []
     for now in range(0, 60, 5):
         health = see(vantage, [CUT if 10 <= now < 30 else PASS] * 3, float(now))
-        course.append((health.doubtful, health.healthy))
+        course.append((bool(health.complaints), health.healthy))
     assert course == (
         [(False, True)] * 2
         + [(True, True)] * 2  # 10, 15: in doubt
@@ -115,7 +113,7 @@ def test_names_of_references_that_are_not_answered_are_about_dns() -> None:
 def test_old_evidence_says_nothing() -> None:
     vantage = Vantage()
     see(vantage, [CUT] * 3, 0.0)
-    assert not vantage.judge(RULE.fresh + 0.1).doubtful
+    assert not vantage.judge(RULE.fresh + 0.1).complaints
     see(vantage, [CUT] * 3, 100.0)
     assert not vantage.judge(100.0 + RULE.fresh).healthy
     assert not vantage.judge(100.1 + RULE.fresh).healthy
@@ -154,7 +152,7 @@ def test_lag_and_lateness_need_much_of_a_window(sign: Sign) -> None:
     add = vantage.lag if sign is Sign.LAG else vantage.late
     for now in range(10):
         add(9.0 if now == 5 else 0.001, float(now))
-    assert not vantage.judge(9.0).doubtful
+    assert not vantage.judge(9.0).complaints
     for now in range(10, 30):
         add(9.0, float(now))
     assert signs(vantage.judge(29.0)) == {sign: False}
@@ -185,7 +183,7 @@ def test_a_short_time_says_nothing() -> None:
     vantage.lag(RULE.least - 1.0, 0.0)
     for _ in range(RULE.least - 1):
         vantage.late(9.0, 0.0)
-    assert not vantage.judge(0.0).doubtful
+    assert not vantage.judge(0.0).complaints
 
 
 # ---------------------------------------------------------------- excuses
@@ -239,7 +237,7 @@ def test_only_attempts_under_way_in_a_bad_moment_are_excused() -> None:
     vantage = ill(Sign.NETWORK)
     see(vantage, [PASS], 105.0)
     vantage.reference("ref", PASS, 105.0)
-    assert vantage.judge(105.0).doubtful is False
+    assert not vantage.judge(105.0).complaints
     assert vantage.excuse(TIMEOUT, started=99.0) is not None  # it ran when the network was cut
     assert vantage.excuse(TIMEOUT, started=101.0) is None
 
@@ -273,7 +271,7 @@ def test_no_course_of_events_leaves_an_illness_for_ever(
     for pause, passes in rounds:
         now += pause
         health = see(vantage, [PASS if passed else CUT for passed in passes], now)
-        assert health.healthy or health.doubtful
+        assert health.healthy or health.complaints
     for _ in range(12):
         now += 5
         health = see(vantage, [PASS] * 4, now)
@@ -289,7 +287,7 @@ def test_no_course_of_events_leaves_an_illness_for_ever(
 def test_the_window_counts_what_is_recent_and_forgets_what_is_not(
     values: list[tuple[float, bool]],
 ) -> None:
-    share = Share(30.0)
+    share = SlidingShare(30.0)
     now = 0.0
     seen: list[tuple[float, bool]] = []
     for pause, marked in values:

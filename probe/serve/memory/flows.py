@@ -25,7 +25,7 @@ from probe.serve.series.flow_samples import degraded
 from probe.serve.series.instruments import Instruments
 from probe.serve.series.latency import observe_flow
 from probe.serve.series.tables import Tables
-from probe.state.personas import divergence
+from probe.state.diagnosis import personas_differ
 
 _DIVERGE = BY_NAME["probe_flow_personas_diverge"]
 _INSTANCE_ATTEMPTS = BY_NAME["probe_step_instance_attempts_total"]
@@ -180,7 +180,7 @@ class FlowBook:
         """Compare a flow's personas; "alike" is not said of one that nobody looks at."""
         through = ProviderKey(key.check, key.target, key.provider)
         alike = [flow for flow in target.flows.values() if flow.key.provider == key.provider]
-        differ = divergence({flow.key.persona: flow.last.outcome for flow in alike}) is not None
+        differ = personas_differ({flow.key.persona: flow.last.outcome for flow in alike})
         unseen = any(flow.unseen is not None for flow in alike)
         if len(alike) < 2 or (unseen and not differ):
             self._tables.personas.drop(through)

@@ -7,7 +7,7 @@ from collections import deque
 _PARTS = 10
 
 
-class Share:
+class SlidingShare:
     """How much of the weight of the latest ``span`` seconds was marked.
 
     Summed in ten parts, so that hundreds of values a second cost a few numbers; a value is

@@ -18,7 +18,7 @@ fails as it did. How often that is, is known by ``bad`` and ``good`` alone: by t
 Beta posterior of the rate the odds are about ``(1 + n * bad / (k * good)) ** -k`` with ``k`` =
 ``bad``, which for many failures is ``(1 - p) ** n``. Each failure in mid-fault begins another
 run, hundreds an hour, so the odds must be longer than those of one guess: 1 in 10,000. Where the
-flapping edges of a provider pass together with such odds (`lull`), 1 in 33 of its own suffice.
+flapping edges of a provider pass together with such odds (`Lull`), 1 in 33 of its own suffice.
 
 False names of a healthy edge at an interval of 15 s, losses independent, per edge and day:
 
@@ -53,6 +53,8 @@ from __future__ import annotations
 from math import log, log1p
 
 from probe.model.spec import Confirmation
+from probe.model.state import EdgeStatus
+from probe.model.target import EdgeKey
 from probe.state.history import History
 
 SURE = -log(1e-4)
@@ -115,3 +117,45 @@ def evidence(history: History) -> float:
     good = history.good - history.passes + _PRIOR_GOOD
     known = max(bad, _KNOWN)
     return known * log1p(history.passes * bad / (known * good))
+
+
+class Lull:
+    """Flapping edges that pass at present, and what their passes say together.
+
+    One edge that fails one time in four passes 40 times in a row once in 100,000. To see each of
+    500 do that takes more attempts than a minute's budget has. But they seldom fail each for a
+    reason of its own: when none of them fails any more, each needs to show little by itself.
+
+    Attributes:
+        passing: the edges; each waits for the end of its fault.
+    """
+
+    def __init__(self) -> None:
+        self.passing: set[EdgeKey] = set()
+        self._evidence: dict[str, float] = {}
+
+    def follow(self, key: EdgeKey, before: History, after: History) -> None:
+        """Take note of an attempt on an edge that is or was flapping."""
+        if after.failures:
+            self._evidence.pop(key.provider, None)
+            self.forget(key)
+        elif after.status is EdgeStatus.FLAPPING:
+            more = evidence(after) - evidence(before)
+            self._evidence[key.provider] = self._evidence.get(key.provider, 0.0) + more
+            self.passing.add(key)
+        else:
+            self.forget(key)
+
+    def forget(self, key: EdgeKey) -> None:
+        """An edge that is not flapping or not passing, or is gone."""
+        self.passing.discard(key)
+        if not self.passing:
+            self._evidence.clear()
+
+    def at(self, provider: str) -> bool:
+        """Whether the passes since a flapping edge of this provider last failed are evidence."""
+        return self._evidence.get(provider, 0.0) >= SURE
+
+    def anywhere(self) -> bool:
+        """Whether there is a lull at any provider."""
+        return any(sum_ >= SURE for sum_ in self._evidence.values())

@@ -1,4 +1,4 @@
-"""The last runs of a flow, step by step: what the rules of a diagnosis are asked about. Pure."""
+"""The last runs of a flow, step by step, as the rules of a diagnosis see them. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import FlowResult
-from probe.state import marks
-from probe.state.marks import Mark, Role
+from probe.state.diagnosis import evidence
+from probe.state.diagnosis.evidence import Mark, Role
 
 UNLIKELY = 0.05
 """A run of luck less likely than this is not believed in."""
@@ -111,14 +111,14 @@ def _pattern(check: ApiCheck, persona: Persona | None, runs: Sequence[FlowResult
     for number, run in enumerate(runs):
         latest = number == len(runs) - 1
         for result in run.steps:
-            denied = marks.is_denied(marks.step_of(result.step, check), persona)
-            mark = marks.mark(result, denied=denied, router_codes=check.router_codes)
+            denied = evidence.is_denied(evidence.step_of(result.step, check), persona)
+            mark = evidence.mark(result, denied=denied, router_codes=check.router_codes)
             before = found.get(result.step)
             found[result.step] = View(
                 step=result.step,
                 layer=result.layer,
-                role=marks.role(result, check, persona),
-                backend=_backend(before, marks.backend(result, check), result.step),
+                role=evidence.role(result, check, persona),
+                backend=_backend(before, evidence.backend(result, check), result.step),
                 past=(*(before.past if before else ()), mark),
                 now=(*(before.now if before else ()), mark) if latest else (),
             )
