@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,7 @@ from functools import partial
 import trio
 
 from probe.agent.flow_filing import CONFIRM, FlowFiling
-from probe.agent.keys import JobKey
+from probe.agent.keys import UNLISTED, JobKey
 from probe.agent.parts import Parts, resolver_of
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck, Persona
@@ -36,7 +36,6 @@ class FlowCoverage:
         runner: runs the jobs.
         store: told which targets there are.
         filing: takes the results.
-        owns: whether a flow without a target list, by its check's name, runs here.
     """
 
     def __init__(
@@ -45,14 +44,11 @@ class FlowCoverage:
         runner: Runner[JobKey],
         store: Store,
         filing: FlowFiling,
-        *,
-        owns: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._parts = parts
         self._runner = runner
         self._store = store
         self._filing = filing
-        self._owns = owns
         self._checks: dict[str, ApiCheck] = {}
         self._providers: dict[str, Provider] = {}
         self._alike: dict[str, ApiCheck | None] = {}
@@ -70,7 +66,7 @@ class FlowCoverage:
         self._alike = {
             n: old if (old := self._alike.get(n)) == new else new for n, new in alike.items()
         }
-        self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
+        self._lists = {name: self._lists.get(name, ()) for name in (*spec.targets, UNLISTED)}
         self._filing.configure(spec)
         for key in [key for key in self._running if key.check not in self._checks]:
             self._drop(key)
@@ -87,7 +83,7 @@ class FlowCoverage:
         """Follow a target list."""
         self._lists[name] = targets
         for check in self._checks.values():
-            if check.targets == name:
+            if (check.targets or UNLISTED) == name:
                 self._cover(check)
 
     def defect(self, key: FlowKey, failure: Failure) -> None:
@@ -100,9 +96,9 @@ class FlowCoverage:
         return self._running
 
     def _cover(self, check: ApiCheck) -> None:
-        targets: Iterable[Target] = (Target(check.name),) if self._owns(check.name) else ()
-        if check.targets is not None:
-            targets = self._lists.get(check.targets, ())
+        targets = self._lists.get(check.targets or UNLISTED, ())
+        if check.targets is None:
+            targets = tuple(target for target in targets if target.label == check.name)
         self._store.set_targets(check.name, targets)
         wanted = {
             FlowKey(check.name, target.label, provider, persona): target

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 
 JobKey = EdgeKey | ProviderKey | FlowKey
@@ -18,3 +20,7 @@ def resolving(check: str) -> str:
 def check_of(group: str) -> str:
     """The check that a group of the runner works for."""
     return group.removesuffix(_RESOLVING)
+
+
+UNLISTED: Final = ""
+"""The list of flows that have no target list: each is a target of its check's name."""

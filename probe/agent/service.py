@@ -22,7 +22,7 @@ from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.handover import warmed_up
 from probe.agent.heap import keep_still
-from probe.agent.keys import JobKey
+from probe.agent.keys import UNLISTED, JobKey
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.options import AgentError, Options, listen_asked, region_asked
@@ -118,7 +118,7 @@ class Service:
         self._filing = Filing(self._store, self._log, excuse, self._ask)
         flows = FlowFiling(self._store, self._log, excuse, self._ask)
         self._coverage = Coverage(self._parts, self._runner, self._filing, self._store)
-        self._flows = FlowCoverage(self._parts, self._runner, self._store, flows, owns=self._owns)
+        self._flows = FlowCoverage(self._parts, self._runner, self._store, flows)
         self._sources = Sources(self._parts, self._store, self._log, self._discovered, crashed)
         self._sharing = self._shared(spec.share)
 
@@ -261,6 +261,8 @@ class Service:
         self._references.configure(self._spec.references)
         self._coverage.configure(self._spec)
         self._flows.configure(self._spec)
+        alone = tuple(Target(check.name) for check in self._spec.checks if check.targets is None)
+        self._discovered(UNLISTED, alone)
 
     def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
         """A list as its sources say; what of it is ours."""
@@ -271,7 +273,7 @@ class Service:
             self._sharing.set_targets(name, targets)
 
     def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
-        if name not in self._spec.targets:
+        if name not in self._spec.targets and name != UNLISTED:
             return  # it went while our share of it was worked out
         self._coverage.set_targets(name, targets)
         self._flows.set_targets(name, targets)
@@ -303,17 +305,9 @@ class Service:
             self._me,
             lookup,
             self._set_targets,
-            self._reshare_flows,
             self._log,
             self._store.agent,
         )
-
-    def _owns(self, name: str) -> bool:
-        mine = self._options.shard.owns(name)
-        return mine and (self._sharing is None or self._sharing.owns(name))
-
-    def _reshare_flows(self) -> None:
-        self._flows.configure(self._spec)
 
     # ------------------------------------------------------------ for the service manager
 

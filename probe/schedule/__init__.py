@@ -2,8 +2,8 @@
 
 from probe.schedule.jobs import Counts, Defect, DefectKind, Job, Start
 from probe.schedule.plan import FIRST, Due, Plan
+from probe.schedule.ring import WHOLE, Ring, Shard, ShardError
 from probe.schedule.runner import Runner
-from probe.schedule.shard import WHOLE, Shard, ShardError
 
 __all__ = [
     "FIRST",
@@ -14,6 +14,7 @@ __all__ = [
     "Due",
     "Job",
     "Plan",
+    "Ring",
     "Runner",
     "Shard",
     "ShardError",
