@@ -11,8 +11,8 @@ from probe.auth import login, oauth2
 from probe.auth.material import Filler, Material
 from probe.auth.sign import CookieSigner, Signer, token_header
 from probe.auth.token import Token
-from probe.http.answer import Answer
-from probe.http.draft import Draft
+from probe.http.request import Request
+from probe.http.response import Response
 from probe.model.auth import Auth, CookieAuth, JsonLogin, OAuth2
 from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretRef
@@ -30,7 +30,7 @@ def login_url(spec: Login) -> str:
     return spec.token_url if isinstance(spec, OAuth2) else spec.url
 
 
-def draft(spec: Login, material: Material, refresh: Secret | None) -> Draft:
+def draft(spec: Login, material: Material, refresh: Secret | None) -> Request:
     """The login's request.
 
     Args:
@@ -50,7 +50,7 @@ def draft(spec: Login, material: Material, refresh: Secret | None) -> Draft:
             return oauth2.token_request(spec, material, refresh=refresh)
 
 
-def token(spec: Login, answer: Answer, now: float, sent: Draft) -> Token | Failure:
+def token(spec: Login, answer: Response, now: float, sent: Request) -> Token | Failure:
     """What the login gave for the request that was sent, or why there is nothing."""
     match spec:
         case JsonLogin():

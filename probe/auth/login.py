@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from probe.auth.material import Material
 from probe.auth.token import Token, issued, lasting, malformed, refused, seconds
-from probe.http.answer import Answer
-from probe.http.capture import as_text, cookie, expression
-from probe.http.draft import Draft, clean_url, form_body, json_body
-from probe.http.expect import NotJson, condition, parse_json
+from probe.http.answers import NotJson, as_text, condition, cookie, expression, parse_json
+from probe.http.request import Request, clean_url, form_body, json_body
+from probe.http.response import Response
 from probe.model.auth import CookieAuth, JsonLogin
 from probe.model.condition import holds, select
 from probe.model.failure import Failure, Phase, Reason
@@ -15,7 +14,7 @@ from probe.model.secret import SecretRef
 from probe.net.times import http_date
 
 
-def json_login(spec: JsonLogin, material: Material) -> Draft:
+def json_login(spec: JsonLogin, material: Material) -> Request:
     """The login's request.
 
     Raises:
@@ -27,10 +26,12 @@ def json_login(spec: JsonLogin, material: Material) -> Draft:
         for k, v in spec.headers.items()
     )
     url = clean_url(material.values.fill_url(spec.url))
-    return Draft("POST", url, (content_type, ("Accept", "application/json")), body).adding(*headers)
+    return Request("POST", url, (content_type, ("Accept", "application/json")), body).adding(
+        *headers
+    )
 
 
-def json_token(spec: JsonLogin, answer: Answer, now: float) -> Token | Failure:
+def json_token(spec: JsonLogin, answer: Response, now: float) -> Token | Failure:
     """The token that the login gave, or why there is none."""
     early = unwell(answer)
     if early is not None:
@@ -60,7 +61,7 @@ def _expiry(spec: JsonLogin, document: object, now: float) -> float | None:
     return None
 
 
-def cookie_login(spec: CookieAuth, material: Material) -> Draft:
+def cookie_login(spec: CookieAuth, material: Material) -> Request:
     """The login's request.
 
     Raises:
@@ -71,10 +72,10 @@ def cookie_login(spec: CookieAuth, material: Material) -> Draft:
         body, content_type = form_body(fields)
     else:
         body, content_type = json_body(material.document(spec.json))
-    return Draft("POST", clean_url(material.values.fill_url(spec.url)), (content_type,), body)
+    return Request("POST", clean_url(material.values.fill_url(spec.url)), (content_type,), body)
 
 
-def cookie_token(spec: CookieAuth, answer: Answer, now: float) -> Token | Failure:
+def cookie_token(spec: CookieAuth, answer: Response, now: float) -> Token | Failure:
     """The cookie that the login set, or why there is none."""
     early = unwell(answer)
     if early is not None:
@@ -91,7 +92,7 @@ def cookie_token(spec: CookieAuth, answer: Answer, now: float) -> Token | Failur
     return issued(value, answer, now, expires_at=now + _cookie_life(spec, answer, now))
 
 
-def _cookie_life(spec: CookieAuth, answer: Answer, now: float) -> float:
+def _cookie_life(spec: CookieAuth, answer: Response, now: float) -> float:
     """Seconds that the cookie lasts: Max-Age beats Expires (RFC 6265 section 5.3)."""
     for line in answer.all("set-cookie"):
         pair, *attributes = line.split(";")
@@ -111,7 +112,7 @@ def _attribute(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def unwell(answer: Answer) -> Failure | None:
+def unwell(answer: Response) -> Failure | None:
     """What any token service may answer when it is not well: too many requests, or 5xx."""
     if answer.status == 429:
         return Failure(Phase.AUTH, Reason.RATE_LIMITED, "answered 429")
@@ -125,5 +126,5 @@ def login_failed(detail: str) -> Failure:
     return Failure(Phase.AUTH, Reason.LOGIN_FAILED, detail)
 
 
-def _status(answer: Answer) -> Failure | None:
+def _status(answer: Response) -> Failure | None:
     return None if answer.ok else login_failed(f"answered {answer.status}")

@@ -10,9 +10,9 @@ from probe.auth.assertion import assertion
 from probe.auth.login import login_failed, unwell
 from probe.auth.material import Material
 from probe.auth.token import ENDED_GRANT, Token, issued, lasting, malformed, refused
-from probe.http.answer import Answer
-from probe.http.draft import Draft, clean_url, form_body
-from probe.http.expect import NotJson, parse_json
+from probe.http.answers import NotJson, parse_json
+from probe.http.request import Request, clean_url, form_body
+from probe.http.response import Response
 from probe.model.auth import OAuth2
 from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretError
@@ -35,7 +35,7 @@ _OURS = frozenset(
 """Errors of RFC 6749 section 5.2 that say that what we sent is wrong, not that the service is."""
 
 
-def token_request(spec: OAuth2, material: Material, *, refresh: Secret | None = None) -> Draft:
+def token_request(spec: OAuth2, material: Material, *, refresh: Secret | None = None) -> Request:
     """The request to the token endpoint.
 
     Args:
@@ -56,7 +56,7 @@ def token_request(spec: OAuth2, material: Material, *, refresh: Secret | None = 
     fields |= {name: material.text(value) for name, value in spec.extra.items()}
     headers, more = _client(spec, material, url, client)
     body, content_type = form_body(fields | more)
-    return Draft("POST", url, (content_type, ("Accept", "application/json"), *headers), body)
+    return Request("POST", url, (content_type, ("Accept", "application/json"), *headers), body)
 
 
 def _grant(
@@ -109,7 +109,7 @@ def _signed(
     return assertion(spec.jwt_key, claims, issuer=client or "", audience=url, material=material)
 
 
-def token(spec: OAuth2, answer: Answer, now: float, sent: Draft) -> Token | Failure:
+def token(spec: OAuth2, answer: Response, now: float, sent: Request) -> Token | Failure:
     """The access token that the endpoint gave for a request, or why there is none."""
     early = unwell(answer)
     if early is not None:
@@ -138,7 +138,7 @@ def token(spec: OAuth2, answer: Answer, now: float, sent: Draft) -> Token | Fail
 
 
 def _error(
-    spec: OAuth2, document: dict[str, Any], answer: Answer, now: float, *, hint: str
+    spec: OAuth2, document: dict[str, Any], answer: Response, now: float, *, hint: str
 ) -> Failure:
     code = document.get("error")
     said = code if isinstance(code, str) else "no error code"
@@ -150,7 +150,7 @@ def _error(
     return login_failed(f"answered {answer.status}, {said}")
 
 
-def _hint(spec: OAuth2, sent: Draft) -> str:
+def _hint(spec: OAuth2, sent: Request) -> str:
     """What to try when a client whose name or secret had to be encoded is not known."""
     coded = (sent.header("authorization") or "").partition(" ")[2]
     if spec.client_auth != "basic" or not {*b"%+"} & {*base64.b64decode(coded)}:

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from probe.auth import sigv4
 from probe.auth.material import Material
-from probe.http.answer import Answer
-from probe.http.draft import Draft
+from probe.http.request import Request
+from probe.http.response import Response
 from probe.model.auth import BasicAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Failure, Phase, Reason
 from probe.net.library import httpx
@@ -29,10 +29,10 @@ class Signer(Protocol):
     def hides(self) -> tuple[str, ...]:
         """Headers, in lower case, that those options stand for."""
 
-    def sign(self, draft: Draft) -> Draft:
+    def sign(self, draft: Request) -> Request:
         """The request with credentials."""
 
-    def again(self, draft: Draft, answer: Answer) -> Draft | Failure | None:
+    def again(self, draft: Request, answer: Response) -> Request | Failure | None:
         """What to send after this answer; None when it is final."""
 
 
@@ -44,11 +44,11 @@ class HeaderSigner:
     curl: tuple[str, ...] = ()
     hides: tuple[str, ...] = ()
 
-    def sign(self, draft: Draft) -> Draft:
+    def sign(self, draft: Request) -> Request:
         """The request with the headers."""
         return draft.adding(*self.headers)
 
-    def again(self, draft: Draft, answer: Answer) -> Draft | Failure | None:
+    def again(self, draft: Request, answer: Response) -> Request | Failure | None:
         """Every answer is final."""
         return None
 
@@ -62,13 +62,13 @@ class CookieSigner:
     curl: tuple[str, ...] = ()
     hides: tuple[str, ...] = ()
 
-    def sign(self, draft: Draft) -> Draft:
+    def sign(self, draft: Request) -> Request:
         """The request with the cookie."""
         own = draft.header("cookie")
         pair = f"{self.name}={self.value}"
         return draft.adding(("Cookie", f"{own}; {pair}" if own else pair))
 
-    def again(self, draft: Draft, answer: Answer) -> Draft | Failure | None:
+    def again(self, draft: Request, answer: Response) -> Request | Failure | None:
         """Every answer is final."""
         return None
 
@@ -97,11 +97,11 @@ class SigV4Signer:
         )  # fmt: skip
         self.hides: tuple[str, ...] = ("authorization", "x-amz-date", "x-amz-content-sha256")
 
-    def sign(self, draft: Draft) -> Draft:
+    def sign(self, draft: Request) -> Request:
         """The request with its signature."""
         return sigv4.sign(draft, self._keys, self._wall())
 
-    def again(self, draft: Draft, answer: Answer) -> Draft | Failure | None:
+    def again(self, draft: Request, answer: Response) -> Request | Failure | None:
         """Every answer is final."""
         return None
 
@@ -114,11 +114,11 @@ class DigestSigner:
         self.curl: tuple[str, ...] = ("--digest", "--user", f"{username}:{password}")
         self.hides: tuple[str, ...] = ("authorization",)
 
-    def sign(self, draft: Draft) -> Draft:
+    def sign(self, draft: Request) -> Request:
         """Nothing to say before the challenge."""
         return draft
 
-    def again(self, draft: Draft, answer: Answer) -> Draft | Failure | None:
+    def again(self, draft: Request, answer: Response) -> Request | Failure | None:
         """The same request with the challenge met."""
         if answer.status != 401 or draft.header("authorization") is not None:
             return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote, urlsplit
 
-from probe.http.draft import Draft
+from probe.http.request import Request
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _NOT_SIGNED = frozenset(
@@ -35,7 +35,7 @@ class Keys:
     session: str | None = None
 
 
-def sign(draft: Draft, keys: Keys, now: float, *, plain_path: bool = False) -> Draft:
+def sign(draft: Request, keys: Keys, now: float, *, plain_path: bool = False) -> Request:
     """The request with its signature.
 
     Args:
@@ -65,7 +65,7 @@ def sign(draft: Draft, keys: Keys, now: float, *, plain_path: bool = False) -> D
     )
 
 
-def canonical_request(draft: Draft, payload: str, *, plain_path: bool) -> tuple[str, str]:
+def canonical_request(draft: Request, payload: str, *, plain_path: bool) -> tuple[str, str]:
     """The canonical request, and the list of signed headers."""
     parts = urlsplit(draft.url)
     headers: dict[str, list[str]] = {"host": [draft.header("host") or _host(draft.url)]}

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from probe.http.answer import Answer
+from probe.http.response import Response
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret
 from probe.net.times import http_date, seconds_of
@@ -57,7 +57,7 @@ class Token:
 
 def issued(
     value: object,
-    answer: Answer,
+    answer: Response,
     now: float,
     *,
     expires_at: float | None,
@@ -101,7 +101,7 @@ def clock_off(skew: float) -> Failure:
     return Failure(Phase.AUTH, Reason.CLOCK_OFF, detail)
 
 
-def clock_skew(answer: Answer, now: float) -> float | None:
+def clock_skew(answer: Response, now: float) -> float | None:
     """Seconds that the server's clock is ahead of ours; None without a readable Date header.
 
     An answer out of a cache (``Age``) says when it was made, so its age is added.
@@ -110,7 +110,7 @@ def clock_skew(answer: Answer, now: float) -> float | None:
     return None if said is None else said + (seconds_of(answer.header("age")) or 0.0) - now
 
 
-def refused(answer: Answer, now: float, detail: str) -> Failure:
+def refused(answer: Response, now: float, detail: str) -> Failure:
     """Our credentials were refused; if our clock is far off, that is the likelier fault."""
     skew = clock_skew(answer, now)
     if skew is not None and abs(skew) > CLOCK_TOLERANCE:

@@ -9,9 +9,9 @@ from probe.auth.sign import Signer
 from probe.flow.context import Context
 from probe.flow.values import fits_header
 from probe.http import redirect
-from probe.http.answer import Answered, Broken, Call, Trip
 from probe.http.decode import ACCEPTED
-from probe.http.draft import Draft, parsed
+from probe.http.request import Request, parsed
+from probe.http.response import Answered, Broken, CallFacts, CallResult
 from probe.http.session import origin_of
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Timings
@@ -44,12 +44,12 @@ class Made:
         redirects: how many were followed.
     """
 
-    call: Call
-    draft: Draft
+    call: CallResult
+    draft: Request
     redirects: int = 0
 
 
-async def make(run: Context, draft: Draft, signer: Signer | None, options: Options) -> Made:
+async def make(run: Context, draft: Request, signer: Signer | None, options: Options) -> Made:
     """Send a request with everything that belongs to it.
 
     Credentials leave only over https and only to origins that the configuration names: a
@@ -59,33 +59,33 @@ async def make(run: Context, draft: Draft, signer: Signer | None, options: Optio
     secret = signer is not None or _carries_secret(run, whole)
     refusal = _unsafe(run, whole, signer) if secret else None
     if refusal is not None:
-        trip = Trip(Timings(), fresh=False, url=whole.url)
+        trip = CallFacts(Timings(), fresh=False, url=whole.url)
         return Made(Broken(refusal, trip), whole)
     made = await _once(run, whole, signer, options, None)
     run.phase = Phase.EXPECT
-    trips = [made.call.trip]
+    trips = [made.call.facts]
     left = options.redirects
     while isinstance(made.call, Answered) and options.redirects:
-        if redirect.leads_to(made.call.answer) is None:
+        if redirect.leads_to(made.call.response) is None:
             break
-        following = redirect.following(whole, made.call.answer, credentials=secret)
-        if isinstance(following, Draft) and left == 0:
+        following = redirect.following(whole, made.call.response, credentials=secret)
+        if isinstance(following, Request) and left == 0:
             following = redirect.refused(f"more than {options.redirects} redirects")
         if isinstance(following, Failure):
-            broken = Broken(following, made.call.trip, made.call.answer)
+            broken = Broken(following, made.call.facts, made.call.response)
             made = Made(broken, made.draft)
             break
         left, whole = left - 1, following
-        made = await _once(run, whole, signer, options, made.call.trip.edge)
-        trips.append(made.call.trip)
+        made = await _once(run, whole, signer, options, made.call.facts.edge)
+        trips.append(made.call.facts)
     if len(trips) == 1:
         return made
-    whole_way = replace(made.call, trip=joined(trips))
+    whole_way = replace(made.call, facts=joined(trips))
     return replace(made, call=whole_way, redirects=len(trips) - 1)
 
 
 async def _once(
-    run: Context, draft: Draft, signer: Signer | None, options: Options, before: Edge | None
+    run: Context, draft: Request, signer: Signer | None, options: Options, before: Edge | None
 ) -> Made:
     """One request, and a second one when the signer is asked for more."""
     refuse: Callable[[Edge], Failure | None] | None = None
@@ -94,7 +94,7 @@ async def _once(
         refuse = lambda edge: redirect.inward(came_from, edge)  # noqa: E731 - binds one name
     signed = draft if signer is None else signer.sign(draft)
 
-    async def send(one: Draft) -> Call:
+    async def send(one: Request) -> CallResult:
         found = await run.session.call(
             one,
             deadline=options.deadline,
@@ -107,20 +107,20 @@ async def _once(
     call = await send(signed)
     if signer is None or isinstance(call, Broken):
         return Made(call, signed)
-    again = signer.again(signed, call.answer)
+    again = signer.again(signed, call.response)
     if again is None:
         return Made(call, signed)
     if isinstance(again, Failure):
-        return Made(Broken(again, call.trip, call.answer), signed)
+        return Made(Broken(again, call.facts, call.response), signed)
     second = await send(again)
-    return Made(replace(second, trip=joined([call.trip, second.trip])), again)
+    return Made(replace(second, facts=joined([call.facts, second.facts])), again)
 
 
-def _past_proxy(run: Context, call: Call) -> Call:
+def _past_proxy(run: Context, call: CallResult) -> CallResult:
     """Say of a call that did not reach its host which proxy other programs would have used."""
     if not isinstance(call, Broken) or call.failure.phase not in {Phase.RESOLVE, Phase.CONNECT}:
         return call
-    origin = origin_of(parsed(call.trip.url))
+    origin = origin_of(parsed(call.facts.url))
     name = run.proxy(origin.scheme, origin.host)
     if name is None:
         return call
@@ -128,7 +128,7 @@ def _past_proxy(run: Context, call: Call) -> Call:
     return replace(call, failure=replace(call.failure, detail=detail))
 
 
-def with_common_headers(run: Context, draft: Draft) -> Draft:
+def with_common_headers(run: Context, draft: Request) -> Request:
     """The request with what every request of the check carries; its own headers win."""
     common = [
         ("User-Agent", run.user_agent()),
@@ -145,14 +145,14 @@ def with_common_headers(run: Context, draft: Draft) -> Draft:
     return replace(draft, headers=(*kept, *draft.headers))
 
 
-def _carries_secret(run: Context, draft: Draft) -> bool:
+def _carries_secret(run: Context, draft: Request) -> bool:
     texts = [draft.url, *(value for _, value in draft.headers)]
     return any(run.redactor.knows(text) for text in texts) or (
         bool(draft.body) and run.redactor.knows(draft.body.decode("utf-8", "replace"))
     )
 
 
-def _unsafe(run: Context, draft: Draft, signer: Signer | None) -> Failure | None:
+def _unsafe(run: Context, draft: Request, signer: Signer | None) -> Failure | None:
     url = parsed(draft.url)
     if url.scheme != "https":
         return unsafe("credentials are never sent without TLS: use https")
@@ -169,7 +169,7 @@ def unsafe(detail: str) -> Failure:
     return Failure(Phase.SEND, Reason.UNSAFE_VALUE, detail)
 
 
-def joined(trips: list[Trip]) -> Trip:
+def joined(trips: list[CallFacts]) -> CallFacts:
     """Several requests as one: phases summed, as blackbox_exporter sums over redirects."""
     if len(trips) == 1:
         return trips[0]

@@ -17,7 +17,7 @@ from probe.flow.context import Context
 from probe.flow.evidence import BODY_SHOWN, clip
 from probe.flow.leisure import judged
 from probe.flow.values import Missing, Unsafe, fits_program, tokens_named
-from probe.http import expect
+from probe.http import answers as expect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Command, CommandStep
 from probe.model.result import (

@@ -15,7 +15,7 @@ from probe.flow.evidence import CurlTerms, clean
 from probe.flow.redact import Redactor
 from probe.flow.values import Missing, Values
 from probe.http.dial import Origin
-from probe.http.draft import BadUrl, clean_url, parsed
+from probe.http.request import BadUrl, clean_url, parsed
 from probe.http.session import Session, origin_of
 from probe.model.auth import Auth, BearerAuth, carries_credential
 from probe.model.failure import Failure, Phase

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from probe.flow.redact import Redactor
-from probe.http.answer import Answer
-from probe.http.draft import Draft, parsed
+from probe.http.request import Request, parsed
+from probe.http.response import Response
 from probe.http.session import origin_of
 from probe.model.failure import Failure
 from probe.model.result import Evidence
@@ -42,7 +42,7 @@ class CurlTerms:
 
 
 def headers_of(
-    answer: Answer | None, listed: tuple[str, ...], redactor: Redactor
+    answer: Response | None, listed: tuple[str, ...], redactor: Redactor
 ) -> Mapping[str, str]:
     """The listed response headers that are there, redacted."""
     if answer is None or not listed:
@@ -56,8 +56,8 @@ def headers_of(
 
 
 def of_call(
-    draft: Draft,
-    answer: Answer | None,
+    draft: Request,
+    answer: Response | None,
     *,
     listed: tuple[str, ...],
     redactor: Redactor,
@@ -87,14 +87,14 @@ def of_call(
 _VERSIONS = {"HTTP/1.0": 1.0, "HTTP/1.1": 1.1, "HTTP/2": 2.0}
 
 
-def _announced(answer: Answer) -> int:
+def _announced(answer: Response) -> int:
     """The length that the response announced, -1 when it announced none that is one."""
     length = answer.header("content-length") or ""
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else -1
 
 
 def curl(
-    draft: Draft,
+    draft: Request,
     edge: Edge | None,
     *,
     terms: CurlTerms,

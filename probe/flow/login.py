@@ -13,9 +13,9 @@ from probe.auth.token import Token
 from probe.flow import call, evidence
 from probe.flow.context import Context
 from probe.flow.values import Unsafe
-from probe.http.answer import Answered, Broken
-from probe.http.draft import BadUrl, parsed
-from probe.http.expect import too_slow
+from probe.http.answers import too_slow
+from probe.http.request import BadUrl, parsed
+from probe.http.response import Answered, Broken
 from probe.model.auth import OAuth2
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Evidence, StepResult, Timings, outcome_of
@@ -78,7 +78,7 @@ class Entrance:
             self._hold(slot, found, made, secrets)
         lost = await self._keep(mark, configured, found)
         notes: tuple[Failure, ...] = () if lost is None else (lost,)
-        notes += too_slow(spec.slower_than, made.call.trip.timings.total)
+        notes += too_slow(spec.slower_than, made.call.facts.timings.total)
         result = self._from(name, made, self.store.judged(slot, trio.current_time()), notes)
         slot.evidence = result.evidence
         run.results.append(result)
@@ -136,7 +136,7 @@ class Entrance:
             slot.hold = None if again else failure
             slot.hold_until = now + self.run.check.login_interval
         elif failure.reason is Reason.RATE_LIMITED and isinstance(made.call, Answered):
-            after = made.call.answer.header("retry-after")
+            after = made.call.response.header("retry-after")
             slot.hold, slot.held_for = failure, ""
             seconds = retry_after(after, self.run.material.wall())
             slot.hold_until = now + min(seconds, _LONGEST_HOLD)
@@ -146,7 +146,7 @@ class Entrance:
     def _from(
         self, name: str, made: call.Made, failure: Failure | None, notes: tuple[Failure, ...]
     ) -> StepResult:
-        trip = made.call.trip
+        trip = made.call.facts
         timings = Timings(
             auth=trip.timings.total,
             total=trip.timings.total,
@@ -171,12 +171,12 @@ class Entrance:
         if failure is not None:
             command = evidence.curl(
                 made.draft,
-                made.call.trip.edge,
+                made.call.facts.edge,
                 terms=run.curl_terms(),
                 redactor=run.redactor,
                 seconds=run.check.timeout,
             )
-        answer = made.call.answer if isinstance(made.call, Answered) else made.call.partial
+        answer = made.call.response if isinstance(made.call, Answered) else made.call.partial
         found = evidence.of_call(
             made.draft,
             answer,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from probe.auth.material import Material
-from probe.http.draft import Draft, clean_url, form_body, json_body
+from probe.http.request import Request, clean_url, form_body, json_body
 from probe.model.flow import RequestTemplate
 
 
-def render(request: RequestTemplate, material: Material) -> Draft:
+def render(request: RequestTemplate, material: Material) -> Request:
     """Fill a step's request in.
 
     Raises:
@@ -29,6 +29,6 @@ def render(request: RequestTemplate, material: Material) -> Draft:
         body = values.fill(request.body).encode()
     if content is not None and all(name.lower() != "content-type" for name, _ in headers):
         headers.insert(0, content)
-    return Draft(
+    return Request(
         request.method.upper(), clean_url(values.fill_url(request.url), query), tuple(headers), body
     )

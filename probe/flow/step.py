@@ -12,10 +12,10 @@ from probe.flow.context import Context
 from probe.flow.leisure import AT_ONCE, judged
 from probe.flow.render import render
 from probe.flow.values import Missing, Unsafe, tokens_named
-from probe.http import expect
-from probe.http.answer import Answer, Answered, Broken
-from probe.http.capture import capture
-from probe.http.draft import BadUrl
+from probe.http import answers as expect
+from probe.http.answers import capture
+from probe.http.request import BadUrl
+from probe.http.response import Answered, Broken, Response
 from probe.model.auth import EarlyRefusal, SigV4
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Expect, Step
@@ -107,7 +107,7 @@ async def _call(
         turn=attempt,
     )
     made = await call.make(run, draft, ticket.signer, options)
-    status = made.call.answer.status if isinstance(made.call, Answered) else None
+    status = made.call.response.status if isinstance(made.call, Answered) else None
     return await _result(run, step, wanted, made, ticket), status
 
 
@@ -148,13 +148,13 @@ def _suspects(
 async def _result(
     run: Context, step: Step, wanted: Expect, made: call.Made, ticket: Ticket
 ) -> StepResult:
-    trip = made.call.trip
+    trip = made.call.facts
     timings = replace(trip.timings, lag=max(trip.timings.lag, run.lag()))
     match made.call:
         case Answered(answer):
             found = await _judged(run, step, wanted, answer, timings)
             outcome = outcome_of(found.failures, (*trip.warnings, *found.warnings))
-            seen: Answer | None = answer
+            seen: Response | None = answer
         case Broken(failure, _, partial, others):
             outcome = outcome_of((failure, *others))
             seen = partial
@@ -171,7 +171,7 @@ async def _result(
 
 
 async def _judged(
-    run: Context, step: Step, wanted: Expect, answer: Answer, timings: Timings
+    run: Context, step: Step, wanted: Expect, answer: Response, timings: Timings
 ) -> expect.Findings:
     """What is wrong with an answer; what it holds for later steps is learnt on the way."""
     if isinstance(run.auth(step.auth), SigV4) and answer.status in {400, 401, 403}:
@@ -217,7 +217,7 @@ async def _judged(
     return replace(found, failures=(*found.failures, *captured.failures))
 
 
-def _keep_out_of_sight(run: Context, step: Step, answer: Answer) -> bool:
+def _keep_out_of_sight(run: Context, step: Step, answer: Response) -> bool:
     """Learn the secrets that an answer holds, also one that is not accepted.
 
     Returns whether the answer may be shown: a secret that was not recognised cannot be redacted.
@@ -236,7 +236,7 @@ def _evidence(
     step: Step,
     made: call.Made,
     ticket: Ticket,
-    answer: Answer | None,
+    answer: Response | None,
     *,
     bad: bool,
 ) -> Evidence:
@@ -245,7 +245,7 @@ def _evidence(
         signer = ticket.signer
         command = evidence.curl(
             made.draft,
-            made.call.trip.edge,
+            made.call.facts.edge,
             terms=run.curl_terms(),
             redactor=run.redactor,
             options=() if signer is None else signer.curl,

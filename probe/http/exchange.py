@@ -9,10 +9,10 @@ import trio
 
 from probe.connection.fault import AttemptFailed
 from probe.http import decode, faults
-from probe.http.answer import Answer, Headers
 from probe.http.dial import Origin
-from probe.http.draft import Draft, parsed
 from probe.http.machines import Machine
+from probe.http.request import Request, parsed
+from probe.http.response import Headers, Response
 from probe.http.stream import WatchedStream
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
@@ -42,7 +42,7 @@ class Link:
 class Interrupted(AttemptFailed):
     """An exchange that gave no whole answer; what had arrived comes along."""
 
-    def __init__(self, failure: Failure, partial: Answer | None) -> None:
+    def __init__(self, failure: Failure, partial: Response | None) -> None:
         super().__init__(failure)
         self.partial = partial
 
@@ -51,7 +51,7 @@ class NotTaken(Exception):
     """The server said that it has not looked at this request (RFC 9113 section 6.8)."""
 
 
-async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
+async def exchange(link: Link, draft: Request, *, max_body: int) -> Response:
     """Send a request and read the whole answer.
 
     Args:
@@ -66,7 +66,7 @@ async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
     stream = link.stream
     stream.begin(body=bool(draft.body))
     body = _Body(stream, max_body)
-    head: Answer | None = None
+    head: Response | None = None
     try:
         response = await link.connection.handle_async_request(_core(draft, link))
         # Twice the body leaves room for small chunks; more is an attack or a defect.
@@ -94,7 +94,7 @@ async def exchange(link: Link, draft: Draft, *, max_body: int) -> Answer:
     return _with_body(head, body.whole)
 
 
-def _core(draft: Draft, link: Link) -> httpcore.Request:
+def _core(draft: Request, link: Link) -> httpcore.Request:
     """The request as httpcore takes it: headers as UTF-8, as shells and curl would send them."""
     url = parsed(draft.url)
     own = draft.header("host")
@@ -139,17 +139,17 @@ class _Content:
         return data
 
 
-def _head(response: httpcore.Response) -> Answer:
+def _head(response: httpcore.Response) -> Response:
     headers: Headers = tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1").strip())
         for name, value in response.headers
     )
     version = response.extensions.get("http_version", b"HTTP/1.1").decode("latin-1")
-    return Answer(response.status, headers, b"", version)
+    return Response(response.status, headers, b"", version)
 
 
-def _with_body(head: Answer, body: bytes) -> Answer:
-    return Answer(head.status, head.headers, body, head.version)
+def _with_body(head: Response, body: bytes) -> Response:
+    return Response(head.status, head.headers, body, head.version)
 
 
 _PIECES = 1000

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urljoin
 
-from probe.http.answer import Answer
-from probe.http.draft import BadUrl, Draft, clean_url, parsed
+from probe.http.request import BadUrl, Request, clean_url, parsed
+from probe.http.response import Response
 from probe.http.session import origin_of
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
@@ -18,7 +18,7 @@ from probe.model.target import Edge
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def leads_to(answer: Answer) -> str | None:
+def leads_to(answer: Response) -> str | None:
     """The URL that an answer redirects to, as it stands there; None when it is final.
 
     An empty Location leads nowhere, as for curl and browsers.
@@ -26,7 +26,7 @@ def leads_to(answer: Answer) -> str | None:
     return (answer.header("location") or None) if answer.status in _REDIRECTS else None
 
 
-def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Failure:
+def following(draft: Request, answer: Response, *, credentials: bool) -> Request | Failure:
     """The request that follows a redirect, or why it must not be made.
 
     Args:
@@ -49,8 +49,8 @@ def following(draft: Draft, answer: Answer, *, credentials: bool) -> Draft | Fai
     turns = answer.status == 303 and draft.method != "HEAD"
     turns = turns or (answer.status in {301, 302} and draft.method == "POST")
     if not turns:
-        return Draft(draft.method, url, draft.headers, draft.body)
-    return Draft("GET", url, draft.headers).without("content-type")
+        return Request(draft.method, url, draft.headers, draft.body)
+    return Request("GET", url, draft.headers).without("content-type")
 
 
 def _text(location: str) -> str:

@@ -11,11 +11,11 @@ import trio
 from probe.connection import classify
 from probe.connection.fault import AttemptFailed
 from probe.connection.timeline import Timeline
-from probe.http.answer import Answer, Answered, Broken, Call
 from probe.http.dial import ChainRejected, Dialler, Origin
-from probe.http.draft import Draft, parsed
 from probe.http.exchange import Interrupted, Link, NotTaken, exchange
 from probe.http.machines import machine
+from probe.http.request import Request, parsed
+from probe.http.response import Answered, Broken, CallResult, Response
 from probe.http.way import Way
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
@@ -34,7 +34,7 @@ _PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SessionOptions:
     """What holds for every call of a run.
 
     Attributes:
@@ -59,20 +59,20 @@ class Terms:
 class Session:
     """Calls of one run, one at a time. Closing it closes every connection."""
 
-    def __init__(self, dialler: Dialler, terms: Terms) -> None:
+    def __init__(self, dialler: Dialler, terms: SessionOptions) -> None:
         self._dialler = dialler
         self._terms = terms
         self._links: dict[Origin, Link] = {}
 
     async def call(
         self,
-        draft: Draft,
+        draft: Request,
         *,
         deadline: float,
         fresh: bool = False,
         turn: int = 0,
         refuse: Refuse | None = None,
-    ) -> Call:
+    ) -> CallResult:
         """Send a request and read its answer. Never raises: a defect of ours is inconclusive.
 
         Args:
@@ -101,7 +101,7 @@ class Session:
 
     async def _call(
         self,
-        draft: Draft,
+        draft: Request,
         way: Way,
         *,
         fresh: bool,
@@ -128,7 +128,7 @@ class Session:
             if link is not None and (fresh or not link.reusable):
                 self._drop(link)
 
-    async def _on_kept(self, link: Link, draft: Draft, way: Way) -> Answer | None:
+    async def _on_kept(self, link: Link, draft: Request, way: Way) -> Response | None:
         """The answer over a kept connection; None when it had died before the request."""
         try:
             return await self._on(link, draft, way)
@@ -144,7 +144,7 @@ class Session:
         self._drop(link)
         return None
 
-    async def _on(self, link: Link, draft: Draft, way: Way) -> Answer:
+    async def _on(self, link: Link, draft: Request, way: Way) -> Response:
         link.stream.serve(way.timeline)
         way.requests += 1
         return await exchange(link, draft, max_body=self._terms.max_body)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import trio
 
 from probe.connection.timeline import Timeline
-from probe.http.answer import Trip
+from probe.http.response import CallFacts
 from probe.model.failure import Failure
 from probe.model.result import Handshake
 
 
 @dataclass(slots=True)
 class Way:
-    """What is known of a call so far; becomes its `Trip`."""
+    """What is known of a call so far; becomes its `CallFacts`."""
 
     timeline: Timeline
     url: str
@@ -23,12 +23,12 @@ class Way:
     requests: int = 0
     warnings: tuple[Failure, ...] = ()
 
-    def trip(self) -> Trip:
+    def trip(self) -> CallFacts:
         """The facts, as far as the call got."""
         timeline = self.timeline
         whole = timeline.written is not None and timeline.answered is not None
         end = timeline.arrived if whole else trio.current_time()
-        return Trip(
+        return CallFacts(
             timings=timeline.timings(end - timeline.begun),
             edge=timeline.edge,
             handshake=self.handshake,

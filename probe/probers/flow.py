@@ -22,7 +22,7 @@ from probe.flow.redact import Redactor
 from probe.flow.step import http_step, out_of_time
 from probe.flow.values import Values
 from probe.http.dial import Dialler
-from probe.http.session import Resolve, Session, Terms
+from probe.http.session import Resolve, Session, SessionOptions
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
@@ -170,7 +170,7 @@ class FlowProber:
             redactor.add(value, ref.name)
             return value
 
-        terms = Terms(
+        terms = SessionOptions(
             resolve=resolve,
             profile=_profile(check.http2, check.client_certificate, check.groups),
             trust=check.trust,

@@ -14,10 +14,10 @@ import trio
 
 from probe.certificates import Judge
 from probe.connection.contexts import Contexts
-from probe.http.answer import Answered, Broken
 from probe.http.dial import Dialler
-from probe.http.draft import Draft, clean_url
-from probe.http.session import Resolve, Session, Terms
+from probe.http.request import Request, clean_url
+from probe.http.response import Answered, Broken
+from probe.http.session import Resolve, Session, SessionOptions
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
@@ -72,9 +72,9 @@ class ReferenceProber:
             return Look(Inconclusive(defect(error, Phase.SEND)))
 
     async def _look(self, url: str, resolve: Resolve, trust: Trust, timeout: float) -> Look:
-        terms = Terms(resolve, ClientProfile(), trust=trust, max_body=_MOST_BODY)
+        terms = SessionOptions(resolve, ClientProfile(), trust=trust, max_body=_MOST_BODY)
         session = Session(self._dialler, terms)
-        request = Draft("HEAD", clean_url(url), (("User-Agent", "regional-probe"),))
+        request = Request("HEAD", clean_url(url), (("User-Agent", "regional-probe"),))
         began, start = self._wall(), trio.current_time()
         try:
             call = await session.call(request, deadline=start + timeout, fresh=True)
@@ -87,7 +87,7 @@ class ReferenceProber:
                 return Look(Failed(failure))
             case Broken():
                 return Look(Passed())
-            case Answered(answer=answer):
+            case Answered(response=answer):
                 middle = began + (trio.current_time() - start) / 2
                 return Look(Passed(), _offset(answer.header("date"), middle))
 

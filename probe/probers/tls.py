@@ -17,14 +17,7 @@ from probe.connection import classify, starttls
 from probe.connection.contexts import Contexts
 from probe.connection.fault import AttemptFailed
 from probe.connection.timeline import Timeline
-from probe.connection.transport import (
-    Incomplete,
-    Presented,
-    connect,
-    facts_of,
-    handshake,
-    sni,
-)
+from probe.connection.transport import Incomplete, Presented, connect, facts_of, handshake, sni
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import (

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.auth import sigv4
-from probe.http.draft import Draft, Pairs, clean_url
+from probe.http.request import Pairs, Request, clean_url
 
 NOW = datetime(2015, 8, 30, 12, 36, tzinfo=UTC).timestamp()
 KEYS = sigv4.Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1", "service")
@@ -78,7 +78,7 @@ CASES: list[tuple[str, str, str, Pairs, str]] = [
 ]  # fmt: skip
 
 
-def signature(draft: Draft) -> str:
+def signature(draft: Request) -> str:
     header = draft.header("authorization")
     assert header is not None
     return header.rpartition("Signature=")[2]
@@ -88,7 +88,7 @@ def signature(draft: Draft) -> str:
     ("method", "path", "headers", "wanted"), [row[1:] for row in CASES], ids=[r[0] for r in CASES]
 )
 def test_the_published_signatures(method: str, path: str, headers: Pairs, wanted: str) -> None:
-    assert signature(sigv4.sign(Draft(method, HOST + path, headers), KEYS, NOW)) == wanted
+    assert signature(sigv4.sign(Request(method, HOST + path, headers), KEYS, NOW)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_body_is_signed(kind: str, wanted: str) -> None:
     headers = (
         ("Content-Type", kind), ("Content-Length", "13"), ("x-amz-content-sha256", digest),
     )  # fmt: skip
-    draft = Draft("POST", HOST + "/", headers, body)
+    draft = Request("POST", HOST + "/", headers, body)
     assert signature(sigv4.sign(draft, KEYS, NOW)) == wanted
 
 
@@ -118,7 +118,7 @@ def test_a_body_is_signed(kind: str, wanted: str) -> None:
     ],
 )
 def test_a_session_token_is_signed(method: str, token: str, wanted: str) -> None:
-    signed = sigv4.sign(Draft(method, HOST + "/"), replace(KEYS, session=token), NOW)
+    signed = sigv4.sign(Request(method, HOST + "/"), replace(KEYS, session=token), NOW)
     assert signature(signed) == wanted
     assert signed.header("X-Amz-Security-Token") == token
 
@@ -138,12 +138,12 @@ def test_a_session_token_is_signed(method: str, token: str, wanted: str) -> None
 )  # fmt: skip
 def test_paths_that_are_signed_as_they_are(path: str, wanted: str) -> None:
     """The suite's unnormalised cases: how S3 alone wants it."""
-    assert signature(sigv4.sign(Draft("GET", HOST + path), KEYS, NOW, plain_path=True)) == wanted
+    assert signature(sigv4.sign(Request("GET", HOST + path), KEYS, NOW, plain_path=True)) == wanted
 
 
 def test_what_proxies_may_change_and_what_differs_each_time_is_not_signed() -> None:
     extra = (("User-Agent", "x"), ("traceparent", "00-1"), ("Accept-Encoding", "gzip"))
-    assert signature(sigv4.sign(Draft("GET", HOST + "/", extra), KEYS, NOW)) == PLAIN
+    assert signature(sigv4.sign(Request("GET", HOST + "/", extra), KEYS, NOW)) == PLAIN
 
 
 def test_keys_print_nothing() -> None:
@@ -173,7 +173,7 @@ def compare(service: str, path: list[str], query: dict[str, str], body: bytes) -
     awsrequest: Any = import_module("botocore.awsrequest")
     credentials: Any = import_module("botocore.credentials")
     url = clean_url("https://h.example/" + "/".join(path).replace("?", "").replace("#", ""), query)
-    draft = Draft("POST", url, (("Content-Type", "application/json"),), body)
+    draft = Request("POST", url, (("Content-Type", "application/json"),), body)
     theirs = awsrequest.AWSRequest("POST", url, dict(draft.headers), body)
     kind = auth.S3SigV4Auth if service == "s3" else auth.SigV4Auth
     signer = kind(credentials.Credentials("AKID", "s3cr3t", "tok"), service, "eu-west-1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from probe.auth import sigv4
-from probe.http.draft import BadUrl, Draft, clean_url
+from probe.http.request import BadUrl, Request, clean_url
 from probe.model.auth import BearerAuth, CookieAuth
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
@@ -93,7 +93,7 @@ async def test_a_login_keeps_the_host_of_its_url(ca: Ca, bench: Bench) -> None:
 
 def test_a_signature_covers_the_host_that_is_sent() -> None:
     plain, other = (
-        sigv4.canonical_request(Draft("GET", URL, headers), "", plain_path=False)[0]
+        sigv4.canonical_request(Request("GET", URL, headers), "", plain_path=False)[0]
         for headers in ((), (("Host", "shop.example"),))
     )
     assert "\nhost:api.example\n" in plain

@@ -58,7 +58,7 @@ EVERY_STEP = [
     ("probe.http.exchange._core", planted, Phase.SEND),
     ("probe.http.exchange._head", planted, Phase.RECEIVE),
     ("probe.http.way.Way.trip", planted, Phase.SEND),
-    ("probe.http.expect.judge", planted, Phase.EXPECT),
+    ("probe.http.answers.judge", planted, Phase.EXPECT),
     ("probe.flow.step.outcome_of", planted, Phase.EXPECT),
 ]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.auth.token import clock_skew
-from probe.http.answer import Answer
+from probe.http.response import Response
 from probe.net.times import http_date, retry_after, seconds_of
 
 NOW = 1_700_000_000.0
@@ -87,4 +87,4 @@ def test_nothing_that_a_stranger_writes_raises(text: str) -> None:
 
 def test_an_age_in_other_digits_adds_nothing_to_a_date() -> None:
     headers = (("date", formatdate(NOW, usegmt=True)), ("age", "\xb2"))
-    assert clock_skew(Answer(401, headers), NOW) == 0.0
+    assert clock_skew(Response(401, headers), NOW) == 0.0

@@ -1,18 +1,19 @@
-"""Whether an answer is what a step expects: pure, and every finding, not only the first."""
+"""What a step expects of a response, and the values that later steps take from it: pure."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from probe.http.answer import Answer
-from probe.model.condition import Expression, compile_condition, holds
+from probe.http.response import Response
+from probe.model.condition import compile_condition, compile_expression, holds, select
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import Expect
-from probe.model.pattern import found
+from probe.model.flow import Capture, Expect
+from probe.model.pattern import first_group, found
 
 condition = functools.lru_cache(maxsize=2048)(compile_condition)
 """A compiled condition, kept: configurations hold few and every run asks them all."""
@@ -28,7 +29,7 @@ class Findings:
 
 def judge(
     expect: Expect,
-    answer: Answer,
+    answer: Response,
     *,
     seconds: float,
     denied: bool = False,
@@ -75,7 +76,7 @@ def status_accepted(expect: Expect, status: int, *, denied: bool = False) -> boo
     return any(code == one or (one[1:].lower() == "xx" and code[0] == one[0]) for one in wanted)
 
 
-def _status(expect: Expect, answer: Answer, denied: bool) -> tuple[Failure, ...]:
+def _status(expect: Expect, answer: Response, denied: bool) -> tuple[Failure, ...]:
     if status_accepted(expect, answer.status, denied=denied):
         return ()
     if denied and 200 <= answer.status < 300:
@@ -86,7 +87,7 @@ def _status(expect: Expect, answer: Answer, denied: bool) -> tuple[Failure, ...]
     return (Failure(Phase.EXPECT, Reason.STATUS, detail),)
 
 
-def _headers(expect: Expect, answer: Answer) -> list[Failure]:
+def _headers(expect: Expect, answer: Response) -> list[Failure]:
     failures = []
     for wanted in expect.headers:
         values = answer.all(wanted.name)
@@ -102,14 +103,14 @@ def _headers(expect: Expect, answer: Answer) -> list[Failure]:
     return failures
 
 
-def _size(expect: Expect, answer: Answer) -> list[Failure]:
+def _size(expect: Expect, answer: Response) -> list[Failure]:
     if expect.max_size is None or len(answer.body) <= expect.max_size:
         return []
     detail = f"the body has {len(answer.body)} bytes, at most {expect.max_size} are expected"
     return [Failure(Phase.EXPECT, Reason.SIZE, detail)]
 
 
-def _json(expect: Expect, answer: Answer) -> list[Failure]:
+def _json(expect: Expect, answer: Response) -> list[Failure]:
     if not expect.json:
         return []
     try:
@@ -192,15 +193,77 @@ def parse_json(body: bytes | str, charset: str = "utf-8") -> Any:
         raise NotJson(f"{'HTML' if start[0] == '<' else 'text'}, not JSON") from None
 
 
-__all__ = [
-    "Expression",
-    "Findings",
-    "NotJson",
-    "condition",
-    "conditions",
-    "judge",
-    "parse_json",
-    "status_accepted",
-    "texts",
-    "too_slow",
-]
+# ---------------------------------------------------------------- captures
+
+LONGEST = 16 * 1024
+"""Characters of the longest value that is kept: far more than any token, far less than a page."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""JSON can write half of a surrogate pair (RFC 8259 section 8.2), and no text can hold it."""
+
+expression = functools.lru_cache(maxsize=2048)(compile_expression)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The values found, by name, and a failure for each that was not."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+
+def capture(wanted: Iterable[Capture], answer: Response) -> Captured:
+    """Take every wanted value out of an answer."""
+    values: dict[str, str] = {}
+    failures: list[Failure] = []
+    for one in wanted:
+        found = _find(one, answer)
+        if found and len(found) <= LONGEST and not _HALF.search(found):
+            values[one.name] = found
+            continue
+        if found and len(found) > LONGEST:
+            what = f"is {len(found)} characters long"
+        elif found:
+            what = "holds half a character, which cannot be sent"
+        else:
+            what = f"is not in the answer ({one.source} {one.expression})"
+        failures.append(Failure(Phase.EXPECT, Reason.CAPTURE_MISSING, f"{one.name} {what}"))
+    return Captured(values, tuple(failures))
+
+
+def _find(wanted: Capture, answer: Response) -> str | None:
+    match wanted.source:
+        case "json":
+            return json_value(answer, wanted.expression)
+        case "header":
+            return answer.header(wanted.expression)
+        case "cookie":
+            return cookie(answer, wanted.expression)
+        case "regex":
+            return first_group(wanted.expression, answer.text)
+
+
+def json_value(answer: Response, path: str) -> str | None:
+    """The value at a JMESPath as text; None when there is no such value, or no JSON."""
+    try:
+        document = parse_json(answer.body, answer.charset)
+    except NotJson:
+        return None
+    return as_text(select(expression(path), document))
+
+
+def as_text(value: Any) -> str | None:
+    """A JSON value as it would be written into a URL or a header."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+def cookie(answer: Response, name: str) -> str | None:
+    """The value that the answer sets for a cookie (RFC 6265 section 5.2), attributes left out."""
+    for line in answer.all("set-cookie"):
+        pair, _, _ = line.partition(";")
+        key, _, value = pair.partition("=")
+        if key.strip() == name:
+            return value.strip().strip('"')
+    return None

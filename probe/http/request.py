@@ -22,7 +22,7 @@ class BadUrl(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Request:
     """A whole request. Immutable: whoever adds to it gives a new one.
 
     Attributes:
@@ -40,13 +40,13 @@ class Draft:
         """The first value of a header, None when it is absent."""
         return next((v for k, v in self.headers if k.lower() == name.lower()), None)
 
-    def adding(self, *headers: tuple[str, str]) -> Draft:
+    def adding(self, *headers: tuple[str, str]) -> Request:
         """The same with more headers; one of the same name is replaced."""
         new = {name.lower() for name, _ in headers}
         kept = tuple(pair for pair in self.headers if pair[0].lower() not in new)
         return replace(self, headers=(*kept, *headers))
 
-    def without(self, *names: str) -> Draft:
+    def without(self, *names: str) -> Request:
         """The same without some headers."""
         gone = {name.lower() for name in names}
         return replace(self, headers=tuple(p for p in self.headers if p[0].lower() not in gone))

@@ -12,7 +12,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response, whole unless it stands in a `Broken`.
 
     Attributes:
@@ -93,7 +93,7 @@ some take a time quadratic in the length, and UTF-7 gives halves of characters."
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class CallFacts:
     """The way of a request, successful or not.
 
     Attributes:
@@ -119,8 +119,8 @@ class Trip:
 class Answered:
     """The answer arrived whole."""
 
-    answer: Answer
-    trip: Trip
+    response: Response
+    facts: CallFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ class Broken:
     """
 
     failure: Failure
-    trip: Trip
-    partial: Answer | None = None
+    facts: CallFacts
+    partial: Response | None = None
     others: tuple[Failure, ...] = field(default=())
 
 
-Call = Answered | Broken
+CallResult = Answered | Broken
