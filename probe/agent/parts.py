@@ -10,7 +10,7 @@ from pathlib import Path
 from probe.agent.proxies import Proxies
 from probe.certificates import Judge
 from probe.config import SecretReader
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.discovery import TargetWatcher
 from probe.edges import EdgeFinder
 from probe.model.defect import trace
@@ -63,10 +63,8 @@ def build_parts(
     secrets = SecretReader(environ)
     judge = Judge()
     own_names = OwnNames(spec.providers)
-    tls = TlsProber(
-        judge=judge.judge, secrets=secrets.read, wall=time.time, own_names=own_names, lag=lag
-    )
-    contexts = Contexts(secrets.read)
+    contexts = TlsContexts(secrets.read)
+    tls = TlsProber(contexts, judge, time.time, own_names=own_names, lag=lag)
     flow = FlowProber(
         contexts,
         judge,

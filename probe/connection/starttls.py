@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
-from probe.connection import classify
-from probe.connection.fault import AttemptFailed
+from probe.connection import failures
+from probe.connection.failures import AttemptFailed
 from probe.connection.tcp import Wire
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import Starttls
@@ -75,7 +75,7 @@ class _Talk:
             raise malformed(f"{_MOST_BYTES} bytes and no end of it")
         data = await self.wire.receive_some(min(self._budget, 4096))
         if not data:
-            raise AttemptFailed(classify.closed(self.wire.timeline))
+            raise AttemptFailed(failures.closed(self.wire.timeline))
         self._budget -= len(data)
         self._buffer += data
 

@@ -16,12 +16,11 @@ import errno
 import select
 import socket
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 
 import trio
 
-from probe.connection import classify, kernel_time
-from probe.connection.fault import AttemptFailed
+from probe.connection import failures, kernel_time
+from probe.connection.failures import AttemptFailed
 from probe.connection.timeline import Timeline
 from probe.model.failure import Phase
 from probe.model.result import Clock
@@ -71,7 +70,7 @@ class Wire:
                 await self._ready(trio.lowlevel.wait_writable)
                 continue
             except OSError as error:
-                raise AttemptFailed(classify.broken(error, self.timeline)) from error
+                raise AttemptFailed(failures.broken(error, self.timeline)) from error
             self.timeline.sent += count
             view = view[count:]
 
@@ -87,7 +86,7 @@ class Wire:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise AttemptFailed(classify.broken(error, self.timeline)) from error
+                raise AttemptFailed(failures.broken(error, self.timeline)) from error
             break
         self.timeline.note(data, kernel_time.age(ancillary), self._opened)
         return data
@@ -102,7 +101,7 @@ class Wire:
             await wait(self._sock)
         except _NOT_OURS_ANY_MORE as error:
             fault = error if isinstance(error, OSError) else OSError(errno.EBADF, "closed here")
-            raise AttemptFailed(classify.broken(fault, self.timeline)) from error
+            raise AttemptFailed(failures.broken(fault, self.timeline)) from error
         finally:
             self._waiting -= 1
 
@@ -154,22 +153,6 @@ class Wire:
             trio.lowlevel.notify_closing(self._sock)
         self._sock.close()
 
-    async def aclose(self) -> None:
-        """Close, with a checkpoint, as trio's streams do."""
-        self.close()
-        await trio.lowlevel.checkpoint()
-
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 async def connect(edge: Edge, timeline: Timeline) -> Wire:
     """Open a TCP connection to an edge, an IPv4 or IPv6 address and port.
@@ -188,7 +171,7 @@ async def connect(edge: Edge, timeline: Timeline) -> Wire:
             socket.AF_INET6 if edge.version == 6 else socket.AF_INET, socket.SOCK_STREAM
         )
     except OSError as error:
-        raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+        raise AttemptFailed(failures.not_connected(error, edge, at_once=True)) from error
     try:
         sock.setblocking(False)
         # The handshake's second flight must not wait for a delayed acknowledgement.
@@ -207,13 +190,13 @@ async def _connected(sock: socket.socket, edge: Edge) -> None:
     try:
         code = sock.connect_ex((edge.ip, edge.port))
     except OSError as error:  # an address that the family cannot hold
-        raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+        raise AttemptFailed(failures.not_connected(error, edge, at_once=True)) from error
     at_once = code not in (0, errno.EINPROGRESS)
     if code == errno.EINPROGRESS:
         try:
             await trio.lowlevel.wait_writable(sock)
         except OSError as error:  # no room for another socket to wait for
-            raise AttemptFailed(classify.not_connected(error, edge, at_once=True)) from error
+            raise AttemptFailed(failures.not_connected(error, edge, at_once=True)) from error
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == errno.ECONNRESET:
             # While connecting, RST reads as ECONNREFUSED: this one came after the SYN-ACK and
@@ -221,4 +204,4 @@ async def _connected(sock: socket.socket, edge: Edge) -> None:
             code = 0
     if code:
         refusal = OSError(code, errno.errorcode.get(code, str(code)))
-        raise AttemptFailed(classify.not_connected(refusal, edge, at_once=at_once))
+        raise AttemptFailed(failures.not_connected(refusal, edge, at_once=at_once))

@@ -21,6 +21,7 @@ from probe.edges.question import Answer, NoAnswer, Outcome, Question, server_lab
 from probe.edges.wire import UnaskableName
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import NameServer
+from probe.net.errors import name_of, reason_of
 
 _SLICES = (1.0, 1.5, 2.5)
 """Shares of the time-out that the rounds over the servers get: one packet may be lost."""
@@ -28,15 +29,6 @@ _SLICES = (1.0, 1.5, 2.5)
 _LARGEST = 4096
 """More than the payload we announce: a server that overdoes it a little is still read."""
 
-_NO_ROUTE = {
-    errno.ENETUNREACH,
-    errno.EADDRNOTAVAIL,
-    errno.EAFNOSUPPORT,
-    errno.ENETDOWN,
-    errno.EACCES,  # a firewall of this host
-    errno.EPERM,
-    errno.EINVAL,  # a link-local server without its interface
-}
 _NO_SIGN_OF_LIFE = {
     Reason.NO_ROUTE,
     Reason.LOCAL_RESOURCE,
@@ -50,7 +42,6 @@ _SOCKET_FAULTS = (
     trio.ClosedResourceError,
     trio.BusyResourceError,
 )
-_RESOURCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class _ServerLine:
@@ -225,15 +216,15 @@ async def _try(line: _ServerLine, deadline: float, *, last: bool) -> Answer | Un
 def _from_os_error(error: Exception, server: str) -> Unusable:
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
-    name = errno.errorcode.get(number or 0, type(error).__name__)
+    name = name_of(number) if number else type(error).__name__
     if isinstance(error, (trio.ClosedResourceError, trio.BusyResourceError)):
         return Unusable(Reason.DEFECT, f"asking {server}: our socket was closed ({name})")
-    if number in _NO_ROUTE or isinstance(cause, socket.gaierror):
+    # Whatever refuses here, refuses at once; but "no route to host" may come from the network.
+    reason = reason_of(number, at_once=number != errno.EHOSTUNREACH)
+    if reason is Reason.NO_ROUTE or isinstance(cause, socket.gaierror):
         return Unusable(Reason.NO_ROUTE, f"no route to {server} ({name})")
-    if number in _RESOURCE:
-        return Unusable(Reason.LOCAL_RESOURCE, f"asking {server}: {name}")
-    if number in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+    if reason in (Reason.REFUSED, Reason.UNREACHABLE):
         return Unusable(Reason.UNREACHABLE, f"nothing answers at {server} ({name})")
-    if number in (errno.ECONNRESET, errno.EPIPE):
+    if reason is Reason.RESET:
         return Unusable(Reason.RESET, f"{server} reset the connection ({name})")
-    return Unusable(Reason.UNKNOWN, f"{server}: {name}")
+    return Unusable(reason, f"asking {server}: {name}")

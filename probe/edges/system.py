@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -10,7 +9,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from probe.model.failure import Reason
 from probe.model.spec import NameServer
+from probe.net.errors import reason_of
 
 T = TypeVar("T")
 
@@ -107,14 +108,6 @@ def canonical_ip(text: str) -> str | None:
         return None
 
 
-_NO_ROUTE = {
-    errno.ENETUNREACH,
-    errno.EHOSTUNREACH,
-    errno.EADDRNOTAVAIL,
-    errno.EAFNOSUPPORT,
-}
-
-
 def has_route(ip: str) -> bool:
     """Whether this host has a route to an IPv6 address.
 
@@ -130,5 +123,5 @@ def has_route(ip: str) -> bool:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 9, 0, interface))
     except OSError as error:
-        return error.errno not in _NO_ROUTE
+        return reason_of(error.errno, at_once=True) is not Reason.NO_ROUTE
     return True

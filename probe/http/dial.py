@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
-from probe.connection.fault import AttemptFailed
+from probe.connection.contexts import TlsContexts
+from probe.connection.failures import AttemptFailed
+from probe.connection.presented import facts_of
+from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
-from probe.connection.transport import TlsStream, connect, facts_of, handshake, sni
+from probe.connection.tls import TlsStream, handshake, sni
 from probe.http.stream import WatchedStream
 from probe.model.failure import Failure
 from probe.model.result import Handshake
@@ -65,7 +67,7 @@ class Dialler:
         wall: wall time, seconds since the epoch.
     """
 
-    def __init__(self, contexts: Contexts, judge: Judge, wall: Callable[[], float]) -> None:
+    def __init__(self, contexts: TlsContexts, judge: Judge, wall: Callable[[], float]) -> None:
         self._contexts = contexts
         self._judge = judge
         self._wall = wall

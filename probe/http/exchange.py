@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httpcore
 import trio
 
-from probe.connection.fault import AttemptFailed
+from probe.connection.failures import AttemptFailed
 from probe.http import decode, faults
 from probe.http.dial import Origin
 from probe.http.machines import Machine

@@ -12,7 +12,7 @@ import h2.exceptions
 import h11
 import httpcore
 
-from probe.connection.fault import AttemptFailed
+from probe.connection.failures import AttemptFailed
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import httpcore
 import trio
 
-from probe.connection import classify
-from probe.connection.fault import AttemptFailed
+from probe.connection import failures
+from probe.connection.failures import AttemptFailed
 from probe.connection.timeline import Timeline
 from probe.http.dial import ChainRejected, Dialler, Origin
 from probe.http.exchange import Interrupted, Link, NotTaken, exchange
@@ -97,7 +97,7 @@ class Session:
             except Exception as error:  # whatever we did wrong costs one call
                 self.close()  # nobody knows how far a connection got
                 return Broken(defect(error, timeline.phase), way.trip())
-        return Broken(classify.timed_out(timeline, trio.current_time()), way.trip())
+        return Broken(failures.timed_out(timeline, trio.current_time()), way.trip())
 
     async def _call(
         self,

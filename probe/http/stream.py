@@ -15,9 +15,10 @@ from typing import Any
 import httpcore
 import trio
 
-from probe.connection.fault import AttemptFailed
+from probe.connection.failures import AttemptFailed
+from probe.connection.tcp import Wire
 from probe.connection.timeline import Timeline
-from probe.connection.transport import TlsStream, Wire
+from probe.connection.tls import TlsStream
 from probe.model.failure import Failure, Phase, Reason
 
 _OPENING = 16

@@ -13,7 +13,7 @@ from probe.auth.material import Material
 from probe.auth.rotation import Kept
 from probe.auth.store import TokenStore
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.flow.access import Access
 from probe.flow.command_step import command_step
 from probe.flow.context import Context, NewId, new_id
@@ -70,7 +70,7 @@ class FlowProber:
         proxy: the environment's variable that names a proxy for a scheme and host, if any.
     """
 
-    contexts: Contexts
+    contexts: TlsContexts
     judge: Judge
     secrets: ReadSecret
     wall: Callable[[], float]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import trio
 
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.http.dial import Dialler
 from probe.http.request import Request, clean_url
 from probe.http.response import Answered, Broken
@@ -53,7 +53,7 @@ class ReferenceProber:
         wall: wall time, seconds since the epoch.
     """
 
-    def __init__(self, contexts: Contexts, judge: Judge, wall: Callable[[], float]) -> None:
+    def __init__(self, contexts: TlsContexts, judge: Judge, wall: Callable[[], float]) -> None:
         self._dialler = Dialler(contexts, judge, wall)
         self._wall = wall
 

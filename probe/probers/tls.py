@@ -7,17 +7,17 @@ The result carries facts whenever a handshake completed, whatever the verdict.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import trio
-from OpenSSL import SSL
 
-from probe.certificates import Verdict
-from probe.connection import classify, starttls
-from probe.connection.contexts import Contexts
-from probe.connection.fault import AttemptFailed
+from probe.certificates import Judge, Verdict
+from probe.connection import starttls
+from probe.connection.contexts import TlsContexts
+from probe.connection.failures import AttemptFailed, timed_out
+from probe.connection.presented import Presented, facts_of
+from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
-from probe.connection.transport import Incomplete, Presented, connect, facts_of, handshake, sni
+from probe.connection.tls import Incomplete, handshake, sni
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import (
@@ -30,36 +30,18 @@ from probe.model.result import (
     TlsResult,
     outcome_of,
 )
-from probe.model.secret import ReadSecret
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
-from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
-from probe.probers import browser, reproduce
-
-
-class JudgesChains(Protocol):
-    """`probe.certificates.Judge.judge`."""
-
-    async def __call__(
-        self,
-        chain: tuple[bytes, ...],
-        name: str,
-        now: float,
-        *,
-        trust: Trust,
-        expect: ChainExpectations,
-        staple: bytes | None = None,
-        own_names: tuple[str, ...] = (),
-    ) -> Verdict:
-        """Judge a presented chain; must be quick for one that was seen before."""
+from probe.model.tls import ClientProfile
+from probe.probers import explain
 
 
 class TlsProber:
-    """Probes edges; share one, so that contexts are shared.
+    """Probes edges.
 
     Args:
-        judge: judges presented chains.
-        secrets: reads client certificates.
+        contexts: TLS contexts, shared with the probers of flows and references.
+        judge: judge of chains, shared with them too.
         wall: wall time, seconds since the epoch.
         own_names: a provider's own name patterns, by provider name.
         lag: seconds that the event loop runs late now; the agent measures it.
@@ -67,15 +49,15 @@ class TlsProber:
 
     def __init__(
         self,
-        *,
-        judge: JudgesChains,
-        secrets: ReadSecret,
+        contexts: TlsContexts,
+        judge: Judge,
         wall: Callable[[], float],
+        *,
         own_names: Callable[[str], tuple[str, ...]] = lambda _provider: (),
         lag: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        self._contexts = contexts
         self._judge = judge
-        self._contexts = Contexts(secrets)
         self._wall = wall
         self._own_names = own_names
         self._lag = lag
@@ -83,18 +65,27 @@ class TlsProber:
     async def probe(
         self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile
     ) -> TlsResult:
-        """One attempt. Never raises: a defect of ours is inconclusive. Cancellation passes."""
-        attempt = _Attempt(self._wall(), trio.current_time())
+        """Probe an edge once. Never raises: a defect of ours is inconclusive. Cancellation passes.
+
+        Args:
+            key: what the result is filed under.
+            edge: where to connect to.
+            target: gives the name to ask for, unless the check has one of its own.
+            check: time-out, trust and expectations.
+            profile: how the attempt looks to the server.
+        """
+        at, timeline = self._wall(), Timeline(trio.current_time())
         try:
-            return await self._probed(attempt, key, edge, target, check, profile)
+            return await self._probed(at, timeline, key, edge, target, check, profile)
         except Exception as error:  # whatever we did wrong costs one result
-            outcome = Inconclusive(defect(error, attempt.timeline.phase))
-            timings = Timings(total=trio.current_time() - attempt.timeline.begun)
-            return TlsResult(key, edge, attempt.at, outcome, timings)
+            outcome = Inconclusive(defect(error, timeline.phase))
+            timings = Timings(total=trio.current_time() - timeline.begun)
+            return TlsResult(key, edge, at, outcome, timings)
 
     async def _probed(
         self,
-        attempt: _Attempt,
+        at: float,
+        timeline: Timeline,
         key: EdgeKey,
         edge: Edge,
         target: Target,
@@ -102,24 +93,28 @@ class TlsProber:
         profile: ClientProfile,
     ) -> TlsResult:
         name = check.sni or target.name
+        presented: Presented | None = None
         failures: tuple[Failure, ...] = ()
         try:
-            await self._shake(attempt, edge, name, check, profile)
+            presented = await self._presented(timeline, edge, name, check, profile)
+        except Incomplete as incomplete:
+            presented, failures = incomplete.presented, (incomplete.failure,)
         except AttemptFailed as failed:
             failures = (failed.failure,)
-        timings = attempt.timings(passed=not failures, lag=self._lag())
-        attempt.timeline.enter(Phase.CERTIFICATE)
-        outcome, facts = await self._judged(attempt, name, key.provider, check, failures)
+        timings = _timings(timeline, self._lag(), passed=not failures)
+        timeline.enter(Phase.CERTIFICATE)
+        outcome, facts = await self._judged(presented, name, at, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
-            command = reproduce.s_client(edge, name, profile, check.starttls)
+            command = explain.s_client(edge, name, profile, check.starttls)
             if check.starttls is None:
-                url = facts is not None and facts.leaf is not None and facts.leaf.issuer_url
-                shown = browser.shown(outcome.failure, issuer_url=bool(url))
+                leaf = None if facts is None else facts.leaf
+                url = leaf is not None and leaf.issuer_url is not None
+                shown = explain.browser_error(outcome.failure, issuer_url=url)
         return TlsResult(
             key=key,
             edge=edge,
-            at=attempt.at,
+            at=at,
             outcome=outcome,
             timings=timings,
             handshake=facts,
@@ -127,62 +122,53 @@ class TlsProber:
             browser=shown,
         )
 
-    async def _shake(
-        self, attempt: _Attempt, edge: Edge, name: str, check: TlsCheck, profile: ClientProfile
-    ) -> None:
-        """Go through the phases in time, leaving in ``attempt`` what was seen.
+    async def _presented(
+        self, timeline: Timeline, edge: Edge, name: str, check: TlsCheck, profile: ClientProfile
+    ) -> Presented:
+        """Connect and shake hands within the check's time-out; return what the server presented.
 
-        Raises AttemptFailed.
+        Raises AttemptFailed; `Incomplete` if something had been presented before.
         """
-        context = self._contexts.get(profile)
-        with trio.CancelScope(deadline=attempt.timeline.begun + check.timeout):
-            await self._phases(attempt, edge, name, check.starttls, context)
-            return
-        if attempt.timeline.tls is None:  # else only the server's last word was waited for
-            raise AttemptFailed(classify.timed_out(attempt.timeline, trio.current_time()))
-
-    async def _phases(
-        self,
-        attempt: _Attempt,
-        edge: Edge,
-        name: str,
-        plain: Starttls | None,
-        context: SSL.Context,
-    ) -> None:
-        wire = await connect(edge, attempt.timeline)
-        try:
-            if plain is not None:
-                await starttls.upgrade(wire, plain)
-            stream = await handshake(wire, context, server_name=sni(name))
-            attempt.presented = stream.presented
+        context, server_name = self._contexts.get(profile), sni(name)
+        deadline = timeline.begun + check.timeout
+        stream = None
+        with trio.CancelScope(deadline=deadline):
+            wire = await connect(edge, timeline)
             try:
-                await stream.settle()
+                if check.starttls is not None:
+                    await starttls.upgrade(wire, check.starttls)
+                stream = await handshake(wire, context, server_name=server_name)
             finally:
-                stream.close()
-        except Incomplete as incomplete:
-            attempt.presented = incomplete.presented
-            raise
+                if stream is None:
+                    wire.close()
+        if stream is None:
+            raise AttemptFailed(timed_out(timeline, trio.current_time()))
+        try:
+            await stream.settle(deadline)
+        except AttemptFailed as late:
+            raise Incomplete(late.failure, stream.presented) from late
         finally:
-            wire.close()
+            stream.close()
+        return stream.presented
 
     async def _judged(
         self,
-        attempt: _Attempt,
+        presented: Presented | None,
         name: str,
+        at: float,
         provider: str,
         check: TlsCheck,
         failures: tuple[Failure, ...],
     ) -> tuple[Outcome, Handshake | None]:
         """Outcome and facts of what was presented, on top of what failed before."""
-        presented = attempt.presented
         if presented is None:
             return outcome_of(failures), None
         if not presented.certificates:
             return outcome_of(failures), facts_of(presented, Verdict())
-        verdict = await self._judge(
+        verdict = await self._judge.judge(
             presented.certificates,
             name,
-            attempt.at,
+            at,
             trust=check.trust,
             expect=check.expect,
             staple=presented.ocsp,
@@ -196,23 +182,11 @@ class TlsProber:
         return outcome_of(failures, verdict.warnings), facts_of(presented, verdict)
 
 
-class _Attempt:
-    """What was seen so far, so that a failure half way keeps its timings and facts."""
-
-    __slots__ = ("at", "presented", "timeline")
-
-    def __init__(self, at: float, begun: float) -> None:
-        self.at = at
-        self.timeline = Timeline(begun)
-        self.presented: Presented | None = None
-
-    def timings(self, *, passed: bool, lag: float) -> Timings:
-        """Timings of the phases that happened, and how late the agent was meanwhile."""
-        timeline = self.timeline
-        if not passed:
-            return timeline.timings(trio.current_time() - timeline.begun, lag)
-        parts = (timeline.connect, timeline.starttls, timeline.tls)
-        # Times that the kernel took are true however late the loop was: only how late these
-        # very bytes were noticed counts. What failed ended by our own clock.
-        true_anyway = timeline.clock is Clock.KERNEL
-        return timeline.timings(sum(filter(None, parts)), 0.0 if true_anyway else lag)
+def _timings(timeline: Timeline, lag: float, *, passed: bool) -> Timings:
+    """Timings of the phases that happened, and how late the agent was meanwhile, in seconds."""
+    if not passed:  # it ended by our own clock
+        return timeline.timings(trio.current_time() - timeline.begun, lag)
+    total = sum(filter(None, (timeline.connect, timeline.starttls, timeline.tls)))
+    # Times that the kernel took are true however late the loop was. Only how late these very
+    # bytes were noticed counts, which the timeline knows.
+    return timeline.timings(total, 0.0 if timeline.clock is Clock.KERNEL else lag)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pytest
 import trio
 
-from probe.connection import classify
-from probe.connection.contexts import Contexts
-from probe.connection.fault import AttemptFailed
+from probe.connection import failures
+from probe.connection.contexts import TlsContexts
+from probe.connection.failures import AttemptFailed
+from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
-from probe.connection.transport import TlsStream, connect, handshake, sni
+from probe.connection.tls import TlsStream, handshake, sni
 from probe.lab.ca import Pki
 from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretError, SecretRef
@@ -31,14 +32,14 @@ def pki() -> Pki:
 
 
 @pytest.fixture(scope="session")
-def contexts() -> Contexts:
-    return Contexts(no_secrets)
+def contexts() -> TlsContexts:
+    return TlsContexts(no_secrets)
 
 
 class Client:
     """Connects and shakes hands as the prober does."""
 
-    def __init__(self, contexts: Contexts) -> None:
+    def __init__(self, contexts: TlsContexts) -> None:
         self._contexts = contexts
 
     async def stream(
@@ -55,7 +56,7 @@ class Client:
             context = self._contexts.get(profile)
             return await handshake(wire, context, server_name=sni(name))
         assert wire is not None, "not even connected in time"
-        raise AttemptFailed(classify.timed_out(wire.timeline, trio.current_time()))
+        raise AttemptFailed(failures.timed_out(wire.timeline, trio.current_time()))
 
     async def failure(
         self,
@@ -70,5 +71,5 @@ class Client:
 
 
 @pytest.fixture
-def client(contexts: Contexts) -> Client:
+def client(contexts: TlsContexts) -> Client:
     return Client(contexts)

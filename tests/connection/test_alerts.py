@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 import trio
 
-from probe.connection.fault import AttemptFailed
+from probe.connection.failures import AttemptFailed
 from probe.lab.ca import Pki
 from probe.model.failure import Failure, Phase, Reason
 from tests.support.record_layer import ALERT, Server, plain_alert, records, seal
@@ -141,7 +143,7 @@ async def test_after_the_handshake_at_the_first_read(
 ) -> None:
     edge = await start(nursery, encrypted(pki, number, late=True))
     stream = await client.stream(edge)
-    with stream.wire, pytest.raises(AttemptFailed) as caught:
+    with closing(stream.wire), pytest.raises(AttemptFailed) as caught:
         await stream.receive_some()
     failure: Failure = caught.value.failure
     assert (failure.phase, failure.reason) == (Phase.TLS, expected(number))
@@ -159,7 +161,7 @@ async def test_that_was_there_before_we_wrote_to_a_peer_that_is_gone(
         gone.set()
 
     stream = await client.stream(await start(nursery, script))
-    with stream.wire:
+    with closing(stream.wire):
         await stream.flush()
         await gone.wait()
         with pytest.raises(AttemptFailed) as caught:

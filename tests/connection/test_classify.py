@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from probe.connection import classify
-from probe.connection import openssl_reasons as tls_reasons
-from probe.connection.contexts import Contexts
-from probe.connection.looks import looks_like, speaks_tls
+from probe.connection import failures, openssl_reasons
+from probe.connection.contexts import TlsContexts
+from probe.connection.failures import looks_like, speaks_tls
 from probe.connection.timeline import Timeline
 from probe.lab.ca import Pki
 from probe.model.failure import Phase, Reason
@@ -53,7 +52,7 @@ V4, V6 = Edge("192.0.2.1", 443), Edge("2001:db8::1", 443)
     ],
 )
 def test_connect(code: int, edge: Edge, at_once: bool, reason: Reason) -> None:
-    failure = classify.not_connected(OSError(code, "x"), edge, at_once=at_once)
+    failure = failures.not_connected(OSError(code, "x"), edge, at_once=at_once)
     assert (failure.phase, failure.reason) == (Phase.CONNECT, reason)
     assert edge.label in failure.detail
     assert errno.errorcode[code] in failure.detail
@@ -73,7 +72,7 @@ def test_connect(code: int, edge: Edge, at_once: bool, reason: Reason) -> None:
 )
 @pytest.mark.parametrize("phase", [Phase.STARTTLS, Phase.TLS, Phase.SEND, Phase.RECEIVE])
 def test_broken_connection(code: int, reason: Reason, phase: Phase) -> None:
-    failure = classify.broken(OSError(code, "x"), Timeline(0.0, phase, sent=10, received=20))
+    failure = failures.broken(OSError(code, "x"), Timeline(0.0, phase, sent=10, received=20))
     assert (failure.phase, failure.reason) == (phase, reason)
 
 
@@ -96,7 +95,7 @@ def test_the_moment_is_told() -> None:
 def test_alerts_are_known_under_the_names_of_every_openssl(prefix: str) -> None:
     """The same alert has been called differently from version to version."""
     errors = [("SSL routines", "", f"{prefix} handshake failure")]
-    assert tls_reasons.judge(errors, None) == (Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE)
+    assert openssl_reasons.judge(errors, None) == (Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def test_alerts_are_known_under_the_names_of_every_openssl(prefix: str) -> None:
     ],
 )
 def test_openssl_reasons(errors: list[tuple[str, str, str]], verdict: tuple[Phase, Reason]) -> None:
-    assert tls_reasons.judge(errors, None) == verdict
+    assert openssl_reasons.judge(errors, None) == verdict
 
 
 @given(st.binary(max_size=100))
@@ -160,7 +159,7 @@ def version(request: pytest.FixtureRequest) -> int:
 # Drawn before the flight exists: its length differs from one handshake to the next.
 @given(where=st.floats(0, 1), lost=st.integers(0, 8), put=st.binary(max_size=8))
 def test_a_damaged_flight_is_never_unknown(
-    version: int, pki: Pki, contexts: Contexts, where: float, lost: int, put: bytes
+    version: int, pki: Pki, contexts: TlsContexts, where: float, lost: int, put: bytes
 ) -> None:
     """One changed, lost or inserted run of bytes: OpenSSL refuses, and the reason is found."""
     client = SSL.Connection(contexts.get(ClientProfile()))
@@ -177,7 +176,7 @@ def test_a_damaged_flight_is_never_unknown(
     except SSL.Error as error:
         errors = error.args[0]
     if errors is not None:
-        failure = classify.handshake_failed(
+        failure = failures.handshake_failed(
             errors, Timeline(0.0, Phase.TLS, 1, len(bad), bad[:512])
         )
         assert failure.reason is not Reason.UNKNOWN, errors

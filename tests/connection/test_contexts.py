@@ -1,8 +1,9 @@
-"""Contexts: shared, each profile offers what it says, client certificates come by reference."""
+"""TlsContexts: shared, each profile offers what it says, client certificates come by reference."""
 
 from __future__ import annotations
 
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -11,9 +12,9 @@ import pytest
 import trio
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from probe.connection.contexts import Contexts
-from probe.connection.fault import AttemptFailed
-from probe.connection.transport import Incomplete
+from probe.connection.contexts import TlsContexts
+from probe.connection.failures import AttemptFailed
+from probe.connection.tls import Incomplete
 from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.failure import Phase, Reason
 from probe.model.secret import Secret, SecretError, SecretRef
@@ -46,7 +47,7 @@ def shelf(pki: Pki, folder: Path, name: str) -> Shelf:
     return Shelf(pem=chain.read_text(), key=key.read_text())
 
 
-def test_equal_settings_share_one_context(contexts: Contexts) -> None:
+def test_equal_settings_share_one_context(contexts: TlsContexts) -> None:
     first = contexts.get(ClientProfile(name="a"))
     assert contexts.get(ClientProfile(name="a")) is first
     assert contexts.get(ClientProfile(name="b")) is first
@@ -54,19 +55,19 @@ def test_equal_settings_share_one_context(contexts: Contexts) -> None:
     assert contexts.get(ClientProfile(name="a", min_version="TLSv1.3")) is not first
 
 
-def test_ciphers_that_nobody_has_are_our_fault(contexts: Contexts) -> None:
+def test_ciphers_that_nobody_has_are_our_fault(contexts: TlsContexts) -> None:
     with pytest.raises(AttemptFailed) as caught:
         contexts.get(ClientProfile(ciphers="NO-SUCH-CIPHER"))
     assert caught.value.failure.ours
 
 
 @pytest.mark.parametrize("group", get_args(GroupName))
-def test_groups_that_a_configuration_may_name_are_known(contexts: Contexts, group: str) -> None:
+def test_groups_that_a_configuration_may_name_are_known(contexts: TlsContexts, group: str) -> None:
     contexts.get(ClientProfile(groups=(group,)))  # raises for an unknown one
 
 
 def test_groups_that_nobody_has_are_our_fault_and_leave_nothing_behind(
-    contexts: Contexts,
+    contexts: TlsContexts,
 ) -> None:
     with pytest.raises(AttemptFailed) as caught:
         contexts.get(ClientProfile(groups=("X25519", "NO-SUCH-GROUP")))
@@ -109,7 +110,7 @@ def test_a_client_certificate_is_read_by_reference_and_again_when_it_rotates(
     pki: Pki, tmp_path: Path
 ) -> None:
     secrets = shelf(pki, tmp_path, "one.example")
-    contexts = Contexts(secrets)
+    contexts = TlsContexts(secrets)
     profile = ClientProfile(client_certificate=REFERENCES)
     first = contexts.get(profile)
     assert contexts.get(profile) is first
@@ -134,7 +135,7 @@ def test_an_unusable_client_certificate_is_our_fault_and_stays_secret(
 ) -> None:
     secrets = broken_shelves(pki, tmp_path)[case]
     with pytest.raises(AttemptFailed) as caught:
-        Contexts(secrets).get(ClientProfile(client_certificate=REFERENCES))
+        TlsContexts(secrets).get(ClientProfile(client_certificate=REFERENCES))
     failure = caught.value.failure
     assert failure.reason is Reason.SECRET_MISSING
     assert failure.ours
@@ -233,7 +234,7 @@ async def settled(
 
     async def attempt() -> None:
         stream = await client.stream(edge, profile=profile)
-        with stream.wire:
+        with closing(stream.wire):
             assert stream.presented.client_certificate_asked
             await stream.settle()
 
@@ -258,7 +259,7 @@ async def test_a_client_certificate_that_the_server_does_not_know_is_not_called_
     version: ssl.TLSVersion, pki: Pki, tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     context = asking(pki, tmp_path, version=version, tickets=2)
-    client = Client(Contexts(shelf(Pki(datetime.now(UTC)), tmp_path, "agent.example")))
+    client = Client(TlsContexts(shelf(Pki(datetime.now(UTC)), tmp_path, "agent.example")))
     edge = await start(nursery, tls(context))
     profile = ClientProfile(client_certificate=REFERENCES)
     failure = (await settled(client, edge, profile)).failure
@@ -298,10 +299,10 @@ async def test_an_accepted_client_certificate_passes(
 ) -> None:
     """With session tickets the server shows at once that it is content; without, it is silent."""
     context = asking(pki, tmp_path, version=ssl.TLSVersion.TLSv1_3, tickets=tickets)
-    client = Client(Contexts(shelf(pki, tmp_path, "agent.example")))
+    client = Client(TlsContexts(shelf(pki, tmp_path, "agent.example")))
     edge = await start(nursery, tls(context))
     stream = await client.stream(edge, profile=ClientProfile(client_certificate=REFERENCES))
-    with stream.wire:
+    with closing(stream.wire):
         assert stream.presented.client_certificate_asked
         await stream.settle()
 
@@ -316,7 +317,7 @@ async def test_a_server_that_closes_without_a_word_is_found_too(
         await Secure(stream, context).shake()
 
     stream = await client.stream(await start(nursery, script))
-    with stream.wire, pytest.raises(AttemptFailed) as caught:
+    with closing(stream.wire), pytest.raises(AttemptFailed) as caught:
         await stream.settle()
     assert caught.value.failure.reason is Reason.CLOSED
     assert caught.value.failure.detail.startswith(MISSING)

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from probe.certificates import Judge
+from probe.connection.contexts import TlsContexts
 from probe.lab.ca import Pki
 from probe.model.failure import Phase, Reason
 from probe.model.result import Inconclusive, Passed, TlsResult
@@ -40,14 +41,14 @@ async def planted_soon() -> None:
 
 
 SEAMS = [
-    (f"{MODULE}.Contexts.get", planted, Phase.CONNECT),
+    ("probe.connection.contexts.TlsContexts.get", planted, Phase.CONNECT),
     (f"{MODULE}.connect", planted, Phase.CONNECT),
     (f"{MODULE}.connect", group, Phase.CONNECT),
     ("probe.connection.tcp._connected", group, Phase.CONNECT),
-    ("probe.connection.handshake.SSL.Connection.request_ocsp", planted, Phase.TLS),
-    ("probe.connection.handshake._shake", group, Phase.TLS),
+    ("probe.connection.tls.SSL.Connection.request_ocsp", planted, Phase.TLS),
+    ("probe.connection.tls._shake", group, Phase.TLS),
     (f"{MODULE}.handshake", group, Phase.CONNECT),
-    ("probe.connection.tls_stream.TlsStream.settle", planted, Phase.TLS),
+    ("probe.connection.tls.TlsStream.settle", planted, Phase.TLS),
     ("probe.certificates.Judge.judge", planted, Phase.CERTIFICATE),
     (f"{MODULE}.facts_of", planted, Phase.CERTIFICATE),
     (f"{MODULE}.outcome_of", planted, Phase.CERTIFICATE),
@@ -59,7 +60,7 @@ async def probed(edge: Edge, pki: Pki, tmp_path: Path) -> TlsResult:
     root.write_bytes(pki.roots_pem())
     check = TlsCheck("stores", "stores", ("cdn",), timeout=5.0, trust=Trust("file", str(root)))
     key = EdgeKey("stores", NAME, "cdn", edge.label, "default")
-    prober = TlsProber(judge=Judge().judge, secrets=no_secrets, wall=time.time)
+    prober = TlsProber(TlsContexts(no_secrets), Judge(), time.time)
     return await prober.probe(key, edge, Target(NAME), check, ClientProfile())
 
 

@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import trio
 
 from probe.connection import kernel_time
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
+from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
-from probe.connection.transport import connect, handshake
+from probe.connection.tls import handshake
 from probe.lab.ca import Pki
 from probe.model.result import Clock
 from probe.model.target import Edge
@@ -79,7 +81,9 @@ async def hold_the_loop(server: SlowServer, started: trio.Event) -> None:
     time.sleep(BUSY_AFTER)  # noqa: ASYNC251 - blocking the loop is the point
 
 
-async def test_handshake_time_does_not_count_our_own_lateness(pki: Pki, contexts: Contexts) -> None:
+async def test_handshake_time_does_not_count_our_own_lateness(
+    pki: Pki, contexts: TlsContexts
+) -> None:
     context = contexts.get(ClientProfile())
     started = trio.Event()
     with slow_server(pki) as server:
@@ -104,7 +108,7 @@ async def test_handshake_time_does_not_count_our_own_lateness(pki: Pki, contexts
 
 
 async def test_without_stamps_the_applications_clock_serves(
-    pki: Pki, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+    pki: Pki, contexts: TlsContexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel_time, "ANCILLARY_SPACE", 0)
     with slow_server(pki) as server:
@@ -136,7 +140,7 @@ def test_anything_else_is_no_stamp(ancillary: list[tuple[int, int, bytes]]) -> N
 
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
 async def test_a_wall_clock_that_was_set_is_noticed(
-    jump: float, pki: Pki, contexts: Contexts, monkeypatch: pytest.MonkeyPatch
+    jump: float, pki: Pki, contexts: TlsContexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An age that is impossible is not believed."""
     real = kernel_time.age
@@ -158,7 +162,9 @@ async def test_a_wall_clock_that_was_set_is_noticed(
 async def test_the_round_trip_of_the_syn_is_at_most_what_connecting_took() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         begun = trio.current_time()
-        with await connect(Edge(*listener.getsockname()), Timeline(trio.current_time())) as wire:
+        with closing(
+            await connect(Edge(*listener.getsockname()), Timeline(trio.current_time()))
+        ) as wire:
             assert 0 < wire.connect_seconds <= trio.current_time() - begun
 
 

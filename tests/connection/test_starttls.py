@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.connection import classify
-from probe.connection.fault import AttemptFailed
+from probe.connection import failures
+from probe.connection.failures import AttemptFailed
 from probe.connection.starttls import upgrade
+from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
-from probe.connection.transport import connect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import Starttls
 from tests.support.tls_server import Script, start
@@ -57,11 +59,11 @@ async def attempt(
     nursery: trio.Nursery, script: Script, protocol: Starttls, timeout: float = 5.0
 ) -> float:
     edge = await start(nursery, script)
-    with await connect(edge, Timeline(trio.current_time())) as wire:
+    with closing(await connect(edge, Timeline(trio.current_time()))) as wire:
         with trio.move_on_after(timeout):
             await upgrade(wire, protocol)
             return wire.timeline.starttls or 0.0
-        raise AttemptFailed(classify.timed_out(wire.timeline, trio.current_time()))
+        raise AttemptFailed(failures.timed_out(wire.timeline, trio.current_time()))
 
 
 async def failure_of(

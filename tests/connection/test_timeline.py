@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from probe.connection import classify
+from probe.connection import failures
 from probe.connection.timeline import Timeline
 from probe.model.failure import Phase, Reason
 from probe.model.result import Clock, Timings
@@ -60,7 +60,7 @@ async def test_evidence_starts_anew_with_each_phase_and_is_bounded(
 async def test_a_deadline_is_filed_under_the_phase_that_it_ends(autojump_clock: MockClock) -> None:
     timeline = Timeline(trio.current_time(), Phase.RESOLVE)
     await trio.sleep(2)
-    found = classify.timed_out(timeline, trio.current_time())
+    found = failures.timed_out(timeline, trio.current_time())
     assert (found.phase, found.reason, found.detail) == (
         Phase.RESOLVE,
         Reason.TIMEOUT,
@@ -68,12 +68,12 @@ async def test_a_deadline_is_filed_under_the_phase_that_it_ends(autojump_clock: 
     )
     timeline.edge = Edge("192.0.2.1", 443)
     timeline.enter(Phase.CONNECT)
-    found = classify.timed_out(timeline, trio.current_time() + 1)
+    found = failures.timed_out(timeline, trio.current_time() + 1)
     assert (found.phase, found.detail) == (Phase.CONNECT, "192.0.2.1:443: no answer to our SYN")
     timeline.enter(Phase.TLS)
     timeline.note(b"\x15\x03\x03\x00\x02\x01\x70", None, timeline.begun)  # a warning, then silence
-    found = classify.timed_out(timeline, trio.current_time() + 1)
+    found = failures.timed_out(timeline, trio.current_time() + 1)
     assert (found.phase, found.reason) == (Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME)
     timeline.enter(Phase.WAIT)
-    found = classify.timed_out(timeline, trio.current_time() + 1)
+    found = failures.timed_out(timeline, trio.current_time() + 1)
     assert (found.phase, found.detail) == (Phase.WAIT, "no end in 1.0 s; after 7 bytes received")

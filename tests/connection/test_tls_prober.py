@@ -17,6 +17,7 @@ from OpenSSL import SSL
 
 from probe.certificates import Judge
 from probe.connection import kernel_time
+from probe.connection.contexts import TlsContexts
 from probe.lab import chains
 from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.failure import Failure, Phase, Reason
@@ -40,9 +41,9 @@ class Probe:
     def __init__(self, root: Path, **parts: object) -> None:
         self.check = replace(CHECK, trust=Trust("file", str(root)))
         self.prober = TlsProber(
-            judge=Judge().judge,
-            secrets=no_secrets,
-            wall=time.time,
+            TlsContexts(no_secrets),
+            Judge(),
+            time.time,
             own_names=lambda provider: chains.PROVIDER_NAMES if provider == "cdn-a" else (),
             **parts,  # type: ignore[arg-type]
         )
@@ -389,7 +390,7 @@ async def test_cancellation_passes_also_when_the_deadline_does(
 )
 async def test_whatever_a_server_sends_there_is_a_result_in_time(noise: bytes) -> None:
     """No exception, no unknown reason, no overrun; the judge is not even asked."""
-    prober = TlsProber(judge=Judge().judge, secrets=no_secrets, wall=time.time)
+    prober = TlsProber(TlsContexts(no_secrets), Judge(), time.time)
     async with trio.open_nursery() as nursery:
         edge = await start(nursery, says(noise))
         target, profile = Target(NAME), ClientProfile()

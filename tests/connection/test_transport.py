@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ import trio
 import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from probe.connection.fault import AttemptFailed
+from probe.connection.failures import AttemptFailed
+from probe.connection.tcp import Wire, connect
 from probe.connection.timeline import Timeline
-from probe.connection.transport import Wire, connect, sni
+from probe.connection.tls import sni
 from probe.lab import chains
 from probe.lab.ca import Pki
 from probe.model.failure import Failure, Phase, Reason
@@ -384,7 +386,7 @@ async def test_data_flows_both_ways_in_pieces(
         await secure.say_goodbye()
 
     stream = await client.stream(await start(nursery, echo))
-    with stream.wire:
+    with closing(stream.wire):
         stream.wire.timeline.phase = Phase.SEND
         await stream.send_all(sent)
         stream.wire.timeline.phase = Phase.RECEIVE
@@ -405,7 +407,7 @@ async def test_reset_while_reading_is_filed_under_the_phase_of_the_owner(
         reset(stream)
 
     stream = await client.stream(await start(nursery, script))
-    with stream.wire:
+    with closing(stream.wire):
         await stream.send_all(b"hello")
         stream.wire.timeline.phase = Phase.WAIT
         with pytest.raises(AttemptFailed) as caught:
@@ -437,7 +439,9 @@ async def test_closed_by_another_task_while_one_waits_is_our_defect_and_told_at_
         await use(wire)
     failure = caught.value.failure
     assert (failure.phase, failure.reason, failure.ours) == (Phase.WAIT, Reason.DEFECT, True)
-    with await connect(edge, Timeline(trio.current_time())):  # takes the number of the closed one
+    with closing(
+        await connect(edge, Timeline(trio.current_time()))
+    ):  # takes the number of the closed one
         await trio.testing.wait_all_tasks_blocked()
 
 
@@ -463,7 +467,9 @@ async def test_used_after_it_was_closed_is_our_defect(use: Use, nursery: trio.Nu
 async def test_two_tasks_that_wait_for_one_connection_are_our_defect(
     nursery: trio.Nursery,
 ) -> None:
-    with await connect(await start(nursery, silent), Timeline(trio.current_time())) as wire:
+    with closing(
+        await connect(await start(nursery, silent), Timeline(trio.current_time()))
+    ) as wire:
         nursery.start_soon(wire.receive_some)
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(AttemptFailed) as caught:

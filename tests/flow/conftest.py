@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import FlowResult
 from probe.model.secret import Secret, SecretError, SecretRef
@@ -35,7 +35,7 @@ class Bench:
         self.offset = 0.0
         self.trust = Trust("file", str(ca.roots))
         self.prober = FlowProber(
-            Contexts(self.read), Judge(), self.read, self.wall, state_dir=state_dir
+            TlsContexts(self.read), Judge(), self.read, self.wall, state_dir=state_dir
         )
 
     def read(self, ref: SecretRef) -> Secret:

@@ -53,7 +53,7 @@ EVERY_STEP = [
     ("probe.flow.call.with_common_headers", planted, Phase.SEND),
     ("probe.http.session.Session._edge", planted, Phase.RESOLVE),
     ("probe.connection.tcp._connected", planted_soon, Phase.CONNECT),
-    ("probe.connection.handshake.SSL.Connection.request_ocsp", planted, Phase.TLS),
+    ("probe.connection.tls.SSL.Connection.request_ocsp", planted, Phase.TLS),
     ("probe.http.session.machine", planted, Phase.TLS),
     ("probe.http.exchange._core", planted, Phase.SEND),
     ("probe.http.exchange._head", planted, Phase.RECEIVE),

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from probe.certificates import Judge
+from probe.connection.contexts import TlsContexts
 from probe.lab.ca import LeafShape
 from probe.model.auth import BearerAuth, JsonLogin
 from probe.model.failure import Failure, Phase, Reason
@@ -300,7 +301,7 @@ async def test_silence_gets_the_reason_that_a_tls_check_gives_it(
         if said is None:
             flow, tls = replace(flow, timeout=-1.0), replace(tls, timeout=-1.0)
         ours = failure_of(await bench.run(flow, at(server.port)))
-        prober = TlsProber(judge=Judge().judge, secrets=bench.read, wall=bench.wall)
+        prober = TlsProber(TlsContexts(bench.read), Judge(), bench.wall)
         key = EdgeKey("tls", "api.example", "live", edge.label, "default")
         theirs = (
             await prober.probe(key, edge, Target("api.example"), tls, ClientProfile())

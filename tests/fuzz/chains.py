@@ -24,7 +24,7 @@ from cryptography.x509 import ocsp
 
 from probe.certificates import Judge
 from probe.certificates.trust import Roots
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.connection.presented import Presented
 from probe.model.result import Clock, TlsResult
 from probe.model.spec import TlsCheck
@@ -70,10 +70,7 @@ def run(data: bytes) -> None:
 
 async def _run(data: bytes) -> list[TlsResult]:
     how, rest = (data[0] if data else 0), data[1:]
-    prober = tls.TlsProber(
-        judge=Judge(lambda _trust: roots()).judge, secrets=_no_secret, wall=lambda: _NOW
-    )
-    prober._contexts = _CONTEXTS
+    prober = tls.TlsProber(_CONTEXTS, Judge(lambda _trust: roots()), lambda: _NOW)
     if how & 0x80:
         check = replace(_CHECK, starttls=_STARTTLS[how % 7])
         edge = Edge("127.0.0.1", _SERVER.port)
@@ -106,7 +103,7 @@ def _no_secret(_ref: object) -> Any:
     raise AssertionError("no profile here has a client certificate")
 
 
-_CONTEXTS = Contexts(_no_secret)
+_CONTEXTS = TlsContexts(_no_secret)
 """Making a context takes as long as judging a chain."""
 
 

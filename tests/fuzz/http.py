@@ -16,7 +16,7 @@ import h2.config
 import h2.connection
 
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.connection.timeline import Timeline
 from probe.http.dial import Dialled, Dialler, Origin
 from probe.http.stream import WatchedStream
@@ -128,7 +128,7 @@ def _read(_ref: SecretRef) -> Secret:
     return Secret("s3cr3t")
 
 
-_CONTEXTS = Contexts(_read)
+_CONTEXTS = TlsContexts(_read)
 
 
 async def _resolve(_host: str, _port: int) -> Resolution:

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from probe.certificates import Judge
+from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder
 from probe.lab.board import Where
 from probe.lab.ca import LEAF_DAYS
@@ -100,9 +101,7 @@ def tls_check(row: Row, world: World) -> TlsCheck:
 
 async def probe_edge(row: Row, world: World) -> TlsResult:
     own = ("*.edges.example",) if row.given is Given.OWN_NAMES else ()
-    prober = TlsProber(
-        judge=Judge().judge, secrets=no_secrets, wall=time.time, own_names=lambda _: own
-    )
+    prober = TlsProber(TlsContexts(no_secrets), Judge(), time.time, own_names=lambda _: own)
     place = world.info.seen("sa-east", "cdn-b")[0]
     edge = Edge(place.ip, place.port)
     profile = CLIENTS.get(row.given, ClientProfile())

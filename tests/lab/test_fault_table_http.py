@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.lab import oauth
 from probe.lab.board import Where
 from probe.lab.faults.kinds import Http, Tunnel
@@ -129,7 +129,7 @@ def the_check(row: Row, world: World) -> ApiCheck:
 
 async def run(row: Row, world: World) -> StepResult:
     """The step that did not pass without a word, or else the last."""
-    prober = FlowProber(Contexts(secrets), Judge(), secrets, time.time)
+    prober = FlowProber(TlsContexts(secrets), Judge(), secrets, time.time)
 
     async def resolve(host: str, _port: int) -> Resolution:
         store = host.startswith("store-")

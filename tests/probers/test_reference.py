@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from probe.certificates import Judge
-from probe.connection.contexts import Contexts
+from probe.connection.contexts import TlsContexts
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.target import Edge, Resolution
@@ -45,7 +45,7 @@ async def look(url: str, resolution: Resolution, timeout: float = 5.0) -> Look:
     async def resolve(host: str, port: int) -> Resolution:
         return resolution
 
-    prober = ReferenceProber(Contexts(no_secret), Judge(), lambda: WALL)  # type: ignore[arg-type]  # never called
+    prober = ReferenceProber(TlsContexts(no_secret), Judge(), lambda: WALL)  # type: ignore[arg-type]  # never called
     return await prober.look(url, resolve=resolve, trust=Trust(), timeout=timeout)
 
 

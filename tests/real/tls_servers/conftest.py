@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from probe.certificates import Judge
+from probe.connection.contexts import TlsContexts
 from probe.lab.ca import Credential, Pki
 from probe.model.result import Failed, TlsResult
 from probe.model.secret import Secret, SecretRef
@@ -70,9 +71,7 @@ class Probe:
 
     def __init__(self, root: Path) -> None:
         self._check = replace(_CHECK, trust=Trust("file", str(root)))
-        self._prober = TlsProber(
-            judge=Judge().judge, secrets=read_file, wall=time.time, own_names=lambda _: ()
-        )
+        self._prober = TlsProber(TlsContexts(read_file), Judge(), time.time)
 
     async def __call__(
         self,

@@ -1,14 +1,20 @@
-"""What Chromium and its kin show their user for a failure: evidence that people search for.
+"""What makes a failure of a TLS check findable: the error a browser shows, a command to paste.
 
-The phases connect and tls were compared with Chromium itself, alert by alert.
+The browser's errors are those of Chromium and its kin. In the phases connect and tls they were
+compared with Chromium itself, alert by alert.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from probe.connection.contexts import OFFERS
+from probe.connection.tls import sni
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.target import Edge
+from probe.model.tls import ClientProfile, Starttls
 
 _R = Reason
 _VERSION_OR_CIPHER = "ERR_SSL_VERSION_OR_CIPHER_MISMATCH"
@@ -69,7 +75,7 @@ _CERTIFICATE: Mapping[Reason, str] = MappingProxyType(
 )
 
 
-def shown(failure: Failure, *, issuer_url: bool = False) -> str:
+def browser_error(failure: Failure, *, issuer_url: bool = False) -> str:
     """The error a browser's page names; empty where it shows none.
 
     Args:
@@ -92,3 +98,44 @@ def shown(failure: Failure, *, issuer_url: bool = False) -> str:
             return _CERTIFICATE.get(failure.reason, "")
         case _:
             return ""
+
+
+def s_client(
+    edge: Edge, name: str, profile: ClientProfile, starttls: Starttls | None = None
+) -> str:
+    """``openssl s_client …`` as the attempt did it.
+
+    Args:
+        edge: the address, so that DNS has no say.
+        name: server name; an IP address sends none.
+        profile: versions, ciphers, protocols; a client certificate stands as a placeholder,
+            because its files are not necessarily readable where the command is pasted.
+        starttls: dialogue before TLS.
+    """
+    words = ["openssl", "s_client", "-connect", edge.label]
+    words += ["-servername", name] if sni(name) is not None else ["-noservername"]
+    if starttls is not None:
+        words += ["-starttls", starttls]
+    words += _versions(profile)
+    ciphers = profile.ciphers
+    if ciphers is None and profile.kind in ("tls12-ecdsa", "tls12-rsa"):
+        ciphers = OFFERS[profile.kind].ciphers
+    if ciphers is not None:
+        words += ["-cipher", ciphers]
+    if profile.groups:
+        words += ["-groups", ":".join(profile.groups)]
+    if profile.alpn:
+        words += ["-alpn", ",".join(profile.alpn)]
+    words += ["-status", "-showcerts"]
+    command = shlex.join(words)
+    if profile.client_certificate is not None:
+        command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'
+    return f"{command} </dev/null"
+
+
+def _versions(profile: ClientProfile) -> list[str]:
+    if profile.kind.startswith("tls12"):
+        return ["-tls1_2"]
+    if profile.kind == "tls13" or profile.min_version == "TLSv1.3":
+        return ["-tls1_3"]
+    return []

@@ -1,8 +1,10 @@
-"""From what a library or the kernel reports to a phase and a reason: one function per phase.
+"""Why an attempt failed: the one exception of a prober, and one classifier per phase.
 
-Judged by errno, by OpenSSL's reason codes (pyOpenSSL hands them out by name, see `tls_reasons`)
-and by the first bytes received; never by free message text. `Reason.UNKNOWN` is what is left
-when all of them say nothing, and counts as a defect of ours.
+A phase that fails raises `AttemptFailed`; the prober's outermost function turns it into a
+result, so that it never leaves a prober. The classifiers judge by errno (`probe.net.errors`),
+by OpenSSL's reason codes (`openssl_reasons`) and by the first bytes received, never by free
+message text. `Reason.UNKNOWN` is what is left when all of them say nothing. It counts as a
+defect of ours.
 """
 
 from __future__ import annotations
@@ -10,48 +12,19 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from probe.connection import openssl_reasons as tls_reasons
-from probe.connection.looks import looks_like, speaks_tls
+from probe.connection import openssl_reasons
 from probe.connection.timeline import Timeline
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
+from probe.net.errors import name_of, reason_of
 
-_LOCAL = frozenset(
-    {
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-        errno.ENOSPC,  # more sockets to wait for than epoll(7) takes
-        errno.EADDRNOTAVAIL,
-        errno.EAGAIN,
-    }
-)
-_NO_ROUTE = frozenset(
-    {
-        errno.ENETUNREACH,
-        errno.EHOSTUNREACH,
-        errno.EAFNOSUPPORT,
-        errno.ENETDOWN,
-        errno.EADDRNOTAVAIL,  # IPv6 switched off: there is no address to send from
-        errno.EACCES,  # a route of type prohibit
-        errno.EPERM,  # this host's own packet filter
-        errno.EINVAL,  # a route of type blackhole
-    }
-)
-_CONNECT = {
-    errno.ECONNREFUSED: Reason.REFUSED,
-    errno.ETIMEDOUT: Reason.TIMEOUT,
-    errno.ECONNRESET: Reason.RESET,
-    errno.ECONNABORTED: Reason.RESET,
-    errno.ENETUNREACH: Reason.UNREACHABLE,
-    errno.EHOSTUNREACH: Reason.UNREACHABLE,
-    errno.EHOSTDOWN: Reason.UNREACHABLE,
-    errno.ENONET: Reason.UNREACHABLE,
-    errno.ENOPROTOOPT: Reason.UNREACHABLE,  # ICMP protocol unreachable
-    errno.EPROTO: Reason.UNREACHABLE,
-    errno.EACCES: Reason.UNREACHABLE,  # ICMP administratively prohibited
-}
+
+class AttemptFailed(Exception):
+    """A phase of an attempt failed; ``failure`` says which and why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 def not_connected(error: OSError, edge: Edge, *, at_once: bool) -> Failure:
@@ -64,36 +37,20 @@ def not_connected(error: OSError, edge: Edge, *, at_once: bool) -> Failure:
             host's (no route, no port, no descriptor). Afterwards the same errno comes from
             the network.
     """
-    code = error.errno or 0
-    detail = f"{edge.label}: {errno.errorcode.get(code, code)}"
-    if at_once and code in _NO_ROUTE and (edge.version == 6 or code not in _LOCAL):
-        return Failure(Phase.CONNECT, Reason.NO_ROUTE, f"{detail} from this host itself")
-    if code in _LOCAL:
-        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, detail)
-    return Failure(Phase.CONNECT, _CONNECT.get(code, Reason.UNKNOWN), detail)
-
-
-_BROKEN = {
-    errno.ECONNRESET: Reason.RESET,
-    errno.EPIPE: Reason.RESET,  # writing after the peer's RST was already reported
-    errno.ECONNABORTED: Reason.RESET,
-    errno.ECONNREFUSED: Reason.RESET,
-    errno.ETIMEDOUT: Reason.TIMEOUT,  # the kernel gave up retransmitting
-    errno.ENETUNREACH: Reason.UNREACHABLE,
-    errno.EHOSTUNREACH: Reason.UNREACHABLE,
-    errno.ENETDOWN: Reason.NO_ROUTE,
-    errno.EBADF: Reason.DEFECT,  # closed by ourselves
-    errno.ENOBUFS: Reason.LOCAL_RESOURCE,
-    errno.ENOMEM: Reason.LOCAL_RESOURCE,
-    errno.ENOSPC: Reason.LOCAL_RESOURCE,  # more sockets to wait for than epoll(7) takes
-}
+    code = error.errno
+    reason = reason_of(code, at_once=at_once)
+    if code == errno.EADDRNOTAVAIL and edge.version == 4:
+        reason = Reason.LOCAL_RESOURCE  # every port is in use
+    where = " from this host itself" if reason is Reason.NO_ROUTE else ""
+    return Failure(Phase.CONNECT, reason, f"{edge.label}: {name_of(code)}{where}")
 
 
 def broken(error: OSError, timeline: Timeline) -> Failure:
     """Classify a read or write that failed on an established connection."""
-    code = error.errno or 0
-    reason = _BROKEN.get(code, Reason.UNKNOWN)
-    return _ended(timeline, reason, f"{errno.errorcode.get(code, code)} {timeline.moment}")
+    reason = reason_of(error.errno, at_once=False)
+    if reason is Reason.REFUSED:
+        reason = Reason.RESET  # the connection was there
+    return _ended(timeline, reason, f"{name_of(error.errno)} {timeline.moment}")
 
 
 def closed(timeline: Timeline, *, politely: bool = False) -> Failure:
@@ -126,8 +83,8 @@ def _ended(timeline: Timeline, reason: Reason, detail: str) -> Failure:
         if not speaks_tls(timeline.head):
             return _no_tls(timeline.head)
         # An alert of level "warning" and then nothing: OpenSSL waits, the server meant it.
-        alert = tls_reasons.plain_alert(timeline.head)
-        said = None if alert is None else tls_reasons.of_alert(alert)
+        alert = openssl_reasons.plain_alert(timeline.head)
+        said = None if alert is None else openssl_reasons.of_alert(alert)
         if said is not None:
             return Failure(Phase.TLS, said, f"alert {alert}, then {detail}")
     return Failure(timeline.phase, reason, detail)
@@ -170,13 +127,59 @@ def handshake_failed(errors: Sequence[tuple[str, str, str]], timeline: Timeline)
     """
     if timeline.phase is Phase.TLS and timeline.head and not speaks_tls(timeline.head):
         return _no_tls(timeline.head)
-    alert = tls_reasons.plain_alert(timeline.head)
-    if alert == tls_reasons.CLOSE_NOTIFY:
+    alert = openssl_reasons.plain_alert(timeline.head)
+    if alert == openssl_reasons.CLOSE_NOTIFY:
         return closed(timeline, politely=True)
-    phase, reason = tls_reasons.judge(errors, alert)
+    phase, reason = openssl_reasons.judge(errors, alert)
     words = "; ".join(dict.fromkeys(reason or library for library, _, reason in errors))
     if reason is Reason.ALERT_OTHER and alert is not None:
         words = f"alert {alert}"
     if not words:
         words = "OpenSSL gave no reason"
     return Failure(phase, reason, f"{words}, {timeline.moment}")
+
+
+# ---------------------------------------------------------------- the first bytes
+
+_RECORD_TYPES = frozenset({20, 21, 22, 23, 24})  # RFC 8446 section 5.1, RFC 6520
+_BANNERS: tuple[tuple[bytes, str], ...] = (
+    (b"HTTP/", "HTTP"),
+    (b"SSH-", "SSH"),
+    (b"+OK", "POP3"),
+    (b"-ERR", "POP3"),
+    (b"* OK", "IMAP"),
+    (b"* BYE", "IMAP"),
+    (b"RFB ", "VNC"),
+    (b"<!DOCTYPE", "HTML"),
+    (b"<html", "HTML"),
+    (b"<?xml", "XML"),
+    (b"@RSYNCD", "rsync"),
+)
+_SHOWN = 60
+
+
+def speaks_tls(head: bytes) -> bool:
+    """Whether the bytes can be the start of a TLS record (type, then major version 3)."""
+    if not head or head[0] not in _RECORD_TYPES:
+        return False
+    return len(head) == 1 or head[1] == 3
+
+
+def looks_like(head: bytes) -> str | None:
+    """Describe readable text with its first line; None when it is binary."""
+    line = head.splitlines()[0] if head.strip() else head
+    printable = sum(32 <= byte < 127 or byte in b"\r\n\t" for byte in head)
+    if not head.strip() or printable < len(head) * 0.9:
+        return None
+    shown = line[:_SHOWN].decode("ascii", "replace").strip()
+    return f"looks like {_kind(head)}: {shown!r}"
+
+
+def _kind(head: bytes) -> str:
+    for prefix, name in _BANNERS:
+        if head.startswith(prefix):
+            return name
+    if head[:3].isdigit() and head[3:4] in (b" ", b"-"):
+        word = head[4:].upper()
+        return "FTP" if b"FTP" in word and b"SMTP" not in word else "SMTP or FTP"
+    return "text"

@@ -1,0 +1,289 @@
+"""TLS over a TCP connection: the handshake, and the stream after it.
+
+Memory BIOs: OpenSSL never touches the socket, so every wait is trio's, and what was received is
+at hand as evidence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import socket
+
+import trio
+from OpenSSL import SSL
+
+from probe.connection import failures
+from probe.connection.failures import AttemptFailed
+from probe.connection.presented import Presented, collect
+from probe.connection.tcp import Wire
+from probe.model.failure import Failure, Phase
+
+MAX_HANDSHAKE = 256 * 1024
+"""Bytes that a server may send before the handshake must be over. OpenSSL itself ends it at
+100 KiB of certificates; this bounds everything else."""
+
+_HANDSHAKE = 22  # a record that is not encrypted (RFC 5246 section 6.2.1)
+_CERTIFICATE, _CLIENT_KEY_EXCHANGE = 11, 16  # handshake messages (section 7.4)
+
+
+class Incomplete(AttemptFailed):
+    """A handshake that ended after the server had presented something, which is kept."""
+
+    def __init__(self, failure: Failure, presented: Presented) -> None:
+        super().__init__(failure)
+        self.presented = presented
+
+
+async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | None) -> TlsStream:
+    """Do a full handshake; never a resumed one.
+
+    Args:
+        wire: connected; closed here when the handshake fails.
+        context: from `contexts.TlsContexts.get`.
+        server_name: from `sni`.
+
+    Raises:
+        AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
+    """
+    wire.timeline.enter(Phase.TLS)
+    try:
+        tls = SSL.Connection(context)
+        tls.set_connect_state()
+        if server_name is not None:
+            tls.set_tlsext_host_name(server_name)
+        tls.request_ocsp()
+        return await _shake(wire, tls)
+    except BaseException:
+        wire.close()
+        raise
+
+
+async def _shake(wire: Wire, tls: SSL.Connection) -> TlsStream:
+    """Carry bytes between OpenSSL and the socket until the handshake is over."""
+    timeline = wire.timeline
+    start = timeline.entered
+    ours = 0.0  # time between the arrival of a flight and our answer to it
+    most = timeline.received + MAX_HANDSHAKE
+    flight = b""
+    try:
+        while not _step(wire, tls):
+            flight = outgoing(tls)
+            if flight:
+                if timeline.arrived > start:
+                    ours += trio.current_time() - timeline.arrived
+                await _send_flight(wire, tls, flight)
+            data = await wire.receive_some()
+            if not data:
+                raise AttemptFailed(failures.closed(wire.timeline))
+            if timeline.received > most:
+                raise AttemptFailed(failures.too_large(wire.timeline))
+            tls.bio_write(data)
+    except AttemptFailed as error:
+        incomplete = _incomplete(error.failure, tls, flight)
+        if incomplete is None:
+            raise
+        raise incomplete from error
+    last = outgoing(tls)
+    timeline.tls = max(timeline.arrived - start - ours, 0.0)
+    return TlsStream(wire, tls, last, collect(tls, last))
+
+
+def _incomplete(failure: Failure, tls: SSL.Connection, flight: bytes) -> Incomplete | None:
+    """The failure with what was presented, if our last flight answered to that (TLS 1.2).
+
+    That flight leaves only when OpenSSL has read all that the server presented and checked its
+    signature. It begins with our certificates, even if there are none, exactly when the server
+    sent a CertificateRequest (RFC 5246 section 7.4.6).
+    """
+    kind = flight[5] if len(flight) > 5 and flight[0] == _HANDSHAKE else None
+    if kind not in (_CERTIFICATE, _CLIENT_KEY_EXCHANGE):
+        return None
+    if kind == _CERTIFICATE:
+        failure = failures.certificate_asked(failure, sent=tls.get_certificate() is not None)
+    return Incomplete(failure, collect(tls, flight))
+
+
+def _step(wire: Wire, tls: SSL.Connection) -> bool:
+    """Let OpenSSL go as far as it can; whether the handshake is complete."""
+    try:
+        tls.do_handshake()
+    except SSL.WantReadError:
+        return False
+    except SSL.ZeroReturnError as error:
+        raise AttemptFailed(failures.closed(wire.timeline, politely=True)) from error
+    except SSL.Error as error:
+        wire.try_send(outgoing(tls))  # the alert that tells the server what we disliked
+        failure = failures.handshake_failed(queue(error), wire.timeline)
+        if failure.phase is Phase.CERTIFICATE:
+            raise Incomplete(failure, collect(tls, None)) from error
+        raise AttemptFailed(failure) from error
+    return True
+
+
+async def _send_flight(wire: Wire, tls: SSL.Connection, flight: bytes) -> None:
+    """Send, and when the peer is gone already, listen to what it said before it went."""
+    try:
+        await wire.send_all(flight)
+    except AttemptFailed:
+        data = wire.last_words()
+        if not data:
+            raise
+        tls.bio_write(data)
+        _step(wire, tls)  # raises, if it was an alert or no TLS at all
+        raise AttemptFailed(failures.closed(wire.timeline)) from None
+
+
+def sni(name: str) -> bytes | None:
+    """The server name to send: none for IP addresses (RFC 6066, section 3)."""
+    if name[-1:].isalpha() and ":" not in name:
+        return name.encode("ascii")  # no address ends in a letter; this saves the exception
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name.encode("ascii")
+    return None
+
+
+_READ = 65536
+_MOMENT = 0.25
+
+
+class TlsStream:
+    """TLS over a `Wire`; send_all and receive_some as in trio's streams.
+
+    Attributes:
+        wire: below; its timeline times the last read.
+        presented: facts of the handshake.
+    """
+
+    __slots__ = ("_tls", "_unsent", "presented", "wire")
+
+    def __init__(
+        self, wire: Wire, tls: SSL.Connection, unsent: bytes, presented: Presented
+    ) -> None:
+        self.wire = wire
+        self.presented = presented
+        self._tls = tls
+        # The client's Finished travels with whatever is written next: one segment, one call.
+        self._unsent = unsent
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write everything. Raises AttemptFailed."""
+        view = memoryview(data)
+        while view:
+            try:
+                count = self._tls.send(view)
+            except SSL.Error as error:
+                raise self._refused(error) from error
+            view = view[count:]
+            await self.flush()
+
+    async def receive_some(self, max_bytes: int = _READ) -> bytes:
+        """Wait for data; empty at the end, with or without close_notify.
+
+        Raises AttemptFailed, also for an alert that arrives late: a TLS 1.3 server looks at
+        the client's certificate only after the handshake, so its refusal shows here.
+        """
+        await self.flush()
+        while True:
+            try:
+                return self._tls.recv(max_bytes)
+            except SSL.WantReadError:
+                await self.flush()  # an answer to a KeyUpdate, say
+            except SSL.ZeroReturnError:
+                return b""
+            except SSL.Error as error:
+                raise self._refused(error) from error
+            data = await self.wire.receive_some()
+            if not data:
+                return b""
+            self._tls.bio_write(data)
+
+    async def settle(self, deadline: float = math.inf) -> None:
+        """Learn whether the server takes our client certificate, or its absence.
+
+        With TLS 1.3 the handshake is complete for the client before the server has looked
+        (RFC 8446, section 4.4.2.4). A server that asked gets two round trips and a moment
+        to refuse, until ``deadline`` at most; one that did not ask is not waited for. Takes no
+        application data away.
+
+        Raises AttemptFailed.
+        """
+        if not self.presented.client_certificate_asked:
+            return
+        patience = trio.current_time() + 2 * self.wire.connect_seconds + _MOMENT
+        with trio.CancelScope(deadline=min(patience, deadline)):
+            await self.flush()
+            data = await self.wire.receive_some()
+            if not data:
+                raise self._after_request(failures.closed(self.wire.timeline))
+            self._tls.bio_write(data)
+            try:
+                self._tls.recv(1, socket.MSG_PEEK)
+            except SSL.WantReadError:
+                return  # a session ticket: the server is content
+            except SSL.ZeroReturnError:
+                failure = failures.closed(self.wire.timeline, politely=True)
+                raise self._after_request(failure) from None
+            except SSL.Error as error:
+                raise self._refused(error) from error
+
+    async def flush(self) -> None:
+        """Write what OpenSSL has ready. Raises AttemptFailed."""
+        data = self._unsent + outgoing(self._tls)
+        self._unsent = b""
+        if data:
+            try:
+                await self.wire.send_all(data)
+            except AttemptFailed:
+                self._hear_last_words()
+                raise
+
+    def _hear_last_words(self) -> None:
+        """The peer is gone. If an alert said why, that is the failure: raise it."""
+        data = self.wire.last_words()
+        if not data:
+            return
+        self._tls.bio_write(data)
+        try:
+            self._tls.recv(1, socket.MSG_PEEK)
+        except (SSL.WantReadError, SSL.ZeroReturnError):
+            return
+        except SSL.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: SSL.Error) -> AttemptFailed:
+        return self._after_request(failures.handshake_failed(queue(error), self.wire.timeline))
+
+    def _after_request(self, failure: Failure) -> AttemptFailed:
+        """The failure; says so if the server had asked for a client certificate."""
+        if self.presented.client_certificate_asked:
+            sent = self._tls.get_certificate() is not None
+            failure = failures.certificate_asked(failure, sent=sent)
+        return AttemptFailed(failure)
+
+    def close(self) -> None:
+        """Say close_notify if the socket takes it at once, and close."""
+        if not self.wire.closed:
+            try:  # noqa: SIM105 - on the hot path, and suppress() is not free
+                self._tls.shutdown()
+            except SSL.Error:
+                # After a fatal alert there is nothing to say goodbye with: closing matters.
+                pass
+            self.wire.try_send(self._unsent + outgoing(self._tls))
+            self.wire.close()
+
+
+def outgoing(tls: SSL.Connection) -> bytes:
+    """What OpenSSL wants on the wire; empty when nothing."""
+    try:
+        return tls.bio_read(_READ)
+    except SSL.WantReadError:
+        return b""
+
+
+def queue(error: SSL.Error) -> list[tuple[str, str, str]]:
+    """OpenSSL's error queue out of pyOpenSSL's exception."""
+    queue = error.args[0] if error.args else []
+    return queue if isinstance(queue, list) else []
