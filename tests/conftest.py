@@ -1,10 +1,13 @@
 """No test of the whole suite may leave a secret of the lab in what it logged or printed.
 
 And none asserts a speed: hypothesis' own limit of 200 ms an example is off.
+A shell that runs the suite in the background makes it ignore Ctrl-C; programs that tests start
+must not inherit that, as some tests send it to them.
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 
 import hypothesis
@@ -14,6 +17,9 @@ from probe.lab.known import shown_in
 
 hypothesis.settings.register_profile("any-speed", deadline=None)
 hypothesis.settings.load_profile("any-speed")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
