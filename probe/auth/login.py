@@ -5,8 +5,9 @@ from __future__ import annotations
 from probe.auth.material import Material
 from probe.auth.token import Token, issued, lasting, malformed, refused, seconds
 from probe.http.answers import NotJson, as_text, condition, cookie, expression, parse_json
-from probe.http.request import Request, clean_url, form_body, json_body
+from probe.http.request import Request, form_body, json_body
 from probe.http.response import Response
+from probe.http.url import clean_url
 from probe.model.auth import CookieAuth, JsonLogin
 from probe.model.condition import holds, select
 from probe.model.failure import Failure, Phase, Reason

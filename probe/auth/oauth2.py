@@ -11,8 +11,9 @@ from probe.auth.login import login_failed, unwell
 from probe.auth.material import Material
 from probe.auth.token import ENDED_GRANT, Token, issued, lasting, malformed, refused
 from probe.http.answers import NotJson, parse_json
-from probe.http.request import Request, clean_url, form_body
+from probe.http.request import Request, form_body
 from probe.http.response import Response
+from probe.http.url import clean_url
 from probe.model.auth import OAuth2
 from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretError

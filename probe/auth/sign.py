@@ -12,6 +12,7 @@ from probe.auth import sigv4
 from probe.auth.material import Material
 from probe.http.request import Request
 from probe.http.response import Response
+from probe.http.url import parsed
 from probe.model.auth import BasicAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Failure, Phase, Reason
 from probe.net.library import httpx
@@ -129,7 +130,10 @@ class DigestSigner:
         if challenge is None:
             named = ", ".join(quoted(algorithm) for _, algorithm in offered)
             return Failure(Phase.AUTH, Reason.MALFORMED, f"no known Digest algorithm: {named}")
-        request = draft.request()
+        headers = [(name.encode(), value.encode()) for name, value in draft.headers]
+        request = httpx.Request(
+            draft.method, parsed(draft.url), headers=headers, content=draft.body
+        )
         flow = httpx.DigestAuth(*self._pair).auth_flow(request)
         next(flow)
         head = [("www-authenticate", challenge)]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from probe.auth.sign import Signer
 from probe.flow.context import Context
 from probe.flow.values import fits_header
-from probe.http import redirect
+from probe.http import url as redirect
 from probe.http.decode import ACCEPTED
-from probe.http.request import Request, parsed
+from probe.http.request import Request
 from probe.http.response import Answered, Broken, CallFacts, CallResult
-from probe.http.session import origin_of
+from probe.http.url import origin_of, parsed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Timings
 from probe.model.target import Edge

@@ -14,9 +14,8 @@ from probe.auth.material import Material
 from probe.flow.evidence import CurlTerms, clean
 from probe.flow.redact import Redactor
 from probe.flow.values import Missing, Values
-from probe.http.dial import Origin
-from probe.http.request import BadUrl, clean_url, parsed
-from probe.http.session import Session, origin_of
+from probe.http.session import Session
+from probe.http.url import BadUrl, Origin, clean_url, origin_of, parsed
 from probe.model.auth import Auth, BearerAuth, carries_credential
 from probe.model.failure import Failure, Phase
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step

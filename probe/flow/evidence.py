@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from probe.flow.redact import Redactor
-from probe.http.request import Request, parsed
+from probe.http.request import Request
 from probe.http.response import Response
-from probe.http.session import origin_of
+from probe.http.url import origin_of, parsed
 from probe.model.failure import Failure
 from probe.model.result import Evidence
 from probe.model.target import Edge, endpoint

@@ -14,8 +14,8 @@ from probe.flow import call, evidence
 from probe.flow.context import Context
 from probe.flow.values import Unsafe
 from probe.http.answers import too_slow
-from probe.http.request import BadUrl, parsed
 from probe.http.response import Answered, Broken
+from probe.http.url import BadUrl, parsed
 from probe.model.auth import OAuth2
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Evidence, StepResult, Timings, outcome_of

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from probe.auth.material import Material
-from probe.http.request import Request, clean_url, form_body, json_body
+from probe.http.request import Request, form_body, json_body
+from probe.http.url import clean_url
 from probe.model.flow import RequestTemplate
 
 

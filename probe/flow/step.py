@@ -14,8 +14,8 @@ from probe.flow.render import render
 from probe.flow.values import Missing, Unsafe, tokens_named
 from probe.http import answers as expect
 from probe.http.answers import capture
-from probe.http.request import BadUrl
 from probe.http.response import Answered, Broken, Response
+from probe.http.url import BadUrl
 from probe.model.auth import EarlyRefusal, SigV4
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Expect, Step

@@ -17,21 +17,13 @@ from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
 from probe.connection.tls import TlsStream, handshake, sni
 from probe.http.stream import WatchedStream
+from probe.http.url import Origin
 from probe.model.failure import Failure
 from probe.model.result import Handshake
 from probe.model.target import Edge
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
 
 _CHAIN = ChainExpectations()
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port (RFC 6454); the host as it stands in the URL, lower case."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 class ChainRejected(AttemptFailed):

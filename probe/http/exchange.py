@@ -9,11 +9,11 @@ import trio
 
 from probe.connection.failures import AttemptFailed
 from probe.http import decode, faults
-from probe.http.dial import Origin
 from probe.http.machines import Machine
-from probe.http.request import Request, parsed
+from probe.http.request import Request
 from probe.http.response import Headers, Response
 from probe.http.stream import WatchedStream
+from probe.http.url import Origin, parsed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
 

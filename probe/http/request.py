@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from probe.model.target import endpoint
-from probe.net.library import httpx
-from probe.net.names import NameProblem, bracketed, parse_authority
-
 Pairs = tuple[tuple[str, str], ...]
-
-
-class BadUrl(ValueError):
-    """A URL that cannot be called; the message quotes its host at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,50 +40,6 @@ class Request:
         """The same without some headers."""
         gone = {name.lower() for name in names}
         return replace(self, headers=tuple(p for p in self.headers if p[0].lower() not in gone))
-
-    def request(self) -> httpx.Request:
-        """The same for httpx, whose way of meeting a challenge needs one."""
-        encoded = [(name.encode(), value.encode()) for name, value in self.headers]
-        return httpx.Request(self.method, parsed(self.url), headers=encoded, content=self.body)
-
-
-@functools.lru_cache(maxsize=4096)
-def parsed(url: str) -> httpx.URL:
-    """A URL in parts, remembered: flows call the same ones again and again.
-
-    Raises:
-        httpx.InvalidURL: it is none.
-    """
-    return httpx.URL(url)
-
-
-_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
-
-
-def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
-    """The URL in encoded form, with query parameters appended and without fragment.
-
-    A query that the URL has already stays as it is: it may be signed.
-
-    Raises:
-        BadUrl: no absolute http(s) URL, one that carries a password, or none that can be
-            connected to.
-    """
-    parts = _PARTS.match(url)
-    if parts is None or parts[1].lower() not in {"http", "https"} or not parts[2]:
-        raise BadUrl("the URL is not an absolute http or https URL")
-    scheme, authority, rest = parts.groups()
-    if "@" in authority:
-        raise BadUrl("the URL holds a user name or password; use an auth entry")
-    if query:
-        joint = "" if rest[-1:] in {"?", "&"} else "&" if "?" in rest else "?"
-        rest += joint + urlencode(query)
-    try:
-        host, port = parse_authority(authority)
-        where = bracketed(host) if port is None else endpoint(host, port)
-        return str(parsed(f"{scheme.lower()}://{where}{rest}"))
-    except (NameProblem, httpx.InvalidURL) as error:
-        raise BadUrl(f"the URL cannot be called: {error}") from error
 
 
 def json_body(document: Any) -> tuple[bytes, tuple[str, str]]:

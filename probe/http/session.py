@@ -11,17 +11,17 @@ import trio
 from probe.connection import failures
 from probe.connection.failures import AttemptFailed
 from probe.connection.timeline import Timeline
-from probe.http.dial import ChainRejected, Dialler, Origin
+from probe.http.dial import ChainRejected, Dialler
 from probe.http.exchange import Interrupted, Link, NotTaken, exchange
 from probe.http.machines import machine
-from probe.http.request import Request, parsed
+from probe.http.request import Request
 from probe.http.response import Answered, Broken, CallResult, Response
+from probe.http.url import Origin, origin_of, parsed
 from probe.http.way import Way
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge, Resolution
 from probe.model.tls import ClientProfile, Trust
-from probe.net.library import httpx
 
 Resolve = Callable[[str, int], Awaitable[Resolution]]
 """Finds the addresses of a host for this run; never raises for a remote fault."""
@@ -30,7 +30,6 @@ Refuse = Callable[[Edge], Failure | None]
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 _DIED = frozenset({Reason.CLOSED, Reason.RESET, Reason.HTTP2_ERROR})
-_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +201,3 @@ class Session:
         for link in self._links.values():
             link.stream.close()
         self._links.clear()
-
-
-def origin_of(url: httpx.URL) -> Origin:
-    """Scheme, host in A-labels, and port of a URL."""
-    return Origin(
-        url.scheme,
-        url.raw_host.decode("ascii"),
-        url.port or _PORTS.get(url.scheme, 443),
-    )

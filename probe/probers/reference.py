@@ -15,9 +15,10 @@ import trio
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
 from probe.http.dial import Dialler
-from probe.http.request import Request, clean_url
+from probe.http.request import Request
 from probe.http.response import Answered, Broken
 from probe.http.session import Resolve, Session, SessionOptions
+from probe.http.url import clean_url
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.auth import sigv4
-from probe.http.request import Pairs, Request, clean_url
+from probe.http.request import Pairs, Request
+from probe.http.url import clean_url
 
 NOW = datetime(2015, 8, 30, 12, 36, tzinfo=UTC).timestamp()
 KEYS = sigv4.Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1", "service")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from probe.auth import sigv4
-from probe.http.request import BadUrl, Request, clean_url
+from probe.http.request import Request
+from probe.http.url import BadUrl, clean_url
 from probe.model.auth import BearerAuth, CookieAuth
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from probe.http.redirect import inward
+from probe.http.url import inward
 from probe.model.auth import BearerAuth
 from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Expect, RequestTemplate, Step

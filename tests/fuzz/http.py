@@ -18,8 +18,9 @@ import h2.connection
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
 from probe.connection.timeline import Timeline
-from probe.http.dial import Dialled, Dialler, Origin
+from probe.http.dial import Dialled, Dialler
 from probe.http.stream import WatchedStream
+from probe.http.url import Origin
 from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, JsonLogin, OAuth2
 from probe.model.flow import (
     ApiCheck,

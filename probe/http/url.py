@@ -1,4 +1,4 @@
-"""Where a redirect may lead: pure rules.
+"""URLs: which may be called, where they lead, and where a redirect may lead. Pure.
 
 Credentials never follow to another origin. Without credentials another origin is fine, but a
 server out there must not steer this host's requests to its own or its neighbours' addresses.
@@ -6,14 +6,86 @@ server out there must not steer this host's requests to its own or its neighbour
 
 from __future__ import annotations
 
+import functools
 import ipaddress
-from urllib.parse import urljoin
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urljoin
 
-from probe.http.request import BadUrl, Request, clean_url, parsed
+from probe.http.request import Request
 from probe.http.response import Response
-from probe.http.session import origin_of
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.target import Edge
+from probe.model.target import Edge, endpoint
+from probe.net.library import httpx
+from probe.net.names import NameProblem, bracketed, parse_authority
+
+
+class BadUrl(ValueError):
+    """A URL that cannot be called; the message quotes its host at most."""
+
+
+@functools.lru_cache(maxsize=4096)
+def parsed(url: str) -> httpx.URL:
+    """A URL in parts, remembered: flows call the same ones again and again.
+
+    Raises:
+        httpx.InvalidURL: it is none.
+    """
+    return httpx.URL(url)
+
+
+_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
+
+
+def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
+    """The URL in encoded form, with query parameters appended and without fragment.
+
+    A query that the URL has already stays as it is: it may be signed.
+
+    Raises:
+        BadUrl: no absolute http(s) URL, one that carries a password, or none that can be
+            connected to.
+    """
+    parts = _PARTS.match(url)
+    if parts is None or parts[1].lower() not in {"http", "https"} or not parts[2]:
+        raise BadUrl("the URL is not an absolute http or https URL")
+    scheme, authority, rest = parts.groups()
+    if "@" in authority:
+        raise BadUrl("the URL holds a user name or password; use an auth entry")
+    if query:
+        joint = "" if rest[-1:] in {"?", "&"} else "&" if "?" in rest else "?"
+        rest += joint + urlencode(query)
+    try:
+        host, port = parse_authority(authority)
+        where = bracketed(host) if port is None else endpoint(host, port)
+        return str(parsed(f"{scheme.lower()}://{where}{rest}"))
+    except (NameProblem, httpx.InvalidURL) as error:
+        raise BadUrl(f"the URL cannot be called: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port (RFC 6454); the host as it stands in the URL, lower case."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+_PORTS = {"https": 443, "http": 80}
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Scheme, host in A-labels, and port of a URL."""
+    return Origin(
+        url.scheme,
+        url.raw_host.decode("ascii"),
+        url.port or _PORTS.get(url.scheme, 443),
+    )
+
+
+# ---------------------------------------------------------------- redirects
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
