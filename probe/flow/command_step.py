@@ -134,8 +134,8 @@ def _evidence(
 ) -> Evidence:
     body = line = ""
     if bad:
-        wrote = run.redactor.redact(ended.stdout.decode("utf-8", "replace")).strip()
-        said = run.redactor.redact(ended.stderr.decode("utf-8", "replace")).strip()
+        wrote = run.redactor.redact_foreign(ended.stdout.decode("utf-8", "replace")).strip()
+        said = run.redactor.redact_foreign(ended.stderr.decode("utf-8", "replace")).strip()
         # What a program says on stderr is usually why it failed, so it comes first.
         body = clip("\n".join(part for part in (said, wrote) if part), BODY_SHOWN)
         own = [f"{name}={run.redactor.shell(value)}" for name, value in environment.items()]

@@ -51,7 +51,7 @@ def headers_of(
         redactor.add(line.partition(";")[0].partition("=")[2], "COOKIE")
     found = {name.lower(): ", ".join(answer.all(name)) for name in listed}
     return MappingProxyType(
-        {name: clip(redactor.redact(v), _HEADER_SHOWN) for name, v in found.items() if v}
+        {name: clip(redactor.redact_foreign(v), _HEADER_SHOWN) for name, v in found.items() if v}
     )
 
 
@@ -69,7 +69,7 @@ def of_call(
     """Evidence of one call; ``body`` and ``command`` are wanted for failures only."""
     shown = ""
     if body and answer is not None:
-        shown = clip(redactor.redact(answer.text[:_LOOKED_AT]), BODY_SHOWN)
+        shown = clip(redactor.redact_foreign(answer.text[:_LOOKED_AT]), BODY_SHOWN)
     return Evidence(
         request=redactor.redact(f"{draft.method} {draft.url}"),
         status=None if answer is None else answer.status,

@@ -1,44 +1,92 @@
-"""What must not be seen is replaced wherever evidence is kept: pure.
+"""Keeps secrets out of texts wherever evidence is kept. Pure.
 
-A run tells its `Redactor` each secret it reads, receives or derives. Besides the value itself
-its usual disguises are covered: percent-encoding, base64 (also inside a longer text, as in
-Basic credentials), JSON and HTML escapes. A text that was cut off in the middle of a secret
-loses that tail too.
+A run tells its `Redactor` each secret it reads, receives or derives. Besides the value itself its
+usual disguises are found: percent-encoding, base64 (inside a longer text too, as in Basic
+credentials), JSON and HTML escapes. A text that was cut off in the middle of a secret loses that
+tail too.
+
+A form of fewer than `SHORTEST` characters stands in many words by chance. In our own texts it is
+replaced only where it stands alone. What a server or program wrote is withheld as a whole, because
+nobody can tell there which of its letters are the secret.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
-import re
 import shlex
-from collections.abc import Iterator
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote_from_bytes
 
 PLACEHOLDER = "***"
+TOO_SHORT = "(withheld: a very short secret may stand in it)"
 
-_SHORTEST_TAIL = 4  # characters of a cut-off secret that are worth hiding
+SHORTEST = 4
+"""Characters of a form, or of a secret that was cut off, that are told from chance."""
+
 _SHORTEST_INNER = 8  # characters of base64 that are still telling
+_HEAD = 12  # characters of a secret that decide how each of its forms begins
+_WIDEST = 12  # characters that one character may become: an escaped surrogate pair
+
+
+class _Disguises:
+    """The forms in which one secret may stand in a text, computed when a text may hold one."""
+
+    __slots__ = ("_forms", "_heads", "shortest", "value")
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self.shortest = len(value.strip()) or len(value)  # no form is shorter than this
+        self._forms: tuple[str, ...] | None = None
+        self._heads: tuple[str, ...] | None = None
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Every form, the longest first."""
+        if self._forms is None:
+            self._forms = tuple(sorted({*_forms(self.value)}, key=len, reverse=True))
+        return self._forms
+
+    def in_(self, text: str) -> Iterator[str]:
+        """The forms that a text holds."""
+        if len(text) >= self.shortest:
+            yield from (form for form in self.forms if form in text)
+
+    def tail(self, text: str) -> int | None:
+        """Where a form begins that the text's end cuts off; None where none does."""
+        end = text[-_WIDEST * len(self.value) :]
+        if self._heads is None:
+            starts = {self.value[:_HEAD], self.value.lstrip()[:_HEAD]}
+            self._heads = tuple({one[:SHORTEST] for start in starts for one in _forms(start)})
+        if not any(head in end for head in self._heads):
+            return None
+        for form in self.forms:
+            if len(form) <= SHORTEST:
+                continue
+            start = text.find(form[:SHORTEST], max(0, len(text) - len(form)))
+            while start >= 0:
+                if form.startswith(text[start:]):
+                    return start
+                start = text.find(form[:SHORTEST], start + 1)
+        return None
+
+
+_disguises = functools.lru_cache(maxsize=1024)(_Disguises)  # a token serves many runs
 
 
 class Redactor:
     """The secrets that one run knows, and how to keep them out of a text."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}  # every written form → shell variable
+        self._known: dict[str, tuple[_Disguises, str]] = {}  # by value: forms, shell variable
         self._taken: dict[str, str] = {}  # shell variable → the value it stands for
-        self._pattern: re.Pattern[str] | None = None
 
     def add(self, value: str, name: str) -> None:
         """Learn a secret; ``name`` becomes the shell variable that stands for it."""
-        if not value or value in self._names:
-            return
-        variable = self._variable(shell_name(name), value)
-        for form in _forms(value):
-            if form not in self._names:
-                self._names[form] = variable
-                self._pattern = None
+        if value and value not in self._known:
+            self._known[value] = _disguises(value), self._variable(shell_name(name), value)
 
     def _variable(self, name: str, value: str) -> str:
         """A variable of its own: two files may both be called ``token``."""
@@ -49,87 +97,103 @@ class Redactor:
         return variable
 
     def redact(self, text: str) -> str:
-        """The text without any secret."""
-        if not self._names or not text:
+        """A text of our own without any secret."""
+        if not self._known or not text:
             return text
-        clean = self._matcher().sub(PLACEHOLDER, text)
-        return self._without_tail(clean)
+        held = [form for one, _ in self._known.values() for form in one.in_(text)]
+        clean = _masked(text, held) if held else text
+        for one, _ in self._known.values():
+            start = one.tail(clean)
+            if start is not None:
+                clean = clean[:start] + PLACEHOLDER
+        return clean
+
+    def redact_foreign(self, text: str) -> str:
+        """The text of a server or program without any secret, or a note that it is withheld."""
+        for one, _ in self._known.values():
+            if one.shortest < SHORTEST and any(len(form) < SHORTEST for form in one.in_(text)):
+                return TOO_SHORT
+        return self.redact(text)
 
     def knows(self, text: str) -> bool:
-        """Whether the text holds a secret."""
-        return bool(self._names) and self._matcher().search(text) is not None
+        """Whether the text holds a secret; a very short one may stand there by chance."""
+        return any(True for one, _ in self._known.values() for _ in one.in_(text))
 
     def shell(self, text: str) -> str:
         """The text as one word of a shell command, secrets as variables: ``'a '"$TOKEN"``."""
-        pieces = [
-            f'"${self._names[piece]}"' if secret else shlex.quote(piece)
-            for piece, secret in self._pieces(text)
-        ]
-        return "".join(pieces) or "''"
-
-    def _pieces(self, text: str) -> Iterator[tuple[str, bool]]:
-        if not self._names:
-            if text:
-                yield text, False
-            return
-        end = 0
-        for match in self._matcher().finditer(text):
-            if match.start() > end:
-                yield text[end : match.start()], False
-            yield match.group(), True
-            end = match.end()
-        if end < len(text):
-            yield text[end:], False
-
-    def _matcher(self) -> re.Pattern[str]:
-        if self._pattern is None:
-            longest_first = sorted(self._names, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-        return self._pattern
-
-    def _without_tail(self, text: str) -> str:
-        """Drop the beginning of a secret that the text's end cuts off."""
-        for form in self._names:
-            if len(form) <= _SHORTEST_TAIL:
+        variables = {form: name for one, name in self._known.values() for form in one.in_(text)}
+        words, end = [], 0
+        for start, form in _found(text, variables):
+            if start < end:
                 continue
-            start = text.find(form[:_SHORTEST_TAIL], max(0, len(text) - len(form)))
-            while start >= 0:
-                if form.startswith(text[start:]):
-                    return text[:start] + PLACEHOLDER
-                start = text.find(form[:_SHORTEST_TAIL], start + 1)
-        return text
+            if start > end:
+                words.append(shlex.quote(text[end:start]))
+            words.append(f'"${variables[form]}"')
+            end = start + len(form)
+        if end < len(text):
+            words.append(shlex.quote(text[end:]))
+        return "".join(words) or "''"
+
+
+def _masked(text: str, forms: Iterable[str]) -> str:
+    """The text with each form replaced; forms that overlap are replaced together."""
+    kept, end = [], 0
+    for start, form in _found(text, forms):
+        if start >= end:
+            kept += [text[end:start], PLACEHOLDER]
+        end = max(end, start + len(form))
+    return "".join(kept) + text[end:]
+
+
+def _found(text: str, forms: Iterable[str]) -> list[tuple[int, str]]:
+    """Where forms stand in a text, in order; of those at one place the longest first."""
+    places = []
+    for form in forms:
+        start = text.find(form)
+        while start >= 0:
+            if len(form) >= SHORTEST or _alone(text, start, start + len(form)):
+                places.append((start, form))
+            start = text.find(form, start + 1)
+    return sorted(places, key=lambda place: (place[0], -len(place[1])))
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether neither neighbour of a piece of text is a letter or digit."""
+    return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
 
 
 def shell_name(name: str) -> str:
     """A shell variable's name: ``secrets/app-token.txt`` gives ``APP_TOKEN``."""
     last = name.rstrip("/").rpartition("/")[2]
     stem = last.rpartition(".")[0] or last
-    clean = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_").upper()
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
+    clean = "_".join(words).upper()
     return clean if clean and not clean[0].isdigit() else f"SECRET_{clean}".rstrip("_")
 
 
 def _forms(value: str) -> Iterator[str]:
     """The ways in which a secret may stand in a text; never an empty one."""
-    plain = {value, value.strip()} - {""}
-    for text in plain:
+    for text in {value, value.strip()} - {""}:
         yield text
-        escaped = json.dumps(text)[1:-1]
-        yield from {
-            quote(text, safe=""),
-            quote(text),
-            quote(text, safe="").replace("%2F", "%2f"),
-            _lower_percent(quote(text, safe="")),
-            quote_plus(text),
-            escaped,
-            json.dumps(text, ensure_ascii=False)[1:-1],
-            escaped.replace("/", "\\/"),
-            html.escape(text),
-        } - {text}
-        yield from _base64_forms(text.encode())
+        raw = text.encode("utf-8", "surrogatepass")  # JSON may give half of a pair
+        if not text.isascii() or not text.isalnum():
+            yield from _escaped(text, raw)
+        yield from _base64_forms(raw)
 
 
-def _lower_percent(text: str) -> str:
-    return re.sub(r"%[0-9A-F]{2}", lambda match: match.group().lower(), text)
+def _escaped(text: str, raw: bytes) -> Iterator[str]:
+    percent = quote_from_bytes(raw, safe="")
+    yield percent
+    yield percent.replace("%2F", "/")
+    yield percent.replace("%2F", "%2f")
+    first, *rest = percent.split("%")
+    yield "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
+    yield percent.replace("%20", "+")
+    escaped = json.dumps(text)[1:-1]
+    yield escaped
+    yield escaped.replace("/", "\\/")
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield html.escape(text)
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:

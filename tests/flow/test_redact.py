@@ -5,18 +5,49 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import shlex
 import subprocess
 from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.flow.redact import PLACEHOLDER, Redactor, shell_name
+from probe.flow.redact import PLACEHOLDER, TOO_SHORT, Redactor, shell_name
 
 SECRET = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=8, max_size=40)
 SECRETS = SECRET.filter(lambda text: len(text.strip()) >= 8 and "*" not in text)
 AROUND = st.text(st.characters(codec="ascii"), max_size=20)
+
+
+PIECES = st.sampled_from([*"aZ9 +/=%&<'\"\\\u00e9\U0001f600", "aaaa", "tok-", "%2F", "\ud800"])
+ODD = (
+    st.lists(PIECES, min_size=4, max_size=30)
+    .map("".join)
+    .filter(lambda text: len(text.strip()) > 3)
+)
+"""Secrets full of what the disguises change, of letters that repeat, and of half characters."""
+
+
+def disguises(secret: str) -> set[str]:
+    """Every form of a secret, written down a second time as plainly as can be."""
+    found: set[str] = set()
+    for text in {secret, secret.strip()}:
+        raw = text.encode("utf-8", "surrogatepass")
+        percent = quote(raw, safe="")
+        found |= {text, percent, quote(raw), quote_plus(raw), percent.replace("%2F", "%2f")}
+        found.add(re.sub("%[0-9A-F]{2}", lambda match: match.group().lower(), percent))
+        for ascii_only in (True, False):
+            found.add(json.dumps(text, ensure_ascii=ascii_only)[1:-1])
+        found |= {json.dumps(text)[1:-1].replace("/", "\\/"), html.escape(text)}
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            found |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
+            for before in (b"", b"a", b"ab"):
+                whole = encode(before + raw).decode().rstrip("=")
+                inner = whole[-(-len(before) * 4 // 3) : (len(before) + len(raw)) * 8 // 6]
+                found |= {inner} if len(inner) > 7 else set()
+    return found
 
 
 def knowing(*secrets: str) -> Redactor:
@@ -66,6 +97,30 @@ def test_a_text_cut_off_in_a_secret_loses_the_tail(secret: str, before: str) -> 
         assert not clean.endswith(secret[:length])
 
 
+@given(st.lists(ODD, min_size=1, max_size=3), st.data())
+def test_no_disguise_of_several_secrets_survives_between_other_texts(
+    secrets: list[str], data: st.DataObject
+) -> None:
+    every = sorted({form for secret in secrets for form in disguises(secret)})
+    text = "".join(data.draw(st.lists(st.sampled_from(every) | AROUND, max_size=5)))
+    redactor = knowing(*secrets)
+    held = [form for form in every if form in text]
+    assert redactor.knows(text) is bool(held)
+    clean = redactor.redact(text)
+    assert (PLACEHOLDER in clean) or not held or PLACEHOLDER in text
+    assert not any(form in piece for piece in clean.split(PLACEHOLDER) for form in every)
+    assert not any(form in redactor.shell(text) for form in every if form not in "$'\"_SECRET012")
+
+
+@given(ODD, AROUND)
+def test_a_disguise_that_is_cut_off_loses_its_tail(secret: str, before: str) -> None:
+    for form in sorted(disguises(secret)):
+        for length in range(5, len(form)):
+            clean = knowing(secret).redact(before + form[:length])
+            assert PLACEHOLDER in clean
+            assert not clean.endswith(form[:length])
+
+
 @given(AROUND)
 def test_a_text_without_secrets_is_left_alone(text: str) -> None:
     assert Redactor().redact(text) == text
@@ -108,3 +163,29 @@ def test_an_empty_secret_hides_nothing() -> None:
     redactor = knowing("")
     assert redactor.redact("abc") == "abc"
     assert not redactor.knows("abc")
+
+
+@pytest.mark.parametrize("secret", ["7", "ab", "x1z", " a "])
+def test_a_very_short_secret_leaves_our_own_texts_readable(secret: str) -> None:
+    short = secret.strip()
+    redactor = knowing(secret)
+    text = f"GET https://{short}pi.example/{short}?pin={short}&{short}{short}"
+    assert redactor.redact(text) == f"GET https://{short}pi.example/***?pin=***&{short}{short}"
+    assert redactor.redact(f"the pin {short} is wrong") == "the pin *** is wrong"
+
+
+@pytest.mark.parametrize("text", ["7", "pin7", '{"pin": 7}', "17:07"])
+def test_what_a_server_wrote_is_withheld_where_a_very_short_secret_may_stand(text: str) -> None:
+    assert knowing("7").redact_foreign(text) == TOO_SHORT
+    assert knowing("7").redact_foreign("all is well") == "all is well"
+    assert knowing("secret").redact_foreign("a secret") == "a ***"
+
+
+def test_a_very_short_secret_is_still_known_and_a_variable_of_the_shell() -> None:
+    redactor = knowing("7")
+    assert redactor.knows("pin7")
+    assert redactor.shell("pin: 7") == "'pin: '\"$SECRET_0\""
+
+
+def test_secrets_that_overlap_leave_nothing_of_each_other() -> None:
+    assert knowing("abcdefgh", "fghijklm").redact("-abcdefghijklm-") == "-***-"
