@@ -1,6 +1,6 @@
 """Prints the lowest versions that pyproject.toml allows, as requirements for pip.
 
-A bound on the other side stays: ``hypercorn>=0.18,<0.19`` becomes ``hypercorn==0.18``.
+A bound on the other side stays: ``example>=0.18,<0.19`` becomes ``example==0.18``.
 """
 
 from __future__ import annotations

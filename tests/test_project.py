@@ -25,7 +25,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "pinned"),
-    [("trio>=0.26", "trio==0.26"), ("hypercorn>=0.18,<0.19", "hypercorn==0.18")],
+    [("trio>=0.26", "trio==0.26"), ("example>=0.18,<0.19", "example==0.18")],
 )
 def test_the_lowest_version_of_a_dependency_is_its_lower_bound(allowed: str, pinned: str) -> None:
     assert lowest(allowed) == pinned

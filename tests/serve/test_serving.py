@@ -15,7 +15,7 @@ import trio.testing
 
 from probe.model.spec import Listen
 from probe.serve import ListenError, Store, application, serve
-from probe.serve.http import listen as listen_module
+from probe.serve.http import server as server_module
 
 from .world import filled
 
@@ -188,7 +188,7 @@ async def test_garbage_neither_ends_the_server_nor_fills_the_log(
 
 async def test_connections_of_clients_that_went_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Health checks and many scrapers come with a new connection each time, and go."""
-    monkeypatch.setattr(listen_module, "CONNECTIONS", 4)
+    monkeypatch.setattr(server_module, "CONNECTIONS", 4)
     async with serving(filled(targets=1)) as address:
         for _ in range(20):
             async with await connect(address) as stream:

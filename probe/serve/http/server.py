@@ -1,0 +1,215 @@
+"""Serves connections: so many, so long, so many answers at once, whatever clients do.
+
+The agent is watched through this port, so nobody may shut it. Two rules keep it open. Nothing
+waits for a client without a limit: neither for its request nor for its reading. And where there
+are too many, who has taken longest makes room: the one that was idle longest among connections,
+the one that was sent to longest among answers. A scraper or health check takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import trio
+
+from probe.serve.http.message import CHUNK, Refused, RequestReader, WebAnswer, WebRequest, refusal
+from probe.serve.http.places import Places
+
+CONNECTIONS = 256
+"""Connections at once; a scraper needs one, a browser six."""
+
+IDLE = 10.0
+"""Seconds for a request to be whole, from the first byte of the connection or the last answer."""
+
+WRITE = 10.0
+"""Seconds for a client to take ``PART`` bytes."""
+
+ANSWER = 60.0
+"""Seconds for a client to take a whole answer."""
+
+GRACE = 0.5
+"""Seconds that answers under way have left when the server is told to stop."""
+
+PART = 64 * 1024
+"""Bytes to write at once."""
+
+_LINGER = 1.0
+_log = logging.getLogger("probe.serve")
+
+
+Handler = Callable[[WebRequest], Awaitable[WebAnswer]]
+Router = Callable[[WebRequest], tuple[Handler, Places | None]]
+"""Finds who answers a request, and whose places the answer takes. Raises Refused."""
+
+
+class _Connection:
+    """One connection.
+
+    Attributes:
+        scope: ends it when it is cancelled.
+        busy: a request is being answered.
+        since: when it became busy, or idle.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.scope = trio.CancelScope()
+        self.reader = RequestReader()
+        self.busy = False
+        self.since = trio.current_time()
+
+    def turn(self, *, busy: bool) -> None:
+        """It becomes busy, or idle."""
+        self.busy, self.since = busy, trio.current_time()
+
+    async def request(self) -> WebRequest | None:
+        """The next request; None when there is none. Raises Refused."""
+        with trio.move_on_after(IDLE) as wait:
+            while not self.reader.requests and self.reader.refused is None:
+                data = await self.stream.receive_some(CHUNK)
+                if not data:
+                    return None
+                self.reader.feed(data)
+        if wait.cancelled_caught:
+            if self.reader.begun:
+                raise Refused(408)
+            return None
+        if not self.reader.requests and self.reader.refused is not None:
+            raise self.reader.refused
+        return self.reader.requests.popleft()
+
+    async def write(self, data: bytes) -> None:
+        """Send it all. Raises trio.TooSlowError when the client does not read."""
+        whole = memoryview(data)
+        for start in range(0, len(whole), PART):
+            with trio.fail_after(WRITE):
+                await self.stream.send_all(whole[start : start + PART])
+
+    async def linger(self) -> None:
+        """Read what is still sent: closing before would destroy our last words (RFC 9112, 9.6)."""
+        with trio.move_on_after(_LINGER):
+            await self.stream.send_eof()
+            for _ in range(16):
+                if not await self.stream.receive_some(PART):
+                    return
+
+
+class Server:
+    """Serves connections until it is told to finish.
+
+    Args:
+        router: finds who answers.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._open: set[_Connection] = set()
+        self._empty = trio.Event()
+        self._ending = False
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection to its end."""
+        if len(self._open) >= CONNECTIONS:
+            # Those that were told to go already are still there for a moment.
+            staying = [one for one in self._open if not one.scope.cancel_called]
+            if len(staying) >= CONNECTIONS:
+                min(staying, key=lambda one: (one.busy, one.since)).scope.cancel()
+        connection = _Connection(stream)
+        self._open.add(connection)
+        try:
+            with connection.scope:
+                await self._converse(connection)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            pass  # the client has gone, or does not read
+        except Exception:
+            # One connection's trouble, whatever it is, must not end the agent.
+            _log.exception("connection failed")
+        finally:
+            self._open.discard(connection)
+            if not self._open:
+                self._empty.set()
+            await trio.aclose_forcefully(stream)
+
+    async def finish(self) -> None:
+        """Let answers under way end, idle connections go, and close what is left."""
+        self._ending = True
+        for connection in self._open:
+            if not connection.busy:
+                connection.scope.cancel()
+        if self._open:
+            self._empty = trio.Event()
+            with trio.move_on_after(GRACE):
+                await self._empty.wait()
+        for connection in self._open:
+            connection.scope.cancel()
+
+    async def _converse(self, connection: _Connection) -> None:
+        lasting = True
+        while lasting and not self._ending:
+            connection.turn(busy=False)
+            try:
+                request = await connection.request()
+            except Refused as refused:
+                answer = refusal(refused)
+                nobody = WebRequest("GET", "")
+                await self._send(connection, nobody, answer, lasting=False)
+                break
+            if request is None:
+                return
+            connection.turn(busy=True)
+            lasting = await self._respond(connection, request)
+        await connection.linger()
+
+    async def _respond(self, connection: _Connection, request: WebRequest) -> bool:
+        """Answer one request; whether the connection serves another one."""
+        try:
+            handler, places = self._router(request)
+            if places is None:
+                return await self._answer(connection, request, handler)
+            async with places.taken(connection.scope):
+                return await self._answer(connection, request, handler)
+        except Refused as refused:
+            return await self._send(connection, request, refusal(refused))
+
+    async def _answer(self, connection: _Connection, request: WebRequest, handler: Handler) -> bool:
+        try:
+            answer = await handler(request)
+        except Refused:
+            raise
+        except Exception:
+            # A defect of ours costs this answer, and nothing else.
+            _log.exception("no answer to %s", request.path)
+            raise Refused(500) from None
+        return await self._send(connection, request, answer)
+
+    async def _send(
+        self,
+        connection: _Connection,
+        request: WebRequest,
+        answer: WebAnswer,
+        *,
+        lasting: bool = True,
+    ) -> bool:
+        """Send an answer; whether the connection serves another one."""
+        pieces, chunks = answer.body, request.chunks
+        lasting = lasting and request.lasting and not self._ending
+        lasting = lasting and (chunks or isinstance(pieces, bytes))
+        head, silent = answer.head(request, lasting=lasting), request.method == "HEAD"
+        with trio.fail_after(ANSWER):
+            if isinstance(pieces, bytes):
+                await connection.write(head if silent else head + pieces)
+                return lasting
+            async with aclosing(pieces):  # if the client goes half way too
+                await connection.write(head)
+                if silent:
+                    return lasting
+                async for piece in pieces:
+                    if not piece:
+                        continue  # a chunk without bytes would end the answer
+                    framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunks else piece
+                    await connection.write(framed)
+            if chunks:
+                await connection.write(b"0\r\n\r\n")
+        return lasting
