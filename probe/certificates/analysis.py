@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from probe.certificates import on_presented
 from probe.certificates.certificate import Certificate, Unparsable, read
 from probe.certificates.on_path import not_after, on_path
-from probe.certificates.on_presented import Presented
+from probe.certificates.on_presented import PresentedChain
 from probe.certificates.opinions import Opinion, ask_openssl, ask_webpki
-from probe.certificates.paths import Path, Search, find_paths
+from probe.certificates.paths import Path, Search, find_paths, why_untrusted
 from probe.certificates.trust import Roots
-from probe.certificates.untrusted import why_untrusted
-from probe.certificates.verdict import Finding
-from probe.certificates.wording import clip
+from probe.certificates.verdict import Finding, clip
 from probe.model.failure import Reason
 from probe.model.result import CertificateFacts
 
@@ -79,7 +77,7 @@ def analyse(
         known: intermediates that verified elsewhere.
         read_issuer: reads certificates other than the first; may remember them.
     """
-    presented = Presented(
+    presented = PresentedChain(
         chain,
         tuple((read_issuer if at else read)(der) for at, der in enumerate(chain[:READ_AT_MOST])),
     )
@@ -127,7 +125,7 @@ class _Case:
     """One chain before the judge: what was sent, what is trusted, and both opinions."""
 
     def __init__(
-        self, presented: Presented, roots: Roots, now: float, known: Sequence[Certificate]
+        self, presented: PresentedChain, roots: Roots, now: float, known: Sequence[Certificate]
     ) -> None:
         self.presented = presented
         self.leaf, *self.others = presented.certificates

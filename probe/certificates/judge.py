@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import trio
 
 from probe.certificates import expectations
 from probe.certificates.analysis import Analysis, Reader, analyse
-from probe.certificates.cache import Cache
 from probe.certificates.certificate import Certificate, Unparsable, read
 from probe.certificates.ocsp import StapleJudgement, judge_staple
 from probe.certificates.trust import Roots, TrustError, load_roots
@@ -23,29 +23,42 @@ _MOST_KNOWN = 512
 _MOST_AT_ONCE = 4
 _MOST_BYTES_AT_ONCE = 12 * 1024
 _NAME_CONSTRAINTS = bytes.fromhex("0603551d1e")  # their object identifier in DER
+_DIGESTS = 1024
+"""Presented certificates whose digest is kept, once or twice this many: a few MiB at most."""
 
 _Digests = tuple[bytes, ...]
 _Key = tuple[_Digests, str, Trust, ChainExpectations, bytes, tuple[str, ...]]
+_Span = tuple[float, float]
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
-def judge_chain(
-    chain: Sequence[bytes],
-    name: str,
-    now: float,
-    *,
-    roots: Roots,
-    expect: ChainExpectations,
-    staple: bytes | None = None,
-    own_names: tuple[str, ...] = (),
-    known: Sequence[Certificate] = (),
-) -> Verdict:
-    """Judge a presented chain from nothing: pure, every finding, no memory.
+class Cache(Generic[K, V]):
+    """Two generations of entries: what was not asked for during a whole generation is dropped.
 
-    Arguments are those of ``Judge.judge``, with the trust ``roots`` themselves, and ``known``,
-    intermediates that verified elsewhere.
+    A hit costs one dictionary look-up, and never more than twice ``capacity`` is held.
     """
-    question = _Question(chain, name, now, roots, expect, staple, own_names)
-    return question.answer(None, known)[1]
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """Return the entry of a key, or None."""
+        value = self._young.get(key)
+        if value is None:
+            value = self._old.pop(key, None)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep an entry."""
+        if len(self._young) >= self._capacity:
+            self._old, self._young = self._young, {}
+        self._young[key] = value
 
 
 class Judge:
@@ -70,6 +83,7 @@ class Judge:
         self._roots: dict[Trust, Roots] = {}
         self._verdicts: Cache[_Key, tuple[Verdict, int | None]] = Cache(capacity)
         self._analyses: Cache[tuple[_Digests, Trust], tuple[Analysis, _Span, int]] = Cache(capacity)
+        self._digests: Cache[bytes, bytes] = Cache(_DIGESTS)
         self._issuers: Cache[bytes, Certificate | Unparsable] = Cache(256)
         self._known: dict[bytes, Certificate] = {}
         self._large = trio.Lock()
@@ -112,7 +126,7 @@ class Judge:
             all findings. When the trust roots cannot be read, a verdict whose one failure
             is ``LOCAL_RESOURCE``: ours, so the attempt is inconclusive.
         """
-        digests = tuple([hashlib.sha256(der).digest() for der in chain])
+        digests = tuple([self._digest(der) for der in chain])
         answer = hashlib.sha256(staple).digest() if staple else b""
         key = (digests, name, trust, expect, answer, own_names)
         if (kept := self._kept(key, now)) is not None:
@@ -122,16 +136,23 @@ class Judge:
         except TrustError as error:
             finding = Finding(Reason.LOCAL_RESOURCE, f"trust roots: {error}")
             return Verdict(failures=(finding.failure,), valid_from=now, valid_until=now)
-        question = _Question(chain, name, now, roots, expect, staple, own_names)
+        question = Question(chain, name, now, roots, expect, staple, own_names)
         analysis, known = self._analysis(key, now), tuple(self._known.values())
         if not question.large:
-            done = question.answer(analysis, known, self._read_issuer)
+            done = question.answer(known, analysis, self._read_issuer)
             return self._keep(key, now, len(known), *done)
         async with self._large:
             if (kept := self._kept(key, now)) is not None:  # others asked the same meanwhile
                 return kept
-            done = await trio.to_thread.run_sync(question.answer, analysis, known)
+            done = await trio.to_thread.run_sync(question.answer, known, analysis)
         return self._keep(key, now, len(known), *done)
+
+    def _digest(self, der: bytes) -> bytes:
+        digest = self._digests.get(der)
+        if digest is None:
+            digest = hashlib.sha256(der).digest()
+            self._digests.put(der, digest)
+        return digest
 
     def _kept(self, key: _Key, now: float) -> Verdict | None:
         kept = self._verdicts.get(key)
@@ -154,7 +175,9 @@ class Judge:
     def _keep(
         self, key: _Key, now: float, knew: int, analysis: Analysis, verdict: Verdict
     ) -> Verdict:
-        self._learn(analysis.taught)
+        for certificate in analysis.taught:
+            if len(self._known) < _MOST_KNOWN:
+                self._known.setdefault(certificate.digest, certificate)
         self._analyses.put((key[0], key[2]), (analysis, _span(analysis.boundaries, now), knew))
         self._verdicts.put(key, (verdict, None if analysis.trusted else knew))
         return verdict
@@ -171,26 +194,21 @@ class Judge:
             self._issuers.put(der, certificate)
         return certificate
 
-    def _learn(self, intermediates: Iterable[Certificate]) -> None:
-        for certificate in intermediates:
-            if len(self._known) < _MOST_KNOWN:
-                self._known.setdefault(certificate.digest, certificate)
-
-
-_Span = tuple[float, float]
-
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """All that a verdict depends on, but for what the judge remembers."""
+class Question:
+    """All that a verdict depends on, but for what the judge remembers.
+
+    Attributes are the arguments of ``Judge.judge``, with the trust ``roots`` themselves.
+    """
 
     chain: Sequence[bytes]
     name: str
     now: float
     roots: Roots
     expect: ChainExpectations
-    staple: bytes | None
-    own_names: tuple[str, ...]
+    staple: bytes | None = None
+    own_names: tuple[str, ...] = ()
 
     @property
     def large(self) -> bool:
@@ -205,69 +223,56 @@ class _Question:
 
     def answer(
         self,
-        analysis: Analysis | None,
         known: Sequence[Certificate],
+        analysis: Analysis | None = None,
         read_issuer: Reader = read,
     ) -> tuple[Analysis, Verdict]:
-        """The verdict, and what names that share the chain may use again."""
+        """Find all there is to find: pure, without memory.
+
+        Args:
+            known: intermediates that verified elsewhere.
+            analysis: of the same chain, if it was judged for another name before.
+            read_issuer: reads certificates other than the first; may remember them.
+        """
         if analysis is None:
             analysis = analyse(
                 self.chain, self.roots, self.now, known=known, read_issuer=read_issuer
             )
-        return analysis, _conclude(
-            analysis, self.chain, self.name, self.now, self.expect, self.staple, self.own_names
+        return analysis, self._verdict(analysis)
+
+    def _verdict(self, analysis: Analysis) -> Verdict:
+        """Add to an analysis what depends on the name, the expectations and the staple."""
+        findings, boundaries = list(analysis.findings), list(analysis.boundaries)
+        stapled = StapleJudgement()
+        if analysis.facts:
+            leaf, ends, expect = analysis.facts[0], analysis.verified_not_after, self.expect
+            findings += expectations.wrong_name(leaf, self.name, self.own_names)
+            findings += expectations.unexpected_issuer(leaf, expect)
+            findings += expectations.unexpected_fingerprint(leaf, expect)
+            findings += expectations.older_than_expected(leaf, expect)
+            findings += expectations.expires_soon(ends, self.now, expect)
+            if ends is not None:
+                boundaries.append(expectations.soon_from(ends, expect))
+            stapled = self._stapled(analysis)
+            findings += stapled.findings
+            boundaries += stapled.boundaries
+        start, end = _span(boundaries, self.now)
+        return Verdict(
+            failures=in_order(findings, fatal=True),
+            warnings=in_order(findings, fatal=False),
+            chain=analysis.facts,
+            verified_not_after=analysis.verified_not_after,
+            ocsp=stapled.status,
+            valid_from=start,
+            valid_until=end,
         )
 
-
-def _conclude(
-    analysis: Analysis,
-    chain: Sequence[bytes],
-    name: str,
-    now: float,
-    expect: ChainExpectations,
-    staple: bytes | None,
-    own_names: tuple[str, ...],
-) -> Verdict:
-    """Add to an analysis what depends on the name, the expectations and the staple."""
-    findings = list(analysis.findings)
-    boundaries = list(analysis.boundaries)
-    stapled = StapleJudgement()
-    if analysis.facts:
-        leaf, ends = analysis.facts[0], analysis.verified_not_after
-        findings += expectations.wrong_name(leaf, name, own_names)
-        findings += expectations.unexpected_issuer(leaf, expect)
-        findings += expectations.unexpected_fingerprint(leaf, expect)
-        findings += expectations.older_than_expected(leaf, expect)
-        findings += expectations.expires_soon(ends, now, expect)
-        if ends is not None:
-            boundaries.append(expectations.soon_from(ends, expect))
-        stapled = _stapled(analysis, chain[0], staple, now, expect)
-        findings += stapled.findings
-        boundaries += stapled.boundaries
-    start, end = _span(boundaries, now)
-    return Verdict(
-        failures=in_order(findings, fatal=True),
-        warnings=in_order(findings, fatal=False),
-        chain=analysis.facts,
-        verified_not_after=analysis.verified_not_after,
-        ocsp=stapled.status,
-        valid_from=start,
-        valid_until=end,
-    )
-
-
-def _stapled(
-    analysis: Analysis,
-    der: bytes,
-    staple: bytes | None,
-    now: float,
-    expect: ChainExpectations,
-) -> StapleJudgement:
-    if not staple and not (analysis.must_staple or expect.ocsp == "require"):
-        return StapleJudgement()
-    leaf = read(der)
-    assert isinstance(leaf, Certificate)  # noqa: S101 - it has facts, so it was read before
-    return judge_staple(staple, leaf, analysis.issuer, now, expect.ocsp)
+    def _stapled(self, analysis: Analysis) -> StapleJudgement:
+        if not (self.staple or analysis.must_staple or self.expect.ocsp == "require"):
+            return StapleJudgement()
+        leaf = read(self.chain[0])
+        assert isinstance(leaf, Certificate)  # noqa: S101 - it has facts, so it was read before
+        return judge_staple(self.staple, leaf, analysis.issuer, self.now, self.expect.ocsp)
 
 
 def _span(boundaries: Iterable[float], now: float) -> _Span:

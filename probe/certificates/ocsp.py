@@ -13,12 +13,10 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probe.certificates import der as asn1
-from probe.certificates import staple_signature
 from probe.certificates.certificate import Certificate, read
 from probe.certificates.extensions import UNREADABLE
-from probe.certificates.signatures import signed_by
-from probe.certificates.verdict import Finding
-from probe.certificates.wording import instant
+from probe.certificates.signatures import signed_by, staple_signed_by
+from probe.certificates.verdict import Finding, instant
 from probe.model.failure import Reason
 
 Demand = Literal["ignore", "if_must_staple", "require"]
@@ -226,7 +224,7 @@ def _signed(answer: _Answer, issuer: Certificate, now: float) -> bool | None:
     )
     unknown = False
     for signer in (issuer, *appointed):
-        by_this = staple_signature.signed(answer.response, signer)
+        by_this = staple_signed_by(answer.response, signer)
         if by_this:
             return True
         unknown = unknown or by_this is None

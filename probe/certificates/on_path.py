@@ -9,11 +9,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probe.certificates.certificate import Certificate
 from probe.certificates.paths import Path
-from probe.certificates.verdict import Finding
-from probe.certificates.wording import called, instant, some
+from probe.certificates.verdict import Finding, called, instant, some
 from probe.model.failure import Reason
-
-Findings = Iterator[Finding]
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH.dotted_string
 _BROKEN_HASHES = frozenset({"md5", "sha1"})
@@ -36,7 +33,7 @@ def not_after(path: Path) -> float:
     return min(certificate.facts.not_after for certificate in path)
 
 
-def expired(path: Path, now: float) -> Findings:
+def expired(path: Path, now: float) -> Iterator[Finding]:
     """NotAfter lies in the past (RFC 5280 section 4.1.2.5: the last second still counts)."""
     for at, certificate in enumerate(path):
         if math.floor(now) > certificate.facts.not_after:
@@ -46,7 +43,7 @@ def expired(path: Path, now: float) -> Findings:
             )
 
 
-def not_yet_valid(path: Path, now: float) -> Findings:
+def not_yet_valid(path: Path, now: float) -> Iterator[Finding]:
     """NotBefore lies in the future (RFC 5280 section 4.1.2.5)."""
     for at, certificate in enumerate(path):
         if math.floor(now) < certificate.facts.not_before:
@@ -56,7 +53,7 @@ def not_yet_valid(path: Path, now: float) -> Findings:
             )
 
 
-def weak_key(path: Path) -> Findings:
+def weak_key(path: Path) -> Iterator[Finding]:
     """RSA under 2048 bits, curves under 256 bits or unknown to browsers (CA/B BR 6.1.5, 6.1.6).
 
     Keys that are strong and that some browsers do not offer (P-521, Ed25519) only warn: they
@@ -79,7 +76,7 @@ def weak_key(path: Path) -> Findings:
             )
 
 
-def weak_signature(path: Path, *, anchored: bool) -> Findings:
+def weak_signature(path: Path, *, anchored: bool) -> Iterator[Finding]:
     """Signed with MD5 or SHA-1 by another certificate (CA/B BR 7.1.3.2)."""
     # A root is trusted as it is: its own signature proves nothing, and clients ignore it.
     own = anchored or path[-1].facts.self_signed
@@ -91,7 +88,7 @@ def weak_signature(path: Path, *, anchored: bool) -> Findings:
             )
 
 
-def not_server_certificate(path: Path) -> Findings:
+def not_server_certificate(path: Path) -> Iterator[Finding]:
     """Extended key usage without serverAuth (RFC 5280 section 4.2.1.12, CA/B BR 7.1.2.7.10).
 
     An authority must name it too, and so must a root: "any" is not enough for OpenSSL.
@@ -105,7 +102,7 @@ def not_server_certificate(path: Path) -> Findings:
             )
 
 
-def wrong_key_usage(path: Path) -> Findings:
+def wrong_key_usage(path: Path) -> Iterator[Finding]:
     """Key usage forbids what the key does (RFC 5280 4.2.1.3; RFC 8446 section 4.4.2.2)."""
     if path[0].signs_handshakes is False:
         yield Finding(
@@ -118,7 +115,7 @@ def wrong_key_usage(path: Path) -> Findings:
             yield Finding(Reason.WRONG_KEY_USAGE, f"{_role(path, at)} may not sign certificates")
 
 
-def unreadable(path: Path) -> Findings:
+def unreadable(path: Path) -> Iterator[Finding]:
     """What a certificate may be used for cannot be read, so nobody can say that it is fit."""
     for at, certificate in enumerate(path):
         # A server's certificate need not say that it is no authority.
@@ -130,7 +127,7 @@ def unreadable(path: Path) -> Findings:
             )
 
 
-def not_an_authority(path: Path, *, anchored: bool) -> Findings:
+def not_an_authority(path: Path, *, anchored: bool) -> Iterator[Finding]:
     """An issuer without basicConstraints CA (RFC 5280 section 4.2.1.9, 6.1.4 k).
 
     A root without the extension, as all of X.509 version 1, is left to OpenSSL, which takes
@@ -142,7 +139,7 @@ def not_an_authority(path: Path, *, anchored: bool) -> Findings:
             yield Finding(Reason.CHAIN_INVALID, f"{_role(path, at)} is no certificate authority")
 
 
-def path_length(path: Path) -> Findings:
+def path_length(path: Path) -> Iterator[Finding]:
     """More intermediates below an authority than it allows (RFC 5280 section 4.2.1.9).
 
     Self-issued ones do not count (section 6.1.4 l).
@@ -157,7 +154,7 @@ def path_length(path: Path) -> Findings:
             )
 
 
-_LOOKS: tuple[Callable[[Path], Findings], ...] = (
+_LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     weak_key,
     not_server_certificate,
     wrong_key_usage,

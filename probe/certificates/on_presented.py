@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from probe.certificates.certificate import Certificate, Unparsable
 from probe.certificates.opinions import openssl_reads
 from probe.certificates.paths import Path
-from probe.certificates.verdict import Finding
-from probe.certificates.wording import called, clip, instant
+from probe.certificates.verdict import Finding, called, clip, instant
 from probe.model.failure import Reason
 
 MOST_CERTIFICATES = 10
@@ -18,7 +17,7 @@ MOST_BYTES = 100 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
+class PresentedChain:
     """A presented chain, read.
 
     Attributes:
@@ -35,7 +34,7 @@ class Presented:
         return tuple(c for c in self.read if isinstance(c, Certificate))
 
 
-def unparsable(presented: Presented) -> Iterator[Finding]:
+def unparsable(presented: PresentedChain) -> Iterator[Finding]:
     """Bytes that are no certificate, or one with an extension that cannot be read (RFC 5280).
 
     Fatal when the server's own is none, and for any that OpenSSL cannot read: its clients then
@@ -62,7 +61,7 @@ def unparsable(presented: Presented) -> Iterator[Finding]:
         )
 
 
-def odd_names(presented: Presented) -> Iterator[Finding]:
+def odd_names(presented: PresentedChain) -> Iterator[Finding]:
     """Alternative names that match nothing (RFC 5280 section 4.2.1.6).
 
     OpenSSL passes over them; Go and others refuse the whole certificate.
@@ -76,7 +75,7 @@ def odd_names(presented: Presented) -> Iterator[Finding]:
             )
 
 
-def costly_key(presented: Presented) -> Iterator[Finding]:
+def costly_key(presented: PresentedChain) -> Iterator[Finding]:
     """RSA exponents over 2^33, the longest DSA keys: BoringSSL and Go refuse them unlooked at."""
     for certificate in presented.certificates:
         if certificate.costly_key:
@@ -87,7 +86,7 @@ def costly_key(presented: Presented) -> Iterator[Finding]:
             )
 
 
-def chain_too_long(presented: Presented) -> Iterator[Finding]:
+def chain_too_long(presented: PresentedChain) -> Iterator[Finding]:
     """More than clients take: Java 10 certificates, GnuTLS 16, OpenSSL 100 KiB by default."""
     count, size = len(presented.ders), sum(map(len, presented.ders))
     if count > MOST_CERTIFICATES or size > MOST_BYTES:
@@ -98,7 +97,7 @@ def chain_too_long(presented: Presented) -> Iterator[Finding]:
         )
 
 
-def wrong_order(presented: Presented, ancestors: frozenset[bytes]) -> Iterator[Finding]:
+def wrong_order(presented: PresentedChain, ancestors: frozenset[bytes]) -> Iterator[Finding]:
     """An issuer stands before all that it issued (RFC 5246 7.4.2; RFC 8446 4.4.2 relaxes it).
 
     Old and small clients walk the chain as sent. Certificates that have nothing to do with
@@ -119,7 +118,7 @@ def wrong_order(presented: Presented, ancestors: frozenset[bytes]) -> Iterator[F
 
 
 def superfluous(
-    presented: Presented, ancestors: frozenset[bytes], verified: Sequence[Path], now: float
+    presented: PresentedChain, ancestors: frozenset[bytes], verified: Sequence[Path], now: float
 ) -> Iterator[Finding]:
     """Certificates that no client needs (RFC 8446 section 4.4.2: SHOULD NOT be sent).
 

@@ -10,6 +10,7 @@ import binascii
 import re
 import ssl
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,32 +35,31 @@ class Roots:
         by_name: DER certificates by canonical subject (``certificate.name_key``).
         digests: SHA-256 of every one of them.
         organizations: of their subjects, case folded.
-        unreadable: how many entries of the source could not be parsed, or have a key that no
-            client accepts (see ``Certificate.costly_key``), and are left out.
     """
 
     by_name: dict[bytes, tuple[bytes, ...]]
     digests: frozenset[bytes]
     organizations: frozenset[str] = frozenset()
-    unreadable: int = 0
     _parsed: dict[bytes, Certificate] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, ders: Iterable[bytes]) -> Roots:
-        """Index DER certificates; those that cannot be parsed are counted and left out."""
+        """Index DER certificates.
+
+        Those that cannot be parsed are left out, and those with a key that no client accepts
+        (see ``Certificate.costly_key``).
+        """
         by_name: dict[bytes, tuple[bytes, ...]] = {}
         digests: set[bytes] = set()
         organizations: set[str] = set()
-        unreadable = 0
         for der in ders:
             root = read(der)
-            if not isinstance(root, Certificate) or root.costly_key:
-                unreadable += 1
-            elif root.digest not in digests:
-                digests.add(root.digest)
-                organizations |= root.subject_organizations()
-                by_name[root.subject_key] = (*by_name.get(root.subject_key, ()), der)
-        return cls(by_name, frozenset(digests), frozenset(organizations), unreadable)
+            if not isinstance(root, Certificate) or root.costly_key or root.digest in digests:
+                continue
+            digests.add(root.digest)
+            organizations |= root.subject_organizations()
+            by_name[root.subject_key] = (*by_name.get(root.subject_key, ()), der)
+        return cls(by_name, frozenset(digests), frozenset(organizations))
 
     def concerning(self, certificates: Iterable[Certificate]) -> list[Certificate]:
         """The roots that any path from these certificates can end in: by subject or issuer."""
@@ -110,7 +110,5 @@ def _system_files() -> Iterator[Path]:
 
 def _pem_certificates(text: bytes) -> Iterator[bytes]:
     for block in _PEM.finditer(text):
-        try:
+        with suppress(binascii.Error):
             yield binascii.a2b_base64(block.group(1))
-        except binascii.Error:
-            yield b""  # counted as unreadable

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from probe.certificates import Roots, Verdict
+from probe.certificates.certificate import Certificate
+from probe.certificates.judge import Question
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations
 
@@ -57,3 +60,18 @@ def case(make: Callable[[], Case]) -> Callable[[], Case]:
     assert make.__name__ not in CATALOGUE
     CATALOGUE[make.__name__] = make
     return make
+
+
+def judge_chain(
+    chain: Sequence[bytes],
+    name: str,
+    now: float,
+    *,
+    roots: Roots,
+    expect: ChainExpectations,
+    staple: bytes | None = None,
+    own_names: tuple[str, ...] = (),
+    known: Sequence[Certificate] = (),
+) -> Verdict:
+    """What a judge without any memory says."""
+    return Question(chain, name, now, roots, expect, staple, own_names).answer(known)[1]

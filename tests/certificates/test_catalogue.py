@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from OpenSSL import crypto
 
-from probe.certificates import Roots, Verdict, judge_chain
+from probe.certificates import Roots, Verdict
 from probe.certificates.certificate import Certificate, read
 from probe.certificates.verdict import IMPORTANCE
 from probe.model.failure import Phase, Reason
 
 from . import catalogue_names, catalogue_ocsp, catalogue_oddities, catalogue_paths
-from .case import CATALOGUE, Case
+from .case import CATALOGUE, Case, judge_chain
 
 # Importing them enters their cases.
 CATALOGUES = (catalogue_names, catalogue_ocsp, catalogue_oddities, catalogue_paths)

@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives import hashes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.certificates import Roots, Verdict, judge_chain
+from probe.certificates import Roots, Verdict
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations
 
 from .authority import DAY, NOW, SERVER, Made, ec_key, intermediate, issue, leaf, root
 from .authority import dn as name_of
-from .case import Case
+from .case import Case, judge_chain
 from .catalogue_ocsp import MUST_STAPLE, World, answer
 from .mutation import Change, changes, signed_anew
 from .test_catalogue import openssl_finds_a_path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import certifi
 import pytest
 from cryptography.hazmat.primitives import serialization
 
@@ -20,8 +21,8 @@ def pem(*made: Made) -> bytes:
 
 def test_mozillas_list_is_the_default_and_every_entry_is_readable() -> None:
     roots = load_roots(Trust())
-    assert len(roots.digests) > 100
-    assert roots.unreadable == 0
+    listed = Path(certifi.where()).read_bytes().count(b"BEGIN CERTIFICATE")
+    assert len(roots.digests) == listed > 100
 
 
 def test_a_file_may_hold_several_roots_text_between_them_and_repetitions(tmp_path: Path) -> None:
@@ -32,14 +33,13 @@ def test_a_file_may_hold_several_roots_text_between_them_and_repetitions(tmp_pat
     assert len(roots.digests) == 2
 
 
-def test_an_entry_that_cannot_be_parsed_is_counted_and_the_others_hold(tmp_path: Path) -> None:
+def test_an_entry_that_cannot_be_parsed_is_left_out_and_the_others_hold(tmp_path: Path) -> None:
     path = tmp_path / "roots.pem"
     broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     odd = b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n"
     path.write_bytes(broken + odd + pem(root()))
     roots = load_roots(Trust("file", str(path)))
     assert len(roots.digests) == 1
-    assert roots.unreadable == 2
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
