@@ -23,4 +23,5 @@ def lowest(requirement: str) -> str:
 
 if __name__ == "__main__":
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    sys.stdout.writelines(f"{lowest(one)}\n" for one in project["dependencies"])
+    needed = (*project["dependencies"], *project["optional-dependencies"]["demo"])
+    sys.stdout.writelines(f"{lowest(one)}\n" for one in needed)

@@ -40,7 +40,7 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
 
 
 def test_every_command_has_help_that_names_its_exit_status() -> None:
-    for command in ("run", "check", "validate", "demo"):
+    for command in ("run", "check", "validate", "health", "demo"):
         done = probe(command, "--help")
         assert done.returncode == 0
         assert "Exit status" in done.stdout, command

@@ -1,1 +1,1 @@
-"""The command line: the only package that prints or exits."""
+"""The command line, a file for each command: the only package that prints or exits."""

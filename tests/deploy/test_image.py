@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -165,6 +166,20 @@ def test_no_installer_no_compiler_and_no_tests_are_inside(built: Path) -> None:
     assert not packages & {"pip", "setuptools", "wheel", "pytest", "mypy", "tests"}
     size = sum(path.stat().st_size for path in (built / "probe").rglob("*") if path.is_file())
     assert size < 100 * 1024 * 1024
+
+
+def test_the_lab_and_the_demo_stay_in_the_source_tree(built: Path) -> None:
+    """Fault servers and fixed secrets have no place beside an agent."""
+    (wheel,) = (built / "release").glob("*.whl")
+    with ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if name.startswith("probe/")}
+    assert {"probe/cli/demo.py", "probe/agent/service.py", "probe/py.typed"} <= names
+    assert not [name for name in names if name.startswith(("probe/lab", "probe/demo"))]
+    done = subprocess.run(
+        [built / "probe" / "bin" / "probe", "demo"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"probe: the demo runs from a source tree.*\n", done.stderr)
 
 
 def test_a_release_is_one_wheel_and_right_sums_whatever_was_there_before(built: Path) -> None:

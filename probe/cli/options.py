@@ -1,0 +1,52 @@
+"""What several commands share: options, exit statuses, reading the configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from probe.model.spec import Spec
+
+FAIL, BAD_CONFIGURATION = 1, 2
+
+config_option = click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    default=Path("config/probe.yaml"),
+    show_default=True,
+    help="Configuration file (YAML).",
+)
+region_option = click.option(
+    "--region", help="Where this runs; else PROBE_REGION, else the configuration's region."
+)
+
+
+def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
+    """The configuration; with ``apart`` this process stays free of what reading it needs."""
+    from probe.config import ConfigError
+    from probe.config.apart import LoaderError, load_apart
+
+    try:
+        if apart:
+            return load_apart(config, region=region, environ=os.environ)
+        from probe.config import load
+
+        return load(config, region=region, environ=os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(BAD_CONFIGURATION)
+    except LoaderError as error:
+        die(str(error), FAIL)
+
+
+def die(message: str, code: int) -> NoReturn:
+    """Say why the command ends, in one line, and end it with this status."""
+    click.echo(f"probe: {message}", err=True)
+    sys.exit(code)
