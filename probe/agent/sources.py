@@ -86,6 +86,8 @@ class Sources:
                     del self._carried[name]
         for name, wanted in lists.items():
             if name not in self._watched:
+                # At the end our nursery may be closed before this task hears that it is cancelled.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 await self._nursery.start(self._keep_watching, wanted)
         self._store.agent.forget_lists(lists)
         self._report()

@@ -126,3 +126,21 @@ async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Pa
     assert (source.up, source.targets, source.rejected) == (True, 2999, 1)
     assert source.problem.startswith(f"{path}:1:")
     assert source.problem.endswith('"a b" has a space in it; write one name an entry')
+
+
+async def test_an_end_while_lists_are_configured_is_no_crash() -> None:
+    """At whatever step it comes: what starts the watchers is cancelled with them."""
+    lists = {str(n): TargetList(str(n), static=(Target("a.example"),)) for n in range(5)}
+    for steps in range(40):
+        store = Store("sa-east", started_at=0.0)
+        sources = Sources(build_parts(NOTHING, {}), store, EventLog(), lambda *_: None)
+
+        async def work(nursery: trio.Nursery, sources: Sources = sources) -> None:
+            await nursery.start(sources.run)
+            await sources.configure(lists)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work, nursery)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
