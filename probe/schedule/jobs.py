@@ -1,4 +1,4 @@
-"""Values that the runner takes and gives."""
+"""What the runner takes and gives, and what it remembers: jobs, their runs, counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
+
+import trio
+
+from probe.schedule.lanes import LanePlace, Lanes
+from probe.schedule.plan import Due
 
 K = TypeVar("K", bound=Hashable)
 
@@ -81,9 +86,6 @@ class Counts:
         skipped: periods without a run because the key's last run had not ended.
         deferred: periods without a run because the slow keys wait for each other.
         merged: extra runs that found their key running or waiting.
-        crashed: runs that raised.
-        cut: runs cancelled at their deadline.
-        stuck: runs that did not end when cancelled.
         in_flight: runs that hold a place now.
         waiting: runs that wait for one now.
     """
@@ -93,8 +95,56 @@ class Counts:
     skipped: int = 0
     deferred: int = 0
     merged: int = 0
-    crashed: int = 0
-    cut: int = 0
-    stuck: int = 0
     in_flight: int = 0
     waiting: int = 0
+
+
+class RunGroup(Generic[K]):
+    """The lanes and counts of one check, kept while it has jobs or runs."""
+
+    __slots__ = ("counts", "jobs", "lanes")
+
+    def __init__(self, lanes: Lanes[Run[K]]) -> None:
+        self.lanes = lanes
+        self.counts = Counts()
+        self.jobs = 0
+
+
+class KeyRuns(Generic[K]):
+    """A key's job and what is under way for it. ``slow`` speaks of its last run."""
+
+    __slots__ = ("group", "job", "runs", "slow")
+
+    def __init__(self, job: Job[K], group: RunGroup[K]) -> None:
+        self.job = job
+        self.group = group
+        self.runs: list[Run[K]] = []
+        self.slow = False
+
+    def count_lost(self, due: Due[K]) -> None:
+        """Count a run that cannot start because the key's last one has not ended."""
+        counts = self.group.counts
+        if due.extra:
+            counts.merged += 1
+        elif any(run.scope is not None for run in self.runs):
+            counts.skipped += 1
+        elif any(run.place.slow for run in self.runs):
+            counts.deferred += 1
+        else:
+            counts.missed += 1
+
+
+class Run(Generic[K]):
+    """One run from being due to its end. ``scope`` is None while it waits for a place."""
+
+    __slots__ = ("deadline", "due", "entry", "group", "job", "place", "scope", "stuck")
+
+    def __init__(self, entry: KeyRuns[K], due: Due[K]) -> None:
+        self.entry = entry
+        self.job = entry.job
+        self.group = entry.group  # a reload may move the job; the place belongs to this one
+        self.due = due
+        self.place = LanePlace(self, slow=entry.slow, extra=due.extra, kin=entry.job.kin)
+        self.scope: trio.CancelScope | None = None
+        self.deadline = 0.0
+        self.stuck = False

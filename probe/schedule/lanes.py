@@ -35,7 +35,7 @@ _MOST_KIN = 2 * _SLOW_KIN
 _QUICK, _SLOW, _SLOW_EXTRA = range(3)
 
 
-class Place(Generic[T]):
+class LanePlace(Generic[T]):
     """A run's place: waiting in a line, then in flight in one lane, then given back."""
 
     __slots__ = ("extra", "item", "kin", "line", "slow", "started", "state", "told")
@@ -66,8 +66,8 @@ class Lanes(Generic[T]):
         self.slow_after = slow_after
         self._quick = 0
         self._slow = 0
-        self._young: deque[Place[T]] = deque()  # quick runs by start, oldest first
-        self._lines: tuple[deque[Place[T]], ...] = (deque(), deque(), deque())
+        self._young: deque[LanePlace[T]] = deque()  # quick runs by start, oldest first
+        self._lines: tuple[deque[LanePlace[T]], ...] = (deque(), deque(), deque())
         self._waiting = [0, 0, 0]  # those in line who have not gone
         self._next_slow = _SLOW_EXTRA
         self._kin: dict[Hashable, int] = {}
@@ -82,7 +82,7 @@ class Lanes(Generic[T]):
         """Runs that wait for one."""
         return sum(self._waiting)
 
-    def offer(self, place: Place[T], now: float) -> bool:
+    def offer(self, place: LanePlace[T], now: float) -> bool:
         """Take the place now if there is one (true), else wait in line."""
         self._age(now)
         place.slow = place.slow or self._kin.get(place.kin, 0) >= _SLOW_KIN
@@ -95,7 +95,7 @@ class Lanes(Generic[T]):
         self._waiting[place.line] += 1
         return False
 
-    def give_back(self, place: Place[T], now: float) -> None:
+    def give_back(self, place: LanePlace[T], now: float) -> None:
         """End of a run, or of waiting."""
         if place.state == "waiting":
             self._waiting[place.line] -= 1  # it stays in line as gone: finding it costs O(n)
@@ -107,7 +107,7 @@ class Lanes(Generic[T]):
             self._tell(place, slow=now - place.started >= self.slow_after)
         place.state = "gone"
 
-    def admit(self, now: float) -> Iterator[Place[T]]:
+    def admit(self, now: float) -> Iterator[LanePlace[T]]:
         """Those who waited and may start now, in line; each has taken its place."""
         self._age(now)
         while self._waiting[_QUICK] and self._free(False):
@@ -131,7 +131,7 @@ class Lanes(Generic[T]):
     def _free(self, slow: bool) -> bool:
         return self._slow < 2 * self.limit if slow else self._quick < self.limit
 
-    def _first(self, number: int, now: float) -> Place[T]:
+    def _first(self, number: int, now: float) -> LanePlace[T]:
         line = self._lines[number]
         place = line.popleft()
         while place.state == "gone":
@@ -140,7 +140,7 @@ class Lanes(Generic[T]):
         self._take(place, now)
         return place
 
-    def _take(self, place: Place[T], now: float) -> None:
+    def _take(self, place: LanePlace[T], now: float) -> None:
         place.started = now
         if place.slow:
             place.state = "slow"
@@ -164,7 +164,7 @@ class Lanes(Generic[T]):
                 self._tell(oldest, slow=True)
             young.popleft()
 
-    def _tell(self, place: Place[T], *, slow: bool) -> None:
+    def _tell(self, place: LanePlace[T], *, slow: bool) -> None:
         """Let the kin know how a run went, once, and as soon as it is known."""
         if place.kin is None or place.told:
             return

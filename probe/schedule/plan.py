@@ -21,7 +21,7 @@ Every operation costs O(log n) for n keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from math import floor
@@ -130,28 +130,10 @@ class Plan(Generic[K]):
         self._heap: list[tuple[float, int, int, _Entry[K]]] = []
         self._sequence = 0
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._entries
-
-    @property
-    def pending(self) -> int:
-        """Items in the heap, stale ones included; what memory the plan takes follows it."""
-        return len(self._heap)
-
     def fraction(self, key: K) -> float:
         """The key's place in its interval, in [0, 1)."""
         seed = self._salt + b"\0" + self._identity(key).encode()
         return int.from_bytes(blake2b(seed, digest_size=6).digest()) / 2**48
-
-    def set(self, intervals: Mapping[K, float], now: float) -> None:
-        """Make ``intervals`` the whole plan; keys whose interval is unchanged are not touched."""
-        for key in [key for key in self._entries if key not in intervals]:
-            self.remove(key)
-        for key, interval in intervals.items():
-            self.put(key, interval, now)
 
     def put(self, key: K, interval: float, now: float) -> None:
         """Add a key, or change its interval; pending extra runs stay.

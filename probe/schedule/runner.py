@@ -17,16 +17,15 @@ What it promises:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import ceil
 from typing import Generic, TypeVar
 
 import trio
 
-from probe.schedule.jobs import Counts, Defect, DefectKind, Job, Start
+from probe.schedule.jobs import Counts, Defect, DefectKind, Job, KeyRuns, Run, RunGroup, Start
 from probe.schedule.lanes import Lanes
 from probe.schedule.plan import FIRST, Due, Plan
-from probe.schedule.runs import Entry, Group, Run
 
 K = TypeVar("K", bound=Hashable)
 
@@ -76,8 +75,8 @@ class Runner(Generic[K]):
         self._on_start = on_start
         self._on_defect = on_defect
         self._plan: Plan[K] = Plan(salt=salt, first=first)
-        self._entries: dict[K, Entry[K]] = {}
-        self._groups: dict[str, Group[K]] = {}
+        self._entries: dict[K, KeyRuns[K]] = {}
+        self._groups: dict[str, RunGroup[K]] = {}
         self._running: dict[Run[K], None] = {}
         self._offset: float | None = None
         self._nursery: trio.Nursery | None = None
@@ -87,13 +86,6 @@ class Runner(Generic[K]):
 
     # ------------------------------------------------------------ jobs
 
-    def set_jobs(self, jobs: Mapping[K, Job[K]]) -> None:
-        """Make ``jobs`` all there is. Keys that stay keep their phase and their runs."""
-        for job in jobs.values():
-            self.put(job)
-        for key in [key for key in self._entries if key not in jobs]:
-            self.drop(key)  # last, so that a check whose keys all change keeps its counts
-
     def put(self, job: Job[K]) -> None:
         """Add a job, or replace the one of the same key from its next run on."""
         now = self.now()
@@ -101,7 +93,7 @@ class Runner(Generic[K]):
         entry = self._entries.get(job.key)
         if entry is None:
             group = self._group(job.group)
-            self._entries[job.key] = Entry(job, group)
+            self._entries[job.key] = KeyRuns(job, group)
             group.jobs += 1
         else:
             if entry.job.group != job.group:
@@ -219,7 +211,7 @@ class Runner(Generic[K]):
         if entry.group.lanes.offer(run.place, now):
             self._launch(run)
 
-    def _admit(self, group: Group[K], now: float) -> None:
+    def _admit(self, group: RunGroup[K], now: float) -> None:
         for place in group.lanes.admit(now):
             self._launch(place.item)
 
@@ -245,12 +237,10 @@ class Runner(Generic[K]):
             with scope:
                 await job.call()
         except* Exception as crash:
-            counts.crashed += 1
             self._on_defect(Defect(job, DefectKind.CRASHED, crash))
         # Not reached when the whole runner is cancelled: then nobody may start in its place.
         run.entry.slow = trio.current_time() - began >= self._slow_after
         if scope.cancelled_caught and self._entries.get(job.key) is run.entry:
-            run.group.counts.cut += 1
             self._on_defect(Defect(run.job, DefectKind.CUT, None))
         self._end(run)
 
@@ -268,19 +258,18 @@ class Runner(Generic[K]):
         for run in self._running:
             if not run.stuck and run.deadline + _WATCH < now:
                 run.stuck = True
-                run.group.counts.stuck += 1
                 run.group.lanes.give_back(run.place, now)
                 self._on_defect(Defect(run.job, DefectKind.STUCK, None))
 
     # ------------------------------------------------------------ groups
 
-    def _group(self, name: str) -> Group[K]:
+    def _group(self, name: str) -> RunGroup[K]:
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(Lanes(self._limit, self._slow_after))
+            group = self._groups[name] = RunGroup(Lanes(self._limit, self._slow_after))
         return group
 
-    def _leave(self, group: Group[K], name: str) -> None:
+    def _leave(self, group: RunGroup[K], name: str) -> None:
         group.jobs -= 1
         if not group.jobs:
             del self._groups[name]

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from probe.agent.excuse import Excuse
 from probe.agent.flow_filing import CONFIRM, FlowFiling
 from probe.agent.flows import FlowCoverage
-from probe.agent.keys import JobKey
+from probe.agent.keys import UNLISTED, JobKey
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.model.failure import Failure, Phase, Reason
@@ -32,9 +32,9 @@ from probe.model.result import (
 )
 from probe.model.spec import Listen, Spec
 from probe.model.state import EdgeStatus
-from probe.model.target import FlowKey
+from probe.model.target import FlowKey, Target
 from probe.probers.flow import FlowProber
-from probe.schedule import Runner, Start
+from probe.schedule import Defect, Runner, Start
 from probe.serve import Store
 from probe.state.vantage import Vantage
 
@@ -101,7 +101,10 @@ class World:
         spec = Spec("here", Listen("127.0.0.1", 0), {}, {}, (check,))
         parts = replace(build_parts(spec, {}), flow=cast("FlowProber", platform))
         self.store = Store("here", started_at=START)
-        self.runner: Runner[JobKey] = Runner(wall=lambda: START, on_start=self._started)
+        self.defects: list[Defect[JobKey]] = []
+        self.runner: Runner[JobKey] = Runner(
+            wall=lambda: START, on_start=self._started, on_defect=self.defects.append
+        )
         ask: Callable[[JobKey, float, bool], object] = lambda key, after, beside: (  # noqa: E731
             self.runner.request(key, after=after, beside=beside)
         )
@@ -109,6 +112,7 @@ class World:
         self.store.configure(spec)
         self.flows = FlowCoverage(parts, self.runner, self.store, filing)
         self.flows.configure(spec)
+        self.flows.set_targets(UNLISTED, (Target(check.name),))
 
     def reload(self, check: ApiCheck) -> None:
         """Follow a new configuration, as the agent does."""
@@ -217,7 +221,7 @@ async def test_a_refusal_that_may_be_everybodys_has_the_other_personas_run_at_on
         assert [who for _, who in since] == ["a", "b", "a"]
         assert since[1][0] == pytest.approx(platform.takes)
         assert since[2][0] == pytest.approx(platform.takes + CONFIRM.spacing)
-        assert world.runner.counts()["cli"].crashed == 0
+        assert not world.defects
 
 
 @pytest.mark.parametrize("personas", [1, 2, 5])
@@ -286,7 +290,7 @@ async def test_the_runs_of_a_flow_that_makes_things_wait_for_each_other(
         assert platform.most == 1
         failed = min(end for _, end, _ in platform.ran)
         assert world.named("authorization") <= failed + QUICK + 2 * platform.takes
-        assert world.runner.counts()["cli"].cut == 0
+        assert not world.defects
 
 
 def elsewhere(check: ApiCheck) -> ApiCheck:

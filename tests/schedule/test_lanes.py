@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.schedule.lanes import Lanes, Place
+from probe.schedule.lanes import LanePlace, Lanes
 
 
-def offered(lanes: Lanes[int], *, slow: bool, now: float, item: int = 0) -> tuple[Place[int], bool]:
-    place = Place(item, slow=slow)
+def offered(
+    lanes: Lanes[int], *, slow: bool, now: float, item: int = 0
+) -> tuple[LanePlace[int], bool]:
+    place = LanePlace(item, slow=slow)
     return place, lanes.offer(place, now)
 
 
@@ -71,7 +73,7 @@ def test_giving_back_twice_frees_one_place() -> None:
 
 def hung(lanes: Lanes[int], kin: str, times: int, now: float = 0.0) -> None:
     """Runs of one kin that take 10 s."""
-    places = [Place(0, kin=kin) for _ in range(times)]
+    places = [LanePlace(0, kin=kin) for _ in range(times)]
     for place in places:
         assert lanes.offer(place, now)
     for place in places:
@@ -81,12 +83,12 @@ def hung(lanes: Lanes[int], kin: str, times: int, now: float = 0.0) -> None:
 def test_kin_of_slow_runs_are_expected_to_be_slow_until_one_is_quick() -> None:
     lanes: Lanes[int] = Lanes(100, slow_after=1.0)
     hung(lanes, "192.0.2.1", 4)
-    kin, other = Place(1, kin="192.0.2.1"), Place(2, kin="192.0.2.2")
+    kin, other = LanePlace(1, kin="192.0.2.1"), LanePlace(2, kin="192.0.2.2")
     lanes.offer(kin, 20.0)
     lanes.offer(other, 20.0)
     assert (kin.slow, other.slow) == (True, False)
     lanes.give_back(kin, 20.1)
-    again = Place(3, kin="192.0.2.1")
+    again = LanePlace(3, kin="192.0.2.1")
     lanes.offer(again, 21.0)
     assert not again.slow
 
@@ -95,8 +97,8 @@ def test_kin_learn_from_runs_that_still_hang() -> None:
     """In the first wave of an outage no run has ended yet, and all others are on their way."""
     lanes: Lanes[int] = Lanes(100, slow_after=1.0)
     for item in range(4):
-        lanes.offer(Place(item, kin="a"), 0.0)
-    early, late = Place(5, kin="a"), Place(6, kin="a")
+        lanes.offer(LanePlace(item, kin="a"), 0.0)
+    early, late = LanePlace(5, kin="a"), LanePlace(6, kin="a")
     lanes.offer(early, 0.9)
     lanes.offer(late, 1.0)
     assert (early.slow, late.slow) == (False, True)
@@ -105,13 +107,13 @@ def test_kin_learn_from_runs_that_still_hang() -> None:
 def test_a_run_counts_once_for_its_kin() -> None:
     """It turns slow and then ends slow: that is one slow run, not two."""
     lanes: Lanes[int] = Lanes(100, slow_after=1.0)
-    places = [Place(item, kin="a") for item in range(3)]
+    places = [LanePlace(item, kin="a") for item in range(3)]
     for place in places:
         lanes.offer(place, 0.0)
     list(lanes.admit(5.0))
     for place in places:
         lanes.give_back(place, 10.0)
-    again = Place(4, kin="a")
+    again = LanePlace(4, kin="a")
     lanes.offer(again, 20.0)
     assert not again.slow
 
@@ -121,7 +123,7 @@ def test_kin_of_whom_some_are_quick_stay_in_the_quick_lane() -> None:
     for turn in range(50):
         now = 100.0 * turn
         hung(lanes, "a", 3, now)
-        quick = Place(1, kin="a")
+        quick = LanePlace(1, kin="a")
         lanes.offer(quick, now + 20)
         assert not quick.slow
         lanes.give_back(quick, now + 20.1)
@@ -129,11 +131,11 @@ def test_kin_of_whom_some_are_quick_stay_in_the_quick_lane() -> None:
 
 def test_slow_runs_asked_for_and_those_of_the_grid_take_turns() -> None:
     lanes: Lanes[str] = Lanes(1, slow_after=1.0)
-    lanes.offer(Place("stays", slow=True), 0.0)
-    current = Place("first", slow=True)
+    lanes.offer(LanePlace("stays", slow=True), 0.0)
+    current = LanePlace("first", slow=True)
     lanes.offer(current, 0.0)
     for name in ("grid-1", "grid-2", "grid-3", "extra-1", "extra-2"):
-        lanes.offer(Place(name, slow=True, extra=name.startswith("extra")), 0.0)
+        lanes.offer(LanePlace(name, slow=True, extra=name.startswith("extra")), 0.0)
     order = []
     while lanes.waiting:
         lanes.give_back(current, 0.0)
@@ -149,12 +151,12 @@ def test_nobody_is_lost_and_the_bounds_hold(data: st.DataObject) -> None:
     limit = data.draw(st.integers(1, 4))
     lanes: Lanes[int] = Lanes(limit, slow_after=1.0)
     now = 0.0
-    flying: list[Place[int]] = []
+    flying: list[LanePlace[int]] = []
     started: list[int] = []
     for item in range(40):
         now += data.draw(st.sampled_from([0.0, 0.2, 0.5, 1.0]))
         if data.draw(st.booleans()):
-            place = Place(
+            place = LanePlace(
                 item,
                 slow=data.draw(st.booleans()),
                 extra=data.draw(st.booleans()),

@@ -25,6 +25,7 @@ class World:
         self.defects: list[Defect[str]] = []
         self.calls: list[tuple[str, float]] = []
         self.ended: list[str] = []
+        self._keys: set[str] = set()
         self.runner: Runner[str] = Runner(
             wall=lambda: START,
             limit=limit,
@@ -63,7 +64,13 @@ class World:
         return [at for called, at in self.calls if called == key]
 
     def jobs(self, *jobs: Job[str]) -> None:
-        self.runner.set_jobs({job.key: job for job in jobs})
+        """Make these all there is."""
+        for job in jobs:
+            self.runner.put(job)
+        keys = {job.key for job in jobs}
+        for key in self._keys - keys:
+            self.runner.drop(key)
+        self._keys = keys
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -162,7 +169,6 @@ async def test_each_run_ends_at_its_deadline_and_that_is_a_defect(
         await trio.sleep(30)
     assert ends[:2] == near([at + 4 for at in grid("a", 10, 30)][:2])
     assert [defect.kind for defect in world.defects[:2]] == [DefectKind.CUT] * 2
-    assert world.runner.counts()["g"].cut >= 2
 
 
 async def test_a_call_that_cannot_be_cancelled_blocks_its_own_key_only(
@@ -182,12 +188,12 @@ async def test_a_call_that_cannot_be_cancelled_blocks_its_own_key_only(
         assert world.times("b") == near(grid("b", 10, 90))
         counts = world.runner.counts()["g"]
         assert [defect.kind for defect in world.defects] == [DefectKind.STUCK]
-        assert (counts.stuck, counts.in_flight) == (1, 0)
+        assert counts.in_flight == 0
         await trio.sleep(20)
         assert len(world.defects) == 1
         await trio.sleep(1000)
         assert len(world.starts) > 100
-        assert world.runner.counts()["g"].stuck == 2  # it came back once it had ended
+        assert len(world.defects) == 2  # it came back once it had ended
 
 
 @pytest.mark.parametrize(
@@ -510,7 +516,7 @@ async def test_a_step_of_the_wall_clock_moves_nothing(autojump_clock: MockClock)
     seen: list[Start[str]] = []
     runner: Runner[str] = Runner(wall=lambda: wall[0], salt=SALT, on_start=seen.append)
     world = World()
-    runner.set_jobs({"a": world.job("a")})
+    runner.put(world.job("a"))
     async with trio.open_nursery() as nursery:
         await nursery.start(runner.run)
         await trio.sleep(15)

@@ -43,7 +43,8 @@ class Check:
         )
 
     def start(self) -> None:
-        self.runner.set_jobs({key: self.job(key) for key in self.keys})
+        for key in self.keys:
+            self.runner.put(self.job(key))
 
     def job(self, key: EdgeKey) -> Job[EdgeKey]:
         async def call() -> None:
