@@ -16,6 +16,7 @@ from typing import Literal, TextIO
 import trio
 
 from probe.model.failure import Failure, Reason
+from probe.model.reasons import title_of
 from probe.model.state import Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 
@@ -106,10 +107,11 @@ def transition_fields(change: Transition) -> dict[str, object]:
 
 
 def failure_fields(failure: Failure | None) -> dict[str, object]:
-    """``phase``, ``reason`` and ``detail``; nothing for None."""
+    """``phase``, ``reason``, its title and ``detail``; nothing for None."""
     if failure is None:
         return {}
     fields: dict[str, object] = {"phase": failure.phase.value, "reason": failure.reason.value}
+    fields["title"] = title_of(failure.reason)
     return fields | ({"detail": failure.detail} if failure.detail else {})
 
 

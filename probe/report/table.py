@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from probe.model.reasons import title_of
 from probe.report.rows import Row, Verdict
 
 _STYLE = {
@@ -57,6 +58,7 @@ def _block(group: Sequence[Row]) -> Text:
     text.append(" ".join(part for part in (row.provider, row.edge, row.what) if part), style="bold")
     if row.reason:
         text.append(f"  {row.phase}/{row.reason}", style=style)
+        text.append(f"  {title_of(row.reason)}")
     if row.layer:
         text.append(f"  layer {row.layer}")
     names = ", ".join(row.target for row in group)

@@ -36,7 +36,7 @@ def sentence(store: Store) -> str:
 def test_the_2021_incident_in_one_sentence() -> None:
     assert sentence(filled(targets=300, cli_broken=False)) == (
         "2 of 4 edges of cdn-b fail for 9 of 300 targets since 14:13:42 UTC"
-        " — alert_unrecognized_name"
+        " — the edge does not know this name"
     )
 
 
@@ -116,12 +116,12 @@ def test_what_failed_and_cannot_be_judged_now_is_said_so_in_every_place() -> Non
     assert (status.level, status.sentence) == (
         Level.TROUBLE,
         "developer-cli (developer) fails since 14:13:20 UTC"
-        " — status when it was last judged, now it cannot be",
+        " — the status is not the expected one when it was last judged, now it cannot be",
     )
     (flow,) = status.flows
     assert (flow.state, flow.reason, flow.layer) == ("failing", "secret_missing", "inconclusive")
     (card,) = re.findall("<article.*?</article>", status_page(status), re.DOTALL)
-    assert "Cannot be judged now: secret_missing. env:TOKEN is not set" in card
+    assert "Cannot be judged now: A secret of the agent is missing. env:TOKEN is not set" in card
     assert "It failed when it was last judged." in card
     assert "passing" not in card
     assert "To blame" not in card
@@ -234,7 +234,8 @@ def test_a_name_without_an_address_is_in_the_sentence() -> None:
     nxdomain = Failure(Phase.RESOLVE, Reason.NXDOMAIN, "192.0.2.53 says NXDOMAIN")
     store.record_resolution(ResolveResult(through, START, Resolution((), nxdomain, seconds=0.1)))
     assert sentence(store) == (
-        "cdn-a has no address for 1 of 30 targets since 14:13:20 UTC — nxdomain"
+        "cdn-a has no address for 1 of 30 targets since 14:13:20 UTC"
+        " — the name does not exist in DNS"
     )
     view = target_view(store, through.target, NOW)
     assert view is not None

@@ -9,6 +9,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from probe.model.reasons import title_of
 from probe.serve.page.sentence import clock
 from probe.serve.page.target_view import TargetView
 from probe.serve.page.views import ChangeView, Status
@@ -60,6 +61,7 @@ def _environment() -> Environment:
         milliseconds=milliseconds,
         sign=lambda name: _SIGNS.get(str(name), ""),
         together=together,
+        title_of=title_of,
         thousands=lambda number: f"{number:,}",
     )
     return environment

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
+from probe.model.reasons import title_of
 from probe.serve.page.standing import Counts, Level, Standing
 from probe.serve.page.views import FlowProblem, Problem
 from probe.state.diagnosis import INCONCLUSIVE
@@ -156,8 +157,14 @@ def _problem(problem: Problem, now: float) -> str:
         text = f"{edges} of {problem.provider} {verb} for {whom}"
     else:
         text = f"{problem.provider} has no address for {whom}"
-    text = f"{text} since {clock(problem.since, now)} — {problem.reason}"
+    text = f"{text} since {clock(problem.since, now)} — {_lower(problem.reason)}"
     return text + _unlooked(problem, now)
+
+
+def _lower(reason: str) -> str:
+    """The title of a reason, within a sentence."""
+    title = title_of(reason)
+    return title[:1].lower() + title[1:]
 
 
 def _flow(flow: FlowProblem, now: float) -> str:
@@ -168,9 +175,9 @@ def _flow(flow: FlowProblem, now: float) -> str:
     if flow.fails_open:
         what = "a call that must be refused succeeded"
     elif flow.layer == INCONCLUSIVE:
-        what = f"{flow.reason} when it was last judged, now it cannot be"
+        what = f"{_lower(flow.reason)} when it was last judged, now it cannot be"
     else:
-        what = f"the {flow.layer} layer" if flow.layer else flow.reason
+        what = f"the {flow.layer} layer" if flow.layer else _lower(flow.reason)
     return f"{who} {verb} since {clock(flow.since, now)} — {what}" + _unlooked(flow, now)
 
 
