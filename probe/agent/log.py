@@ -98,21 +98,16 @@ def transition_fields(change: Transition) -> dict[str, object]:
     """The fields of a change of state; empty ones are left out."""
     fields: dict[str, object] = dict(key_fields(change.key))
     fields |= {"before": change.before, "after": change.after, "since": timestamp(change.since)}
-    fields |= failure_fields(change.failure)
+    if (failure := change.failure) is not None:
+        fields |= {"phase": failure.phase.value, "reason": failure.reason.value}
+        fields["title"] = title_of(failure.reason)
+        if failure.detail:
+            fields["detail"] = failure.detail
     if change.command:
         fields["command"] = change.command
     if change.note:
         fields["note"] = change.note
     return fields
-
-
-def failure_fields(failure: Failure | None) -> dict[str, object]:
-    """``phase``, ``reason``, its title and ``detail``; nothing for None."""
-    if failure is None:
-        return {}
-    fields: dict[str, object] = {"phase": failure.phase.value, "reason": failure.reason.value}
-    fields["title"] = title_of(failure.reason)
-    return fields | ({"detail": failure.detail} if failure.detail else {})
 
 
 def timestamp(seconds: float) -> str:

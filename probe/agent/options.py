@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probe.model.spec import Listen, RegionSource, Spec
 from probe.net.names import NameProblem, parse_listen
-from probe.region import PlaceError, find_region
+from probe.region import RegionError, find_region
 from probe.schedule import WHOLE, Shard
 
 
@@ -56,7 +56,7 @@ def region_asked(spec: Spec, options: Options) -> str:
         )
     try:
         return find_region(sources, options.environ)
-    except PlaceError as error:
+    except RegionError as error:
         raise NoRegionError(
             f"nobody names this agent's region ({error}): write --region NAME or set PROBE_REGION"
         ) from None

@@ -14,7 +14,7 @@ from probe.cli.options import BAD_CONFIGURATION, config_option, die, load_spec, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from probe.report import Row
+    from probe.report import ReportRow
 
 
 @click.command()
@@ -114,7 +114,7 @@ def check(
     sys.exit(exit_code(rows))
 
 
-def _print_rows(rows: Sequence[Row], output: str, *, region: str, all_rows: bool) -> None:
+def _print_rows(rows: Sequence[ReportRow], output: str, *, region: str, all_rows: bool) -> None:
     if output == "json":
         from probe.report.machine import to_json
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
 
 
 class Phase(StrEnum):
@@ -194,3 +195,19 @@ class Failure:
     def __str__(self) -> str:
         text = f"{self.phase}/{self.reason}"
         return f"{text}: {self.detail}" if self.detail else text
+
+
+class FailureFields(TypedDict):
+    """A failure as texts, for a log line, a row or a page."""
+
+    phase: str
+    reason: str
+    detail: str
+
+
+def failure_fields(failure: Failure | None) -> FailureFields:
+    """The texts of a failure; all are empty for None."""
+    if failure is None:
+        return {"phase": "", "reason": "", "detail": ""}
+    phase, reason = failure.phase.value, failure.reason.value
+    return {"phase": phase, "reason": reason, "detail": failure.detail}

@@ -1,22 +1,24 @@
 """The name of the region, from whoever knows it.
 
-Each source is a function that gives a name or raises ``Silence``. Every answer is checked against
-the form that its source gives such names: a portal that answers everything with a page, or
+Each source is a function that gives a name or raises ``NoRegionName``. Every answer is checked
+against the form that its source gives such names: a portal that answers everything with a page, or
 something else at the same address, must not name a region.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from probe.model.spec import RegionSource
 from probe.net.names import quoted
-from probe.region.exchange import Silence, ask
 
 METADATA: Final = "http://169.254.169.254"
 """Where all three clouds answer questions of their own machines (link-local, RFC 3927)."""
@@ -36,8 +38,26 @@ _GCE = re.compile(r"projects/[0-9]+/zones/([a-z]{2,16}-[a-z]{2,16}[0-9]{1,2})-[a
 _AZURE = re.compile(r"[a-z][a-z0-9]{2,39}")
 _TOKEN = re.compile(r"[!-~]{1,1024}")
 
+TIMEOUT = 1.5
+"""Seconds for each wait on the socket. A metadata service answers within milliseconds; where
+there is none, packets to its address often vanish."""
 
-class PlaceError(Exception):
+_LARGEST = 1024 * 1024
+
+
+class NoRegionName(Exception):
+    """One source names no region; the message says why and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataResponse:
+    """An answer with status 200."""
+
+    text: str
+    headers: Mapping[str, str]
+
+
+class RegionError(Exception):
     """No source names the region; the message says why, source by source."""
 
 
@@ -58,7 +78,7 @@ def find_region(
         account: folder of the pod's service account.
 
     Raises:
-        PlaceError: none of them does.
+        RegionError: none of them does.
     """
     ways: dict[RegionSource, Callable[[], str]] = {
         "kubernetes": lambda: _kubernetes(environ, account),
@@ -70,16 +90,16 @@ def find_region(
     for source in sources:
         try:
             return ways[source]()
-        except Silence as silence:
-            problems.append(f"{source}: {silence}")
-    raise PlaceError("; ".join(problems))
+        except NoRegionName as problem:
+            problems.append(f"{source}: {problem}")
+    raise RegionError("; ".join(problems))
 
 
 def _aws(base: str) -> str:
     """IMDSv2: a session token first, so that no forwarded request can ask in our name."""
     lifetime = {"x-aws-ec2-metadata-token-ttl-seconds": "60"}
-    token = _form(_TOKEN, ask("PUT", base, "/latest/api/token", lifetime).text)[0]
-    asked = ask(
+    token = _form(_TOKEN, _ask("PUT", base, "/latest/api/token", lifetime).text)[0]
+    asked = _ask(
         "GET", base, "/latest/meta-data/placement/region", {"x-aws-ec2-metadata-token": token}
     )
     return _form(_AWS, asked.text)[0]
@@ -91,43 +111,93 @@ def _gce_base(environ: Mapping[str, str]) -> str | None:
 
 
 def _gce(base: str) -> str:
-    answer = ask("GET", base, "/computeMetadata/v1/instance/zone", {"metadata-flavor": "Google"})
+    answer = _ask("GET", base, "/computeMetadata/v1/instance/zone", {"metadata-flavor": "Google"})
     if answer.headers.get("metadata-flavor") != "Google":
-        raise Silence("the answer does not bear the mark of this service")
+        raise NoRegionName("the answer does not bear the mark of this service")
     return _form(_GCE, answer.text)[1]
 
 
 def _azure(base: str) -> str:
     path = "/metadata/instance/compute/location?api-version=2021-02-01&format=text"
-    return _form(_AZURE, ask("GET", base, path, {"metadata": "true"}).text)[0]
+    return _form(_AZURE, _ask("GET", base, path, {"metadata": "true"}).text)[0]
 
 
 def _kubernetes(environ: Mapping[str, str], account: Path) -> str:
     """The node's label, read through the API; the right to ``get nodes`` is needed."""
     host, port = (environ.get(f"KUBERNETES_SERVICE_{what}") for what in ("HOST", "PORT"))
     if not host or not port:
-        raise Silence("this is no pod: KUBERNETES_SERVICE_HOST is not set")
+        raise NoRegionName("this is no pod: KUBERNETES_SERVICE_HOST is not set")
     node = environ.get(NODE, "")
     if not _NODE.fullmatch(node):
-        raise Silence(f"{NODE} does not hold the node's name (downward API: spec.nodeName)")
+        raise NoRegionName(f"{NODE} does not hold the node's name (downward API: spec.nodeName)")
     try:
         token = (account / "token").read_text().strip()
         trust = ssl.create_default_context(cafile=account / "ca.crt")
     except OSError as error:
-        raise Silence(f"the service account cannot be read ({error.strerror})") from None
+        raise NoRegionName(f"the service account cannot be read ({error.strerror})") from None
     base = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
-    answer = ask("GET", base, f"/api/v1/nodes/{node}", headers, trust=trust)
+    answer = _ask("GET", base, f"/api/v1/nodes/{node}", headers, trust=trust)
     try:
         labels = json.loads(answer.text)["metadata"]["labels"]
         region = labels[LABEL]
     except (ValueError, KeyError, TypeError):
-        raise Silence(f"the node {node} has no label {LABEL}") from None
+        raise NoRegionName(f"the node {node} has no label {LABEL}") from None
     return _form(_NAME, str(region))[0]
 
 
 def _form(form: re.Pattern[str], text: str) -> re.Match[str]:
     found = form.fullmatch(text.strip())
     if found is None:
-        raise Silence(f"the answer {quoted(text[:60])} has not the form expected here")
+        raise NoRegionName(f"the answer {quoted(text[:60])} has not the form expected here")
     return found
+
+
+def _ask(
+    method: str,
+    base: str,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    trust: ssl.SSLContext | None = None,
+) -> MetadataResponse:
+    """Ask one short question over HTTP, through no proxy and without following a redirect.
+
+    The standard library's client serves here: it runs once, before the event loop does, and
+    follows nothing and trusts nobody of its own accord.
+
+    Args:
+        method: GET or PUT.
+        base: ``http://HOST:PORT`` or ``https://HOST:PORT``.
+        path: with its query.
+        headers: sent as they are.
+        trust: whom to trust; needed for https.
+
+    Raises:
+        NoRegionName: no answer, another status than 200, or no text.
+    """
+    parts = urlsplit(base)
+    host = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT, context=trust)
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT)
+    try:
+        connection.request(method, path, headers=dict(headers))
+        response = connection.getresponse()
+        data = response.read(_LARGEST + 1)
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise NoRegionName(f"no answer from {host} ({why})") from None
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise NoRegionName(f"{host} answers {response.status}")
+    if len(data) > _LARGEST:
+        raise NoRegionName(f"the answer of {host} is larger than {_LARGEST // 1024} KiB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise NoRegionName(f"the answer of {host} is no text") from None
+    return MetadataResponse(text, {name.lower(): value for name, value in response.getheaders()})

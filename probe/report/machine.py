@@ -9,29 +9,29 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from probe.report.rows import Row, Verdict
+from probe.report.rows import ReportRow, RowVerdict
 
 # XML 1.0 has no way to write most control characters, not even escaped (section 2.2).
 _NOT_XML = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF], "�")
 
 
-def to_json(rows: Sequence[Row], *, region: str) -> str:
+def to_json(rows: Sequence[ReportRow], *, region: str) -> str:
     """One document: ``{region, summary, results}``; empty fields are left out."""
-    counts = {verdict.value: 0 for verdict in Verdict}
+    counts = {verdict.value: 0 for verdict in RowVerdict}
     for row in rows:
         counts[row.verdict] += 1
     document = {"region": region, "summary": counts, "results": [_plain(row) for row in rows]}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: ReportRow) -> dict[str, Any]:
     values = {name: value for name, value in asdict(row).items() if value not in ("", None, ())}
     if row.expires is not None:
         values["expires"] = datetime.fromtimestamp(row.expires, UTC).isoformat()
     return values
 
 
-def to_junit(rows: Sequence[Row], *, region: str) -> str:
+def to_junit(rows: Sequence[ReportRow], *, region: str) -> str:
     """JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
     root = ET.Element("testsuites", name=f"probe {region}".rstrip())
     suites: dict[str, ET.Element] = {}
@@ -55,24 +55,24 @@ def to_junit(rows: Sequence[Row], *, region: str) -> str:
             if (f"{row.check}/{row.provider}" if row.provider else row.check) == name
         ]
         suite.set("tests", str(len(mine)))
-        suite.set("failures", str(sum(row.verdict is Verdict.FAIL for row in mine)))
-        suite.set("errors", str(sum(row.verdict is Verdict.INCONCLUSIVE for row in mine)))
-        suite.set("skipped", str(sum(row.verdict is Verdict.SKIPPED for row in mine)))
+        suite.set("failures", str(sum(row.verdict is RowVerdict.FAIL for row in mine)))
+        suite.set("errors", str(sum(row.verdict is RowVerdict.INCONCLUSIVE for row in mine)))
+        suite.set("skipped", str(sum(row.verdict is RowVerdict.SKIPPED for row in mine)))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add_verdict(case: ET.Element, row: Row) -> None:
+def _add_verdict(case: ET.Element, row: ReportRow) -> None:
     message = _text(f"{row.phase}/{row.reason}: {row.detail}" if row.reason else "")
     body = _text("\n".join([*([row.command] if row.command else []), *row.notes]))
     match row.verdict:
-        case Verdict.FAIL:
+        case RowVerdict.FAIL:
             ET.SubElement(case, "failure", message=message, type=row.reason).text = body
-        case Verdict.INCONCLUSIVE:
+        case RowVerdict.INCONCLUSIVE:
             ET.SubElement(case, "error", message=message, type=row.reason).text = body
-        case Verdict.SKIPPED:
+        case RowVerdict.SKIPPED:
             ET.SubElement(case, "skipped", message=body)
-        case Verdict.PASS:
+        case RowVerdict.PASS:
             if body:
                 ET.SubElement(case, "system-out").text = body
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -14,35 +14,30 @@ LINE_EVERY = 10.0
 """Seconds between lines where nobody watches: a pipeline's log shows that work goes on."""
 
 
-class Standing(Protocol):
-    """How far a round is; see ``probe.agent.gate.rounds.Progress``."""
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """How far a round is.
 
-    @property
-    def done(self) -> int:
-        """Attempts finished."""
-        ...
+    Attributes:
+        done: attempts finished; grows.
+        known: attempts known so far; grows while DNS is still answering.
+        wrong: edges or flows that are not right (yet).
+        round: counts from 1.
+    """
 
-    @property
-    def known(self) -> int:
-        """Attempts known so far."""
-        ...
-
-    @property
-    def wrong(self) -> int:
-        """Edges or flows that are not right."""
-        ...
-
-    @property
-    def round(self) -> int:
-        """Counts from 1."""
-        ...
+    done: int
+    known: int
+    wrong: int
+    round: int = 1
 
 
-Told = Callable[[Standing], None]
+OnProgress = Callable[[RoundProgress], None]
 
 
 @contextmanager
-def progress_on(console: Console, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Told]:
+def progress_on(
+    console: Console, *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[OnProgress]:
     """What to tell how far the work is: a bar on a terminal, else a line now and then."""
     if console.is_terminal:
         with _bar(console) as told:
@@ -52,7 +47,7 @@ def progress_on(console: Console, *, clock: Callable[[], float] = time.monotonic
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[Told]:
+def _bar(console: Console) -> Iterator[OnProgress]:
     columns = (
         TextColumn("round {task.fields[round]}"),
         BarColumn(),
@@ -63,26 +58,26 @@ def _bar(console: Console) -> Iterator[Told]:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("probing", total=None, wrong=0, round=1)
 
-        def told(standing: Standing) -> None:
+        def told(progress: RoundProgress) -> None:
             bar.update(
                 task,
-                completed=standing.done,
-                total=standing.known,
-                wrong=standing.wrong,
-                round=standing.round,
+                completed=progress.done,
+                total=progress.known,
+                wrong=progress.wrong,
+                round=progress.round,
             )
 
         yield told
 
 
-def _lines(console: Console, clock: Callable[[], float]) -> Told:
+def _lines(console: Console, clock: Callable[[], float]) -> OnProgress:
     due = clock() + LINE_EVERY
 
-    def told(standing: Standing) -> None:
+    def told(progress: RoundProgress) -> None:
         nonlocal due
         if clock() >= due:
             due = clock() + LINE_EVERY
-            done = f"{standing.done} of {standing.known} probed"
-            console.print(f"round {standing.round}: {done}, {standing.wrong} not right")
+            done = f"{progress.done} of {progress.known} probed"
+            console.print(f"round {progress.round}: {done}, {progress.wrong} not right")
 
     return told

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
-from probe.model.failure import Failure
+from probe.model.failure import Failure, failure_fields
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -24,7 +24,7 @@ from probe.model.result import (
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 
 
-class Verdict(StrEnum):
+class RowVerdict(StrEnum):
     """How a row ended."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One attempt against one edge, one question to DNS, or one step of a flow.
 
     Attributes:
@@ -51,7 +51,7 @@ class Row:
     provider: str
     edge: str
     what: str
-    verdict: Verdict
+    verdict: RowVerdict
     phase: str = ""
     reason: str = ""
     detail: str = ""
@@ -65,7 +65,7 @@ class Row:
     notes: tuple[str, ...] = field(default=())
 
 
-def rows_of(results: Iterable[Result]) -> list[Row]:
+def rows_of(results: Iterable[Result]) -> list[ReportRow]:
     """Rows in a stable order: check, target, provider, edge and profile; steps as they ran."""
     return [row for result in sorted(results, key=_place) for row in _rows(result)]
 
@@ -84,18 +84,18 @@ def _place(result: Result) -> tuple[str, ...]:
     return (key.check, key.target, key.provider, *finer)
 
 
-def exit_code(rows: Iterable[Row]) -> int:
+def exit_code(rows: Iterable[ReportRow]) -> int:
     """0 all pass, 1 something fails, 3 nothing fails but something is inconclusive.
 
     No rows at all is 3: nothing was learned.
     """
     verdicts = {row.verdict for row in rows}
-    if Verdict.FAIL in verdicts:
+    if RowVerdict.FAIL in verdicts:
         return 1
-    return 3 if Verdict.INCONCLUSIVE in verdicts or not verdicts else 0
+    return 3 if RowVerdict.INCONCLUSIVE in verdicts or not verdicts else 0
 
 
-def _rows(result: Result) -> Iterator[Row]:
+def _rows(result: Result) -> Iterator[ReportRow]:
     match result:
         case TlsResult():
             yield _tls_row(result)
@@ -111,34 +111,32 @@ def _rows(result: Result) -> Iterator[Row]:
             assert_never(result)
 
 
-def _verdict(outcome: StepOutcome) -> tuple[Verdict, Failure | None, tuple[str, ...]]:
+def _verdict(outcome: StepOutcome) -> tuple[RowVerdict, Failure | None, tuple[str, ...]]:
     match outcome:
         case Passed(warnings):
-            return Verdict.PASS, None, tuple(str(warning) for warning in warnings)
+            return RowVerdict.PASS, None, tuple(str(warning) for warning in warnings)
         case Failed(failure, others):
-            return Verdict.FAIL, failure, tuple(str(other) for other in others)
+            return RowVerdict.FAIL, failure, tuple(str(other) for other in others)
         case Inconclusive(failure):
-            return Verdict.INCONCLUSIVE, failure, ()
+            return RowVerdict.INCONCLUSIVE, failure, ()
         case Skipped():
-            return Verdict.SKIPPED, None, (str(outcome),)
+            return RowVerdict.SKIPPED, None, (str(outcome),)
         case _:
             assert_never(outcome)
 
 
-def _tls_row(result: TlsResult) -> Row:
+def _tls_row(result: TlsResult) -> ReportRow:
     verdict, failure, notes = _verdict(result.outcome)
     leaf = result.handshake.leaf if result.handshake else None
     verified = result.handshake.verified_not_after if result.handshake else None
-    return Row(
+    return ReportRow(
         check=result.key.check,
         target=result.key.target,
         provider=result.key.provider,
         edge=result.key.edge,
         what=result.key.client,
         verdict=verdict,
-        phase=failure.phase if failure else "",
-        reason=failure.reason if failure else "",
-        detail=failure.detail if failure else "",
+        **failure_fields(failure),
         seconds=result.timings.total,
         certificate=leaf.fingerprint_sha256 if leaf else "",
         key_type=leaf.key_type if leaf else "",
@@ -149,7 +147,7 @@ def _tls_row(result: TlsResult) -> Row:
     )
 
 
-def _flow_rows(result: FlowResult) -> Iterator[Row]:
+def _flow_rows(result: FlowResult) -> Iterator[ReportRow]:
     """A row for each step, and one for the run when none of them says how it ended.
 
     A run that had no time left, or that our own code did not finish, has no failed step.
@@ -157,24 +155,22 @@ def _flow_rows(result: FlowResult) -> Iterator[Row]:
     rows = [_step_row(result, step) for step in result.steps]
     yield from rows
     verdict = _verdict(result.outcome)[0]
-    if verdict is not Verdict.PASS and all(row.verdict is not verdict for row in rows):
+    if verdict is not RowVerdict.PASS and all(row.verdict is not verdict for row in rows):
         timings = Timings(total=result.seconds)
         yield _step_row(result, StepResult("run", "", result.outcome, timings))
 
 
-def _step_row(result: FlowResult, step: StepResult) -> Row:
+def _step_row(result: FlowResult, step: StepResult) -> ReportRow:
     verdict, failure, notes = _verdict(step.outcome)
-    ran = verdict is not Verdict.SKIPPED
-    return Row(
+    ran = verdict is not RowVerdict.SKIPPED
+    return ReportRow(
         check=result.key.check,
         target=result.key.target,
         provider=result.key.provider,
         edge=step.edge.label if step.edge else "",
         what=f"{result.key.persona}:{step.step}" if result.key.persona else step.step,
         verdict=verdict,
-        phase=failure.phase if failure else "",
-        reason=failure.reason if failure else "",
-        detail=failure.detail if failure else "",
+        **failure_fields(failure),
         seconds=step.timings.total if ran else None,
         command=step.evidence.command,
         layer=step.layer,
@@ -182,17 +178,17 @@ def _step_row(result: FlowResult, step: StepResult) -> Row:
     )
 
 
-def _noted_row(result: ResolveResult) -> Row:
+def _noted_row(result: ResolveResult) -> ReportRow:
     """DNS answered, and a person should know more: edges that were left out, odd servers."""
     found = result.resolution
     skipped = (_without_route(found.skipped_ipv6),) if found.skipped_ipv6 else ()
-    return Row(
+    return ReportRow(
         check=result.key.check,
         target=result.key.target,
         provider=result.key.provider,
         edge="",
         what="dns",
-        verdict=Verdict.SKIPPED if skipped else Verdict.PASS,
+        verdict=RowVerdict.SKIPPED if skipped else RowVerdict.PASS,
         seconds=found.seconds,
         notes=(*skipped, *found.notes),
     )
@@ -202,21 +198,23 @@ def _without_route(count: int) -> str:
     return f"{count} IPv6 address{'es' if count != 1 else ''} skipped: no IPv6 route here"
 
 
-def _dns_row(result: ResolveResult) -> Row:
-    failure = result.resolution.failure
-    ours = failure is not None and failure.ours
+def _dns_row(result: ResolveResult) -> ReportRow:
+    found = result.resolution
+    ours = found.failure is not None and found.failure.ours
     # Only IPv6 addresses on a host without an IPv6 route: nothing can be said from here.
-    unseen = failure is None and result.resolution.skipped_ipv6 > 0
-    return Row(
+    unseen = found.failure is None and found.skipped_ipv6 > 0
+    why = failure_fields(found.failure)
+    if found.failure is None:
+        nothing = _without_route(found.skipped_ipv6)
+        why = {"phase": "resolve", "reason": "no_addresses", "detail": nothing}
+    return ReportRow(
         check=result.key.check,
         target=result.key.target,
         provider=result.key.provider,
         edge="",
         what="dns",
-        verdict=Verdict.INCONCLUSIVE if ours or unseen else Verdict.FAIL,
-        phase=failure.phase if failure else "resolve",
-        reason=failure.reason if failure else "no_addresses",
-        detail=failure.detail if failure else _without_route(result.resolution.skipped_ipv6),
-        seconds=result.resolution.seconds,
-        notes=result.resolution.notes,
+        verdict=RowVerdict.INCONCLUSIVE if ours or unseen else RowVerdict.FAIL,
+        **why,
+        seconds=found.seconds,
+        notes=found.notes,
     )

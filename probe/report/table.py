@@ -11,17 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.model.reasons import title_of
-from probe.report.rows import Row, Verdict
+from probe.report.rows import ReportRow, RowVerdict
 
 _STYLE = {
-    Verdict.PASS: ("✓ pass", "green"),
-    Verdict.FAIL: ("✗ FAIL", "bold red"),
-    Verdict.INCONCLUSIVE: ("? inconclusive", "yellow"),
-    Verdict.SKIPPED: ("- skipped", "dim"),
+    RowVerdict.PASS: ("✓ pass", "green"),
+    RowVerdict.FAIL: ("✗ FAIL", "bold red"),
+    RowVerdict.INCONCLUSIVE: ("? inconclusive", "yellow"),
+    RowVerdict.SKIPPED: ("- skipped", "dim"),
 }
 
 
-def table(rows: Sequence[Row], *, all_rows: bool) -> RenderableType:
+def table(rows: Sequence[ReportRow], *, all_rows: bool) -> RenderableType:
     """What does not pass, one block for everything that fails alike; then the counts.
 
     Rows of one edge with one reason share a block that names all their targets: 300 domains
@@ -29,27 +29,27 @@ def table(rows: Sequence[Row], *, all_rows: bool) -> RenderableType:
     line each.
     """
     parts: list[RenderableType] = []
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[ReportRow]] = defaultdict(list)
     for row in rows:
-        if row.verdict is not Verdict.PASS or row.notes:
+        if row.verdict is not RowVerdict.PASS or row.notes:
             groups[_alike(row)].append(row)
     for group in sorted(groups.values(), key=lambda group: _ORDER.index(group[0].verdict)):
         parts += [_block(group), Text()]
-    passing = [row for row in rows if row.verdict is Verdict.PASS]
+    passing = [row for row in rows if row.verdict is RowVerdict.PASS]
     if all_rows and passing:
         parts += [_lines(passing), Text()]
     return Group(*parts, summary(rows))
 
 
-_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.SKIPPED, Verdict.PASS)
+_ORDER = (RowVerdict.FAIL, RowVerdict.INCONCLUSIVE, RowVerdict.SKIPPED, RowVerdict.PASS)
 
 
-def _alike(row: Row) -> tuple[str, ...]:
+def _alike(row: ReportRow) -> tuple[str, ...]:
     where = (row.check, row.provider, row.edge, row.what, row.verdict, row.phase, row.reason)
     return where if row.reason else (*where, *row.notes)
 
 
-def _block(group: Sequence[Row]) -> Text:
+def _block(group: Sequence[ReportRow]) -> Text:
     row = group[0]
     word, style = _STYLE[row.verdict]
     # Never wrapped by us: a command must stay one line to be pasted. Print with crop=False.
@@ -75,7 +75,7 @@ def _block(group: Sequence[Row]) -> Text:
     return text
 
 
-def _lines(rows: Sequence[Row]) -> Table:
+def _lines(rows: Sequence[ReportRow]) -> Table:
     view = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in ("", "check", "target", "provider", "edge", "what"):
         view.add_column(column, overflow="fold")
@@ -90,13 +90,13 @@ def _lines(rows: Sequence[Row]) -> Table:
     return view
 
 
-def _certificate(row: Row) -> str:
+def _certificate(row: ReportRow) -> str:
     if row.expires is None:
         return ""
     return f"{row.certificate[:12]} until {datetime.fromtimestamp(row.expires, UTC):%Y-%m-%d}"
 
 
-def summary(rows: Sequence[Row]) -> Text:
+def summary(rows: Sequence[ReportRow]) -> Text:
     """``12 pass, 2 FAIL``: counts by verdict."""
     counts = Counter(row.verdict for row in rows)
     text = Text()
@@ -106,13 +106,13 @@ def summary(rows: Sequence[Row]) -> Text:
     return text if text else Text("nothing was probed: no target or no edge matched", "yellow")
 
 
-def matrix(rows: Sequence[Row]) -> RenderableType | None:
+def matrix(rows: Sequence[ReportRow]) -> RenderableType | None:
     """Edges × targets of TLS rows, for targets whose edges do not all show one certificate.
 
     Within a target, certificates are lettered A, B, … by how many edges show them; an edge
     without one shows its reason. None when every target's edges agree.
     """
-    by_target: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    by_target: dict[tuple[str, str, str], list[ReportRow]] = defaultdict(list)
     for row in rows:
         if row.what != "dns" and row.edge and not row.layer:
             by_target[row.check, row.target, row.provider].append(row)
@@ -130,7 +130,7 @@ def matrix(rows: Sequence[Row]) -> RenderableType | None:
     return view
 
 
-def _differs(group: Sequence[Row]) -> bool:
+def _differs(group: Sequence[ReportRow]) -> bool:
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in group:
         seen[row.what, row.key_type if row.certificate else ""].add(row.certificate or row.reason)
@@ -142,7 +142,7 @@ def _differs(group: Sequence[Row]) -> bool:
     return differing or bool(missing & some)
 
 
-def _groups(group: Sequence[Row]) -> list[tuple[Text, list[str]]]:
+def _groups(group: Sequence[ReportRow]) -> list[tuple[Text, list[str]]]:
     edges: dict[tuple[str, str, float], list[str]] = defaultdict(list)
     for row in group:
         edges[row.certificate, row.key_type or row.reason, row.expires or 0.0].append(row.edge)

@@ -13,14 +13,15 @@ import trio
 from trio.testing import MockClock
 
 from probe.agent.gate import rounds as once
-from probe.agent.gate.rounds import Progress, Round, passed
+from probe.agent.gate.rounds import Round, passed
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Passed, Result, StepResult, Timings, TlsResult
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
-from probe.report import Verdict, exit_code, rows_of
+from probe.report import RowVerdict, exit_code, rows_of
+from probe.report.progress import RoundProgress
 
 GOOD, BAD = Target("good.example"), Target("bad.example")
 EDGE, NEW = Edge("192.0.2.1", 443), Edge("192.0.2.2", 443)
@@ -178,19 +179,19 @@ async def test_progress_counts_each_result_once_however_many_rounds(
         return passed(result)
 
     monkeypatch.setattr(once, "passed", counted)
-    told: list[Progress] = []
+    told: list[RoundProgress] = []
     world = World(lambda name: not name.startswith("bad"))
     targets = tuple(Target(f"{'bad' if n % 10 == 0 else 'good'}-{n}.example") for n in range(500))
     parts = cast("Parts", SimpleNamespace(finder=world, tls=world))
     round_ = Round(parts, SPEC, {"stores": targets}, on_progress=told.append)
     await round_.run()
     assert len(asked) == 1000  # a question and an attempt for each target
-    assert told[-1] == Progress(done=1000, known=1000, wrong=50)
+    assert told[-1] == RoundProgress(done=1000, known=1000, wrong=50)
     assert all(one.wrong <= one.done <= one.known for one in told)
     assert [one.done for one in told] == sorted(one.done for one in told)
     told.clear()
     await round_.run({ProviderKey("stores", "bad-0.example", "cdn-b")})
-    assert told[-1] == Progress(done=2, known=2, wrong=1)
+    assert told[-1] == RoundProgress(done=2, known=2, wrong=1)
 
 
 class Crashing(World):
@@ -229,11 +230,11 @@ async def test_a_defect_is_a_row_and_every_other_row_stays(
     spec = replace(SPEC, checks=(CHECK, FLOW))
     rows = rows_of(await Round(parts, spec, {"stores": (GOOD, BAD)}).run())
     assert exit_code(rows) == 3
-    (bad,) = (row for row in rows if row.verdict is not Verdict.PASS)
+    (bad,) = (row for row in rows if row.verdict is not RowVerdict.PASS)
     assert (bad.what, bad.phase, bad.reason) == (what, phase, "defect")
     assert bad.target == ("cli" if where == "run" else BAD.name)
     assert bad.detail.startswith("IndexError at ")
     assert "s3cr3t" not in bad.detail
-    good = {(row.check, row.target) for row in rows if row.verdict is Verdict.PASS}
+    good = {(row.check, row.target) for row in rows if row.verdict is RowVerdict.PASS}
     everything = {("stores", GOOD.name), ("stores", BAD.name), ("cli", "cli")}
     assert good == everything - {(bad.check, bad.target)}

@@ -10,11 +10,11 @@ from probe.agent import AgentError
 from probe.agent.gate.check import CheckRequest
 from probe.agent.gate.selection import Selection, SelectionError, narrow, wanted
 from probe.agent.options import listen_asked
+from probe.cli.health import ask
 from probe.config import load
 from probe.model.spec import LIVE, Listen, Provider, Spec
 from probe.model.target import Target
-from probe.report import Row, Verdict
-from probe.report.health import ask
+from probe.report import ReportRow, RowVerdict
 from probe.report.machine import to_junit
 from tests.support.programs import probe
 
@@ -101,7 +101,7 @@ def test_listen_and_health_refuse_what_the_configuration_refuses(
 
 
 def test_junit_without_a_region_has_a_name() -> None:
-    row = Row("stores", "shop.example", "cdn-b", "127.0.0.1:443", "default", Verdict.PASS)
+    row = ReportRow("stores", "shop.example", "cdn-b", "127.0.0.1:443", "default", RowVerdict.PASS)
     assert '<testsuites name="probe">' in to_junit([row], region="")
     assert '<testsuites name="probe lab">' in to_junit([row], region="lab")
 

@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from probe.model.spec import RegionSource
-from probe.region import PlaceError, exchange, find_region
+from probe.region import RegionError, find_region
+from probe.region import region as room
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 Answer = tuple[int, dict[str, str], bytes]
@@ -132,7 +133,7 @@ def test_what_has_not_the_right_form_names_no_region(
 ) -> None:
     with (
         serving(Service(answers)) as service,
-        pytest.raises(PlaceError) as raised,
+        pytest.raises(RegionError) as raised,
     ):
         find_region([source], {}, metadata=service.url)
     assert why in str(raised.value)
@@ -151,7 +152,7 @@ def test_they_are_asked_in_order_and_every_refusal_is_told() -> None:
     with serving(Service({AZURE: (200, {}, b"westeurope")})) as service:
         host = {"GCE_METADATA_HOST": f"127.0.0.1:{service.port}"}
         assert find_region(["aws", "gce", "azure"], host, metadata=service.url) == "westeurope"
-        with pytest.raises(PlaceError) as raised:
+        with pytest.raises(RegionError) as raised:
             find_region(["kubernetes", "aws", "gce"], host, metadata=service.url)
     assert str(raised.value) == (
         "kubernetes: this is no pod: KUBERNETES_SERVICE_HOST is not set; "
@@ -160,12 +161,12 @@ def test_they_are_asked_in_order_and_every_refusal_is_told() -> None:
 
 
 def test_a_service_that_says_nothing_costs_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT", 0.05)
+    monkeypatch.setattr(room, "TIMEOUT", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(PlaceError, match=r"azure: no answer from 127\.0\.0\.1 \(timed out\)"):
+        with pytest.raises(RegionError, match=r"azure: no answer from 127\.0\.0\.1 \(timed out\)"):
             find_region(["azure"], {}, metadata=url)
 
 
@@ -297,7 +298,7 @@ def test_what_the_api_does_not_say_is_told_without_the_token(
 ) -> None:
     service = Service(answers)
     folder: Path = api.folder  # type: ignore[attr-defined]  # see above
-    with serving(service, api(service)), pytest.raises(PlaceError) as raised:
+    with serving(service, api(service)), pytest.raises(RegionError) as raised:
         find_region(["kubernetes"], pod(service, name), account=folder)
     assert why in str(raised.value)
     assert "pod-token" not in str(raised.value)
@@ -309,6 +310,6 @@ def test_an_api_of_another_authority_never_gets_the_token(
     service = Service(node({"topology.kubernetes.io/region": "sa-east-1"}))
     (tmp_path / "token").write_text("pod-token")
     (tmp_path / "ca.crt").write_text(Path(certifi.where()).read_text())
-    with serving(service, api(service)), pytest.raises(PlaceError, match="kubernetes: no answer"):
+    with serving(service, api(service)), pytest.raises(RegionError, match="kubernetes: no answer"):
         find_region(["kubernetes"], pod(service), account=tmp_path)
     assert service.asked == []

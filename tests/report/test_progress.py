@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import StringIO
 
 from rich.console import Console
 
-from probe.report.progress import progress_on
-
-
-@dataclass
-class At:
-    done: int
-    known: int = 300
-    wrong: int = 3
-    round: int = 2
+from probe.report.progress import RoundProgress, progress_on
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
@@ -23,7 +14,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     with progress_on(Console(file=out, width=80), clock=lambda: now[0]) as told:
         for second in range(25):
             now[0] = float(second)
-            told(At(second * 10))
+            told(RoundProgress(second * 10, 300, 3, 2))
     assert out.getvalue().splitlines() == [
         "round 2: 100 of 300 probed, 3 not right",
         "round 2: 200 of 300 probed, 3 not right",
@@ -34,6 +25,6 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     out = StringIO()
     console = Console(file=out, width=80, force_terminal=True)
     with progress_on(console) as told:
-        told(At(10))
+        told(RoundProgress(10, 300, 3))
     assert "10/300" in out.getvalue()
     assert "3 not right" in out.getvalue()

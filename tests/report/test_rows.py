@@ -25,7 +25,7 @@ from probe.model.result import (
     TlsResult,
 )
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
-from probe.report import Verdict, exit_code, rows_of
+from probe.report import RowVerdict, exit_code, rows_of
 from probe.report.machine import to_json, to_junit
 from probe.report.table import matrix, table
 
@@ -103,8 +103,8 @@ def test_a_flow_gives_a_row_for_each_step_and_a_skipped_one_does_not_fail() -> N
     )
     rows = rows_of([flow])
     assert [(row.what, row.verdict) for row in rows] == [
-        ("developer:login", Verdict.PASS),
-        ("developer:apps", Verdict.SKIPPED),
+        ("developer:login", RowVerdict.PASS),
+        ("developer:apps", RowVerdict.SKIPPED),
     ]
     assert "needs token" in rows[1].notes[0]
     assert exit_code(rows) == 0
@@ -116,8 +116,8 @@ def test_dns_has_a_row_only_when_it_failed_or_gave_nothing() -> None:
     bad = ResolveResult(key, 1.0, Resolution((), Failure(Phase.RESOLVE, Reason.NXDOMAIN)))
     only_v6 = ResolveResult(key, 1.0, Resolution((), skipped_ipv6=2))
     assert rows_of([good]) == []
-    assert [(row.verdict, row.reason) for row in rows_of([bad])] == [(Verdict.FAIL, "nxdomain")]
-    assert [row.verdict for row in rows_of([only_v6])] == [Verdict.INCONCLUSIVE]
+    assert [(row.verdict, row.reason) for row in rows_of([bad])] == [(RowVerdict.FAIL, "nxdomain")]
+    assert [row.verdict for row in rows_of([only_v6])] == [RowVerdict.INCONCLUSIVE]
 
 
 def test_json_holds_summary_and_leaves_out_what_is_empty() -> None:
@@ -194,7 +194,7 @@ def test_what_was_left_out_of_a_good_answer_is_said_and_fails_nothing() -> None:
     key = ProviderKey("stores", "shop.example", "live")
     edges = (Edge("192.0.2.1", 443),)
     rows = rows_of([ResolveResult(key, 1.0, Resolution(edges, skipped_ipv6=2, notes=("odd",)))])
-    assert [row.verdict for row in rows] == [Verdict.SKIPPED]
+    assert [row.verdict for row in rows] == [RowVerdict.SKIPPED]
     assert rows[0].notes == ("2 IPv6 addresses skipped: no IPv6 route here", "odd")
     assert exit_code(rows) == 0
 
@@ -232,12 +232,12 @@ def test_a_run_that_no_step_speaks_for_has_a_row_of_its_own() -> None:
     skipped = StepResult("whoami", "backend", Skipped("time"))
     late = Failed(Failure(Phase.EXPECT, Reason.TIMEOUT, "ran out of time"))
     *_, row = rows_of([FlowResult(key, 0.0, late, (skipped,), seconds=9.0)])
-    assert (row.what, row.verdict, row.seconds) == ("admin:run", Verdict.FAIL, 9.0)
+    assert (row.what, row.verdict, row.seconds) == ("admin:run", RowVerdict.FAIL, 9.0)
     assert exit_code([row]) == 1
     defect = Inconclusive(Failure(Phase.SEND, Reason.DEFECT, "IndexError at x.py:1"))
     (row,) = rows_of([FlowResult(key, 0.0, defect, ())])
     assert (row.verdict, row.reason, row.detail) == (
-        Verdict.INCONCLUSIVE,
+        RowVerdict.INCONCLUSIVE,
         "defect",
         "IndexError at x.py:1",
     )

@@ -11,14 +11,15 @@ from typing import TypeVar
 
 import trio
 
-from probe.agent.gate.rounds import Progress, Round
+from probe.agent.gate.rounds import Round
 from probe.agent.gate.selection import Selection, SelectionError, narrow, normal, wanted
 from probe.agent.parts import build_parts, first_look
 from probe.config import ConfigError, load_targets
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.model.spec import Spec
 from probe.model.target import Target
-from probe.report import Row, Verdict, rows_of
+from probe.report import ReportRow, RowVerdict, rows_of
+from probe.report.progress import OnProgress
 
 T = TypeVar("T")
 
@@ -80,8 +81,8 @@ def run_check(
     request: CheckRequest,
     *,
     environ: Mapping[str, str],
-    on_progress: Callable[[Progress], None] = lambda _: None,
-) -> Sequence[Row]:
+    on_progress: OnProgress = lambda _: None,
+) -> Sequence[ReportRow]:
     """Probe what was asked for; rows in a stable order.
 
     Raises:
@@ -128,11 +129,11 @@ async def _probe(
     spec: Spec,
     request: CheckRequest,
     environ: Mapping[str, str],
-    on_progress: Callable[[Progress], None],
-) -> Sequence[Row]:
+    on_progress: OnProgress,
+) -> Sequence[ReportRow]:
     parts = build_parts(spec, environ)
     targets: dict[str, tuple[Target, ...]] = {}
-    unread: list[Row] = []
+    unread: list[ReportRow] = []
     for check in spec.checks:
         if check.targets is not None and check.targets not in targets:
             found, problems = await first_look(parts, spec.targets[check.targets])
@@ -146,9 +147,9 @@ async def _probe(
     return [*unread, *rows_of(results)]
 
 
-def _unread(check: str, name: str, problem: str) -> Row:
+def _unread(check: str, name: str, problem: str) -> ReportRow:
     """A source of targets that gave none: what stands in it was not probed."""
-    return Row(check, name, "", "", "targets", Verdict.INCONCLUSIVE, detail=problem)
+    return ReportRow(check, name, "", "", "targets", RowVerdict.INCONCLUSIVE, detail=problem)
 
 
 def _all_known(selection: Selection, spec: Spec, targets: Mapping[str, Sequence[Target]]) -> None:

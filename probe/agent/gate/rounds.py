@@ -7,8 +7,7 @@ for a pipeline that must not move DNS before every edge serves the right certifi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import trio
 
@@ -29,29 +28,10 @@ from probe.model.result import (
 from probe.model.spec import Provider, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
+from probe.report.progress import OnProgress, RoundProgress
 
 _CONCURRENCY = 100
 """Attempts at once: enough to hide latency, too few to look like an attack on one edge."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a round is.
-
-    Attributes:
-        done: attempts finished; grows.
-        known: attempts known so far; grows while DNS is still answering.
-        wrong: edges or flows that are not right (yet).
-        round: counts from 1.
-    """
-
-    done: int
-    known: int
-    wrong: int
-    round: int = 1
-
-
-OnProgress = Callable[[Progress], None]
 
 
 class Round:
@@ -235,7 +215,7 @@ class Round:
 
     def _tell(self) -> None:
         done = len(self._results)
-        self._on_progress(Progress(done, max(self._known, done), self._wrong, self._number))
+        self._on_progress(RoundProgress(done, max(self._known, done), self._wrong, self._number))
 
 
 def _unfinished(check: TlsCheck | ApiCheck, key: ProviderKey, error: Exception) -> Result:
