@@ -7,10 +7,10 @@ still proves that the edge holds the key of the certificate it shows.
 
 The table `OFFERS` says what each client profile offers. ``default`` follows what current
 browsers offer: TLS 1.2 and 1.3, forward secrecy first, plain RSA key exchange last, no
-finite-field Diffie-Hellman. Key exchange groups, unless a profile names its own, are OpenSSL's
-choice: X25519MLKEM768 and X25519 (both with a key share) from 3.5 on. The two TLS 1.2 profiles
-offer the suites of one certificate type only, so that an edge which lacks that certificate
-cannot answer with the other.
+finite-field Diffie-Hellman, and Chrome's signature algorithms. Key exchange groups, unless a
+profile names its own, are OpenSSL's choice: X25519MLKEM768 and X25519 (both with a key share)
+from 3.5 on. The two TLS 1.2 profiles offer the suites of one certificate type only, so that an
+edge which lacks that certificate cannot answer with the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
-from probe.connection import groups
+from probe.connection import bindings
 from probe.connection.failures import AttemptFailed
 from probe.documents.pem import Wanted, pem_problem
 from probe.model.failure import Failure, Phase, Reason
@@ -51,6 +51,19 @@ _RSA = (
 )
 TLS13_SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
+CHROME_SIGNATURES = (
+    "ecdsa_secp256r1_sha256",
+    "rsa_pss_rsae_sha256",
+    "rsa_pkcs1_sha256",
+    "ecdsa_secp384r1_sha384",
+    "rsa_pss_rsae_sha384",
+    "rsa_pkcs1_sha384",
+    "rsa_pss_rsae_sha512",
+    "rsa_pkcs1_sha512",
+)
+"""Signature algorithms of Chrome, in its order: ``kVerifyPrefs`` in Chromium's
+``net/socket/ssl_client_socket_impl.cc``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -62,6 +75,7 @@ class Offer:
         ciphers: OpenSSL cipher string for TLS 1.2.
         alpn: protocols, in order.
         groups: key exchange groups, in order; empty for OpenSSL's own choice.
+        signatures: signature algorithms, in order; empty for OpenSSL's own choice.
     """
 
     min_version: int
@@ -69,11 +83,17 @@ class Offer:
     ciphers: str
     alpn: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    signatures: tuple[str, ...] = ()
 
 
 OFFERS: Mapping[ProfileName, Offer] = MappingProxyType(
     {
-        "default": Offer(SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION, ":".join(_ECDSA + _RSA)),
+        "default": Offer(
+            SSL.TLS1_2_VERSION,
+            SSL.TLS1_3_VERSION,
+            ":".join(_ECDSA + _RSA),
+            signatures=CHROME_SIGNATURES,
+        ),
         "tls13": Offer(SSL.TLS1_3_VERSION, SSL.TLS1_3_VERSION, ":".join(_ECDSA + _RSA)),
         "tls12-ecdsa": Offer(SSL.TLS1_2_VERSION, SSL.TLS1_2_VERSION, ":".join(_ECDSA)),
         "tls12-rsa": Offer(SSL.TLS1_2_VERSION, SSL.TLS1_2_VERSION, ":".join(_RSA)),
@@ -89,6 +109,9 @@ def offer(profile: ClientProfile) -> Offer:
         found = replace(found, min_version=_VERSIONS[profile.min_version])
     if profile.ciphers is not None:
         found = replace(found, ciphers=profile.ciphers)
+    if profile.client_certificate is not None:
+        # OpenSSL signs with nothing else than what it offers: an Ed25519 key would be of no use.
+        found = replace(found, signatures=())
     return found
 
 
@@ -150,10 +173,15 @@ def _build(wanted: Offer) -> SSL.Context:
             Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"no cipher matches {wanted.ciphers!r} here")
         ) from error
     context.set_tls13_ciphersuites(TLS13_SUITES.encode())
-    if wanted.groups and not groups.choose(context, wanted.groups):
+    if wanted.groups and not bindings.offer_groups(context, wanted.groups):
         named = ":".join(wanted.groups)
         raise AttemptFailed(
             Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks a group of {named!r}")
+        )
+    if wanted.signatures and not bindings.offer_signatures(context, wanted.signatures):
+        named = ":".join(wanted.signatures)
+        raise AttemptFailed(
+            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks one of {named!r}")
         )
     # Always a full handshake: a resumed one presents no certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -168,14 +196,7 @@ def _build(wanted: Offer) -> SSL.Context:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     if wanted.alpn:
         context.set_alpn_protos([name.encode() for name in wanted.alpn])
-    context.set_ocsp_client_callback(_keep_staple)
     return context
-
-
-def _keep_staple(connection: SSL.Connection, staple: bytes, _data: object) -> bool:
-    """Keep the stapled answer for the judge; OpenSSL is never to refuse for its sake."""
-    connection.set_app_data(staple)
-    return True
 
 
 def _present(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from probe.certificates import Verdict
+from probe.connection import bindings
 from probe.model.result import Handshake
 
 _APPLICATION_DATA = 23  # RFC 8446 section 5.1: what an encrypted record calls itself
@@ -46,21 +47,11 @@ def collect(tls: SSL.Connection, last_flight: bytes | None) -> Presented:
         cipher=sys.intern(tls.get_cipher_name() or ""),
         group=_intern(tls.get_group_name()),
         alpn=_intern(tls.get_alpn_proto_negotiated().decode("ascii", "backslashreplace")),
-        certificates=_certificates(tls) if complete else (),
-        ocsp=tls.get_app_data() or None,
+        certificates=bindings.presented_chain(tls) if complete else (),
+        ocsp=bindings.staple(tls),
         client_certificate_asked=(
             last_flight is not None and version == "TLS 1.3" and _encrypted_records(last_flight) > 1
         ),
-    )
-
-
-def _certificates(tls: SSL.Connection) -> tuple[bytes, ...]:
-    """The presented chain as DER."""
-    return tuple(
-        [
-            crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-            for certificate in tls.get_peer_cert_chain() or ()
-        ]
     )
 
 

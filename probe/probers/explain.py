@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import shlex
 
-from probe.connection.contexts import OFFERS
+from probe.connection.contexts import offer
 from probe.connection.tls import sni
-from probe.model.failure import Failure, Reason
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.reasons import error_in_browser
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, Starttls
@@ -30,9 +30,14 @@ def browser_error(failure: Failure, *, issuer_url: bool = False) -> str:
 
 
 def s_client(
-    edge: Edge, name: str, profile: ClientProfile, starttls: Starttls | None = None
+    edge: Edge,
+    name: str,
+    profile: ClientProfile,
+    starttls: Starttls | None = None,
+    *,
+    phase: Phase = Phase.TLS,
 ) -> str:
-    """``openssl s_client …`` as the attempt did it.
+    """Write ``openssl s_client …`` as the attempt did it.
 
     Args:
         edge: the address, so that DNS has no say.
@@ -40,19 +45,20 @@ def s_client(
         profile: versions, ciphers, protocols; a client certificate stands as a placeholder,
             because its files are not necessarily readable where the command is pasted.
         starttls: dialogue before TLS.
+        phase: what failed. Signature algorithms matter to a handshake that did.
     """
+    offered = offer(profile)
     words = ["openssl", "s_client", "-connect", edge.label]
     words += ["-servername", name] if sni(name) is not None else ["-noservername"]
     if starttls is not None:
         words += ["-starttls", starttls]
     words += _versions(profile)
-    ciphers = profile.ciphers
-    if ciphers is None and profile.kind in ("tls12-ecdsa", "tls12-rsa"):
-        ciphers = OFFERS[profile.kind].ciphers
-    if ciphers is not None:
-        words += ["-cipher", ciphers]
+    if profile.ciphers is not None or profile.kind in ("tls12-ecdsa", "tls12-rsa"):
+        words += ["-cipher", offered.ciphers]
     if profile.groups:
         words += ["-groups", ":".join(profile.groups)]
+    if offered.signatures and phase is Phase.TLS:
+        words += ["-sigalgs", ":".join(offered.signatures)]
     if profile.alpn:
         words += ["-alpn", ",".join(profile.alpn)]
     words += ["-status", "-showcerts"]

@@ -106,7 +106,8 @@ class TlsProber:
         outcome, facts = await self._judged(presented, name, at, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
-            command = explain.s_client(edge, name, profile, check.starttls)
+            phase = outcome.failure.phase
+            command = explain.s_client(edge, name, profile, check.starttls, phase=phase)
             if check.starttls is None:
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None

@@ -1,0 +1,78 @@
+"""What OpenSSL can do and pyOpenSSL has no public call for: groups, signatures, staples, chains.
+
+The calls are in the bindings that pyOpenSSL is built on, but not among pyOpenSSL's own methods,
+or cost there several times what OpenSSL itself takes. This module is the only one that reaches
+below pyOpenSSL. Tests hold that what is chosen here shows in the ClientHello, and that what is
+read here is what pyOpenSSL reads.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from OpenSSL import SSL
+from OpenSSL._util import ffi, lib
+
+
+def offer_groups(context: SSL.Context, groups: tuple[str, ...]) -> bool:
+    """Offer these key exchange groups, in this order, and no other.
+
+    Why one would choose: a ClientHello with the hybrid group X25519MLKEM768 fills more than one
+    packet, and there are load balancers that wait for the rest of it for ever. Clients that
+    cannot send it see another edge. And each key share costs the prober some 40 to 90 µs.
+
+    Args:
+        context: not used yet.
+        groups: OpenSSL's names: ``X25519MLKEM768``, ``X25519``, ``P-256`` …
+
+    Returns:
+        false when this OpenSSL does not know one of them. The context is then as before.
+    """
+    return _chosen(lib.SSL_CTX_set1_curves_list(context._context, ":".join(groups).encode()))
+
+
+def offer_signatures(context: SSL.Context, algorithms: tuple[str, ...]) -> bool:
+    """Offer these signature algorithms, in this order, and no other (RFC 8446 section 4.2.3).
+
+    Args:
+        context: not used yet.
+        algorithms: names of the RFC: ``ecdsa_secp256r1_sha256`` …
+
+    Returns:
+        false when this OpenSSL does not know one of them. The context is then as before.
+    """
+    return _chosen(lib.SSL_CTX_set1_sigalgs_list(context._context, ":".join(algorithms).encode()))
+
+
+def _chosen(result: int) -> bool:
+    if result != 1:
+        lib.ERR_clear_error()  # else the next call that looks finds it
+    return result == 1
+
+
+def staple(tls: SSL.Connection) -> bytes | None:
+    """Return the stapled OCSP answer (DER) of a handshake; None when nothing was stapled.
+
+    pyOpenSSL hands it out in a callback only, at a hundredfold cost.
+    """
+    answer = ffi.new("unsigned char **")
+    size = lib.SSL_get_tlsext_status_ocsp_resp(tls._ssl, answer)
+    return bytes(ffi.buffer(answer[0], size)) if size > 0 else None
+
+
+def presented_chain(tls: SSL.Connection) -> tuple[bytes, ...]:
+    """Return the certificates that the server sent (DER), in the order sent.
+
+    pyOpenSSL makes an object of each certificate and a buffer for each encoding.
+    """
+    stack = lib.SSL_get_peer_cert_chain(tls._ssl)
+    if stack == ffi.NULL:
+        return ()
+    bio = ffi.gc(lib.BIO_new(lib.BIO_s_mem()), lib.BIO_free)
+    start = ffi.new("char **")
+    ends = [0]
+    for at in range(lib.sk_X509_num(stack)):
+        lib.i2d_X509_bio(bio, lib.sk_X509_value(stack, at))
+        ends.append(lib.BIO_get_mem_data(bio, start))
+    encoded = bytes(ffi.buffer(start[0], ends[-1]))
+    return tuple([encoded[a:b] for a, b in pairwise(ends)])
