@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from probe.config.problem import ConfigError
+from probe.config.error import ConfigError
 from probe.config.secrets import SecretReader
 from probe.documents.problem import Problem
 

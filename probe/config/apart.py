@@ -10,17 +10,19 @@ by us with our own environment, so what it writes is trusted.
 
 from __future__ import annotations
 
+import copyreg
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import trio
 
-from probe.config import pickling
-from probe.config.problem import ConfigError
+from probe.config.error import ConfigError
 from probe.documents.problem import Problem
 from probe.model.spec import Spec
 
@@ -105,9 +107,21 @@ def main(path: str, region: str) -> None:
         answer = load(Path(path), region=region or None, environ=os.environ)
     except ConfigError as error:
         answer = [(p.file, p.line, p.column, p.message) for p in error.problems]
-    pickling.enable()
-    sys.stdout.buffer.write(pickle.dumps(answer))
+    sys.stdout.buffer.write(pickled(answer))
+
+
+def pickled(answer: object) -> bytes:
+    """The bytes of a spec; read-only mappings have no pickle of their own, until this ran once."""
+    copyreg.pickle(MappingProxyType, lambda view: (read_only, (dict(view),)))
+    return pickle.dumps(answer)
+
+
+def read_only(items: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    """What a pickled read-only mapping is made anew with."""
+    return MappingProxyType(items)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    from probe.config import apart  # noqa: PLW0406 - under the name by which the parent finds ``read_only``
+
+    apart.main(*sys.argv[1:])

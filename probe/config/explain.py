@@ -7,28 +7,32 @@ secret in the wrong place.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as Bag
-from typing import Any
-
-from pydantic.fields import FieldInfo
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin
 
 from probe.config.shape.base import OURS, Shape
 from probe.documents.nodes import Node, Scalar, found
-from probe.documents.problem import instead, unknown
+from probe.documents.problem import unknown
 from probe.net.names import quoted
 
 
 def explain(
-    kind: str, key: str, context: Bag[str, Any], node: Node, shape: type[Shape] | None
+    kind: str,
+    key: str,
+    context: Mapping[str, Any],
+    node: Node,
+    shape: type[Shape] | None,
+    union: Any = None,
 ) -> str:
     """The message for one error.
 
     Args:
         kind: pydantic's type of the error.
-        key: the last part of the error's path; for a missing ``kind``, the section.
+        key: the last part of the error's path.
         context: what pydantic adds: bounds, expected words.
         node: the value found there, or what stands in its place.
         shape: the shape that the mapping around ``key`` was read as.
+        union: type of the section around a mapping whose ``kind`` is missing.
     """
     if kind == OURS:
         return str(context["message"])
@@ -37,8 +41,10 @@ def explain(
     match kind:
         case "extra_forbidden":
             return _unknown_key(key, shape)
-        case "missing" | "union_tag_not_found":
-            return _missing(key, kind, context, shape)
+        case "union_tag_not_found":
+            return f'"kind" is missing; write one of: {", ".join(kinds(union))}'
+        case "missing":
+            return _missing(key, shape)
         case "literal_error" | "union_tag_invalid":
             return _no_such_word(context, node)
         case _ if kind in _BOUNDS:
@@ -94,21 +100,6 @@ _ALIASES = {
 }
 """Keys that others use for the same thing; too far from ours for spelling to find them."""
 
-KINDS = {
-    "checks": ("tls", "api", "command"),
-    "auth": (
-        "bearer",
-        "basic",
-        "digest",
-        "headers",
-        "json_login",
-        "oauth2",
-        "sigv4",
-        "cookie",
-    ),
-}
-"""What ``kind`` may be, by the section it stands in; pydantic does not say when it is missing."""
-
 _HINTS = {"request": "write get: and the URL, or method: and url:, in the step itself"}
 
 
@@ -139,7 +130,7 @@ def _wrong_type(expected: str, node: Node) -> str:
 
 
 def _unknown_key(key: str, shape: type[Shape] | None) -> str:
-    known = [] if shape is None else list(_fields(shape))
+    known = [] if shape is None else list(shape.named_fields())
     if key in _HINTS and shape is not None:
         return f"unknown key {quoted(key)}; {_HINTS[key]}"
     alias = _ALIASES.get(key.casefold())
@@ -148,31 +139,27 @@ def _unknown_key(key: str, shape: type[Shape] | None) -> str:
     return unknown("key", key, known)
 
 
-def _missing(key: str, kind: str, context: Bag[str, Any], shape: type[Shape] | None) -> str:
-    if kind == "union_tag_not_found":
-        return f'"kind" is missing; write one of: {", ".join(KINDS[key])}'
-    example = ""
-    if shape is not None and (field := _fields(shape).get(key)) is not None and field.examples:
-        example = f"; write for example {key}: {_flow(field.examples[0])}"
+def kinds(union: Any) -> list[str]:
+    """What ``kind`` may be in the members of a union, or of lists and mappings of one."""
+    if isinstance(union, type) and get_origin(union) is None:
+        field = union.model_fields.get("kind") if issubclass(union, Shape) else None
+        return list(get_args(field.annotation)) if field else []
+    return [kind for part in get_args(union) for kind in kinds(part)]
+
+
+def _missing(key: str, shape: type[Shape] | None) -> str:
+    field = None if shape is None else shape.named_fields().get(key)
+    example = (
+        f"; write for example {key}: {_flow(field.examples[0])}" if field and field.examples else ""
+    )
     return f"{quoted(key)} is missing{example}"
 
 
-def stand_in(shape: type[Shape], key: str) -> object:
-    """A value that may stand under a key that must be there; None for other keys."""
-    field = _fields(shape).get(key)
-    return field.examples[0] if field and field.is_required() and field.examples else None
-
-
-def _fields(shape: type[Shape]) -> dict[str, FieldInfo]:
-    """The fields of a shape by the names that stand in the file."""
-    return {field.alias or name: field for name, field in shape.model_fields.items()}
-
-
-def _no_such_word(context: Bag[str, Any], node: Node) -> str:
+def _no_such_word(context: Mapping[str, Any], node: Node) -> str:
     words = _words(context.get("expected_tags") or context.get("expected", ""))
     if not isinstance(node, Scalar):
         return f"expected a word, found {found(node)}; write one of: {', '.join(words)}"
-    return f"{quoted(node.text)} means nothing here; {instead(node.text, words)}"
+    return unknown("value", node.text, words)
 
 
 def _words(expected: str) -> list[str]:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping as Bag
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from probe.config.problem import ConfigError, TooManyProblems
+from probe.config.error import ConfigError, TooManyProblems
 from probe.config.read import read
-from probe.config.resolve.site import Site
+from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.spec import resolve
 from probe.config.shape.texts import NAME_PATTERN
-from probe.documents.compose import compose
 from probe.documents.files import decode, read_bytes
-from probe.documents.nodes import Mapping, Scalar, found
 from probe.documents.problem import DocumentError, Problem
 from probe.documents.targets import read_file
 from probe.model.spec import Spec
@@ -27,7 +24,7 @@ MOST_BYTES = 1024 * 1024
 REGION_VARIABLE = "PROBE_REGION"
 
 
-def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Spec:
+def load(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -> Spec:
     """Read a configuration file, for an agent.
 
     The target files that it names are left to discovery, which keeps every good entry: a slip
@@ -44,7 +41,7 @@ def load(path: Path, *, region: str | None = None, environ: Bag[str, str]) -> Sp
     return _load(path, region, environ, strict=False)[0]
 
 
-def validate(path: Path, *, environ: Bag[str, str]) -> tuple[Spec, Sequence[Problem]]:
+def validate(path: Path, *, environ: Mapping[str, str]) -> tuple[Spec, Sequence[Problem]]:
     """Read a configuration file and the files of targets and roots that it names, strictly.
 
     Returns:
@@ -57,36 +54,25 @@ def validate(path: Path, *, environ: Bag[str, str]) -> tuple[Spec, Sequence[Prob
 
 
 def _load(
-    path: Path, region: str | None, environ: Bag[str, str], *, strict: bool
+    path: Path, region: str | None, environ: Mapping[str, str], *, strict: bool
 ) -> tuple[Spec, Sequence[Problem]]:
-    file = str(path)
+    file = ConfigFile(str(path), strict)
     try:
         data = read_bytes(path, MOST_BYTES)
-        text = decode(data, file)
+        shape = read(decode(data, file.path), file.path)
     except DocumentError as error:
         raise ConfigError(error.problems) from None
-    root, problems = compose(text, file)
-    if root is None:
-        raise ConfigError(problems or [_empty(file)])
-    if not isinstance(root, Mapping):
-        if isinstance(root, Scalar) and root.value is None:
-            raise ConfigError([_empty(file)])
-        message = f"expected a mapping of key: value, found {found(root)}; start with checks:"
-        raise ConfigError([Problem(file, root.place.line, root.place.column, message), *problems])
-    shape, wrong = read(root, file)
-    site = Site(file, problems + wrong, strict)
     spec = None
-    if shape is not None:
-        with contextlib.suppress(TooManyProblems):  # they are in the site
-            written = shape.region.name if shape.region else None
-            where = _region(site, region, environ, written)
-            spec = resolve(site, shape, root, where, hashlib.sha256(data).hexdigest())
-    if spec is None or site.problems:
-        raise ConfigError(site.problems)
+    with contextlib.suppress(TooManyProblems):  # they are in the file
+        written = shape.region.name if shape.region else None
+        where = _region(file, region, environ, written)
+        spec = resolve(file, shape, where, hashlib.sha256(data).hexdigest())
+    if spec is None or file.problems:
+        raise ConfigError(file.problems)
     if spec.region is None and not spec.region_from:
         message = "no region is named; probe run needs region: here, --region or PROBE_REGION"
-        site.notes.append(Problem(file, 1, 1, message))
-    return spec, sorted(site.notes)
+        file.notes.append(Problem(file.path, 1, 1, message))
+    return spec, sorted(file.notes)
 
 
 def load_targets(path: Path) -> tuple[Target, ...]:
@@ -104,19 +90,15 @@ def load_targets(path: Path) -> tuple[Target, ...]:
     return listed.targets
 
 
-def _empty(file: str) -> Problem:
-    return Problem(file, 1, 1, "the file is empty; write at least one entry of checks:")
-
-
 def _region(
-    site: Site, option: str | None, environ: Bag[str, str], written: str | None
+    file: ConfigFile, option: str | None, environ: Mapping[str, str], written: str | None
 ) -> str | None:
     """The region by precedence; None when nothing names one."""
     variable = environ.get(REGION_VARIABLE)
     for source, name in (("--region", option), (REGION_VARIABLE, variable)):
         if name and not re.match(NAME_PATTERN.removesuffix("$") + r"\Z", name):
-            site.problems.append(
-                Problem(site.file, 1, 1, f"{source} says {quoted(name)}, which cannot be a name")
+            file.problems.append(
+                Problem(file.path, 1, 1, f"{source} says {quoted(name)}, which cannot be a name")
             )
     for name in (option, variable, written):
         if name and name != "auto":

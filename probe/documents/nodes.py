@@ -1,4 +1,4 @@
-"""The tree that a YAML document becomes: every value and every key knows its place.
+"""The tree that a YAML or JSON document becomes: every value and every key has its position.
 
 Scalars are read by the rules of JSON and of YAML 1.2's core schema, as editors read them, not
 by YAML 1.1's: ``no`` and ``on`` are words, ``1:30`` is no number, and a date stays text.
@@ -6,15 +6,16 @@ by YAML 1.1's: ``no`` and ``on`` are words, ``1:30`` is no number, and a date st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 Plain = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Line and column, both from 1."""
 
     line: int
@@ -29,9 +30,11 @@ class Scalar:
         text: as written, after quotes and escapes.
     """
 
-    place: Place
+    position: Position
     value: Plain
     text: str
+    height: ClassVar[int] = 0
+    weight: ClassVar[int] = 1
 
 
 @dataclass(eq=False, slots=True)
@@ -39,20 +42,14 @@ class Sequence:
     """A list.
 
     Attributes:
-        dropped: entries taken out because they are wrong; a problem stands for each.
+        height: levels in it, itself included.
+        weight: values in it, itself included, each as often as aliases repeat it.
     """
 
-    place: Place
+    position: Position
     items: list[Node] = field(default_factory=list)
-    dropped: list[Node] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One ``key: value`` of a mapping; the place is the key's."""
-
-    place: Place
-    value: Node
+    height: int = 1
+    weight: int = 1
 
 
 @dataclass(eq=False, slots=True)
@@ -60,13 +57,22 @@ class Mapping:
     """A mapping; keys are text whatever they look like.
 
     Attributes:
-        dropped: entries taken out because they are wrong, and keys that are missing though they
-            must be there; a problem stands for each.
+        entries: value of each key.
+        keys: position of each key.
+        height: levels in it, itself included.
+        weight: values in it, itself included, each as often as aliases repeat it.
     """
 
-    place: Place
-    entries: dict[str, Entry] = field(default_factory=dict)
-    dropped: dict[str, Entry] = field(default_factory=dict)
+    position: Position
+    entries: dict[str, Node] = field(default_factory=dict)
+    keys: dict[str, Position] = field(default_factory=dict)
+    height: int = 1
+    weight: int = 1
+
+    def add(self, key: str, position: Position, value: Node) -> None:
+        """Add an entry, unless the key is there already."""
+        self.keys.setdefault(key, position)
+        self.entries.setdefault(key, value)
 
 
 Node = Scalar | Sequence | Mapping
@@ -91,27 +97,15 @@ def to_data(node: Node) -> Any:
             return [to_data(item) for item in node.items]
         case Mapping():
             block = Block(node)
-            block.update((key, to_data(entry.value)) for key, entry in node.entries.items())
+            block.update((key, to_data(value)) for key, value in node.entries.items())
             return block
-
-
-def from_data(data: Any, place: Place) -> Node:
-    """The tree of plain data, all of it at one place."""
-    match data:
-        case dict():
-            entries = {str(k): Entry(place, from_data(v, place)) for k, v in data.items()}
-            return Mapping(place, entries)
-        case list():
-            return Sequence(place, [from_data(item, place) for item in data])
-        case _:
-            return Scalar(place, data, "" if data is None else str(data))
 
 
 def child(node: Node, part: str | int) -> Node | None:
     """The value under a key or index; None where there is none."""
     match node:
-        case Mapping() if isinstance(part, str) and part in node.entries:
-            return node.entries[part].value
+        case Mapping() if isinstance(part, str):
+            return node.entries.get(part)
         case Sequence() if isinstance(part, int) and 0 <= part < len(node.items):
             return node.items[part]
         case _:
@@ -129,30 +123,9 @@ def at(node: Node, *path: str | int) -> Node:
     return node
 
 
-def key_place(node: Node, key: str) -> Place:
-    """Where a mapping's key stands; the mapping's own place when it has no such key."""
-    if isinstance(node, Mapping) and key in node.entries:
-        return node.entries[key].place
-    return node.place
-
-
-def keys(node: Node | None) -> Iterator[str]:
-    """All keys of a mapping as written, wrong ones included; nothing for other nodes."""
-    if isinstance(node, Mapping):
-        yield from (node.entries | node.dropped)
-
-
-def lost(node: Node, *keys_: str) -> bool:
-    """Whether the value under one of these keys is not what was written, because that is wrong."""
-    return isinstance(node, Mapping) and any(key in node.dropped for key in keys_)
-
-
-def wrong_entries(node: Node, key: str) -> bool:
-    """Whether the value under a key, or an entry of it, was taken out because it is wrong."""
-    if isinstance(node, Sequence):  # a short form: the list stands for the mapping with the key
-        return bool(node.dropped)
-    below = child(node, key)
-    return lost(node, key) or (not isinstance(below, Scalar | None) and bool(below.dropped))
+def key_position(node: Node, key: str) -> Position:
+    """Where a mapping's key stands; the mapping's own position when it has no such key."""
+    return node.keys.get(key, node.position) if isinstance(node, Mapping) else node.position
 
 
 def found(node: Node) -> str:
@@ -170,3 +143,68 @@ def found(node: Node) -> str:
             return "a number"
         case _:
             return "text"
+
+
+# ---------------------------------------------------------------- what scalars mean
+
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, Plain] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_MOST_DIGITS = 18  # what every JSON reader keeps exactly as a 64-bit integer
+_STANDARD = "tag:yaml.org,2002:"
+_TAGGED: dict[str, tuple[type, ...]] = {
+    f"{_STANDARD}int": (int,),
+    f"{_STANDARD}float": (float, int),
+    f"{_STANDARD}bool": (bool,),
+    f"{_STANDARD}null": (type(None),),
+}
+COLLECTION_TAGS = (None, "!", f"{_STANDARD}map", f"{_STANDARD}seq")
+TAG_HINT = "tags (words that start with !) mean nothing here; put the text in quotes"
+
+
+class ScalarProblem(ValueError):
+    """A scalar that has no meaning; the message says what to write instead."""
+
+
+def plain(text: str) -> Plain:
+    """The value of an unquoted scalar.
+
+    Raises:
+        ScalarProblem: a number that no JSON reader keeps.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.match(text):
+        if len(text) > _MOST_DIGITS:
+            raise ScalarProblem("this number has too many digits; put it in quotes to make it text")
+        return int(text)
+    if _NUMBER.match(text):
+        value = float(text[:400])
+        if len(text) > 400 or not math.isfinite(value):
+            raise ScalarProblem("this number is too large; put it in quotes to make it text")
+        return value
+    return text
+
+
+def as_written(text: str) -> Plain:
+    """An unquoted scalar as the text it is, whatever it looks like, but for YAML's null."""
+    return None if _WORDS.get(text, text) is None else text
+
+
+def tagged(tag: str, text: str) -> Plain:
+    """The value of a scalar with an explicit tag of YAML's own: ``!!str 5`` is text.
+
+    Raises:
+        ScalarProblem: any other tag; the tag is not repeated, it may be a text someone
+            forgot to quote.
+    """
+    if tag in ("!", f"{_STANDARD}str"):
+        return text
+    value = plain(text)
+    if not isinstance(value, _TAGGED.get(tag, ())):
+        raise ScalarProblem(TAG_HINT)
+    return value

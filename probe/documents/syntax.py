@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import yaml
 
-from probe.documents.nodes import Place
+from probe.documents.nodes import Position
 
 _HINTS = (
-    (
-        "nesting depth",
-        "far too many levels inside each other",
-    ),
+    ("nesting depth", "far too many levels inside each other"),
     (
         "mapping values are not allowed here",
         "a colon where no key can stand; indent keys of one mapping alike, "
@@ -25,14 +22,8 @@ _HINTS = (
         "expected <block end>, but found",
         "this line belongs to nothing above it; indent entries of one list or mapping alike",
     ),
-    (
-        "found character '\\t'",
-        "a tab cannot indent YAML; use spaces",
-    ),
-    (
-        "that cannot start any token",
-        "text cannot start with this character; put it in quotes",
-    ),
+    ("found character '\\t'", "a tab cannot indent YAML; use spaces"),
+    ("that cannot start any token", "text cannot start with this character; put it in quotes"),
     (
         "expected ',' or ']'",
         "the list in [ ] has no end; write , between entries and ] after the last",
@@ -41,22 +32,13 @@ _HINTS = (
         "expected ',' or '}'",
         "the mapping in { } has no end; write , between entries and } after the last",
     ),
-    (
-        "found unexpected ':'",
-        "a colon ends the text here; put text with a colon in quotes",
-    ),
-    (
-        "could not find expected ':'",
-        "a key without a colon; write key: value",
-    ),
+    ("found unexpected ':'", "a colon ends the text here; put text with a colon in quotes"),
+    ("could not find expected ':'", "a key without a colon; write key: value"),
     (
         "expected the node content",
         "a value is expected here; brackets that are open need their end",
     ),
-    (
-        "found unexpected end of stream",
-        "the text in quotes has no end; write the closing quote",
-    ),
+    ("found unexpected end of stream", "the text in quotes has no end; write the closing quote"),
     (
         "found unknown escape character",
         "an unknown \\ escape; write \\\\ for a backslash, or use single quotes",
@@ -71,20 +53,14 @@ _HINTS = (
 def explain_syntax(error: yaml.MarkedYAMLError) -> str:
     """What to do about a syntax error."""
     text = error.problem or "the text cannot be read"
-    for part, hint in _HINTS:
-        if part in text:
-            return hint
-    return f"not valid YAML: {text}"
+    return next((hint for part, hint in _HINTS if part in text), f"not valid YAML: {text}")
 
 
-def place_of(error: yaml.MarkedYAMLError) -> Place:
+def position_of(error: yaml.MarkedYAMLError) -> Position:
     """Where it is; a quote, bracket or key that never ends is shown where it begins."""
     mark = error.problem_mark or error.context_mark
-    if error.context_mark is not None and _never_ends(error):
-        mark = error.context_mark
-    return Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
-
-
-def _never_ends(error: yaml.MarkedYAMLError) -> bool:
     text = error.problem or ""
-    return any(part in text for part in ("end of stream", "<stream end>", "expected ':'"))
+    endless = any(part in text for part in ("end of stream", "<stream end>", "expected ':'"))
+    if error.context_mark is not None and endless:
+        mark = error.context_mark
+    return Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)

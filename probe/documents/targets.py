@@ -16,12 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from probe.documents.compose import compose
+from probe.documents.compose import compose, compose_json
 from probe.documents.files import decode, read_bytes
-from probe.documents.json_text import compose_json
-from probe.documents.nodes import Mapping, Node, Place, Scalar, Sequence, found
+from probe.documents.nodes import Mapping, Node, Position, Scalar, Sequence, as_written, found
 from probe.documents.problem import MOST_PROBLEMS, DocumentError, Problem, unknown
-from probe.documents.scalars import as_written
 from probe.model.target import Target
 from probe.net.names import NameProblem, parse_target, quoted
 
@@ -94,10 +92,10 @@ def read_list(
     if root is None and problems:
         raise DocumentError(*problems)
     if not isinstance(root, Sequence):
-        place = root.place if root is not None else Place(1, 1)
+        where = root.position if root is not None else Position(1, 1)
         what = found(root) if root is not None else "nothing"
         message = f"expected a list of groups, found {what}; write - targets: [shop.example]"
-        raise DocumentError(Problem(file, place.line, place.column, message))
+        raise DocumentError(Problem(file, where.line, where.column, message))
     reader = _Reader(file, problems, seen)
     targets = tuple(target for group in root.items for target in reader.group(group))
     if reader.problems and not targets:
@@ -126,35 +124,37 @@ class _Reader:
         """The targets of one group."""
         if not isinstance(group, Mapping):
             message = f"expected a group, found {found(group)}; write - targets: [shop.example]"
-            self._problem(group.place, message)
+            self._problem(group.position, message)
             return
-        for key, entry in group.entries.items():
+        for key, position in group.keys.items():
             if key not in _KEYS:
-                self._problem(entry.place, unknown("key", key, _KEYS))
+                self._problem(position, unknown("key", key, _KEYS))
         labels = self._labels(group)
-        names = group.entries.get("targets")
-        if names is None:
-            message = '"targets" is missing; write for example targets: [shop.example]'
-            self._problem(group.place, message)
-        elif isinstance(names.value, Sequence):
-            for name in names.value.items:
-                yield from self._target(name, labels)
-        elif not _is_nothing(names.value):
-            message = f"expected a list, found {found(names.value)}; put it in brackets"
-            self._problem(names.value.place, message)
+        match group.entries.get("targets"):
+            case None:
+                message = '"targets" is missing; write for example targets: [shop.example]'
+                self._problem(group.position, message)
+            case Sequence() as names:
+                for name in names.items:
+                    yield from self._target(name, labels)
+            case Scalar(value=None):
+                pass
+            case other:
+                message = f"expected a list, found {found(other)}; put it in brackets"
+                self._problem(other.position, message)
 
     def _target(self, node: Node, labels: Bag[str, str]) -> Iterator[Target]:
         self._entries += 1
         if self._entries > MOST_TARGETS:
             message = f"there are more than {MOST_TARGETS} entries; split the list"
-            raise DocumentError(self._at(node.place, message))
+            raise DocumentError(self._at(node.position, message))
         if not isinstance(node, Scalar) or node.value is None:
-            self._problem(node.place, f"expected a name, found {found(node)}")
+            self._problem(node.position, f"expected a name, found {found(node)}")
             return
         try:
             target = parse_target(node.text, labels)
         except NameProblem as problem:
-            self._problem(node.place, str(problem))
+            self._problem(node.position, str(problem))
             return
         self._note_repeated(target, node)
         yield target
@@ -165,40 +165,35 @@ class _Reader:
         key = (target.name, target.port)
         first = self._seen.get(key)
         if first is None:
-            self._seen[key] = f"{self._file}:{node.place.line}"
+            self._seen[key] = f"{self._file}:{node.position.line}"
         elif len(self.notes) < MOST_PROBLEMS:
-            message = f"the target {quoted(node.text)} stands already at {first}; the first counts"
-            self.notes.append(self._at(node.place, message))
+            message = f"duplicate target {quoted(node.text)}, first defined at {first}"
+            self.notes.append(self._at(node.position, message))
 
     def _labels(self, group: Mapping) -> Bag[str, str]:
         """Labels of a group; as in Prometheus, names that begin with ``__`` are not kept."""
-        entry = group.entries.get("labels")
+        written = group.entries.get("labels")
         labels: dict[str, str] = {}
-        if entry is None or _is_nothing(entry.value):
+        if written is None or (isinstance(written, Scalar) and written.value is None):
             return labels
-        if not isinstance(entry.value, Mapping):
-            message = f"expected a mapping of labels, found {found(entry.value)}"
-            self._problem(entry.value.place, message)
+        if not isinstance(written, Mapping):
+            message = f"expected a mapping of labels, found {found(written)}"
+            self._problem(written.position, message)
             return labels
-        for name, label in entry.value.entries.items():
+        for name, value in written.entries.items():
             if not LABEL.match(name):
                 message = f"{quoted(name)} cannot be a label; use letters, digits and underscores"
-                self._problem(label.place, message)
-            elif not isinstance(label.value, Scalar):
-                message = f"expected text, found {found(label.value)}"
-                self._problem(label.value.place, message)
+                self._problem(written.keys[name], message)
+            elif not isinstance(value, Scalar):
+                self._problem(value.position, f"expected text, found {found(value)}")
             elif not name.startswith("__"):
-                labels[name] = "" if label.value.value is None else label.value.text
+                labels[name] = "" if value.value is None else value.text
         return MappingProxyType(labels)
 
-    def _problem(self, place: Place, message: str) -> None:
+    def _problem(self, where: Position, message: str) -> None:
         self.rejected += 1
         if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(self._at(place, message))
+            self.problems.append(self._at(where, message))
 
-    def _at(self, place: Place, message: str) -> Problem:
-        return Problem(self._file, place.line, place.column, message)
-
-
-def _is_nothing(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.value is None
+    def _at(self, where: Position, message: str) -> Problem:
+        return Problem(self._file, where.line, where.column, message)

@@ -103,17 +103,21 @@ class JsonLogin:
     early_refusal: EarlyRefusal = "counted"
 
 
+JwtAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class JwtKey:
     """A private key that signs assertions (RFC 7523).
 
     Attributes:
-        algorithm: ``RS256``, ``PS256``, ``ES256``, …
         certificate: its certificate, for ``x5t#S256``; None leaves the header out.
     """
 
     key: SecretRef
-    algorithm: str = "RS256"
+    algorithm: JwtAlgorithm = "RS256"
     key_id: str | None = None
     certificate: SecretRef | None = None
 

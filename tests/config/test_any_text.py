@@ -195,6 +195,4 @@ def test_much_of_anything_ends_soon_with_a_bounded_answer(path: Path, text: str)
 
 def test_the_end_of_too_many_problems_says_so(path: Path) -> None:
     found = outcome(path, "checks: [" + many(5000, lambda n: "5") + "]")
-    assert str(found).endswith(
-        f"that makes {MOST_PROBLEMS} problems; mend these before looking for more"
-    )
+    assert str(found).endswith(f"stopped after {MOST_PROBLEMS} problems; fix these and run again")

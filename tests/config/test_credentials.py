@@ -73,7 +73,7 @@ URL = "get: "
         ("get: https://x.example/\n    headers: {Authorization: 'Bearer {auth.key}'}", None),
         (
             "get: https://x.example/\n    headers: {Authorization: 'Bearer {host}'}",
-            "10:30: Authorization holds a credential, and secrets never stand in this file; "
+            "10:30: Authorization holds a credential, and secrets are not allowed in this file; "
             "use auth: with kind: bearer, basic or headers",
         ),
         # -- URLs as such
@@ -163,7 +163,7 @@ checks:
         (
             "{auth: {cli: {kind: bearer, token: hunter2}}}",
             [
-                "43: a secret never stands in this file; write where it is found: "
+                "43: secrets are not allowed in this file; use a reference: "
                 "file:/path, env:NAME or credential:name"
             ],
         ),

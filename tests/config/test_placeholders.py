@@ -21,16 +21,15 @@ checks:
   steps:
   - name: first
     get: https://x.example/
-    capture: {item: {json: id}, token: {json: t, secret: true}, bad: {json: "a |"}}
+    capture: {item: {json: id}, token: {json: t, secret: true}, other: {json: a}}
   - name: second
 """
-BAD = ('15:77: "a |" is not a whole JMESPath expression: it ends early',)  # of every text below
 
 
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        ("get: 'https://{host}/{page}/{item}/{bad}'", []),
+        ("get: 'https://{host}/{page}/{item}/{other}'", []),
         ("get: 'https://{target}/{labels.tier}'", []),
         (
             "get: 'https://{hots}/'",
@@ -40,7 +39,7 @@ BAD = ('15:77: "a |" is not a whole JMESPath expression: it ends early',)  # of 
             "get: 'https://{nothing_like_it}/'",
             [
                 "17:10: nothing gives {nothing_like_it} a value; "
-                "write one of: target, item, token, bad, host, page"
+                "write one of: target, item, token, other, host, page"
             ],
         ),
         (
@@ -67,11 +66,11 @@ BAD = ('15:77: "a |" is not a whole JMESPath expression: it ends early',)  # of 
             "    expect: {contains: ['{c}']}",
             [
                 "18:18: nothing gives {a} a value; "
-                "write one of: target, item, token, bad, host, page",
+                "write one of: target, item, token, other, host, page",
                 "19:16: nothing gives {b} a value; "
-                "write one of: target, item, token, bad, host, page",
+                "write one of: target, item, token, other, host, page",
                 "20:25: nothing gives {c} a value; "
-                "write one of: target, item, token, bad, host, page",
+                "write one of: target, item, token, other, host, page",
             ],
         ),
         (
@@ -110,12 +109,11 @@ def test_names_are_looked_up_where_they_stand(
 ) -> None:
     text = f"{CHECK}    {step}\n  - name: third\n    get: https://x.example/\n"
     text += "    capture: {later: {json: x}}\n"
-    lines = [*BAD, *expected] if BAD[0] not in expected else expected
-    assert problems(text) == [f"probe.yaml:{line}" for line in lines]
+    assert problems(text) == [f"probe.yaml:{line}" for line in expected]
 
 
 def test_labels_that_nobody_can_know_beforehand_are_not_judged(problems: Problems) -> None:
-    text = CHECK.replace("targets: stores", "targets: asked").replace(', bad: {json: "a |"}', "")
+    text = CHECK.replace("targets: stores", "targets: asked")
     assert problems(text + "    get: 'https://{target}/{labels.anything}'") == []
 
 

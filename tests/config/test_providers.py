@@ -36,7 +36,7 @@ ADDRESS = (
         ("{addresses: []}", ["3:18: write at least 1 entry"]),
         (
             "{addresses: [192.0.2.1, '192.0.2.1:443', 192.0.2.1]}",
-            ["3:47: this stands already on line 3; remove one"],
+            ["3:47: duplicate address, first on line 3; remove one"],
         ),
         (
             "{addresses: [x.example, '192.0.2.1:0', 192.0.2.1/24, 5]}",
@@ -80,7 +80,7 @@ ADDRESS = (
             "{dns: {ttl_cap: 5s}}",
             ["3:22: ttl_floor (15s) is longer than ttl_cap (5s); write a floor up to the cap"],
         ),
-        ("{dns: {families: [5]}}", ['3:24: "5" means nothing here; write one of: 4, 6']),
+        ("{dns: {families: [5]}}", ['3:24: unknown value "5"; write one of: 4, 6']),
         ("{dns: {families: []}}", ["3:23: write at least 1 entry"]),
         (
             "{own_names: ['*.cdn.example', 'a.*.b'], hostname: a.example}",

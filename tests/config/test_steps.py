@@ -19,17 +19,16 @@ checks:
   - name: s
     """
 GET = "get: https://x.example/\n    "
-STATUS = "this is no HTTP status; write a code such as 200, or a class such as 2xx"
+STATUS = "not a valid HTTP status; write a code such as 200, or a class such as 2xx"
 SECRET = (
-    "a secret never stands in this file; write where it is found: "
-    "file:/path, env:NAME or credential:name"
+    "secrets are not allowed in this file; use a reference: file:/path, env:NAME or credential:name"
 )
 SENT_AS_TEXT = (
     "references to secrets are read under auth:, in json: and form:, and in a command's "
     "environment only; here the reference itself would be sent"
 )
 CREDENTIAL = (
-    "holds a credential, and secrets never stand in this file; "
+    "holds a credential, and secrets are not allowed in this file; "
     "use auth: with kind: bearer, basic or headers"
 )
 
@@ -46,7 +45,7 @@ CREDENTIAL = (
         ("method: get\n    url: https://x.example/", []),
         (
             "method: G-T\n    url: https://x.example/",
-            ['7:13: "G-T" is no method; write one such as GET'],
+            ['7:13: "G-T" is not a valid method; write one such as GET'],
         ),
         (
             GET + "post: https://x.example/",
@@ -76,7 +75,7 @@ CREDENTIAL = (
         (GET + "attempts: 0", ["8:15: must be at least 1"]),
         (GET + "follow_redirects: 21", ["8:23: must be at most 20"]),
         # -- headers
-        (GET + "headers: {A: 1, a: 2}", ["8:21: the header a stands already as A"]),
+        (GET + "headers: {A: 1, a: 2}", ["8:21: duplicate header a, written as A before"]),
         (
             GET + "headers: {'b c': x}",
             ['8:15: "b c" cannot be a header\'s name; write one such as X-Request-Id'],
@@ -239,11 +238,12 @@ CREDENTIAL = (
         # -- commands
         ("command: []", ["7:14: write at least 1 entry"]),
         (
-            "command: [a]\n    environment: {GH_TOKEN: hunter2, OK: x, 'a b': c}",
-            [
-                f"8:29: {SECRET}",
-                '8:45: "a b" cannot be a name; use letters, digits and underscores',
-            ],
+            "command: [a]\n    environment: {GH_TOKEN: hunter2, OK: x}",
+            [f"8:29: {SECRET}"],
+        ),
+        (
+            "command: [a]\n    environment: {OK: x, 'a b': c}",
+            ['8:26: "a b" cannot be a name; use letters, digits and underscores'],
         ),
         ("command: [a]\n    output_cap: 1B", ["8:17: must be between 1KiB and 64MiB; found 1B"]),
         ("command: [a]\n    expect: {exit_codes: 300}", ["8:26: must be at most 255"]),
@@ -256,7 +256,7 @@ def test_what_is_wrong_with_a_step(problems: Problems, fragment: str, expected: 
 
 def test_steps_have_names_of_their_own(problems: Problems) -> None:
     assert problems(STEP + GET + "\n  - name: s\n    " + GET) == [
-        "probe.yaml:9:11: the step s stands already on line 6"
+        "probe.yaml:9:11: duplicate step s, first on line 6"
     ]
 
 

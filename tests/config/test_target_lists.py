@@ -26,7 +26,7 @@ GOOD = {"targets/stores.yaml": "- targets: [shop.example]\n"}
         ("{refresh: 5s}", [f"3:6: {NO_SOURCE}"]),
         (
             "[shop.example, Shop.Example.]",
-            ['3:21: the target "Shop.Example." stands already at probe.yaml:3; remove one'],
+            ['3:21: duplicate target "Shop.Example.", first defined at probe.yaml:3'],
         ),
         ("[shop.example, 'shop.example:443']", []),
         (
@@ -71,24 +71,27 @@ GOOD = {"targets/stores.yaml": "- targets: [shop.example]\n"}
             "{files: ['nofolder/*.yaml']}",
             ['3:15: the folder "nofolder" cannot be read: No such file or directory'],
         ),
-        ("{files: ['']}", ["3:15: this is no path; write one such as targets/stores.yaml"]),
+        ("{files: ['']}", ["3:15: not a valid path; write one such as targets/stores.yaml"]),
         (
             '{files: ["a\\0.yaml"]}',
-            ["3:15: this is no path; write one such as targets/stores.yaml"],
+            ["3:15: not a valid path; write one such as targets/stores.yaml"],
         ),
         (
             "{http: 'ftp://sd.example/'}",
-            ["3:13: this is no URL; write for example https://inventory.example/targets"],
+            ["3:13: not a valid URL; write for example https://inventory.example/targets"],
         ),
         (
             "{http: [{url: 'http://sd.example/', authorization: env:SD}]}",
             ["3:20: a secret goes to https:// URLs only; write https://"],
         ),
         (
-            "{http: [{url: 'https://u:hunter2@sd.example/', authorization: hunter2}]}",
+            "{http: [{url: 'https://u:hunter2@sd.example/'}]}",
+            ["3:20: a URL must hold no user or password; use authorization: instead"],
+        ),
+        (
+            "{http: [{url: 'https://sd.example/', authorization: hunter2}]}",
             [
-                "3:20: a URL must hold no user or password; use authorization: instead",
-                "3:68: a secret never stands in this file; write where it is found: "
+                "3:58: secrets are not allowed in this file; use a reference: "
                 "file:/path, env:NAME or credential:name",
             ],
         ),
@@ -176,11 +179,9 @@ def test_targets_repeated_across_sources_are_noted(tmp_path: Path) -> None:
     path.write_text("region: lab\n" + TEXT.format("{static: [a.example], files: [t.yaml, u.yaml]}"))
     _, notes = validate(path, environ={})
     assert [str(note).removeprefix(f"{tmp_path}/") for note in notes] == [
-        f'u.yaml:1:13: the target "a.example" stands already at {path}:4; the first counts',
-        f'u.yaml:1:24: the target "b.example" stands already at {tmp_path}/t.yaml:1; '
-        "the first counts",
-        f'u.yaml:1:35: the target "b.example" stands already at {tmp_path}/t.yaml:1; '
-        "the first counts",
+        f'u.yaml:1:13: duplicate target "a.example", first defined at {path}:4',
+        f'u.yaml:1:24: duplicate target "b.example", first defined at {tmp_path}/t.yaml:1',
+        f'u.yaml:1:35: duplicate target "b.example", first defined at {tmp_path}/t.yaml:1',
     ]
 
 

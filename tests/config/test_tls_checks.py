@@ -16,8 +16,7 @@ Loader = Callable[..., Spec]
 
 TEXT = "checks:\n- name: a\n  kind: tls\n  targets: [shop.example]\n  {}\n"
 SECRET = (
-    "a secret never stands in this file; write where it is found: "
-    "file:/path, env:NAME or credential:name"
+    "secrets are not allowed in this file; use a reference: file:/path, env:NAME or credential:name"
 )
 MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
 
@@ -25,7 +24,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
 @pytest.mark.parametrize(
     ("fragment", "expected"),
     [
-        ("profiles: [tls14]", ['5:14: "tls14" means nothing here; did you mean "tls13"?']),
+        ("profiles: [tls14]", ['5:14: unknown value "tls14"; did you mean "tls13"?']),
         (
             "profiles: [tls13, tls13]",
             ['5:21: two profiles are named "tls13"; give one a name: of its own'],
@@ -46,15 +45,15 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         (
             "profiles: [{min_version: 1.2}]",
-            ['5:28: "1.2" means nothing here; write one of: TLSv1.2, TLSv1.3'],
+            ['5:28: unknown value "1.2"; write one of: TLSv1.2, TLSv1.3'],
         ),
         (
             "profiles: [{groups: [X25519, -X25519]}]",
-            ['5:32: "-X25519" means nothing here; did you mean "X25519"?'],
+            ['5:32: unknown value "-X25519"; did you mean "X25519"?'],
         ),
         (
             "profiles: [{groups: X25519:P-256}]",
-            ['5:23: "X25519:P-256" means nothing here; did you mean "X25519"?'],
+            ['5:23: unknown value "X25519:P-256"; did you mean "X25519"?'],
         ),
         ("profiles: [{groups: []}]", ["5:23: write at least 1 entry"]),
         (
@@ -81,7 +80,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ("expect: {days_left: 2w}", ["5:23: write a number of days, such as 14"]),
         (
             "expect: {ocsp: always}",
-            ['5:18: "always" means nothing here; write one of: ignore, if_must_staple, require'],
+            ['5:18: unknown value "always"; write one of: ignore, if_must_staple, require'],
         ),
         (
             "expect: {alpn: h3}",
@@ -97,7 +96,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
                 "write one of: http/1.1"
             ],
         ),
-        ("trust: mozila", ['5:10: "mozila" means nothing here; did you mean "mozilla"?']),
+        ("trust: mozila", ['5:10: unknown value "mozila"; did you mean "mozilla"?']),
         (
             "trust: {file: roots.pem}",
             ["5:17: there is no file roots.pem; paths are relative to the configuration file"],
@@ -123,7 +122,7 @@ def test_what_is_wrong_with_a_check(problems: Problems, fragment: str, expected:
 
 def test_a_wrong_profile_brings_no_problem_about_alpn_with_it(problems: Problems) -> None:
     assert problems(TEXT.format("profiles: [tls14]\n  expect: {alpn: h3}")) == [
-        'probe.yaml:5:14: "tls14" means nothing here; did you mean "tls13"?'
+        'probe.yaml:5:14: unknown value "tls14"; did you mean "tls13"?'
     ]
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from probe.documents import compose as composing
 from probe.documents.compose import MOST_DEPTH, compose
-from probe.documents.nodes import Mapping, Node, Scalar, Sequence, to_data
+from probe.documents.nodes import Mapping, Node, Position, Scalar, Sequence, to_data
 
 Problems = Callable[..., list[str]]
 
@@ -54,13 +54,13 @@ SYNTAX = [
     ("b: &x a\n*x : 2\n", "2:1: an alias cannot be a key; write the key itself"),
     (
         "{a: 1}: 2\n",
-        "1:1: a list or mapping cannot be a key; put the text in quotes if it starts with { or [",
+        "1:1: a list or mapping cannot be a key; put text that starts with { or [ in quotes",
     ),
     (
         "a: {{x}}\n",
-        "1:5: a list or mapping cannot be a key; put the text in quotes if it starts with { or [",
+        "1:5: a list or mapping cannot be a key; put text that starts with { or [ in quotes",
     ),
-    ("a: 1\nb: 2\na: 3\n", '3:1: the key "a" stands already on line 1'),
+    ("a: 1\nb: 2\na: 3\n", '3:1: duplicate key "a", first on line 1'),
     ("a: &x 1\nb:\n  <<: *x\n", "3:3: <<: merges mappings; write <<: *name of one"),
     (
         "a: 1234567890123456789\n",
@@ -142,17 +142,23 @@ def test_aliases_and_merges_give_the_same_as_writing_it_twice() -> None:
     }
 
 
+def test_an_anchor_may_be_given_anew() -> None:
+    root, problems = compose("a: &x 1\nb: *x\nc: &x 2\nd: *x\n", "f")
+    assert not problems
+    assert root is not None
+    assert to_data(root) == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
 def test_every_value_and_key_knows_its_place() -> None:
     root, _ = compose('a: 1\nb:\n  - "x"\n  -\n    c: |\n      text\nd:\n', "f")
     assert isinstance(root, Mapping)
-    second = root.entries["b"].value
+    second = root.entries["b"]
     assert isinstance(second, Sequence)
     inner = second.items[1]
     assert isinstance(inner, Mapping)
-    found = [root.entries["b"].place, second.items[0].place, inner.entries["c"].place]
-    assert [(place.line, place.column) for place in found] == [(2, 1), (3, 5), (5, 5)]
-    empty = root.entries["d"].value
-    assert (empty.place.line, empty.place.column) == (7, 1), "nothing stands where its key stands"
+    found = [root.keys["b"], second.items[0].position, inner.keys["c"]]
+    assert found == [Position(2, 1), Position(3, 5), Position(5, 5)]
+    assert root.entries["d"].position == Position(7, 1), "nothing stands where its key stands"
 
 
 # ---------------------------------------------------------------- bounds
@@ -201,7 +207,7 @@ def test_values_are_counted_as_often_as_aliases_repeat_them() -> None:
             case Sequence():
                 return 1 + sum(map(size, node.items))
             case Mapping():
-                return 1 + sum(size(entry.value) for entry in node.entries.values())
+                return 1 + sum(map(size, node.entries.values()))
 
     text = "a: &a [1, 2, 3]\nb: &b [*a, *a]\nc: [*b, *b]\n"
     root, _ = compose(text, "f")

@@ -101,7 +101,7 @@ YAML = {
     "a key twice": Case(
         "- targets: [a.example]\n  targets: [b.example]\n",
         ("a.example",),
-        ('2:3: the key "targets" stands already on line 1',),
+        ('2:3: duplicate key "targets", first on line 1',),
     ),
 }
 REFUSED = {
@@ -170,7 +170,7 @@ JSON = {
     "a key twice": Case(
         '[{"targets": ["a.example"], "targets": []}]',
         ("a.example",),
-        ('1:29: the key "targets" stands already on line 1',),
+        ('1:29: duplicate key "targets", first on line 1',),
     ),
 }
 REFUSED_JSON = {

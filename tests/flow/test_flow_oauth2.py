@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from probe.lab.ca import LeafShape
-from probe.model.auth import JwtKey, OAuth2
+from probe.model.auth import JwtAlgorithm, JwtKey, OAuth2
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed
@@ -232,7 +232,7 @@ KEYS: dict[str, Any] = {"RS256": RSA_KEY, "PS256": RSA_KEY, "ES256": EC_KEY, "Ed
 
 @pytest.mark.parametrize("algorithm", list(KEYS))
 async def test_private_key_jwt_is_what_an_independent_verifier_accepts(
-    ca: Ca, bench: Bench, algorithm: str
+    ca: Ca, bench: Bench, algorithm: JwtAlgorithm
 ) -> None:
     key = bench.secret("KEY", private_pem(KEYS[algorithm]))
     certificate = ca.pki.leaf(["client.example"])

@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from probe.config import ConfigError, load, pickling, validate
+from probe.config import ConfigError, load, validate
+from probe.config.apart import pickled
 from probe.config.shape.file import FileShape
 from probe.model.spec import Spec
 from tests.fuzz.target import Finding, Target
@@ -24,10 +25,8 @@ def run(data: bytes) -> None:
     """Load leniently as an agent does, hand the spec on as its child does, and validate."""
     _FILE.write_bytes(data)
     spec = _read(lambda: load(_FILE, region="r", environ={}))
-    if spec is not None:
-        pickling.enable()
-        if pickle.loads(pickle.dumps(spec)) != spec:
-            raise Finding("the spec is another one for the agent than for its child")
+    if spec is not None and pickle.loads(pickled(spec)) != spec:
+        raise Finding("the spec is another one for the agent than for its child")
     strict = _read(lambda: validate(_FILE, environ={})[0])
     if strict is not None and spec is None:
         raise Finding("validate accepts what an agent refuses")

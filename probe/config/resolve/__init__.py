@@ -1,1 +1,1 @@
-"""Shapes to specs: names looked up, defaults applied, contradictions found."""
+"""From shapes to specs: names that exist, times that fit, texts whose placeholders have values."""

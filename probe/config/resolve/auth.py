@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import assert_never
+from typing import Any, assert_never
 
-from probe.config.resolve.logins import AuthContext, login_document, login_url, text
-from probe.config.resolve.oauth2 import oauth2
+from probe.config.resolve.requests import check_url, references, refuse_plain_secrets
+from probe.config.resolve.scope import FlowScope
 from probe.config.shape.auth import (
     AuthField,
     BasicShape,
@@ -18,105 +17,160 @@ from probe.config.shape.auth import (
     OAuth2Shape,
     SigV4Shape,
 )
-from probe.documents.nodes import Node, at, lost
+from probe.config.shape.base import Shape
+from probe.documents.nodes import Node
 from probe.documents.problem import unknown
 from probe.model.auth import (
     Auth,
     BasicAuth,
     BearerAuth,
+    ClientAuth,
     CookieAuth,
     DigestAuth,
     HeaderAuth,
     JsonLogin,
+    JwtKey,
+    OAuth2,
     SigV4,
 )
 
-TOKEN_KINDS = frozenset({"bearer", "json_login", "oauth2", "cookie"})
-"""Kinds whose token a template may use as ``{auth.NAME}``."""
 
-
-def auth(context: AuthContext, shape: AuthField, node: Node) -> Auth:
+def auth(scope: FlowScope, shape: AuthField) -> Auth:
     """One entry of ``auth``."""
-    site = context.site
+    file = scope.file
     match shape:
         case BearerShape():
-            return _bearer(context, shape, node)
+            _check_bearer(scope, shape)
+            return file.built(BearerAuth, shape)
         case BasicShape() | DigestShape():
-            kind = BasicAuth if isinstance(shape, BasicShape) else DigestAuth
-            user = text(context, shape.username, at(node, "username"))
-            return kind(user, site.secret(shape.password) if shape.password else "")
+            scope.used_by(shape.username, shape.at("username"))
+            if isinstance(shape, BasicShape):
+                return file.built(BasicAuth, shape)
+            return file.built(DigestAuth, shape)
         case HeadersShape():
-            return HeaderAuth(
-                MappingProxyType({k: site.secret(ref) for k, ref in shape.headers.items()})
-            )
+            return file.built(HeaderAuth, shape)
         case JsonLoginShape():
-            return _json_login(context, shape, node)
+            return _json_login(scope, shape)
         case OAuth2Shape():
-            return oauth2(context, shape, node)
+            return _oauth2(scope, shape)
         case SigV4Shape():
-            token = None if shape.session_token is None else site.secret(shape.session_token)
-            return SigV4(
-                access_key=site.secret(shape.access_key),
-                secret_key=site.secret(shape.secret_key),
-                service=shape.service,
-                region=shape.region,
-                session_token=token,
-            )
+            return file.built(SigV4, shape)
         case CookieShape():
-            return _cookie(context, shape, node)
+            return _cookie(scope, shape)
         case _:
             assert_never(shape)
 
 
-def _bearer(context: AuthContext, shape: BearerShape, node: Node) -> BearerAuth:
-    site = context.site
-    read = not lost(node, "token", "capture")
-    if read and (shape.token is None) == (shape.capture is None):
+def _check_bearer(scope: FlowScope, shape: BearerShape) -> None:
+    if (shape.token is None) == (shape.capture is None):
         both = "both are there" if shape.token else "neither is there"
-        site.problem(node, f"bearer needs one of token: and capture:, and {both}")
-    known = context.captures
-    if shape.capture is not None and known is not None and shape.capture not in known:
-        site.problem(at(node, "capture"), unknown("capture", shape.capture, known))
-    token = None if shape.token is None else site.secret(shape.token)
-    return BearerAuth(token, shape.capture, shape.scheme, shape.header)
+        scope.file.problem(shape.node, f"bearer needs one of token: and capture:, and {both}")
+    if shape.capture is not None and shape.capture not in scope.captures:
+        message = unknown("capture", shape.capture, scope.captures)
+        scope.file.problem(shape.at("capture"), message)
 
 
-def _json_login(context: AuthContext, shape: JsonLoginShape, node: Node) -> JsonLogin:
-    login_url(context, shape.url, at(node, "url"))
+# ---------------------------------------------------------------- logins
+
+
+def _json_login(scope: FlowScope, shape: JsonLoginShape) -> JsonLogin:
+    _check_login_url(scope, shape.url, shape.at("url"))
     if shape.expires_at is not None and shape.expires_in is not None:
-        context.site.problem(
-            at(node, "expires_in"), "expires_at or expires_in; write one of the two"
+        message = "expires_at or expires_in; write one of the two"
+        scope.file.problem(shape.at("expires_in"), message)
+    document, headers = _sent(scope, shape, "json"), _fields(scope, shape, "headers")
+    return scope.file.built(JsonLogin, shape, json=document, headers=headers)
+
+
+def _cookie(scope: FlowScope, shape: CookieShape) -> CookieAuth:
+    _check_login_url(scope, shape.url, shape.at("url"))
+    if (shape.form is None) == (shape.json_ is None):
+        scope.file.problem(shape.node, "a cookie login needs one of form: and json:")
+    form = None if shape.form is None else _fields(scope, shape, "form")
+    return scope.file.built(CookieAuth, shape, form=form, json=_sent(scope, shape, "json"))
+
+
+def _check_login_url(scope: FlowScope, url: str, node: Node) -> None:
+    """Check the URL that secrets are sent to."""
+    scope.used_by(url, node)
+    check_url(scope, url, node, "a login sends secrets")
+
+
+def _sent(scope: FlowScope, shape: Shape, key: str) -> Any:
+    """A login's document with its references read as such, and its texts checked."""
+    document, node = shape.written().get(key), shape.at(key)
+    refuse_plain_secrets(scope.file, document, node)
+    found = references(scope.file, document, node)
+    scope.used_by(found, node)
+    return found
+
+
+def _fields(scope: FlowScope, shape: Shape, key: str) -> Any:
+    """The same for a mapping of fields or headers, read-only."""
+    return scope.file.fixed(_sent(scope, shape, key))
+
+
+# ---------------------------------------------------------------- OAuth 2
+
+
+def _oauth2(scope: FlowScope, shape: OAuth2Shape) -> OAuth2:
+    """Which grant needs what, and how the client shows who it is."""
+    _check_login_url(scope, shape.token_url, shape.at("token_url"))
+    how = shape.client_auth or _client_auth(scope, shape)
+    _check_grant(scope, shape, how)
+    _check_client_auth(scope, shape, how)
+    for key in ("client_id", "scope", "audience"):
+        scope.used_by(getattr(shape, key), shape.at(key))
+    signing = shape.jwt_key
+    return scope.file.built(
+        OAuth2,
+        shape,
+        client_auth=how,
+        jwt_key=None if signing is None else scope.file.built(JwtKey, signing),
+        claims=_fields(scope, shape, "claims"),
+        extra=_fields(scope, shape, "extra"),
+    )
+
+
+def _client_auth(scope: FlowScope, shape: OAuth2Shape) -> ClientAuth:
+    """How the client shows who it is, by what is given."""
+    if shape.client_secret is not None:
+        return "basic"
+    if shape.grant == "client_credentials":
+        if shape.jwt_key is not None:
+            return "private_key_jwt"
+        return "basic" if scope.check.client_certificate is None else "mtls"
+    return "none"
+
+
+def _check_grant(scope: FlowScope, shape: OAuth2Shape, how: ClientAuth) -> None:
+    """What a grant cannot do without must be there."""
+    needed = {"refresh_token": "refresh_token", "jwt_bearer": "jwt_key"}.get(
+        shape.grant, "client_id"
+    )
+    if getattr(shape, needed) is None:
+        scope.file.problem(shape.at("grant"), f"the grant {shape.grant} needs {needed}:")
+    if shape.grant == "client_credentials" and how == "none":
+        scope.file.problem(
+            shape.at("client_auth"),
+            "the grant client_credentials has to show who the client is; "
+            "write another client_auth:",
         )
-    return JsonLogin(
-        url=shape.url,
-        json=login_document(context, shape.json_, at(node, "json")),
-        token=shape.token,
-        success=shape.success,
-        refused=shape.refused,
-        expires_at=shape.expires_at,
-        expires_in=shape.expires_in,
-        headers=MappingProxyType(login_document(context, dict(shape.headers), at(node, "headers"))),
-        scheme=shape.scheme,
-        header=shape.header,
-        slower_than=shape.slower_than,
-        early_refusal=shape.early_refusal,
-    )
 
 
-def _cookie(context: AuthContext, shape: CookieShape, node: Node) -> CookieAuth:
-    login_url(context, shape.url, at(node, "url"))
-    if not lost(node, "form") and (shape.form is None) == (shape.json_ is None):
-        context.site.problem(node, "a cookie login needs one of form: and json:")
-    form = None
-    if shape.form is not None:
-        form = MappingProxyType(login_document(context, dict(shape.form), at(node, "form")))
-    base = CookieAuth(url=shape.url, cookie=shape.cookie)
-    return CookieAuth(
-        url=shape.url,
-        cookie=shape.cookie,
-        form=form,
-        json=login_document(context, shape.json_, at(node, "json")),
-        max_age=base.max_age if shape.max_age is None else shape.max_age,
-        slower_than=shape.slower_than,
-        early_refusal=shape.early_refusal,
-    )
+def _check_client_auth(scope: FlowScope, shape: OAuth2Shape, how: ClientAuth) -> None:
+    """What a client's way to show who it is cannot do without must be there."""
+    where = shape.at("client_auth")
+    if how in ("basic", "basic_raw", "body") and shape.client_secret is None:
+        if shape.client_auth is not None:
+            message = f"client_auth {how} needs client_secret:"
+            scope.file.problem(where, message)
+        else:
+            message = f"the grant {shape.grant} needs client_secret:"
+            message += ", or jwt_key:, or client_auth: mtls"
+            scope.file.problem(shape.at("grant"), message)
+    if how == "private_key_jwt" and shape.jwt_key is None:
+        scope.file.problem(where, "client_auth private_key_jwt needs jwt_key:")
+    if how == "mtls" and scope.check.client_certificate is None:
+        message = "client_auth mtls needs client_certificate: in the check"
+        scope.file.problem(where, message)

@@ -1,80 +1,153 @@
-"""Requests of steps: one method, one URL, one body, and no secret in plain text."""
+"""Requests of steps and logins: one method, one URL, one body, and no secret in plain text.
+
+Credentials go only over verified TLS, and only to hosts that the configuration names: a host
+that an answer names could be anyone's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Bag
-from dataclasses import dataclass
-from types import MappingProxyType
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from probe.config.resolve.logins import references
-from probe.config.resolve.scope import Scope, check_texts
-from probe.config.resolve.site import Names, Site
-from probe.config.resolve.urls import check_url
-from probe.config.shape.secret import NOT_READ, looks_like_reference
+from probe.config.resolve.file import ConfigFile
+from probe.config.resolve.scope import FlowScope
+from probe.config.shape.secret import NEVER_HERE, NOT_READ, looks_like_reference, parse_reference
 from probe.config.shape.step import METHODS, CallShape
-from probe.documents.nodes import Node, at, child, key_place, lost
+from probe.documents.nodes import Node, at, child, key_position
 from probe.model.auth import carries_credential
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretRef
-from probe.model.template import TemplateProblem, names
-from probe.net.names import NameProblem, parse_authority
+from probe.model.template import Placeholder, TemplateProblem, names, parse
+from probe.net.names import NameProblem, parse_authority, quoted
+
+_GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives
+_ANSWERED = "\ue001"  # stands for a value that an answer gives
+_PORT = re.compile(r":[^:\]]*\Z")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
+_SECRET_NAME = re.compile(
+    r"(?:accesskey|apikey|passphrase|passwd|password|privatekey|pwd|secret|secretkey|token)\Z"
+)
 
 
-@dataclass(slots=True)
-class StepContext:
-    """What steps are resolved with.
-
-    Attributes:
-        scope: grows by each step's captures.
-        variants: the vars of every persona.
-        auths: names written under ``auth``, good or not; None when the section is unreadable.
-        layers: names that ``layer`` may have; None when the check's own cannot be read.
-        own_layers: whether the check declares its layers itself.
-        flow_timeout: seconds; most that a step may take.
-    """
-
-    site: Site
-    scope: Scope
-    variants: tuple[Bag[str, str], ...]
-    auths: Names | None
-    layers: tuple[str, ...] | None
-    own_layers: bool
-    flow_timeout: float
-
-
-def request(context: StepContext, shape: CallShape, node: Node) -> RequestTemplate:
+def request(scope: FlowScope, shape: CallShape) -> RequestTemplate:
     """The request of a call."""
-    site, scope = context.site, context.scope
-    method, url, key = _method_and_url(site, shape, node)
-    _one_body(site, shape, node)
-    used = set(check_texts(site, url, at(node, key), scope))
-    used |= headers(site, shape.headers, at(node, "headers"), scope)
-    refuse_references(site, shape.query, at(node, "query"))
-    document = references(site, plain_data(shape.json_), at(node, "json"))
-    form = references(site, dict(shape.form or {}), at(node, "form"))
+    file = scope.file
+    method, key = _method_and_key(file, shape)
+    url = shape.written().get(key, "https://unknown.invalid/")
+    _one_body(file, shape)
+    used = set(scope.used_by(url, shape.at(key)))
+    used |= headers(scope, shape.headers, shape.at("headers"))
+    refuse_references(file, shape.query, shape.at("query"))
+    document = references(file, shape.json_, shape.at("json"))
+    form = references(file, shape.form, shape.at("form"))
     sent = {"query": shape.query, "json": document, "form": form, "body": shape.body}
     for name, value in sent.items():
-        used |= check_texts(site, value, at(node, name), scope)
-    why = _why_safe(shape, used, scope)
+        used |= scope.used_by(value, shape.at(name))
+    why = _why_safe(scope, shape, used)
     if why is None and (_holds_secret(document) or _holds_secret(form)):
         why = "the step sends a secret"
     for name, value in shape.headers.items():
-        if why is not None and name.lower() == "host" and _names_an_answer(value, scope):
-            site.problem(
-                at(node, "headers", name), f"{why}, so Host must not come from a captured value"
+        if why is not None and name.lower() == "host" and _names_an_answer(scope, value):
+            message = f"{why}, so Host must not come from a captured value"
+            file.problem(shape.at("headers", name), message)
+    check_url(scope, url, shape.at(key), why)
+    resolved = {} if form is None else {"form": file.fixed(form)}
+    return file.built(RequestTemplate, shape, method=method, url=url, json=document, **resolved)
+
+
+def _method_and_key(file: ConfigFile, shape: CallShape) -> tuple[str, str]:
+    """The method, and the key that the URL stands under."""
+    short = [name for name in METHODS if getattr(shape, name) is not None]
+    if len(short) + (shape.url is not None) > 1:
+        message = "a step makes one call; write one of get, post, …"
+        file.problem(shape.key_position([*short, "url"][1]), message)
+    if short:
+        if shape.method is not None:
+            message = f"{short[0]}: says the method already; leave method out, or write url:"
+            file.problem(shape.key_position("method"), message)
+        return short[0].upper(), short[0]
+    if shape.url is None:
+        message = "the step has no URL; write for example get: https://shop.example/"
+        file.problem(shape.node, message)
+    elif shape.method is None:
+        message = "url: needs method: beside it; or write get: and the URL"
+        file.problem(shape.key_position("url"), message)
+    return shape.method or "GET", "url"
+
+
+def _one_body(file: ConfigFile, shape: CallShape) -> None:
+    bodies = [key for key in ("json", "form", "body") if child(shape.node, key) is not None]
+    if len(bodies) > 1:
+        message = f"a call sends one body, and {bodies[0]}: is there already; write one of the two"
+        file.problem(shape.key_position(bodies[1]), message)
+
+
+def _why_safe(scope: FlowScope, shape: CallShape, used: set[str]) -> str | None:
+    """Why a call must go over verified TLS to a host of the configuration; None if it need not."""
+    if shape.auth is not None:
+        return "the step sends credentials"
+    secret = next(filter(scope.is_secret, sorted(used)), None)
+    return None if secret is None else f"the step sends the secret {{{secret}}}"
+
+
+# ---------------------------------------------------------------- headers
+
+
+def headers(scope: FlowScope, written: Mapping[str, str], node: Node) -> frozenset[str]:
+    """Check request headers; the names that their templates use."""
+    file = scope.file
+    refuse_references(file, written, node)
+    seen: dict[str, str] = {}
+    for name, value in written.items():
+        folded = name.lower()
+        if folded in seen:
+            message = f"duplicate header {name}, written as {seen[folded]} before"
+            file.problem(key_position(node, name), message)
+        seen[folded] = name
+        if folded == "host" and "{" not in value:
+            try:
+                parse_authority(value)
+            except NameProblem as problem:
+                message = f"Host names a server, with a port if it has one: {problem}"
+                file.problem(at(node, name), message)
+        if carries_credential(folded) and not _names_an_answer(scope, value):
+            file.problem(
+                at(node, name),
+                f"{name} holds a credential, and secrets are not allowed in this file; "
+                "use auth: with kind: bearer, basic or headers",
             )
-    check_url(site, url, at(node, key), context.variants, why, scope.captures)
-    return RequestTemplate(
-        method=method,
-        url=url,
-        headers=MappingProxyType(dict(shape.headers)),
-        query=MappingProxyType(dict(shape.query)),
-        json=document,
-        form=None if shape.form is None else MappingProxyType(form),
-        body=shape.body,
-        follow_redirects=shape.follow_redirects,
-    )
+    return scope.used_by(dict(written), node)
+
+
+def _names_an_answer(scope: FlowScope, value: str) -> bool:
+    try:
+        used = names(value)
+    except TemplateProblem:
+        return True  # a problem of its own already
+    return any(name in scope.captured or name.startswith("auth.") for name in used)
+
+
+# ---------------------------------------------------------------- documents and secrets
+
+
+def references(file: ConfigFile, document: Any, node: Node) -> Any:
+    """A document as plain data, with the texts that are references to secrets read as such."""
+    match document:
+        case str() if looks_like_reference(document):
+            try:
+                return file.secret(parse_reference(document))
+            except ValueError as problem:
+                file.problem(node, str(problem))
+                return ""
+        case SecretRef():
+            return file.secret(document)
+        case dict():
+            return {k: references(file, value, at(node, str(k))) for k, value in document.items()}
+        case list():
+            return [references(file, value, at(node, i)) for i, value in enumerate(document)]
+        case _:
+            return document
 
 
 def _holds_secret(document: Any) -> bool:
@@ -87,99 +160,99 @@ def _holds_secret(document: Any) -> bool:
             return isinstance(document, SecretRef)
 
 
-def _why_safe(shape: CallShape, used: set[str], scope: Scope) -> str | None:
-    """Why a call must go over verified TLS to a host of the configuration; None if it need not."""
-    if shape.auth is not None:
-        return "the step sends credentials"
-    for name in sorted(used):
-        if scope.captures.get(name) or name.startswith("auth."):
-            return f"the step sends the secret {{{name}}}"
-    return None
-
-
-def _method_and_url(site: Site, shape: CallShape, node: Node) -> tuple[str, str, str]:
-    """Method and URL, and the key that the URL stands under."""
-    short = [name for name in METHODS if getattr(shape, name) is not None]
-    if len(short) + (shape.url is not None) > 1:
-        second = [*short, "url"][1]
-        site.problem(key_place(node, second), "a step makes one call; write one of get, post, …")
-    if short:
-        if shape.method is not None:
-            site.problem(
-                key_place(node, "method"),
-                f"{short[0]}: says the method already; leave method out, or write url:",
-            )
-        return short[0].upper(), getattr(shape, short[0]), short[0]
-    if shape.url is None:
-        if not lost(node, *METHODS, "url"):
-            site.problem(node, "the step has no URL; write for example get: https://shop.example/")
-        return "GET", "https://unknown.invalid/", "url"
-    if shape.method is None and not lost(node, "method"):
-        site.problem(
-            key_place(node, "url"), "url: needs method: beside it; or write get: and the URL"
-        )
-    return shape.method or "GET", shape.url, "url"
-
-
-def _one_body(site: Site, shape: CallShape, node: Node) -> None:
-    bodies = [key for key in ("json", "form", "body") if child(node, key) is not None]
-    if len(bodies) > 1:
-        site.problem(
-            key_place(node, bodies[1]),
-            f"a call sends one body, and {bodies[0]}: is there already; write one of the two",
-        )
-
-
-def headers(site: Site, written: Bag[str, str], node: Node, scope: Scope) -> frozenset[str]:
-    """Check request headers; the names that their templates use."""
-    refuse_references(site, written, node)
-    seen: dict[str, str] = {}
-    for name, value in written.items():
-        folded = name.lower()
-        if folded in seen:
-            site.problem(
-                key_place(node, name), f"the header {name} stands already as {seen[folded]}"
-            )
-        seen[folded] = name
-        if folded == "host" and "{" not in value:
-            _check_host(site, value, at(node, name))
-        if carries_credential(folded) and not _names_an_answer(value, scope):
-            site.problem(
-                at(node, name),
-                f"{name} holds a credential, and secrets never stand in this file; "
-                "use auth: with kind: bearer, basic or headers",
-            )
-    return check_texts(site, dict(written), node, scope)
-
-
-def _check_host(site: Site, value: str, node: Node) -> None:
-    try:
-        parse_authority(value)
-    except NameProblem as problem:
-        site.problem(node, f"Host names a server, with a port if it has one: {problem}")
-
-
-def _names_an_answer(value: str, scope: Scope) -> bool:
-    try:
-        used = names(value)
-    except TemplateProblem:
-        return True  # a problem of its own already
-    return any(name in scope.captures or name.startswith("auth.") for name in used)
-
-
-def refuse_references(site: Site, values: Bag[str, Any], node: Node) -> None:
+def refuse_references(file: ConfigFile, values: Mapping[str, Any], node: Node) -> None:
     """References to secrets are read in few places; elsewhere they would be sent as text."""
     for key, value in values.items():
         if isinstance(value, str) and looks_like_reference(value):
-            site.problem(at(node, key), NOT_READ)
+            file.problem(at(node, key), NOT_READ)
 
 
-def plain_data(value: Any) -> Any:
-    """A document as plain dicts and lists, without the nodes that it came from."""
-    match value:
-        case dict():
-            return {key: plain_data(item) for key, item in value.items()}
-        case list():
-            return [plain_data(item) for item in value]
-        case _:
-            return value
+def refuse_plain_secrets(file: ConfigFile, document: Any, node: Node) -> None:
+    """What a login sends as a secret, by its name, must be a reference or a template."""
+    items = enumerate(document) if isinstance(document, list) else ()
+    for key, value in document.items() if isinstance(document, dict) else items:
+        where = at(node, key)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
+            written = value if isinstance(value, str) else str(value)
+            indirect = looks_like_reference(written) or "{" in written or not written
+            if not indirect and isinstance(key, str) and is_secret_name(key):
+                file.problem(where, NEVER_HERE)
+        else:
+            refuse_plain_secrets(file, value, where)
+
+
+def is_secret_name(key: str) -> bool:
+    """Whether a field or variable of that name holds a secret, by all custom."""
+    return _SECRET_NAME.search(re.sub(r"[^a-z0-9]", "", key.lower())) is not None
+
+
+# ---------------------------------------------------------------- URLs
+
+
+def check_url(scope: FlowScope, url: str, node: Node, why: str | None) -> None:
+    """Note what is wrong with a URL.
+
+    Args:
+        scope: knows the values of every persona, and which names answers give.
+        url: a template.
+        node: where it stands.
+        why: what secret thing is sent there, in words; None when nothing is.
+    """
+    try:
+        template = parse(url)
+    except TemplateProblem:
+        return  # a problem of its own already
+    for values in scope.variants:
+        filled = "".join(
+            _filled(scope, piece.name, values) if isinstance(piece, Placeholder) else piece
+            for piece in template.pieces
+        )
+        problem = _url_problem(filled, why)
+        if problem is not None:
+            scope.file.problem(node, problem)
+            return
+
+
+def _filled(scope: FlowScope, name: str, values: Mapping[str, str]) -> str:
+    if name in values:
+        return values[name]
+    return _ANSWERED if name in scope.captured or name.startswith("auth.") else _GIVEN
+
+
+def _url_problem(url: str, why: str | None) -> str | None:
+    if any(c.isspace() for c in url):
+        return "a URL has no spaces; write %20 for one, or use query:"
+    if url.startswith(_ANSWERED):
+        if why is None:
+            return None  # a link that an earlier answer gave
+        return f"{why}, so the URL must start with https:// and a host, not with a captured value"
+    match = _SCHEME.match(url)
+    if match is None:
+        shown = url.replace(_GIVEN, "{target}").replace(_ANSWERED, "…")
+        host = "shop.example" if shown.startswith("/") else ""
+        safe = quoted(f"https://{host}{shown}")[1:-1]
+        return f"a URL starts with https://; write {'https://…' if '@' in shown else safe}"
+    scheme, authority = match[1].lower(), match[2]
+    if scheme not in ("http", "https"):
+        return f"a URL starts with https:// or http://, not {quoted(scheme)[1:-1]}://"
+    if "@" in authority:
+        return "a URL must hold no user or password; use auth: with kind: basic"
+    if not authority or authority.startswith(":"):
+        return "the URL names no host; write for example https://shop.example/"
+    if why is not None and scheme != "https":
+        return f"{why}, and secrets go over TLS only; write https://"
+    if why is not None and _ANSWERED in authority:
+        return f"{why}, so the host must not come from a captured value"
+    try:
+        parse_authority(_known(authority))
+    except NameProblem as problem:
+        return f"the URL cannot be called: {problem}"
+    return None
+
+
+def _known(authority: str) -> str:
+    """What is known of host and port before the flow runs, as far as it can be judged."""
+    if _GIVEN not in authority and _ANSWERED not in authority:
+        return authority
+    port = _PORT.search(authority)
+    return "x" if port is None or {_GIVEN, _ANSWERED} & set(port[0]) else f"x{port[0]}"

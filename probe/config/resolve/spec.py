@@ -1,137 +1,153 @@
-"""The whole file."""
+"""The whole file, and its TLS checks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Bag
+from dataclasses import replace
 from types import MappingProxyType
-from typing import assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from probe.config.resolve.api import api_check
-from probe.config.resolve.common import Common
-from probe.config.resolve.pem import trust
-from probe.config.resolve.site import Names, Site
-from probe.config.resolve.tls import client_profiles, tls_check
-from probe.config.resolve.world import provider, references
-from probe.config.shape.api import ApiCheckShape
-from probe.config.shape.check import TlsCheckShape
-from probe.config.shape.file import DefaultsShape, FileShape, LimitsShape
-from probe.config.shape.place import RegionShape, ShareShape
-from probe.documents.nodes import Mapping, Node, at, keys, lost, wrong_entries
-from probe.model.spec import LIVE, Check, Limits, Listen, Provider, RegionSource, Share, Spec
-from probe.model.tls import Trust
+from probe.config.resolve.file import ConfigFile
+from probe.config.resolve.flow import api_check
+from probe.config.resolve.sections import Sections, times
+from probe.config.resolve.targets import provider, references
+from probe.config.resolve.tls import client_profiles, trust
+from probe.config.shape.base import Shape
+from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
+from probe.config.shape.file import DefaultsShape, FileShape, RegionShape
+from probe.documents.problem import instead
+from probe.model.spec import (
+    LIVE,
+    Check,
+    Confirmation,
+    ConsensusRule,
+    Limits,
+    Listen,
+    Provider,
+    RegionSource,
+    Share,
+    Spec,
+    TlsCheck,
+)
+from probe.model.tls import ChainExpectations, Trust
+from probe.net.names import quoted
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    S = TypeVar("S", bound=DataclassInstance)
 
 
-def resolve(site: Site, shape: FileShape, root: Mapping, region: str | None, digest: str) -> Spec:
-    """The spec; it is only good when ``site`` has no problems afterwards."""
-    providers = {
-        name: provider(site, name, entry, at(root, "providers", name))
-        for name, entry in shape.providers.items()
-    }
+def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str) -> Spec:
+    """The spec; it is only good when ``file`` has no problems afterwards."""
     defaults = shape.defaults or DefaultsShape()
-    common = Common(
-        site=site,
+    sections = Sections(
+        file=file,
         defaults=defaults,
-        profiles=client_profiles(site, defaults.profiles, at(root, "defaults", "profiles")),
-        trust=trust(site, defaults.trust, at(root, "defaults", "trust")) or Trust(),
-        providers=_names(root, "providers"),
-        lists=_names(root, "targets"),
-        targets={},
-        labels={},
+        profiles=client_profiles(file, defaults.profiles),
+        trust=trust(file, defaults.trust) or Trust(),
+        providers={name: provider(file, name, entry) for name, entry in shape.providers.items()},
+        lists=shape.targets,
     )
     for name, entry in shape.targets.items():
-        common.add_list(name, entry, at(root, "targets", name))
-    checks = _checks(common, shape, root, providers)
+        sections.add_list(name, entry)
+    checks = _checks(sections, shape)
     if any(LIVE in check.providers for check in checks):
-        providers.setdefault(LIVE, Provider(LIVE))
-    return Spec(
+        sections.providers.setdefault(LIVE, Provider(LIVE))
+    return file.built(
+        Spec,
+        shape,
         region=region,
         listen=shape.listen or Listen(),
-        providers=MappingProxyType(providers),
-        targets=MappingProxyType(common.targets),
+        providers=MappingProxyType(sections.providers),
+        targets=MappingProxyType(sections.targets),
         checks=checks,
-        limits=_limits(shape.limits),
+        limits=file.built(Limits, shape.limits),
         digest=digest,
-        source=site.file,
-        references=references(site, shape.vantage, at(root, "vantage"), common.trust),
-        state_dir=None if shape.state_dir is None else site.absolute(shape.state_dir),
-        region_from=_region_sources(site, shape.region, at(root, "region")),
-        share=_share(shape.share),
+        source=file.path,
+        references=references(file, shape.vantage, sections.trust),
+        state_dir=None if shape.state_dir is None else file.absolute(shape.state_dir),
+        region_from=_region_sources(file, shape.region),
+        share=None if shape.share is None else file.built(Share, shape.share),
     )
 
 
-def _names(root: Mapping, section: str) -> Names | None:
-    """All names written in a section, good or not; None when the section cannot be read."""
-    if lost(root, section):
-        return None
-    entry = root.entries.get(section)
-    return dict.fromkeys(keys(entry.value if entry else None))
-
-
-def _checks(
-    common: Common, shape: FileShape, root: Mapping, providers: Bag[str, Provider]
-) -> tuple[Check, ...]:
-    node = at(root, "checks")
-    if not shape.checks and not wrong_entries(root, "checks"):
-        common.site.problem(node, "there is nothing to probe; write at least one entry of checks:")
+def _checks(sections: Sections, shape: FileShape) -> tuple[Check, ...]:
+    file = sections.file
+    if not shape.checks:
+        message = "there is nothing to probe; write at least one entry of checks:"
+        file.problem(shape.at("checks"), message)
     checks: dict[str, Check] = {}
-    for index, entry in enumerate(shape.checks):
-        where = at(node, index)
-        named = not lost(where, "name")  # else a stand-in, which may equal another
-        if entry.name in checks and named:
-            common.site.problem(
-                at(where, "name"), f"two checks are named {entry.name}; names must differ"
-            )
-        check = _check(common, entry, where)
-        if (
-            isinstance(entry, ApiCheckShape)
-            and entry.targets is None
-            and not lost(where, "targets")
-        ):
-            _refuse_edges_of_nobody(common.site, entry, where, providers)
-        checks.setdefault(entry.name if named else f"unnamed {index}", check)
+    for entry in shape.checks:
+        if entry.name in checks:
+            message = f"two checks are named {entry.name}; names must differ"
+            file.problem(entry.at("name"), message)
+        checks.setdefault(entry.name, _check(sections, entry))
     return tuple(checks.values())
 
 
-def _check(common: Common, shape: TlsCheckShape | ApiCheckShape, node: Node) -> Check:
+def _check(sections: Sections, shape: TlsCheckShape | ApiCheckShape) -> Check:
     match shape:
         case TlsCheckShape():
-            return tls_check(common, shape, node)
+            return _tls_check(sections, shape)
         case ApiCheckShape():
-            return api_check(common, shape, node)
+            return api_check(sections, shape)
         case _:
             assert_never(shape)
 
 
-def _refuse_edges_of_nobody(
-    site: Site, shape: ApiCheckShape, node: Node, providers: Bag[str, Provider]
-) -> None:
-    """A provider's edges stand for a target; a flow without one would never reach them."""
-    for index, name in enumerate(shape.providers or ()):
-        known = providers.get(name)
-        if known is not None and (known.addresses or known.hostname is not None):
-            site.problem(
-                at(node, "providers", index),
-                f"the edges of {name} stand for a target, and this check has none; "
-                "write targets: [HOST], and the steps' URLs with {target}",
-            )
-
-
-def _region_sources(site: Site, shape: RegionShape | None, node: Node) -> tuple[RegionSource, ...]:
+def _region_sources(file: ConfigFile, shape: RegionShape | None) -> tuple[RegionSource, ...]:
     """Each source once, in the order written."""
     if shape is None:
         return ()
     if shape.name is not None and shape.sources:
-        site.problem(node, "the region's name, or from whom to ask it; write one of the two")
+        message = "the region's name, or from whom to ask it; write one of the two"
+        file.problem(shape.node, message)
     return tuple(dict.fromkeys(shape.sources))
 
 
-def _share(shape: ShareShape | None) -> Share | None:
-    if shape is None:
-        return None
-    written = shape.model_dump(exclude_none=True)
-    return Share(**written)
+# ---------------------------------------------------------------- TLS checks
 
 
-def _limits(shape: LimitsShape | None) -> Limits:
-    written: Bag[str, float] = shape.model_dump(exclude_none=True) if shape else {}
-    return Limits(**written)  # type: ignore[arg-type]  # keys and types are those of the shape
+def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
+    file, defaults = sections.file, sections.defaults
+    interval, timeout = times(sections, shape)
+    inherited: dict[str, object] = {}
+    if profiles := client_profiles(file, shape.profiles) or sections.profiles:
+        inherited["profiles"] = profiles
+    if shape.edge_series is None and defaults.edge_series is not None:
+        inherited["edge_series"] = defaults.edge_series
+    check = file.built(
+        TlsCheck,
+        shape,
+        **inherited,
+        targets=sections.targets_of(shape),
+        providers=sections.providers_of(shape) or (LIVE,),
+        interval=interval,
+        timeout=timeout,
+        expect=file.built(ChainExpectations, shape.expect),
+        trust=trust(file, shape.trust) or sections.trust,
+        confirm=_merged(Confirmation(), defaults.confirm, shape.confirm),
+        consensus=_merged(ConsensusRule(), defaults.consensus, shape.consensus),
+    )
+    _check_alpn(file, shape, check)
+    return check
+
+
+def _merged(base: S, *shapes: Shape | None) -> S:
+    """The base with what is written in the shapes, later ones first."""
+    for shape in shapes:
+        if shape is not None:
+            base = replace(base, **shape.written())
+    return base
+
+
+def _check_alpn(file: ConfigFile, shape: TlsCheckShape, check: TlsCheck) -> None:
+    if shape.expect is None or check.expect.alpn is None:
+        return
+    for profile in check.profiles:
+        if check.expect.alpn not in profile.alpn:
+            file.problem(
+                shape.expect.at("alpn"),
+                f"the profile {quoted(profile.name)} does not offer {quoted(check.expect.alpn)}, "
+                f"so no server can choose it; {instead(check.expect.alpn, profile.alpn)}",
+            )

@@ -1,97 +1,168 @@
-"""Targets: written in the configuration, or in Prometheus ``file_sd`` files beside it."""
+"""Providers, target lists and the references of the vantage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
-from probe.config.resolve.site import Site
-from probe.config.shape.world import GroupShape
+from probe.config.resolve.file import ConfigFile, Names
+from probe.config.resolve.tls import trust
+from probe.config.shape.file import VantageShape
+from probe.config.shape.targets import DnsShape, HttpSourceShape, ProviderShape, TargetListShape
+from probe.config.units import format_duration
 from probe.documents.files import MissingFile, is_glob, matching
-from probe.documents.nodes import Node, Place, at, lost
+from probe.documents.nodes import Node
 from probe.documents.problem import DocumentError, nearest
 from probe.documents.targets import Seen, read_file
+from probe.model.spec import (
+    DnsOptions,
+    FileSource,
+    HttpSource,
+    NameServer,
+    Provider,
+    References,
+    TargetList,
+)
 from probe.model.target import Target
+from probe.model.tls import Trust
 from probe.net.names import NameProblem, parse_target, quoted
 
 _ENDINGS = (".yaml", ".yml", ".json")
 
 
-def static_targets(
-    site: Site, groups: list[GroupShape], node: Node, seen: Seen
-) -> tuple[Target, ...]:
-    """The targets of ``static`` groups."""
-    targets = []
-    for index, group in enumerate(groups):
-        if lost(at(node, index), "targets"):
-            continue
-        names = at(node, index, "targets")
-        for position, name in enumerate(group.targets):
-            target = _target(site, name, dict(group.labels), at(names, position).place, seen)
-            if target is not None:
-                targets.append(target)
-    return tuple(targets)
+def provider(file: ConfigFile, name: str, shape: ProviderShape) -> Provider:
+    """One entry of ``providers``."""
+    ways = [key for key in ("addresses", "hostname") if getattr(shape, key) is not None]
+    if len(ways) == 2 or (ways == ["addresses"] and shape.dns is not None):
+        second = "hostname" if len(ways) == 2 else "dns"
+        message = f"addresses are fixed and need no {second}; write one of the two"
+        file.problem(shape.key_position(second), message)
+    if not (ways or shape.dns):
+        file.problem(
+            shape.node,
+            "this provider does not say how edges are found; "
+            "write dns: {}, or hostname:, or addresses:",
+        )
+    first: dict[object, int] = {}
+    for index, value in enumerate(shape.addresses or ()):
+        where = shape.at("addresses", index)
+        if value in first:
+            message = f"duplicate address, first on line {first[value]}; remove one"
+            file.problem(where, message)
+        first.setdefault(value, where.position.line)
+    return file.built(Provider, shape, name=name, dns=_dns(file, shape.dns))
 
 
-def _target(
-    site: Site, text: str, labels: dict[str, str], place: Place, seen: Seen
-) -> Target | None:
-    try:
-        target = parse_target(text, MappingProxyType(labels) if labels else None)
-    except NameProblem as problem:
-        site.problem(place, str(problem))
-        return None
-    key = (target.name, target.port)
-    if key in seen:
-        site.problem(place, f"the target {quoted(text)} stands already at {seen[key]}; remove one")
-        return None
-    seen[key] = f"{site.file}:{place.line}"
-    return target
+def _dns(file: ConfigFile, shape: DnsShape | None) -> DnsOptions:
+    if shape is None:
+        return DnsOptions()
+    servers = tuple(NameServer(ip, port) for ip, port in shape.servers)
+    families = DnsOptions().families if shape.families is None else tuple(shape.families)
+    options = file.built(
+        DnsOptions, shape, servers=servers, families=tuple(dict.fromkeys(families))
+    )
+    if options.ttl_floor > options.ttl_cap:
+        file.problem(
+            shape.at("ttl_floor" if shape.ttl_floor is not None else "ttl_cap"),
+            f"ttl_floor ({format_duration(options.ttl_floor)}) is longer than ttl_cap "
+            f"({format_duration(options.ttl_cap)}); write a floor up to the cap",
+        )
+    return options
 
 
-# ---------------------------------------------------------------- files
+# ---------------------------------------------------------------- target lists
 
 
-def target_files(site: Site, written: list[str], node: Node, seen: Seen) -> list[Target]:
+def target_list(
+    file: ConfigFile, name: str, shape: TargetListShape
+) -> tuple[TargetList, Names | None]:
+    """One entry of ``targets``.
+
+    Also the names of its targets' labels, as far as they can be known now: None with a
+    source that is only asked while running.
+    """
+    if not (shape.static or shape.files or shape.http):
+        message = "this list has no source of targets; write static:, files: or http: entries"
+        file.problem(shape.node, message)
+    seen: Seen = {}
+    static = tuple(_static_targets(file, shape, seen))
+    before = len(file.problems)
+    in_files = _file_targets(file, shape, seen)
+    unread = bool(shape.http) or (bool(shape.files) and not file.strict)
+    known = not unread and len(file.problems) == before
+    labels = dict.fromkeys(label for target in (*static, *in_files) for label in target.labels)
+    resolved = file.built(
+        TargetList,
+        shape,
+        name=name,
+        static=static,
+        files=tuple(FileSource(file.absolute(path)) for path in shape.files),
+        http=tuple(_http_source(file, source) for source in shape.http),
+    )
+    return resolved, labels if known else None
+
+
+def _static_targets(file: ConfigFile, shape: TargetListShape, seen: Seen) -> Iterator[Target]:
+    for group in shape.static:
+        labels = MappingProxyType(dict(group.labels)) if group.labels else None
+        for index, text in enumerate(group.targets):
+            where = group.at("targets", index)
+            try:
+                target = parse_target(text, labels)
+            except NameProblem as problem:
+                file.problem(where, str(problem))
+                continue
+            key = (target.name, target.port)
+            if key in seen:
+                message = f"duplicate target {quoted(text)}, first defined at {seen[key]}"
+                file.problem(where, message)
+            else:
+                seen[key] = f"{file.path}:{where.position.line}"
+                yield target
+
+
+def _file_targets(file: ConfigFile, shape: TargetListShape, seen: Seen) -> list[Target]:
     """The targets of all files that ``files`` names.
 
-    Only a strict site reads them: problems are noted at the entry or inside, and so are targets
+    Only a strict file reads them: problems are noted at the entry or inside, and so are targets
     that stand in two places. For others it is enough that the entries can be understood.
     """
     targets: list[Target] = []
     read: set[Path] = set()  # a glob may give what another entry names
-    for index, entry in enumerate(written):
-        for path in _paths(site, entry, at(node, index)):
+    for index, entry in enumerate(shape.files):
+        where = shape.at("files", index)
+        for path in _paths(file, entry, where):
             if path in read:
                 continue
             read.add(path)
             try:
                 listed = read_file(path, seen)
             except MissingFile:
-                site.problem(at(node, index), _missing_file(path, entry))
+                file.problem(where, _missing_file(path, entry))
             except DocumentError as error:
-                site.extend(error.problems)
+                file.extend(error.problems)
             else:
                 targets += listed.targets
-                site.extend(listed.problems)
-                site.notes += listed.notes
+                file.extend(listed.problems)
+                file.notes += listed.notes
     return targets
 
 
-def _paths(site: Site, written: str, where: Node) -> Iterator[Path]:
+def _paths(file: ConfigFile, written: str, where: Node) -> Iterator[Path]:
     """The files of an entry; none where it cannot be understood, or need not be read."""
-    path = site.beside(written)
+    path = file.beside(written)
     if not written.endswith(_ENDINGS):
-        site.problem(where, f"{quoted(written)} must end in .yaml, .yml or .json")
+        file.problem(where, f"{quoted(written)} must end in .yaml, .yml or .json")
     elif is_glob(str(path.parent)):
-        site.problem(where, "a glob is allowed in the last part of the path only")
-    elif site.strict:
+        file.problem(where, "a glob is allowed in the last part of the path only")
+    elif file.strict:
         try:
             yield from matching(path)
         except OSError as error:
             folder = quoted(str(path.parent), 400)
-            site.problem(where, f"the folder {folder} cannot be read: {error.strerror}")
+            file.problem(where, f"the folder {folder} cannot be read: {error.strerror}")
 
 
 def _missing_file(path: Path, written: str) -> str:
@@ -104,3 +175,45 @@ def _missing_file(path: Path, written: str) -> str:
     if near is None:
         return f"{message}; paths are relative to the configuration file"
     return f"{message}; did you mean {quoted(str(Path(written).with_name(near)), 400)}?"
+
+
+def _http_source(file: ConfigFile, shape: HttpSourceShape) -> HttpSource:
+    where = shape.at("url")
+    example = "https://inventory.example/targets"
+    scheme = _scheme(file, shape.url, where, example, "use authorization: instead")
+    if shape.authorization is not None and scheme == "http":
+        file.problem(where, "a secret goes to https:// URLs only; write https://")
+    return file.built(HttpSource, shape, trust=trust(file, shape.trust))
+
+
+# ---------------------------------------------------------------- references
+
+
+def references(file: ConfigFile, shape: VantageShape | None, roots: Trust) -> References:
+    """The section ``vantage``."""
+    urls: dict[str, None] = {}
+    if shape is None:
+        return References(trust=roots)
+    for index, url in enumerate(shape.references):
+        where = shape.at("references", index)
+        scheme = _scheme(file, url, where, "https://one.example/", "references need none")
+        if scheme is not None and url in urls:
+            file.problem(where, "this reference is named twice; remove one")
+        urls[url] = None
+    return file.built(References, shape, urls=tuple(urls), trust=roots)
+
+
+def _scheme(file: ConfigFile, url: str, where: Node, example: str, no_user: str) -> str | None:
+    """The scheme of a good URL; None with a problem noted for any other."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        file.problem(where, f"not a valid URL; write for example {example}")
+        return None
+    if "@" in parts.netloc:
+        file.problem(where, f"a URL must hold no user or password; {no_user}")
+        return None
+    return parts.scheme

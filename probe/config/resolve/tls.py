@@ -1,122 +1,93 @@
-"""TLS settings and TLS checks."""
+"""TLS settings: client profiles, files of roots, client certificates and keys."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
+from pathlib import Path
 
-from probe.config.resolve.common import Common, times
-from probe.config.resolve.pem import client_certificate, trust
-from probe.config.resolve.site import Site
-from probe.config.shape.base import Shape
-from probe.config.shape.check import TlsCheckShape
-from probe.config.shape.tls import ChainShape, ProfileShape
-from probe.documents.nodes import Node, at, key_place, wrong_entries
-from probe.documents.problem import instead
-from probe.model.spec import LIVE, Confirmation, ConsensusRule, TlsCheck
-from probe.model.tls import ChainExpectations, ClientProfile
+from probe.config.resolve.file import ConfigFile
+from probe.config.shape.tls import ClientCertificateShape, ProfileShape, TrustShape
+from probe.documents.files import UnreadableFile, read_bytes
+from probe.documents.nodes import Node
+from probe.documents.pem import Wanted, pem_problem
+from probe.documents.problem import DocumentError
+from probe.model.tls import ClientCertificate, ClientProfile, Trust
 from probe.net.names import quoted
 
-
-def tls_check(common: Common, shape: TlsCheckShape, node: Node) -> TlsCheck:
-    """One ``kind: tls`` entry."""
-    site, defaults = common.site, common.defaults
-    interval, timeout = times(common, shape, node)
-    own = client_profiles(site, shape.profiles, at(node, "profiles"))
-    profiles = own or common.profiles or (ClientProfile(),)
-    expect = _expect(shape.expect)
-    if not wrong_entries(node, "profiles"):
-        _check_alpn(site, expect, profiles, at(node, "expect", "alpn"))
-    return TlsCheck(
-        name=shape.name,
-        targets=common.targets_of(shape.name, shape.targets, node),
-        providers=common.providers_of(shape.providers, at(node, "providers")) or (LIVE,),
-        interval=interval,
-        timeout=timeout,
-        port=443 if shape.port is None else shape.port,
-        sni=shape.sni,
-        starttls=shape.starttls,
-        profiles=profiles,
-        expect=expect,
-        trust=trust(site, shape.trust, at(node, "trust")) or common.trust,
-        confirm=_merged(Confirmation(), defaults.confirm, shape.confirm),
-        consensus=_merged(ConsensusRule(), defaults.consensus, shape.consensus),
-        edge_series=shape.edge_series or defaults.edge_series or "all",
-        labels=MappingProxyType(dict(shape.labels)),
-    )
-
-
-def _merged(base: Any, *shapes: Shape | None) -> Any:
-    """The base with what is written in the shapes, later ones first."""
-    for shape in shapes:
-        if shape is not None:
-            base = replace(base, **shape.model_dump(exclude_none=True))
-    return base
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def client_profiles(
-    site: Site, shapes: list[ProfileShape] | None, node: Node
+    file: ConfigFile, shapes: list[ProfileShape] | None
 ) -> tuple[ClientProfile, ...]:
     """Client profiles with names of their own; none where none are written."""
     profiles: dict[str, ClientProfile] = {}
-    for index, shape in enumerate(shapes or ()):
-        where = at(node, index)
-        profile = _profile(site, shape, where)
+    for shape in shapes or ():
+        profile = _profile(file, shape)
         if profile.name in profiles:
-            site.problem(
-                at(where, "name"),
-                f"two profiles are named {quoted(profile.name)}; give one a name: of its own",
-            )
+            message = f"two profiles are named {quoted(profile.name)}; give one a name: of its own"
+            file.problem(shape.at("name"), message)
         profiles.setdefault(profile.name, profile)
     return tuple(profiles.values())
 
 
-def _profile(site: Site, shape: ProfileShape, node: Node) -> ClientProfile:
+def _profile(file: ConfigFile, shape: ProfileShape) -> ClientProfile:
     if shape.kind.startswith("tls12") and shape.min_version == "TLSv1.3":
-        site.problem(
-            at(node, "min_version"),
+        file.problem(
+            shape.at("min_version"),
             f"the profile {shape.kind} speaks TLS 1.2 only; leave min_version out, "
             "or write kind: tls13",
         )
     if shape.kind == "tls13" and shape.ciphers is not None:
-        site.problem(
-            key_place(node, "ciphers"),
+        file.problem(
+            shape.key_position("ciphers"),
             "ciphers are chosen for TLS 1.2 only, and the profile tls13 does not speak it; "
             "leave them out",
         )
-    profile = ClientProfile(
-        name=shape.name or shape.kind,
-        kind=shape.kind,
-        min_version=shape.min_version,
-        ciphers=shape.ciphers,
-        client_certificate=client_certificate(
-            site, shape.client_certificate, at(node, "client_certificate")
-        ),
-        groups=tuple(shape.groups or ()),
-    )
-    return profile if shape.alpn is None else replace(profile, alpn=tuple(shape.alpn))
+    certificate = client_certificate(file, shape.client_certificate)
+    name = shape.name or shape.kind
+    return file.built(ClientProfile, shape, name=name, client_certificate=certificate)
 
 
-def _expect(shape: ChainShape | None) -> ChainExpectations:
+def trust(file: ConfigFile, shape: TrustShape | None) -> Trust | None:
+    """Which roots verify a chain, None where nothing says; a file of roots must be there."""
     if shape is None:
-        return ChainExpectations()
-    written = shape.model_dump(exclude_none=True)
-    for key in ("issuers", "fingerprints", "spki"):
-        if key in written:
-            written[key] = tuple(written[key])
-    return ChainExpectations(**written)
+        return None
+    if shape.file is None:
+        return Trust() if shape.roots is None else Trust(shape.roots)
+    if shape.roots is not None:
+        file.problem(shape.key_position("roots"), "roots or a file; write one of the two")
+    if not file.beside(shape.file).is_file():
+        file.problem(
+            shape.at("file"),
+            f"there is no file {file.beside(shape.file)}; "
+            "paths are relative to the configuration file",
+        )
+    elif file.strict:
+        _must_hold(file, file.absolute(shape.file), "certificate", shape.at("file"))
+    return Trust("file", file.absolute(shape.file))
 
 
-def _check_alpn(
-    site: Site, expect: ChainExpectations, profiles: tuple[ClientProfile, ...], node: Node
-) -> None:
-    if expect.alpn is None:
-        return
-    for profile in profiles:
-        if expect.alpn not in profile.alpn:
-            site.problem(
-                node,
-                f"the profile {quoted(profile.name)} does not offer {quoted(expect.alpn)}, so no "
-                f"server can choose it; {instead(expect.alpn, profile.alpn)}",
-            )
+def client_certificate(
+    file: ConfigFile, shape: ClientCertificateShape | None
+) -> ClientCertificate | None:
+    """Where certificate and key of a client are."""
+    if shape is None:
+        return None
+    pair = file.built(ClientCertificate, shape)
+    if file.strict and pair.certificate.kind == "file":
+        _must_hold(file, pair.certificate.name, "certificate", shape.at("certificate"))
+    if file.strict and pair.key.kind == "file":
+        _must_hold(file, pair.key.name, "key", shape.at("key"))
+    return pair
+
+
+def _must_hold(file: ConfigFile, path: str, wanted: Wanted, where: Node) -> None:
+    """Note a file that is not what its use needs; one that cannot be read here is let be."""
+    try:
+        problem = pem_problem(read_bytes(Path(path), _MOST_BYTES), wanted, path)
+    except UnreadableFile:
+        return  # secrets are not mounted everywhere; the agent reports what it cannot read
+    except DocumentError as error:
+        problem = error.problems[0].message
+    if problem is not None:
+        file.problem(where, f"{path}: {problem}")

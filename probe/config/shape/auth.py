@@ -8,46 +8,39 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from probe.config.shape import defaults
 from probe.config.shape.base import Shape, wrong
-from probe.config.shape.expressions import Condition, Expression
+from probe.config.shape.expressions import ConditionText, ExpressionText
 from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
 from probe.config.shape.secret import Password, Reference, TextOrReference, no_reference
-from probe.config.shape.texts import Duration, between, text
-from probe.model.auth import EarlyRefusal
+from probe.config.shape.texts import Duration, UrlTemplate, between, text
+from probe.model.auth import EarlyRefusal, JwtAlgorithm
 from probe.net.names import quoted
 
 _WHERE = "Where the {} is: file:/path, env:NAME or credential:name."
-_Algorithm = Literal[
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-]
 
 
 def _scheme(value: str) -> str:
     if not value.replace("-", "").replace("_", "").isalnum() and value:
-        raise wrong(f"{quoted(value)} is no scheme; write one word such as Bearer, or nothing")
+        raise wrong(
+            f"{quoted(value)} is not a valid scheme; write one word such as Bearer, or nothing"
+        )
     return value
 
 
 Scheme = Annotated[str, text(_scheme)]
-Url = Annotated[str, Field(min_length=1)]
 
 
 class HeaderTokenShape(Shape):
     """How a token is sent."""
 
     scheme: Scheme = Field(
-        default="Bearer", description='The word before the token: Bearer, token …; "" for none.'
+        default=defaults.BEARER.scheme,
+        description='The word before the token: Bearer, token …; "" for none.',
     )
-    header: TokenHeader = Field(default="Authorization", description="The header that carries it.")
+    header: TokenHeader = Field(
+        default=defaults.BEARER.header, description="The header that carries it."
+    )
 
 
 class BearerShape(HeaderTokenShape):
@@ -103,7 +96,7 @@ class LoginShape(Shape):
         default=None, description="A slower login is degraded, not failed."
     )
     early_refusal: EarlyRefusal = Field(
-        default="counted",
+        default=defaults.JSON_LOGIN.early_refusal,
         description="What a run is in which a kept token is refused before its end and renewed: "
         "counted only, or degraded too.",
     )
@@ -113,7 +106,7 @@ class JsonLoginShape(HeaderTokenShape, LoginShape):
     """A JSON POST that answers a token."""
 
     kind: Literal["json_login"] = Field(description="json_login: a JSON POST answers a token.")
-    url: Url = Field(
+    url: UrlTemplate = Field(
         description="URL of the login; a template.", examples=["https://login.example/token"]
     )
     json_: Any = Field(
@@ -121,22 +114,22 @@ class JsonLoginShape(HeaderTokenShape, LoginShape):
         description="JSON document to send; texts are templates, or references to secrets.",
         examples=[{"user": "env:USERNAME", "password": "env:PASSWORD"}],
     )
-    token: Expression = Field(
+    token: ExpressionText = Field(
         description="JMESPath of the token in the answer.", examples=["token"]
     )
-    success: Condition | None = Field(
+    success: ConditionText | None = Field(
         default=None,
         description="Condition that must hold besides a 2xx status.",
         examples=["authStatus == 'Success'"],
     )
-    refused: Condition | None = Field(
+    refused: ConditionText | None = Field(
         default=None,
         description="Condition that says that our credentials are wrong: inconclusive then.",
     )
-    expires_at: Expression | None = Field(
+    expires_at: ExpressionText | None = Field(
         default=None, description="JMESPath of the expiry as seconds since 1970."
     )
-    expires_in: Expression | None = Field(
+    expires_in: ExpressionText | None = Field(
         default=None, description="JMESPath of the token's life in seconds."
     )
     headers: dict[RequestHeader, HeaderOrReference] = Field(
@@ -151,7 +144,9 @@ class JwtKeyShape(Shape):
     key: Reference = Field(
         description=_WHERE.format("private key (PEM)"), examples=["file:client.key"]
     )
-    algorithm: _Algorithm = Field(default="RS256", description="Signature algorithm.")
+    algorithm: JwtAlgorithm = Field(
+        default=defaults.JWT_KEY.algorithm, description="Signature algorithm."
+    )
     key_id: Annotated[str, no_reference] | None = Field(
         default=None, description="kid of the JWT header."
     )
@@ -167,7 +162,7 @@ class OAuth2Shape(HeaderTokenShape, LoginShape):
     grant: Literal["client_credentials", "refresh_token", "jwt_bearer"] = Field(
         description="Which grant.", examples=["client_credentials"]
     )
-    token_url: Url = Field(
+    token_url: UrlTemplate = Field(
         description="URL of the token endpoint.", examples=["https://login.example/oauth/token"]
     )
     client_id: TextOrReference | None = Field(
@@ -230,8 +225,10 @@ class SigV4Shape(Shape):
 class CookieShape(LoginShape):
     """A login that sets a cookie."""
 
+    spec = defaults.COOKIE
+
     kind: Literal["cookie"] = Field(description="cookie: a login sets it, later calls send it.")
-    url: Url = Field(
+    url: UrlTemplate = Field(
         description="URL of the login; a template.", examples=["https://shop.example/login"]
     )
     cookie: CookieName = Field(description="Name of the cookie.", examples=["session"])
@@ -244,7 +241,8 @@ class CookieShape(LoginShape):
         description="JSON document to send instead; texts are templates or references.",
     )
     max_age: Annotated[Duration, between("1s", "30d")] | None = Field(
-        default=None, description="How long to keep a cookie that names no expiry itself (1h)."
+        default=None,
+        description="How long to keep a cookie that names no expiry itself ({default}).",
     )
 
 

@@ -1,17 +1,29 @@
-"""What all shapes share: no unknown keys, no guessing of types, our own words for errors.
+"""What all shapes share: no unknown keys, no guessing of types, our own words, short forms.
 
 Shapes say what one value may be. Whatever needs two values (names that must exist, an interval
-beside a time-out) is decided in ``resolve``, so that a problem in one place hides none elsewhere.
+beside a time-out) is decided in ``resolve``, once every single value is right.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from probe.documents.nodes import Block, Mapping
+from probe.documents.nodes import Block, Mapping, Node, Position, at, key_position
 
 OURS: Final = "probe"
 """Type of the errors whose message is already what a person should read."""
@@ -22,12 +34,61 @@ def wrong(message: str) -> PydanticCustomError:
     return PydanticCustomError(OURS, "{message}", {"message": message})
 
 
+@dataclass(frozen=True)
+class Unit:
+    """How values of a type are written, beside its validators."""
+
+    written: Callable[[Any], str]
+
+
+def _show_defaults(schema: JsonSchemaValue, shape: type[Any]) -> None:
+    """Fill ``{default}`` in the descriptions of a shape's fields."""
+    for key, field in shape.named_fields().items():
+        described = schema["properties"][key]
+        if "{default}" in described.get("description", ""):
+            default = _as_written(getattr(shape.spec, key), field.annotation)
+            described["description"] = described["description"].replace("{default}", default)
+
+
+def _as_written(value: object, annotation: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return f"[{', '.join(map(str, value))}]"
+        case float() | int() if (unit := _unit(annotation)) is not None:
+            return unit.written(value)
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def _unit(annotation: Any) -> Unit | None:
+    if isinstance(annotation, Unit):
+        return annotation
+    return next(filter(None, map(_unit, get_args(annotation))), None)
+
+
 class Shape(BaseModel):
-    """A mapping of the configuration file."""
+    """A mapping of the configuration file, and where it stands.
+
+    ``examples`` of fields are documentation: the JSON Schema and messages show them.
+
+    Attributes:
+        spec: holds the defaults that descriptions show as ``{default}``.
+    """
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        json_schema_extra=_show_defaults,
     )
+    spec: ClassVar[object] = None
+    _node: Node = PrivateAttr()
 
     @model_validator(mode="before")
     @classmethod
@@ -43,9 +104,120 @@ class Shape(BaseModel):
             info.context.shapes[data.node] = cls
         return {key: value for key, value in data.items() if value is not None}
 
+    @classmethod
+    def named_fields(cls) -> dict[str, FieldInfo]:
+        """The fields by the names that stand in the file."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+    @property
+    def node(self) -> Node:
+        """What it was read from; for a short form, the value that stands for the mapping."""
+        return self._node
+
+    def placed(self, node: Node) -> None:
+        """Take note of where this mapping and all shapes inside it stand."""
+        self._node = node
+        for name, field in type(self).model_fields.items():
+            _place(getattr(self, name), at(node, field.alias or name))
+
+    def at(self, key: str, *path: str | int) -> Node:
+        """The node of a value under a key, or the nearest one around it."""
+        return at(self._node, self._checked(key), *path)
+
+    def key_position(self, key: str) -> Position:
+        """Where a key stands; the mapping's own position when it is left out."""
+        return key_position(self._node, self._checked(key))
+
+    def written(self) -> dict[str, Any]:
+        """What is not left out, by the names that stand in the file."""
+        values = (
+            (key, getattr(self, name))
+            for key, name in zip(self.named_fields(), type(self).model_fields, strict=True)
+        )
+        return {key: value for key, value in values if value is not None}
+
+    def _checked(self, key: str) -> str:
+        if key not in self.named_fields():
+            raise KeyError(f"{type(self).__name__} has no key {key}")
+        return key
+
+
+def _place(value: object, node: Node) -> None:
+    match value:
+        case Shape():
+            value.placed(node)
+        case list():
+            for index, item in enumerate(value):
+                _place(item, at(node, index))
+        case dict():
+            for key, item in value.items():
+                _place(item, at(node, str(key)))
+        case _:
+            pass
+
 
 class ReadAs:
     """Which shape each mapping was read as, filled while validating."""
 
     def __init__(self) -> None:
         self.shapes: dict[Mapping, type[Shape]] = {}
+
+
+# ---------------------------------------------------------------- short forms
+
+
+@dataclass(frozen=True)
+class OneOrMany:
+    """A list of which a single entry may be written without the brackets."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        def listed(value: object) -> object:
+            return value if isinstance(value, list) or value is None else [value]
+
+        return core_schema.no_info_before_validator_function(listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
+
+
+class Short:
+    """A shape of which a plain value stands for the mapping with only one key.
+
+    ``Short({str: "kind"})`` lets ``tls13`` stand for ``{kind: tls13}``.
+    """
+
+    def __init__(self, keys: dict[type, str]) -> None:
+        self._keys = keys
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        def spelled_out(value: object) -> object:
+            if isinstance(value, dict) or value is None:
+                return value
+            key = self._keys.get(type(value), self._keys.get(str))
+            return value if key is None else {key: value}
+
+        return core_schema.no_info_before_validator_function(spelled_out, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        long = handler(core)
+        properties = handler.resolve_ref_schema(long)["properties"]
+        keys = dict.fromkeys(self._keys.values())
+        return {"anyOf": [*(_without_null(properties[key]) for key in keys), long]}
+
+
+def _without_null(schema: JsonSchemaValue) -> JsonSchemaValue:
+    """A field's schema for where its value is written: nobody writes null or the default."""
+    short = {key: value for key, value in schema.items() if key != "default"}
+    if "anyOf" in short:
+        options = [option for option in short["anyOf"] if option != {"type": "null"}]
+        short = {**short, "anyOf": options}
+    return short

@@ -9,9 +9,7 @@ from typing import Annotated, Any
 import jmespath
 from jmespath.exceptions import IncompleteExpressionError, JMESPathError
 from jmespath.functions import Functions
-from pydantic import (
-    AfterValidator,
-)
+from pydantic import AfterValidator
 
 from probe.config.shape.base import wrong
 from probe.documents.problem import unknown
@@ -76,8 +74,8 @@ def _check_functions(tree: Any) -> None:
             raise wrong(f"the function {name} has {count} arguments here, and takes {wanted}")
 
 
-Expression = Annotated[str, AfterValidator(check_expression)]
-Condition = Annotated[str, AfterValidator(_check_condition)]
+ExpressionText = Annotated[str, AfterValidator(check_expression)]
+ConditionText = Annotated[str, AfterValidator(_check_condition)]
 
 
 # ---------------------------------------------------------------- regular expressions

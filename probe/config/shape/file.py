@@ -6,17 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from probe.config.shape.api import ApiCheckShape
-from probe.config.shape.base import Shape
-from probe.config.shape.check import Interval, Timeout, TlsCheckShape
-from probe.config.shape.place import RegionField, ShareShape
-from probe.config.shape.short import OneOrMany
+from probe.config.shape import defaults
+from probe.config.shape.base import OneOrMany, Shape, Short
+from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
+from probe.config.shape.targets import ProviderShape, TargetListField
 from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
+    Interval,
     Name,
     PathText,
     Text,
+    Timeout,
     between,
     from_text,
 )
@@ -24,30 +25,75 @@ from probe.config.shape.tls import (
     ConfirmShape,
     ConsensusShape,
     EdgeSeries,
+    Host,
     ProfileField,
     TrustField,
 )
-from probe.config.shape.world import ProviderShape, TargetListField
-from probe.model.spec import Listen
+from probe.config.units import format_duration
+from probe.model.spec import Limits, Listen, References, RegionSource
+from probe.model.target import endpoint
 from probe.net.names import parse_listen
 
 CheckField = Annotated[TlsCheckShape | ApiCheckShape, Field(discriminator="kind")]
-Listening = Annotated[Listen, from_text(parse_listen, "127.0.0.1:9469"), STRING_SCHEMA]
+_LISTEN = endpoint(Listen().host, Listen().port)
+Listening = Annotated[Listen, from_text(parse_listen, _LISTEN), STRING_SCHEMA]
+
+
+class RegionShape(Shape):
+    """Where this agent runs: its name, or who is asked for it when the agent starts."""
+
+    name: Name | None = Field(default=None, description="Name of the region; or auto.")
+    sources: Annotated[list[RegionSource], OneOrMany()] = Field(
+        default=[],
+        alias="from",
+        description="Whom to ask, in this order: the node's label in Kubernetes "
+        "(topology.kubernetes.io/region), or the metadata service of a cloud.",
+        examples=[["kubernetes", "aws"]],
+    )
+
+
+RegionField = Annotated[RegionShape, Short({str: "name"})]
+
+
+class ShareShape(Shape):
+    """Agents of one region divide the targets among themselves."""
+
+    spec = defaults.SHARE
+
+    peers: Host = Field(
+        description="DNS name that has the addresses of all agents of the region, such as a "
+        "headless Service of Kubernetes. Each agent needs its own in PROBE_ADDRESS.",
+        examples=["probe-peers.monitoring.svc.cluster.local"],
+    )
+    replicas: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="How many agents probe each target ({default})."
+    )
+    refresh: Annotated[Duration, between("1s", "5m")] | None = Field(
+        default=None, description="How often the name is looked up ({default})."
+    )
 
 
 class DefaultsShape(Shape):
     """What checks use where they say nothing themselves."""
 
-    interval: Interval | None = Field(default=None, description="Time between attempts (30s).")
-    timeout: Timeout | None = Field(default=None, description="For one attempt or step (10s).")
+    spec = defaults.TLS
+
+    interval: Interval | None = Field(
+        default=None, description="Time between attempts ({default})."
+    )
+    timeout: Timeout | None = Field(
+        default=None, description="For one attempt or step ({default})."
+    )
     flow_timeout: Timeout | None = Field(
-        default=None, description="For a whole run of a flow (25s)."
+        default=None,
+        description=f"For a whole run of a flow ({format_duration(defaults.API.flow_timeout)}).",
     )
     profiles: Annotated[list[ProfileField], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None, description="Client profiles of TLS checks ([default])."
+        default=None,
+        description=f"Client profiles of TLS checks ([{defaults.PROFILE.name}]).",
     )
     trust: TrustField | None = Field(
-        default=None, description="Which roots verify chains (mozilla)."
+        default=None, description=f"Which roots verify chains ({defaults.TLS.trust.kind})."
     )
     confirm: ConfirmShape | None = Field(
         default=None, description="How failures of TLS checks are confirmed."
@@ -56,23 +102,27 @@ class DefaultsShape(Shape):
         default=None, description="When differing certificates are worth an alarm."
     )
     edge_series: EdgeSeries | None = Field(
-        default=None, description="Which edges get their own metric series (all)."
+        default=None, description="Which edges get their own metric series ({default})."
     )
 
 
 class LimitsShape(Shape):
     """Bounds that keep an ill world from making the agent ill."""
 
+    spec = Limits()
+
     concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        default=None, description="Most attempts in flight, per check (500)."
+        default=None, description="Most attempts in flight, per check ({default})."
     )
     lag_bound: Annotated[Duration, between("1ms", "10s")] | None = Field(
-        default=None, description="Event-loop lag above which timings are not trusted (20ms)."
+        default=None, description="Event-loop lag above which timings are not trusted ({default})."
     )
 
 
 class VantageShape(Shape):
     """What the agent judges its own network, DNS and clock by."""
+
+    spec = References()
 
     references: Annotated[list[Text], OneOrMany()] = Field(
         default=[],
@@ -81,7 +131,7 @@ class VantageShape(Shape):
         examples=[["https://one.example/", "https://two.example/", "https://three.example/"]],
     )
     interval: Annotated[Duration, between("1s", "10s")] | None = Field(
-        default=None, description="Time between looks at them (5s)."
+        default=None, description="Time between looks at them ({default})."
     )
 
 
@@ -96,8 +146,8 @@ class FileShape(Shape):
     )
     listen: Listening | None = Field(
         default=None,
-        description="Address of the metrics and the status page (127.0.0.1:9469).",
-        examples=["127.0.0.1:9469"],
+        description=f"Address of the metrics and the status page ({_LISTEN}).",
+        examples=[_LISTEN],
     )
     share: ShareShape | None = Field(
         default=None, description="Divide the targets among the agents of this region."

@@ -85,11 +85,11 @@ HeaderOrReference = Annotated[
 def _status(value: object) -> str:
     written = str(value).lower() if isinstance(value, (int, str)) else ""
     if not re.fullmatch(r"[1-9](?:xx|[0-9]{2})", written) or isinstance(value, bool):
-        raise wrong("this is no HTTP status; write a code such as 200, or a class such as 2xx")
+        raise wrong("not a valid HTTP status; write a code such as 200, or a class such as 2xx")
     return written
 
 
-Status = Annotated[
+ExpectedStatus = Annotated[
     str,
     PlainValidator(_status),
     WithJsonSchema(

@@ -12,7 +12,7 @@ from probe.config.shape.texts import scalar_text
 from probe.model.secret import SecretRef
 
 REFERENCE_HINT = "file:/path, env:NAME or credential:name"
-NEVER_HERE = f"a secret never stands in this file; write where it is found: {REFERENCE_HINT}"
+NEVER_HERE = f"secrets are not allowed in this file; use a reference: {REFERENCE_HINT}"
 NOT_READ = (
     "references to secrets are read under auth:, in json: and form:, and in a command's "
     "environment only; here the reference itself would be sent"

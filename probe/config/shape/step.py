@@ -7,20 +7,30 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from probe.config.shape.base import Shape, wrong
-from probe.config.shape.check import Timeout
-from probe.config.shape.expressions import CapturingRegex, Condition, Expression, Regex
+from probe.config.shape import defaults
+from probe.config.shape.base import OneOrMany, Shape, wrong
+from probe.config.shape.expressions import CapturingRegex, ConditionText, ExpressionText, Regex
 from probe.config.shape.http import (
     CookieName,
+    ExpectedStatus,
     HeaderExpectations,
     HeaderName,
     HeaderValue,
     RequestHeader,
-    Status,
 )
 from probe.config.shape.secret import TextOrReference, no_reference
-from probe.config.shape.short import OneOrMany
-from probe.config.shape.texts import Duration, Name, Size, Text, between, size_between, text
+from probe.config.shape.texts import (
+    Duration,
+    Name,
+    NotEmpty,
+    Size,
+    Text,
+    Timeout,
+    UrlTemplate,
+    between,
+    size_between,
+    text,
+)
 from probe.documents.targets import LABEL
 from probe.net.names import quoted
 
@@ -37,26 +47,24 @@ def _value_name(value: str) -> str:
 
 def _method(value: str) -> str:
     if not value.isascii() or not value.isalpha():
-        raise wrong(f"{quoted(value)} is no method; write one such as GET")
+        raise wrong(f"{quoted(value)} is not a valid method; write one such as GET")
     return value.upper()
 
 
 ValueName = Annotated[str, text(_value_name)]
-Url = Annotated[str, Field(min_length=1)]
-NotEmpty = Annotated[str, Field(min_length=1)]
 
 
 class ExpectShape(Shape):
     """What the answer must be; all that is written must hold."""
 
-    status: Annotated[list[Status], OneOrMany()] = Field(
+    status: Annotated[list[ExpectedStatus], OneOrMany()] = Field(
         default=[], description="Codes (200) and classes (2xx); left out: 2xx, or 4xx of a deny."
     )
     headers: HeaderExpectations = Field(
         default={},
         description="Headers that must be there; a value is a regular expression to match.",
     )
-    json_: Annotated[list[Condition], OneOrMany()] = Field(
+    json_: Annotated[list[ConditionText], OneOrMany()] = Field(
         default=[],
         alias="json",
         description="JMESPath conditions that must be true.",
@@ -82,7 +90,7 @@ class ExpectShape(Shape):
 class CaptureShape(Shape):
     """A value taken from the answer: one of json, header, cookie and regex."""
 
-    json_: Expression | None = Field(
+    json_: ExpressionText | None = Field(
         default=None, alias="json", description="JMESPath of the value.", examples=["data.token"]
     )
     header: HeaderName | None = Field(default=None, description="Name of a response header.")
@@ -90,7 +98,9 @@ class CaptureShape(Shape):
     regex: CapturingRegex | None = Field(
         default=None, description="Regular expression; its first group is the value."
     )
-    secret: bool = Field(default=False, description="Redact the value wherever evidence is kept.")
+    secret: bool = Field(
+        default=defaults.CAPTURE.secret, description="Redact the value wherever evidence is kept."
+    )
 
 
 class StepShape(Shape):
@@ -99,28 +109,32 @@ class StepShape(Shape):
     name: Name = Field(description="Its name on metrics; unique.", examples=["whoami"])
     layer: Name | None = Field(
         default=None,
-        description="Which layer it proves: edge, control, login, token, authorization, backend "
+        description=f"Which layer it proves: {', '.join(defaults.API.layers)} "
         "(the default), or one of the check's layers.",
         examples=["authorization"],
     )
     timeout: Timeout | None = Field(default=None, description="For this step.")
-    cleanup: bool = Field(default=False, description="Runs always, last.")
+    cleanup: bool = Field(default=defaults.STEP.cleanup, description="Runs always, last.")
 
 
 class CallShape(StepShape):
     """One HTTP call; get: URL says method and URL at once."""
 
-    get: Url | None = Field(default=None, description="URL to GET; a template.")
-    post: Url | None = Field(default=None, description="URL to POST to; a template.")
-    put: Url | None = Field(default=None, description="URL to PUT to; a template.")
-    patch: Url | None = Field(default=None, description="URL to PATCH; a template.")
-    delete: Url | None = Field(default=None, description="URL to DELETE; a template.")
-    head: Url | None = Field(default=None, description="URL to ask the HEAD of; a template.")
-    options: Url | None = Field(default=None, description="URL to ask the OPTIONS of; a template.")
+    get: UrlTemplate | None = Field(default=None, description="URL to GET; a template.")
+    post: UrlTemplate | None = Field(default=None, description="URL to POST to; a template.")
+    put: UrlTemplate | None = Field(default=None, description="URL to PUT to; a template.")
+    patch: UrlTemplate | None = Field(default=None, description="URL to PATCH; a template.")
+    delete: UrlTemplate | None = Field(default=None, description="URL to DELETE; a template.")
+    head: UrlTemplate | None = Field(
+        default=None, description="URL to ask the HEAD of; a template."
+    )
+    options: UrlTemplate | None = Field(
+        default=None, description="URL to ask the OPTIONS of; a template."
+    )
     method: Annotated[str, text(_method)] | None = Field(
         default=None, description="Any other method, beside url."
     )
-    url: Url | None = Field(default=None, description="The URL beside method; a template.")
+    url: UrlTemplate | None = Field(default=None, description="The URL beside method; a template.")
     headers: dict[RequestHeader, HeaderValue] = Field(
         default={},
         description="Request headers; values are templates. Host replaces the URL's.",
@@ -141,7 +155,7 @@ class CallShape(StepShape):
         default=None, description="Raw body to send; a template."
     )
     follow_redirects: Annotated[int, Field(ge=0, le=20)] = Field(
-        default=0, description="How many redirects to follow."
+        default=defaults.REQUEST.follow_redirects, description="How many redirects to follow."
     )
     auth: Name | None = Field(
         default=None, description="Name of an entry of the check's auth; left out: no credentials."
@@ -153,21 +167,24 @@ class CallShape(StepShape):
         examples=[{"token": {"json": "data.token", "secret": True}}],
     )
     deny: bool = Field(
-        default=False, description="The call must be refused; success means it fails open."
+        default=defaults.STEP.deny,
+        description="The call must be refused; success means it fails open.",
     )
     backend: NotEmpty | None = Field(
         default=None, description="What serves this call; left out: the URL's host."
     )
     attempts: Annotated[int, Field(ge=1, le=20)] = Field(
-        default=1, description="Attempts on fresh connections in each run."
+        default=defaults.STEP.attempts, description="Attempts on fresh connections in each run."
     )
 
 
 class CommandExpectShape(Shape):
     """What the program must do."""
 
+    spec = defaults.COMMAND
+
     exit_codes: Annotated[list[Annotated[int, Field(ge=0, le=255)]], OneOrMany()] | None = Field(
-        default=None, description="Exit codes that pass ([0])."
+        default=None, description="Exit codes that pass ({default})."
     )
     contains: Annotated[list[NotEmpty], OneOrMany()] = Field(
         default=[], description="Texts that the output must contain; templates."
@@ -175,7 +192,7 @@ class CommandExpectShape(Shape):
     matches: Annotated[list[Regex], OneOrMany()] = Field(
         default=[], description="Regular expressions that must be found in the output."
     )
-    json_: Annotated[list[Condition], OneOrMany()] = Field(
+    json_: Annotated[list[ConditionText], OneOrMany()] = Field(
         default=[], alias="json", description="JMESPath conditions on output that is JSON."
     )
     slower_than: Annotated[Duration, between("1ms", "10m")] | None = Field(
@@ -185,6 +202,8 @@ class CommandExpectShape(Shape):
 
 class CommandStepShape(StepShape):
     """A real program, run without a shell."""
+
+    spec = defaults.COMMAND
 
     command: Annotated[list[Text], OneOrMany(), Field(min_length=1)] = Field(
         description="Program and arguments; templates. No shell reads them.",
@@ -199,7 +218,7 @@ class CommandStepShape(StepShape):
         default=None, description="What the program reads: a template, or a reference to a secret."
     )
     output_cap: Annotated[Size, size_between("1KiB", "64MiB")] | None = Field(
-        default=None, description="Most output that is kept (64KiB)."
+        default=None, description="Most output that is kept ({default})."
     )
     expect: CommandExpectShape | None = Field(default=None, description="What the program must do.")
 

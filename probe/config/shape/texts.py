@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainValidator,
@@ -17,7 +18,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from probe.config.shape.base import wrong
+from probe.config.shape.base import Unit, wrong
 from probe.config.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -60,7 +61,7 @@ def from_text(parse: Callable[[str], Any], example: str) -> PlainValidator:
 
 def _path(value: str) -> str:
     if not value.strip() or not value.isprintable():
-        raise wrong("this is no path; write one such as targets/stores.yaml")
+        raise wrong("not a valid path; write one such as targets/stores.yaml")
     return value
 
 
@@ -74,11 +75,13 @@ Duration = Annotated[
     WithJsonSchema(
         {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": 0}]},
     ),
+    Unit(format_duration),
 ]
 Size = Annotated[
     int,
     PlainValidator(_ours(parse_size)),
     WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
+    Unit(format_size),
 ]
 
 
@@ -106,6 +109,10 @@ def size_between(least: str, most: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+Interval = Annotated[Duration, between("1s", "1d")]
+Timeout = Annotated[Duration, between("50ms", "10m")]
+NotEmpty = Annotated[str, Field(min_length=1)]
+UrlTemplate = Annotated[str, Field(min_length=1)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
 

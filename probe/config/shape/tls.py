@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from probe.config.shape.base import Shape, wrong
+from probe.config.shape import defaults
+from probe.config.shape.base import OneOrMany, Shape, Short, wrong
 from probe.config.shape.secret import Reference
-from probe.config.shape.short import OneOrMany, Short
 from probe.config.shape.texts import Duration, Name, PathText, between, from_text, text
 from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.tls import GroupName, ProfileName
@@ -84,7 +84,7 @@ class ProfileShape(Shape):
     """How an attempt looks to the server."""
 
     kind: ProfileName = Field(
-        default="default", description="The built-in profile that it starts from."
+        default=defaults.PROFILE.kind, description="The built-in profile that it starts from."
     )
     name: Name | None = Field(
         default=None, description="Its name on metrics (label client); the kind when left out."
@@ -110,8 +110,11 @@ ProfileField = Annotated[ProfileShape, Short({str: "kind"})]
 class ChainShape(Shape):
     """What the presented chain must be beyond valid."""
 
+    spec = defaults.TLS.expect
+
     days_left: Days | None = Field(
-        default=None, description="Warn when the verified path ends in fewer days than this (14)."
+        default=None,
+        description="Warn when the verified path ends in fewer days than this ({default}).",
     )
     issuers: (
         Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany(), Field(min_length=1)]
@@ -136,31 +139,36 @@ class ChainShape(Shape):
 class ConfirmShape(Shape):
     """How a first failure is confirmed, and recovery likewise."""
 
+    spec = defaults.TLS.confirm
+
     attempts: Annotated[int, Field(ge=0, le=20)] | None = Field(
-        default=None, description="Quick further attempts on the same edge after a change (4)."
+        default=None,
+        description="Quick further attempts on the same edge after a change ({default}).",
     )
     spacing: Annotated[Duration, between("0", "1m")] | None = Field(
-        default=None, description="Time between their starts (1s)."
+        default=None, description="Time between their starts ({default})."
     )
     sample_interval: Annotated[Duration, between("100ms", "1h")] | None = Field(
-        default=None, description="How often an edge under suspicion is sampled (500ms)."
+        default=None, description="How often an edge under suspicion is sampled ({default})."
     )
     sample_for: Annotated[Duration, between("0", "1d")] | None = Field(
-        default=None, description="How long faster sampling lasts after the last failure (2m)."
+        default=None,
+        description="How long faster sampling lasts after the last failure ({default}).",
     )
     sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
-        default=None, description="Most extra attempts a second for the whole check (100)."
+        default=None, description="Most extra attempts a second for the whole check ({default})."
     )
     flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = Field(
         default=None,
-        description="Failures, net of forgiven ones, from which an edge is flapping (7.75).",
+        description="Failures, net of forgiven ones, from which an edge is flapping ({default}).",
     )
     forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="Passes that outweigh one failure (40)."
+        default=None, description="Passes that outweigh one failure ({default})."
     )
     clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None,
-        description="Passes in a row that end flapping at the latest (400); fewer do when they "
+        description="Passes in a row that end flapping at the latest ({default}); fewer do "
+        "when they "
         "are improbable for an edge that fails as often as this one did.",
     )
 
@@ -168,11 +176,13 @@ class ConfirmShape(Shape):
 class ConsensusShape(Shape):
     """When differing certificates across edges are worth an alarm."""
 
+    spec = defaults.TLS.consensus
+
     grace: Annotated[Duration, between("0", "90d")] | None = Field(
-        default=None, description="How long a rolling renewal may take (6h)."
+        default=None, description="How long a rolling renewal may take ({default})."
     )
     across_providers: bool | None = Field(
-        default=None, description="Compare all providers of the check with each other (false)."
+        default=None, description="Compare all providers of the check with each other ({default})."
     )
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from probe.config.shape.base import Shape, wrong
+from probe.config.shape import defaults
+from probe.config.shape.base import OneOrMany, Shape, Short, wrong
 from probe.config.shape.secret import Reference
-from probe.config.shape.short import OneOrMany, Short
 from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
@@ -69,11 +69,13 @@ def _label_name(value: str) -> str:
 
 
 LabelName = Annotated[str, text(_label_name)]
-Labels = dict[LabelName, Text]
+LabelsField = dict[LabelName, Text]
 
 
 class DnsShape(Shape):
     """How DNS is asked."""
+
+    spec = defaults.DNS
 
     servers: Annotated[list[Server], OneOrMany()] = Field(
         default=[],
@@ -87,22 +89,23 @@ class DnsShape(Shape):
         examples=[{"sa-east": "198.51.100.0/24"}],
     )
     hosts_file: bool | None = Field(
-        default=None, description="Whether /etc/hosts answers first (true)."
+        default=None, description="Whether /etc/hosts answers first ({default})."
     )
     timeout: Annotated[Duration, between("50ms", "1m")] | None = Field(
-        default=None, description="For one question, all servers and retries together (5s)."
+        default=None, description="For one question, all servers and retries together ({default})."
     )
     ttl_floor: Annotated[Duration, between("0", "1d")] | None = Field(
-        default=None, description="An answer is never asked for again sooner than this (15s)."
+        default=None, description="An answer is never asked for again sooner than this ({default})."
     )
     ttl_cap: Annotated[Duration, between("1s", "7d")] | None = Field(
-        default=None, description="Nor later than this (5m)."
+        default=None, description="Nor later than this ({default})."
     )
     keep: Annotated[Duration, between("0", "30d")] | None = Field(
-        default=None, description="How long an edge that DNS no longer names is still probed (10m)."
+        default=None,
+        description="How long an edge that DNS no longer names is still probed ({default}).",
     )
     families: Annotated[list[Literal[4, 6]], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None, description="IP versions to ask for ([4, 6])."
+        default=None, description="IP versions to ask for ({default})."
     )
 
 
@@ -136,12 +139,14 @@ class ProviderShape(Shape):
 class HttpSourceShape(Shape):
     """A URL that answers target groups as JSON (Prometheus http_sd)."""
 
+    spec = defaults.HTTP_SOURCE
+
     url: str = Field(description="The URL to ask.", examples=["https://inventory.example/targets"])
     authorization: Reference | None = Field(
         default=None, description="Secret sent as bearer token; only to https:// URLs."
     )
     timeout: Annotated[Duration, between("100ms", "5m")] | None = Field(
-        default=None, description="For one request (10s)."
+        default=None, description="For one request ({default})."
     )
     trust: TrustField | None = Field(
         default=None,
@@ -157,11 +162,15 @@ class GroupShape(Shape):
         description="Names or addresses, with a port if it is not the check's.",
         examples=[["shop.example", "www.shop.example:8443"]],
     )
-    labels: Labels = Field(default={}, description="Labels of all of them, kept on info series.")
+    labels: LabelsField = Field(
+        default={}, description="Labels of all of them, kept on info series."
+    )
 
 
 class TargetListShape(Shape):
     """A named list of targets from one or more sources, re-read while running."""
+
+    spec = defaults.TARGET_LIST
 
     static: Annotated[list[Annotated[GroupShape, Short({str: "targets"})]], OneOrMany()] = Field(
         default=[], description="Targets written here: names, or groups with labels."
@@ -176,7 +185,7 @@ class TargetListShape(Shape):
         default=[], description="URLs that answer target groups (Prometheus http_sd)."
     )
     refresh: Annotated[Duration, between("1s", "1d")] | None = Field(
-        default=None, description="How often the sources are looked at again (10s)."
+        default=None, description="How often the sources are looked at again ({default})."
     )
 
 

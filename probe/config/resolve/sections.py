@@ -1,0 +1,147 @@
+"""The sections that checks refer to: names that exist, defaults, times that fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from probe.config.resolve.file import ConfigFile, Names
+from probe.config.resolve.targets import target_list
+from probe.config.shape import defaults as unwritten
+from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
+from probe.config.shape.file import DefaultsShape
+from probe.config.shape.targets import TargetListShape
+from probe.config.units import format_duration
+from probe.documents.nodes import Node
+from probe.documents.problem import unknown
+from probe.model.spec import LIVE, Provider, TargetList
+from probe.model.tls import ClientProfile, Trust
+
+CheckShapes = TlsCheckShape | ApiCheckShape
+
+
+@dataclass(slots=True)
+class Sections:
+    """The parts of the file that checks refer to.
+
+    Attributes:
+        profiles: of ``defaults``; empty where it names none.
+        trust: of ``defaults``.
+        lists: names under ``targets``.
+        targets: target lists of the file; lists that checks bring themselves are added.
+        labels: names of the labels that a list's targets have; no entry for a list whose
+            targets cannot be known beforehand.
+    """
+
+    file: ConfigFile
+    defaults: DefaultsShape
+    profiles: tuple[ClientProfile, ...]
+    trust: Trust
+    providers: dict[str, Provider]
+    lists: Names
+    targets: dict[str, TargetList] = field(default_factory=dict)
+    labels: dict[str, Names] = field(default_factory=dict)
+
+    def providers_of(self, check: CheckShapes) -> tuple[str, ...]:
+        """The providers that a check names, each known and named once."""
+        good: dict[str, None] = {}
+        for index, name in enumerate(check.providers or ()):
+            where = check.at("providers", index)
+            if name not in self.providers and name != LIVE:
+                known = dict.fromkeys([*self.providers, LIVE])
+                self.file.problem(where, unknown("provider", name, known))
+            elif name in good:
+                self.file.problem(where, f"the provider {name} is named twice; remove one")
+            good[name] = None
+        return tuple(good)
+
+    def add_list(self, name: str, shape: TargetListShape) -> None:
+        """Resolve a target list, of the file or of a check."""
+        resolved, labels = target_list(self.file, name, shape)
+        self.targets[name] = resolved
+        if labels is not None:
+            self.labels[name] = labels
+
+    def targets_of(self, check: CheckShapes) -> str | None:
+        """The name of a check's target list; one that the check brings itself is added."""
+        shape = check.targets
+        if shape is None:
+            return None
+        if shape.named is None:
+            name = f"inline:{check.name}"
+            self.add_list(name, shape)
+            return name
+        if shape.static or shape.files or shape.http:
+            message = "name a list, or write its sources here; write one of the two"
+            self.file.problem(shape.node, message)
+        if shape.named not in self.lists:
+            message = unknown("target list", shape.named, self.lists)
+            if not self.lists:
+                message += f"; write targets: [{shape.named}] if it is a target itself"
+            self.file.problem(shape.at("named"), message)
+        return shape.named
+
+
+def times(sections: Sections, check: TlsCheckShape) -> tuple[float, float]:
+    """Interval and time-out of a TLS check; what nobody wrote is made to fit."""
+    interval = _written(sections, check, "interval") or _default(check, "interval")
+    timeout = _written(sections, check, "timeout")
+    _must_fit(sections.file, timeout, interval)
+    return interval.seconds, _up_to(timeout, unwritten.TLS.timeout, interval)
+
+
+def flow_times(sections: Sections, check: ApiCheckShape) -> tuple[float, float, float]:
+    """Interval, a step's time-out and the flow's; what nobody wrote is made to fit."""
+    interval = _written(sections, check, "interval") or _default(check, "interval")
+    timeout = _written(sections, check, "timeout")
+    whole = _written(sections, check, "flow_timeout")
+    _must_fit(sections.file, whole, interval)
+    _must_fit(sections.file, timeout, whole or interval)
+    usual = max(unwritten.API.flow_timeout, timeout.seconds if timeout else 0.0)
+    longest = _up_to(whole, usual, interval)
+    step = timeout.seconds if timeout else min(unwritten.API.timeout, longest)
+    return interval.seconds, step, longest
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """A duration with where it is written.
+
+    Attributes:
+        source: words behind it in a message, empty for the check's own.
+        own: whether the check itself says it.
+    """
+
+    key: str
+    seconds: float
+    node: Node
+    source: str = ""
+    own: bool = True
+
+
+def _written(sections: Sections, check: CheckShapes, key: str) -> _Time | None:
+    own, inherited = getattr(check, key), getattr(sections.defaults, key)
+    if own is not None:
+        return _Time(key, own, check.at(key))
+    if inherited is None:
+        return None
+    return _Time(key, inherited, check.at("name"), " of defaults", own=False)
+
+
+def _default(check: CheckShapes, key: str) -> _Time:
+    model = unwritten.TLS if isinstance(check, TlsCheckShape) else unwritten.API
+    return _Time(key, getattr(model, key), check.at("name"), " (the default)", own=False)
+
+
+def _up_to(written: _Time | None, usual: float, outer: _Time) -> float:
+    return written.seconds if written else min(usual, outer.seconds)
+
+
+def _must_fit(file: ConfigFile, inner: _Time | None, outer: _Time) -> None:
+    if inner is None or inner.seconds <= outer.seconds:
+        return
+    most = format_duration(outer.seconds)
+    file.problem(
+        outer.node if outer.own and not inner.own else inner.node,
+        f"the {inner.key} {format_duration(inner.seconds)}{inner.source} is longer than "
+        f"the {outer.key} {most}{outer.source}; write {inner.key}: {most} or less",
+    )
