@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from probe.agent.filing import Filing
-from probe.agent.keys import JobKey, resolving
+from probe.agent.jobs import JobKey, resolving
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult

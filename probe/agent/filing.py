@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 import trio
 
-from probe.agent.excuse import Excuse
 from probe.agent.log import EventLog
-from probe.model.result import Failed, Inconclusive, ResolveResult, TlsResult
+from probe.model.result import Failed, Inconclusive, Passed, ResolveResult, Skipped, TlsResult
 from probe.model.spec import Spec, TlsCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
@@ -17,6 +17,39 @@ from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.state.consensus import Agreement, Consensus
 from probe.state.history import Attempt
 from probe.state.sampling import Confirmer
+from probe.state.vantage import Vantage
+
+OutcomeT = TypeVar("OutcomeT", bound=Passed | Failed | Inconclusive | Skipped)
+
+
+class Excuse:
+    """Asks the vantage about each failure; everything else passes through.
+
+    Args:
+        vantage: what is known of this agent's own view.
+        on_failure: told of each failure that is not excused, so that the references are
+            looked at before it is confirmed.
+    """
+
+    def __init__(self, vantage: Vantage, on_failure: Callable[[], object] = lambda: None) -> None:
+        self._vantage = vantage
+        self._on_failure = on_failure
+
+    def __call__(self, outcome: OutcomeT, began: float) -> OutcomeT | Inconclusive:
+        """The outcome to file.
+
+        Args:
+            outcome: of an attempt, a run or a step.
+            began: when it began, by trio's clock.
+        """
+        if not isinstance(outcome, Failed):
+            return outcome
+        ours = self._vantage.excuse(outcome.failure, began)
+        if ours is None:
+            self._on_failure()
+            return outcome
+        return Inconclusive(ours)
+
 
 _CONFIRMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
 

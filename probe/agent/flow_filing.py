@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import trio
 
-from probe.agent.excuse import Excuse
+from probe.agent.filing import Excuse
 from probe.agent.log import EventLog, key_fields
 from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Persona

@@ -11,7 +11,7 @@ from functools import partial
 import trio
 
 from probe.agent.flow_filing import CONFIRM, FlowFiling
-from probe.agent.keys import UNLISTED, JobKey
+from probe.agent.jobs import UNLISTED, JobKey
 from probe.agent.parts import Parts, resolver_of
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck, Persona

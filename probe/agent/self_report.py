@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import trio
 
-from probe.agent.keys import JobKey, check_of
+from probe.agent.jobs import JobKey, check_of
 from probe.agent.log import EventLog, key_fields
 from probe.agent.supervised import LOOPS
 from probe.edges import FinderStats

@@ -13,28 +13,23 @@ import trio
 from OpenSSL import SSL
 
 from probe import __version__
-from probe.agent import signals
 from probe.agent.coverage import Coverage
-from probe.agent.excuse import Excuse
-from probe.agent.filing import Filing
-from probe.agent.first_look import say_first_look
+from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
-from probe.agent.handover import warmed_up
-from probe.agent.heap import keep_still
-from probe.agent.keys import UNLISTED, JobKey
+from probe.agent.jobs import UNLISTED, JobKey
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.options import AgentError, Options, listen_asked, region_asked
 from probe.agent.parts import build_parts
-from probe.agent.peers import NoAddressError, peer_lookup
+from probe.agent.process import Notifier, hold_signals, keep_still, signals_received
 from probe.agent.proxies import Proxies
 from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import SelfReport
-from probe.agent.sharing import Sharing
+from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
 from probe.agent.sources import Sources
 from probe.agent.supervised import supervised
-from probe.agent.systemd import Notifier
+from probe.agent.warmup import say_first_look, warmed_up
 from probe.certificates import TrustError
 from probe.config import ConfigError
 from probe.config.apart import LoaderError, reload_apart
@@ -67,7 +62,7 @@ def run_agent(spec: Spec, options: Options) -> None:
     service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
     with kernel_time.kept_on():
-        signals.hold()
+        hold_signals()
         trio.run(service.run)
 
 
@@ -125,7 +120,7 @@ class Service:
     async def run(self) -> None:
         """Serve and probe until a signal ends it. Raises AgentError."""
         stop = trio.Event()
-        with signals.received() as received:
+        with signals_received() as received:
             async with trio.open_nursery() as serving:
                 async with trio.open_nursery() as work:
                     work.start_soon(self._work, work, serving, stop)

@@ -85,8 +85,8 @@ def check(
     """
     from rich.console import Console
 
-    from probe.agent.gate.check import CheckRequest, run_check
-    from probe.agent.gate.selection import SelectionError
+    from probe.agent.gate.command import CheckRequest, run_check
+    from probe.agent.gate.narrowing import SelectionError
     from probe.agent.proxies import Proxies
     from probe.report.progress import progress_on
 

@@ -116,7 +116,7 @@ LOOPS = {
     "lag": "probe.agent.self_report:SelfReport.lagged",
     "report": "probe.agent.self_report:SelfReport._judge",
     "tick": "probe.agent.filing:Filing.tick",
-    "watchdog": "probe.agent.systemd:Notifier._tell",
+    "watchdog": "probe.agent.process:Notifier._tell",
     "reload": "probe.agent.service:reload_apart",
 }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from probe.agent.excuse import Excuse
+from probe.agent.filing import Excuse
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.log import EventLog
 from probe.model.failure import Reason

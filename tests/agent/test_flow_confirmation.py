@@ -13,10 +13,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.excuse import Excuse
+from probe.agent.filing import Excuse
 from probe.agent.flow_filing import CONFIRM, FlowFiling
 from probe.agent.flows import FlowCoverage
-from probe.agent.keys import UNLISTED, JobKey
+from probe.agent.jobs import UNLISTED, JobKey
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.model.failure import Failure, Phase, Reason

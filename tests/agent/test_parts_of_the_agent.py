@@ -16,9 +16,8 @@ import trio
 from trio.testing import MockClock
 
 from probe.agent import log
-from probe.agent.excuse import Excuse
-from probe.agent.filing import Filing
-from probe.agent.gate.selection import Selection, SelectionError, narrow, wanted
+from probe.agent.filing import Excuse, Filing
+from probe.agent.gate.narrowing import Selection, SelectionError, narrow, wanted
 from probe.agent.lag import LagMeter
 from probe.config import ConfigError, load
 from probe.config.apart import LoaderError, load_apart

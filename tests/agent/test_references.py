@@ -9,7 +9,7 @@ from typing import cast
 import trio
 from trio.testing import MockClock
 
-from probe.agent.excuse import Excuse
+from probe.agent.filing import Excuse
 from probe.agent.parts import Parts
 from probe.agent.references import ReferenceWatch
 from probe.model.failure import Failure, Phase, Reason

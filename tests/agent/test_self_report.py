@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from probe.agent.keys import resolving
+from probe.agent.jobs import resolving
 from probe.agent.log import EventLog
 from probe.agent.self_report import SelfReport
 from probe.agent.supervised import LOOPS

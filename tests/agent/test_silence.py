@@ -12,12 +12,11 @@ import trio
 from trio.testing import MockClock
 
 from probe.agent.coverage import Coverage
-from probe.agent.excuse import Excuse
-from probe.agent.filing import Filing
-from probe.agent.first_look import say_first_look
-from probe.agent.keys import JobKey
+from probe.agent.filing import Excuse, Filing
+from probe.agent.jobs import JobKey
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
+from probe.agent.warmup import say_first_look
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, Timings, TlsResult
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck

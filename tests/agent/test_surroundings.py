@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from probe.agent import AgentError
-from probe.agent.gate.check import CheckRequest
-from probe.agent.gate.selection import Selection, SelectionError, narrow, wanted
+from probe.agent.gate.command import CheckRequest
+from probe.agent.gate.narrowing import Selection, SelectionError, narrow, wanted
 from probe.agent.options import listen_asked
 from probe.cli.health import ask
 from probe.config import load

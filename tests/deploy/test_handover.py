@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 
-from probe.agent.handover import warmed_up
+from probe.agent.warmup import warmed_up
 from probe.model.spec import Listen
 from probe.net.library import httpx
 from probe.serve import ListenError, Store, application, serve

@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.systemd import Notifier
+from probe.agent.process import Notifier
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 

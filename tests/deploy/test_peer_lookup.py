@@ -13,7 +13,7 @@ import dns.flags
 import dns.rcode
 import pytest
 
-from probe.agent.peers import NoAddressError, peer_lookup
+from probe.agent.sharing import NoAddressError, peer_lookup
 from tests.support.dns_server import dns_server
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]

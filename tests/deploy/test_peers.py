@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.keys import UNLISTED
+from probe.agent.jobs import UNLISTED
 from probe.agent.log import EventLog
 from probe.agent.sharing import LINGER, Sharing
 from probe.agent.supervised import supervised

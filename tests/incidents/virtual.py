@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from probe.agent.excuse import Excuse
+from probe.agent.filing import Excuse
 from probe.agent.flow_filing import CONFIRM
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Failed, Inconclusive, Outcome, Passed

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import trio
 
-from probe.agent.keys import JobKey
+from probe.agent.jobs import JobKey
 from probe.agent.parts import Parts, resolver_of
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason

@@ -1,17 +1,51 @@
-"""Tells the service manager how it goes, in systemd's protocol (sd_notify(3)), without its library.
+"""The process that the agent is: signals, the service manager, the garbage collector.
 
-A message is a datagram of ``KEY=value`` lines to the socket that ``NOTIFY_SOCKET`` names. Nobody
-answers, and no fault of the manager may end the agent: what cannot be told is logged once.
+A signal whose default action is to kill must not do so before anybody listens, nor once nobody
+listens any more. It is blocked then, and delivered when the receiver is open.
+
+The service manager is told how it goes in systemd's protocol (sd_notify(3)): a message is a
+datagram of ``KEY=value`` lines to the socket that ``NOTIFY_SOCKET`` names. Nobody answers, and no
+fault of the manager may end the agent: what cannot be told is logged once.
+
+Python frees nearly everything the moment it is let go of. Its collector is for reference cycles,
+which a probe leaves behind only where something failed. A full collection walks every object that
+there is: measured with 10,000 edges, 0.2 to 0.4 s, every 11 s, in which no handshake is served
+and every timing is wrong. So what is long-lived is set apart (``gc.freeze``), and the rest is
+walked ten times less often. Young objects are collected as ever.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import trio
+
+FOLLOWED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HELD = {signal.SIGTERM, signal.SIGHUP}  # trio itself looks after SIGINT
+
+
+def hold_signals() -> None:
+    """Keep what comes for `signals_received`; for the moments in which trio starts."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+
+
+@contextmanager
+def signals_received() -> Iterator[AsyncIterator[int]]:
+    """The signals, in the order in which they come; those that were held first."""
+    with trio.open_signal_receiver(*FOLLOWED) as signals:
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+        try:
+            yield signals
+        finally:
+            # What comes now, or was not looked at, would be raised again with its default action.
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
 
 _PATH, _WATCHDOG, _WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 
@@ -97,3 +131,33 @@ def _watchdog(environ: Mapping[str, str], pid: int) -> float | None:
     if owner and owner != str(pid):
         return None
     return int(written[:18]) / 1_000_000
+
+
+_FULL_AFTER = 100
+"""Collections of the middle generation before a full one; Python's default is 10. Each lets at
+most some 7,000 objects through, so what waits to be collected stays within tens of MiB."""
+
+_AGAIN = (60.0, 600.0)
+"""Seconds after the start at which what has come since is set apart too …"""
+
+_PERIOD = 3600.0
+"""… and then every so many seconds, when also that which was set apart is walked once."""
+
+
+async def keep_still() -> None:
+    """Look after the collector until cancelled."""
+    gc.set_threshold(*gc.get_threshold()[:2], _FULL_AFTER)
+    settle()
+    for seconds in _AGAIN:
+        await trio.sleep(seconds)
+        settle()
+    while True:
+        await trio.sleep(_PERIOD)
+        settle()
+
+
+def settle() -> None:
+    """Collect everything once, and set apart what is left."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import trio
 
+from probe.agent.gate.narrowing import Selection, SelectionError, narrow, normal, wanted
 from probe.agent.gate.rounds import Round
-from probe.agent.gate.selection import Selection, SelectionError, narrow, normal, wanted
 from probe.agent.parts import build_parts, first_look
 from probe.config import ConfigError, load_targets
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment

@@ -1,8 +1,9 @@
-"""A new release beside the old one: when it knows enough to answer in its place.
+"""How much of what is probed has been seen since the start.
 
-A fresh agent has no series until its first results are there, and believes no failure before it
-is confirmed. Would it answer at once, every graph had a gap and every alert would end and begin
-anew. So it probes first, and answers when it has seen everything once and suspects nothing.
+Everything is looked at within a minute. When that cannot be, the agent says so. And an agent that
+takes over an address answers only when it knows enough: a fresh one has no series until its first
+results are there, and believes no failure before it is confirmed. If it answered at once, every
+graph would have a gap and every alert would end and begin anew.
 """
 
 from __future__ import annotations
@@ -11,11 +12,45 @@ from collections.abc import Callable, Iterable
 
 import trio
 
-from probe.agent.keys import JobKey
+from probe.agent.jobs import JobKey
+from probe.agent.log import EventLog
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve import Store
 from probe.serve.memory.records import TargetKey
+
+WITHIN = 60.0
+"""Seconds."""
+
+_KNOWN = 10.0
+"""Seconds after which the targets' names have been asked for; what DNS names later came later."""
+
+
+async def say_first_look(store: Store, log: EventLog, concurrency: int) -> None:
+    """Wait for the first look, and log when it takes longer and when it is done.
+
+    Args:
+        store: where results end.
+        log: one line for each.
+        concurrency: the configured bound, which is what a very large configuration waits for.
+    """
+    began = trio.current_time()
+    await trio.sleep(_KNOWN)
+    known = set(store.silence.awaited)
+    await trio.sleep(WITHIN - _KNOWN)
+    if not known & store.silence.awaited:
+        return
+    log.warning(
+        "first look takes longer",
+        left=len(known & store.silence.awaited),
+        of=len(store.silence),
+        note=f"a minute is too short with limits: {{concurrency: {concurrency}}} on this host",
+    )
+    while known & store.silence.awaited:  # noqa: ASYNC110 - results come by the thousand
+        await trio.sleep(WITHIN)
+    seconds = round(trio.current_time() - began)
+    log.info("first look over", seconds=seconds, unseen=len(store.silence.unseen))
+
 
 _LOOK_EVERY = 0.5
 
