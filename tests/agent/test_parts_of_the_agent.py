@@ -70,6 +70,7 @@ def test_a_change_is_one_json_line_with_all_that_a_person_needs(written: io.Stri
         "since": "1970-01-01T00:00:01.000Z",
         "phase": "tls",
         "reason": "plain_text",
+        "title": "The port answers in plain text",
         "detail": "HTTP/1.1 400\nBad",
         "command": "openssl s_client …",
     }
