@@ -237,7 +237,7 @@ def test_a_configuration_read_apart_is_the_same(file: Path) -> None:
 
 
 def test_problems_read_apart_are_the_same(file: Path) -> None:
-    file.write_text(CONFIGURATION.replace("dns: {}", "dsn: {}").replace("live]", "liv]"))
+    file.write_text(CONFIGURATION.replace("dns: {}", "dsn: {}, hostnam: a.example"))
     found: list[list[str]] = []
     for read in (load, load_apart):
         with pytest.raises(ConfigError) as raised:
