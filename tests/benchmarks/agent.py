@@ -48,6 +48,10 @@ class Scrape:
             if line.startswith((f"{name}{{", f"{name} ")) and all(text in line for text in labels)
         )
 
+    def count(self, name: str) -> int:
+        """How many series have this name."""
+        return sum(line.startswith(f"{name}{{") for line in self.text.splitlines())
+
     def buckets(self, name: str) -> dict[float, float]:
         """Cumulative counts of a histogram by upper bound, all its series together."""
         found: dict[float, float] = {}

@@ -72,7 +72,7 @@ _TLS = Duel(
     lambda server: f"127.0.0.1:{server.tls_port}",
     "probe_edge_attempts_total",
     "probe_edge_failed_attempts_total",
-    bar=0.75,
+    bar=0.76,
 )
 
 DUELS = {
@@ -91,6 +91,7 @@ DUELS = {
         lambda server: f"https://127.0.0.1:{server.https_port}/",
         "probe_step_attempts_total",
         "probe_step_failed_attempts_total",
+        bar=0.80,
     ),
     "flow": Duel(
         "three-step API flow with a kept token, cost of one call",
@@ -100,6 +101,7 @@ DUELS = {
         "probe_step_attempts_total",
         "probe_step_failed_attempts_total",
         calls=3,
+        bar=0.90,
     ),
 }
 

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-from .agent import LIKE_GO, agent, tls_config
+from .agent import LIKE_GO, Agent, agent, tls_config
 from .case import Bench, Report, Spread
 from .peer import blackbox
 from .process import BYTECODE, BenchmarkError
@@ -17,6 +18,8 @@ from .server import nginx
 MIB = 1024 * 1024
 EXAMPLE = Path(__file__).parents[2] / "config" / "probe.yaml"
 PROBES = 10_000
+_SATURATING = 8_000
+"""Targets, each of them every 4 s: more than one core can do."""
 
 
 def _example() -> str:
@@ -92,8 +95,16 @@ def startup(bench: Bench) -> Report:
     return report
 
 
+def _all_seen(running: Agent) -> bool:
+    return running.scrape().count("probe_edge_up") == _SATURATING
+
+
 def saturation(bench: Bench) -> Report:
-    """TLS probes a second when asked for more than one core can do."""
+    """TLS probes a second when asked for more than one core can do.
+
+    Measured when every target was seen once: a first look judges a new name and renders all of
+    its series, which says nothing of the years that follow.
+    """
     report = Report(
         "throughput of one core, TLS probes", ("prober", "probes per second", "µs of CPU per probe")
     )
@@ -112,13 +123,12 @@ def saturation(bench: Bench) -> Report:
                 bench.folder,
                 bench.pki,
                 server.tls_port,
-                targets=8000,
+                targets=_SATURATING,
                 interval=4,
                 profile=LIKE_GO,
             )
             with agent(bench.folder, config, core=bench.ours) as running:
-                running.process.until(lambda: server.handshakes() > 0)
-                time.sleep(2 if bench.quick else 6)
+                running.process.until(partial(_all_seen, running), every=1.0)
                 start, before, shaken = time.monotonic(), running.process.cpu(), server.handshakes()
                 time.sleep(seconds)
                 count = server.handshakes() - shaken
@@ -131,5 +141,7 @@ def saturation(bench: Bench) -> Report:
     report.add("blackbox_exporter", Spread.of(theirs).text(), peers.text(1e6))
     ratios = [our / their for our, their in zip(costs, peer_costs, strict=True)]
     report.add("ratio of CPU", "", Spread.of(ratios).text(1, ".2f"))
+    ratio = Spread.of(ratios).median
+    report.hold(f"ratio of CPU at most 0.95: {ratio:.2f}", ratio <= 0.95)
     report.data = {"ours": ours, "theirs": theirs, "costs": costs, "peer_costs": peer_costs}
     return report

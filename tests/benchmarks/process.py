@@ -77,8 +77,10 @@ class Process:
         """Bytes of memory that are in RAM now (proc(5), statm)."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
 
-    def until(self, holds: Callable[[], bool], *, within: float = PATIENCE) -> float:
-        """Wait until something holds; seconds since the start of the process.
+    def until(
+        self, holds: Callable[[], bool], *, within: float = PATIENCE, every: float = 0.01
+    ) -> float:
+        """Wait until something holds, asking every so many seconds; seconds since the start.
 
         Raises:
             BenchmarkError: it ended, or never held; with the end of what it said.
@@ -88,7 +90,7 @@ class Process:
             if self._child.poll() is not None or time.monotonic() > deadline:
                 said = self.log.read_text(errors="replace")[-1000:]
                 raise BenchmarkError(f"{self._command}: not in time, or ended: {said}")
-            time.sleep(0.01)
+            time.sleep(every)
         return time.monotonic() - self.began
 
     def stop(self) -> None:
