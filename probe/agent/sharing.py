@@ -26,8 +26,8 @@ import trio
 
 from probe.agent.jobs import UNLISTED
 from probe.agent.log import EventLog
-from probe.edges import dns
-from probe.edges.question import Answer, NoAnswer, Question
+from probe.edges import client
+from probe.edges.answers import DnsAnswer, DnsQuestion, NoAnswer
 from probe.edges.system import RESOLV_CONF, WatchedFile, parse_resolv_conf
 from probe.model.spec import NameServer, Share
 from probe.model.target import Target
@@ -219,14 +219,14 @@ def peer_lookup(
     system = WatchedFile(RESOLV_CONF, parse_resolv_conf)
 
     async def lookup(name: str) -> frozenset[str] | str:
-        asked = servers or system.value(trio.current_time())
+        asked = servers or system.value(trio.current_time()).servers
         found: set[str] = set()
         for _ in range(_CNAMES):
-            outcome = await dns.ask(asked, Question(name, version), _TIMEOUT)
+            outcome = await client.ask(asked, DnsQuestion(name, version), _TIMEOUT)
             match outcome:
                 case NoAnswer(failure):
                     return failure.detail
-                case Answer(addresses, partial=further):
+                case DnsAnswer(addresses, partial=further):
                     found.update(addresses)
             if further is None:
                 break

@@ -1,7 +1,6 @@
 """From a provider and a target to edges: fixed addresses or DNS, cached and remembered."""
 
 from probe.edges.asker import Pace
-from probe.edges.finder import EdgeFinder
-from probe.edges.stats import FinderStats
+from probe.edges.finder import EdgeFinder, FinderStats
 
 __all__ = ["EdgeFinder", "FinderStats", "Pace"]

@@ -1,124 +1,272 @@
-"""Answers of DNS, and for whom and how long each holds. Pure: time is an argument, in seconds."""
+"""Questions to DNS, and what a server's message says about them. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from socket import AF_INET, inet_ntop
 
-from probe.edges.question import Answer, Family, Outcome, Question, Subnet
+from probe.edges.message import (
+    AAAA,
+    CLIENT_SUBNET,
+    CNAME,
+    CUT,
+    INTERNET,
+    NS,
+    SOA,
+    A,
+    Damaged,
+    IpVersion,
+    Message,
+    Record,
+    Subnet,
+    encode,
+    is_response_to,
+    is_truncated,
+    parse,
+)
+from probe.model.failure import Failure, Phase, Reason
 
-NEGATIVE_CAP = 30.0
-"""Seconds a negative answer is kept at most, so that a repaired name is seen soon."""
+_RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 9: "NOTAUTH", 16: "BADVERS"}
+_NOERROR, _FORMERR, _NXDOMAIN, _NOTIMP, _REFUSED, _NOTAUTH, _BADVERS = 0, 1, 3, 4, 5, 9, 16
+
+_LONGEST_CHAIN = 16
+_TTL_WITHOUT_SOA = 60.0
+_NO_SIGN_OF_LIFE = frozenset(
+    {
+        Reason.TIMEOUT,
+        Reason.NO_ROUTE,
+        Reason.LOCAL_RESOURCE,
+        Reason.UNREACHABLE,
+        Reason.UNKNOWN,
+        Reason.DEFECT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """How long answers are held at least and at most, in seconds."""
+class DnsQuestion:
+    """One question to DNS.
 
-    floor: float
-    cap: float
+    Attributes:
+        name: absolute, A-label form, lower case, no trailing dot.
+        family: 4 asks for A, 6 for AAAA.
+        subnet: asked on behalf of these clients, or None for our own.
+    """
+
+    name: str
+    family: IpVersion
+    subnet: Subnet | None = None
+
+    def __str__(self) -> str:
+        return f"{'A' if self.family == 4 else 'AAAA'} {self.name}"
 
 
-def lifetime(outcome: Outcome, holding: Holding, *, other_family: bool = False) -> float:
-    """Seconds until asking again is worthwhile.
+@dataclass(frozen=True, slots=True)
+class DnsAnswer:
+    """DNS answered, with addresses or with the statement that there are none.
 
-    Addresses hold for their TTL, a negative answer for its SOA minimum (RFC 2308) but not
-    longer than ``NEGATIVE_CAP``; when nobody answered it is the floor. The floor always wins.
+    Attributes:
+        addresses: canonical text, in the order of the message; empty for a negative answer.
+        nxdomain: the name does not exist (RFC 8020); otherwise empty means no such record.
+        cnames: canonical names that were followed, in order.
+        ttl: seconds as DNS said, neither floor nor cap applied (RFC 2308 for negative answers).
+        scope: prefix length for which the answer holds (RFC 7871); None when the server
+            sent no client-subnet option back.
+        server: who answered, as ``ip:port``.
+        partial: the chain ends at this name and the message does not say where it leads.
+        edns: the server speaks EDNS (RFC 6891).
+        seconds: from the first packet to the answer, time in our own queue not included.
+    """
+
+    addresses: tuple[str, ...]
+    nxdomain: bool
+    cnames: tuple[str, ...]
+    ttl: float
+    scope: int | None = None
+    server: str = ""
+    partial: str | None = None
+    edns: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No server said whether there are addresses; what was known before still holds.
+
+    Attributes:
+        alive: a server gave a sign of life, even if only to refuse.
+        seconds: from the first packet to giving up.
+        without_edns: the server may only dislike EDNS (RFC 6891 section 7): ask without.
+    """
+
+    failure: Failure
+    alive: bool = False
+    seconds: float = 0.0
+    without_edns: bool = False
+
+
+DnsOutcome = DnsAnswer | NoAnswer
+
+
+def no_answer(
+    question: DnsQuestion, reason: Reason, detail: str, *, without_edns: bool = False
+) -> NoAnswer:
+    """What asking a question came to when no server said anything about its name."""
+    failure = Failure(Phase.RESOLVE, reason, f"{question}: {detail}")
+    return NoAnswer(failure, reason not in _NO_SIGN_OF_LIFE, without_edns=without_edns)
+
+
+ROOT = DnsQuestion(".", 4)
+"""Every resolver that works says something to this one, if only that it refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrelated:
+    """Not an answer to our question: a late, stray or forged packet; go on listening."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The answer did not fit; ask again over TCP."""
+
+
+Reply = DnsAnswer | NoAnswer | Truncated | Unrelated
+
+
+def build(question: DnsQuestion, message_id: int, *, edns: bool = True) -> bytes:
+    """Encode a question.
 
     Args:
-        outcome: what came.
-        holding: floor and cap.
-        other_family: the name has addresses of the other family. It works, so there is no
-            repair to be seen soon, and the lack of AAAA alone is not asked for so often.
+        question: what to ask; its subnet is sent only with EDNS.
+        message_id: 16 bits that the answer must repeat.
+        edns: whether to send an OPT record (RFC 6891).
+
+    Raises:
+        UnaskableName: no server could be asked for such a name.
     """
-    if not isinstance(outcome, Answer):
-        return holding.floor
-    cap = holding.cap
-    if not outcome.addresses and not other_family:
-        cap = min(cap, NEGATIVE_CAP)
-    return max(min(outcome.ttl, cap), holding.floor)
+    options = b"" if question.subnet is None else question.subnet.option
+    return encode(question.name, _kind(question), message_id, options if edns else None)
 
 
-def valid_for(question: Question, outcome: Outcome) -> Subnet | None:
-    """The widest client network for which the outcome holds; None means every client.
+def read(data: bytes, question: DnsQuestion, message_id: int, server: str) -> Reply:
+    """What the bytes of a server say about a question.
 
-    A scope shorter than what was asked widens it; a longer one does not narrow it, since the
-    question named no longer prefix. Without the option, the server did not look at the
-    subnet at all, so its answer is the same for every client (RFC 7871 section 7.3).
+    Args:
+        data: a whole message.
+        question: what was asked.
+        message_id: the number that was sent with it.
+        server: for evidence.
     """
-    subnet = question.subnet
-    if subnet is None or not isinstance(outcome, Answer):
-        return subnet
-    if outcome.scope is None:
+    if not is_response_to(data, message_id):
+        return Unrelated()
+    if is_truncated(data):
+        return Truncated()
+    try:
+        return _judge(parse(data), question, server)
+    except (Damaged, struct.error) as error:
+        why = error if isinstance(error, Damaged) else CUT
+        return no_answer(question, Reason.MALFORMED, f"{server} sent a damaged message: {why}")
+
+
+def _judge(message: Message, question: DnsQuestion, server: str) -> Reply:
+    name = question.name.removesuffix(".")
+    asked = (name, _kind(question), INTERNET)
+    if message.rcode not in (_NOERROR, _NXDOMAIN):
+        # A server that cannot read a question need not repeat it.
+        return _error(question, message.rcode, server)
+    if list(message.questions) != [asked]:
+        return Unrelated()
+    nxdomain = message.rcode == _NXDOMAIN
+    cnames, final, ttls = _follow(message, name)
+    records = [record for record in _answers(message, _kind(question)) if record.name == final]
+    if records and nxdomain:
+        raise Damaged("addresses for a name that it says does not exist")
+    if not records and not nxdomain and _is_referral(message):
+        detail = f"{server} refers to other servers: it neither knows the name nor asks for us"
+        return no_answer(question, Reason.REFUSED, detail)
+    soa = None if records else _negative_ttl(message, final)
+    ttls += [_ttl(record) for record in records] or [_TTL_WITHOUT_SOA if soa is None else soa]
+    left_open = cnames and not records and soa is None and not nxdomain
+    return DnsAnswer(
+        addresses=tuple(dict.fromkeys(_address(message, record) for record in records)),
+        nxdomain=nxdomain,
+        cnames=cnames,
+        ttl=min(ttls),
+        scope=_scope(message, question),
+        server=server,
+        partial=final if left_open else None,
+        edns=message.edns,
+    )
+
+
+def _error(question: DnsQuestion, rcode: int, server: str) -> NoAnswer:
+    detail = f"{server} says {_RCODES.get(rcode, f'rcode {rcode}')}"
+    if rcode in (_REFUSED, _NOTAUTH):
+        return no_answer(question, Reason.REFUSED, detail)
+    dislikes_edns = rcode in (_FORMERR, _NOTIMP, _BADVERS)
+    return no_answer(question, Reason.SERVFAIL, detail, without_edns=dislikes_edns)
+
+
+def _follow(message: Message, name: str) -> tuple[tuple[str, ...], str, list[float]]:
+    """The chain of canonical names in a message, where it ends, and its TTLs."""
+    aliases = {record.name: record for record in reversed(_answers(message, CNAME))}
+    cnames: list[str] = []
+    ttls: list[float] = []
+    while (record := aliases.get(name)) is not None:
+        if len(cnames) >= _LONGEST_CHAIN:
+            raise Damaged(f"more than {_LONGEST_CHAIN} CNAMEs, or a circle of them")
+        name = message.name_in(record)
+        cnames.append(name)
+        ttls.append(_ttl(record))
+    return tuple(cnames), name, ttls
+
+
+def _answers(message: Message, kind: int) -> list[Record]:
+    return [
+        record for record in message.answer if record.kind == kind and record.rdclass == INTERNET
+    ]
+
+
+def _address(message: Message, record: Record) -> str:
+    data = message.data(record)
+    if len(data) != (4 if record.kind == A else 16):
+        raise Damaged("an address of wrong length")
+    return inet_ntop(AF_INET, data) if record.kind == A else str(IPv6Address(data))
+
+
+def _ttl(record: Record) -> float:
+    """RFC 2181 section 8: a TTL with the highest bit set counts as zero."""
+    return float(record.ttl) if record.ttl < 1 << 31 else 0.0
+
+
+def _negative_ttl(message: Message, name: str) -> float | None:
+    """RFC 2308 section 5: the lesser of the SOA record's TTL and its last field."""
+    for record in message.authority:
+        owner = record.name
+        if record.kind == SOA and (not owner or f".{name}".endswith(f".{owner}")):
+            return min(_ttl(record), float(message.minimum_of(record)))
+    return None
+
+
+def _is_referral(message: Message) -> bool:
+    """RFC 2308 section 2.2: NS records and no SOA, from a server that is not responsible."""
+    kinds = {record.kind for record in message.authority}
+    return not message.authoritative and not message.answer and NS in kinds and SOA not in kinds
+
+
+def _kind(question: DnsQuestion) -> int:
+    return A if question.family == 4 else AAAA
+
+
+def _scope(message: Message, question: DnsQuestion) -> int | None:
+    """The scope that came back for our subnet; another subnet's option counts as none."""
+    if question.subnet is None:
         return None
-    return subnet.shortened(min(outcome.scope, subnet.length))
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """An outcome with the time it came; ``network`` is what ``valid_for`` gave."""
-
-    outcome: Outcome
-    at: float
-    network: Subnet | None
-
-
-class AnswerCache:
-    """Outcomes per name and family, each with the client network it holds for."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[tuple[str, Family, bool], list[Remembered]] = {}
-
-    def store(self, question: Question, outcome: Outcome, now: float) -> Remembered:
-        """Remember an outcome; it replaces older ones for the same or a smaller network."""
-        new = Remembered(outcome, now, valid_for(question, outcome))
-        key = _key(question)
-        kept = [old for old in self._by_name.get(key, ()) if not _within(old.network, new.network)]
-        self._by_name[key] = [*kept, new]
-        return new
-
-    def find(
-        self, question: Question, now: float, holding: Holding
-    ) -> tuple[Outcome, float] | None:
-        """A fresh outcome that holds for the question, with the seconds it has left."""
-        for old in self._by_name.get(_key(question), ()):
-            if not _within(question.subnet, old.network):
-                continue
-            other = self._other_family_works(question)
-            left = old.at + lifetime(old.outcome, holding, other_family=other) - now
-            if left > 0:
-                return old.outcome, left
-        return None
-
-    def latest(self, question: Question) -> Outcome | None:
-        """The latest outcome that speaks of the question, fresh or not."""
-        known = reversed(self._by_name.get(_key(question), []))
-        return next((one.outcome for one in known if _within(question.subnet, one.network)), None)
-
-    def _other_family_works(self, question: Question) -> bool:
-        other = replace(question, family=6 if question.family == 4 else 4)
-        return any(
-            isinstance(known.outcome, Answer) and known.outcome.addresses
-            for known in self._by_name.get(_key(other), ())
-        )
-
-    def forget_before(self, at: float) -> None:
-        """Drop outcomes that came before ``at``."""
-        for key, known in list(self._by_name.items()):
-            kept = [one for one in known if one.at >= at]
-            if kept:
-                self._by_name[key] = kept
-            else:
-                del self._by_name[key]
-
-    def __len__(self) -> int:
-        return sum(len(known) for known in self._by_name.values())
-
-
-def _key(question: Question) -> tuple[str, Family, bool]:
-    """What is asked for ourselves and what is asked for others never answer each other."""
-    return question.name, question.family, question.subnet is None
-
-
-def _within(inner: Subnet | None, outer: Subnet | None) -> bool:
-    """Whether what holds for ``outer`` holds for ``inner``; None is every client."""
-    return outer is None or (inner is not None and outer.covers(inner))
+    sent = question.subnet.option[4:]
+    for code, data in message.options:
+        ours = len(data) == len(sent) and data[:3] + data[4:] == sent[:3] + sent[4:]
+        if code == CLIENT_SUBNET and ours:
+            return data[3]
+    return None

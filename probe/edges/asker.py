@@ -10,12 +10,12 @@ from typing import TypeGuard
 
 import trio
 
-from probe.edges.answers import AnswerCache, Holding
-from probe.edges.question import ROOT, Answer, NoAnswer, Outcome, Question, server_label
+from probe.edges.answers import ROOT, DnsAnswer, DnsOutcome, DnsQuestion, NoAnswer, no_answer
+from probe.edges.memory import AnswerCache
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.spec import NameServer
+from probe.model.spec import DnsOptions, NameServer
 
-Ask = Callable[[Sequence[NameServer], Question, float], Awaitable[Outcome]]
+AskServers = Callable[[Sequence[NameServer], DnsQuestion, float], Awaitable[DnsOutcome]]
 """Asks servers a question within seconds; never raises for their faults."""
 
 Servers = tuple[NameServer, ...]
@@ -57,7 +57,7 @@ class _Pending:
     """A question under way; whoever asks the same waits for it."""
 
     done: trio.Event = field(default_factory=trio.Event)
-    outcome: Outcome | None = None
+    outcome: DnsOutcome | None = None
 
 
 class _Line:
@@ -65,12 +65,12 @@ class _Line:
 
     def __init__(self, servers: Servers, pace: Pace) -> None:
         self.servers = servers
-        self.labels = ", ".join(map(server_label, servers))
+        self.labels = ", ".join(server.label for server in servers)
         self.slots = trio.CapacityLimiter(pace.concurrency)
         self.cache = AnswerCache()
-        self.pending: dict[Question, _Pending] = {}
+        self.pending: dict[DnsQuestion, _Pending] = {}
         self.control_done: trio.Event | None = None  # set while control questions are out
-        self.answered: Question | None = None  # the latest that was answered
+        self.answered: DnsQuestion | None = None  # the latest that was answered
         self.last_sign = float("-inf")  # when a server last gave a sign of life
         self.unanswered = 0  # questions in a row without one
         self.unanswered_aaaa = 0  # AAAA questions alone
@@ -87,9 +87,9 @@ class _Line:
             return 0.0
         return ceil(self._due / _TICK) * _TICK - now
 
-    def heard(self, question: Question, outcome: Outcome, now: float) -> None:
+    def heard(self, question: DnsQuestion, outcome: DnsOutcome, now: float) -> None:
         """Keep count of signs of life; a fault of our own is neither that nor silence."""
-        if isinstance(outcome, Answer) and question != ROOT:
+        if isinstance(outcome, DnsAnswer) and question != ROOT:
             self.answered = question
         if not isinstance(outcome, NoAnswer) or outcome.alive:
             self.last_sign, self.unanswered, self.silent_until = now, 0, None
@@ -100,7 +100,7 @@ class _Line:
             self.unanswered_aaaa += question.family == 6
             self._reason = outcome.failure.reason
 
-    def patience(self, question: Question, timeout: float) -> float:
+    def patience(self, question: DnsQuestion, timeout: float) -> float:
         """Seconds that a question may take: few for AAAA where that is expected to be dropped.
 
         Not for a name that has no A, and hangs on its AAAA.
@@ -108,44 +108,43 @@ class _Line:
         if question.family == 4:
             return timeout
         first = self.cache.latest(replace(question, family=4))
-        if isinstance(first, Answer) and not first.addresses:
+        if isinstance(first, DnsAnswer) and not first.addresses:
             return timeout
         before = self.cache.latest(question)
-        dropped = isinstance(first, Answer) and before is not None and _is_silence(before)
+        dropped = isinstance(first, DnsAnswer) and before is not None and _is_silence(before)
         if dropped or self.unanswered_aaaa >= MUTE_AFTER:
             return min(timeout, MUTE_PATIENCE)
         return timeout
 
-    def spared(self, question: Question) -> NoAnswer:
+    def spared(self, question: DnsQuestion) -> NoAnswer:
         """The verdict on a question that need not wait for the same silence again."""
         detail = (
-            f"{question}: not asked, {self.labels} left {self.unanswered} questions in a row "
+            f"not asked, {self.labels} left {self.unanswered} questions in a row "
             "unanswered and control questions too"
         )
-        return NoAnswer(Failure(Phase.RESOLVE, self._reason, detail))
+        return no_answer(question, self._reason, detail)
 
 
 class Asker:
     """Caches, shares, bounds and paces questions, for each list of servers by itself."""
 
-    def __init__(self, ask: Ask, pace: Pace) -> None:
+    def __init__(self, ask: AskServers, pace: Pace) -> None:
         """Ready; nothing is asked yet."""
         self._ask = ask
         self._pace = pace
         self._lines: dict[Servers, _Line] = {}
         self.asked: Counter[str] = Counter()
-        self.shared = 0
 
     def known(
-        self, servers: Servers, question: Question, holding: Holding
-    ) -> tuple[Outcome, float] | None:
+        self, servers: Servers, question: DnsQuestion, options: DnsOptions
+    ) -> tuple[DnsOutcome, float] | None:
         """What is known already, with the seconds it still holds."""
         line = self._lines.get(servers)
-        return None if line is None else line.cache.find(question, trio.current_time(), holding)
+        return None if line is None else line.cache.find(question, trio.current_time(), options)
 
     async def ask(
-        self, servers: Servers, question: Question, timeout: float, *, ours: bool
-    ) -> Outcome:
+        self, servers: Servers, question: DnsQuestion, timeout: float, *, ours: bool
+    ) -> DnsOutcome:
         """Ask now, or wait for the same question that is under way.
 
         Args:
@@ -161,7 +160,6 @@ class Asker:
         while pending := line.pending.get(question):
             await pending.done.wait()
             if pending.outcome is not None:  # None: its asker was cancelled; take its place
-                self.shared += 1
                 return pending.outcome
         pending = line.pending[question] = _Pending()
         try:
@@ -178,7 +176,7 @@ class Asker:
         line.cache.store(question, outcome, trio.current_time())
         return outcome
 
-    async def _paced(self, line: _Line, question: Question, timeout: float) -> Outcome:
+    async def _paced(self, line: _Line, question: DnsQuestion, timeout: float) -> DnsOutcome:
         async with line.slots:
             if line.unanswered >= SILENT_AFTER and await self._is_silent(line):
                 return line.spared(question)
@@ -186,7 +184,7 @@ class Asker:
                 await trio.sleep(delay)
             return await self._send(line, question, line.patience(question, timeout))
 
-    async def _send(self, line: _Line, question: Question, timeout: float) -> Outcome:
+    async def _send(self, line: _Line, question: DnsQuestion, timeout: float) -> DnsOutcome:
         outcome = await self._ask(line.servers, question, timeout)
         line.heard(question, outcome, trio.current_time())
         self.asked[_label(outcome)] += 1
@@ -225,7 +223,7 @@ class Asker:
     async def _ask_control(self, line: _Line) -> None:
         async with trio.open_nursery() as nursery:
 
-            async def ask(question: Question) -> None:
+            async def ask(question: DnsQuestion) -> None:
                 outcome = await self._send(line, question, _CONTROL_TIMEOUT)
                 if not _is_silence(outcome):
                     nursery.cancel_scope.cancel()
@@ -241,20 +239,8 @@ class Asker:
             if not line.cache and not line.pending:
                 del self._lines[servers]
 
-    def under_way(self) -> tuple[int, int]:
-        """Questions under way, and questions waiting for their turn."""
-        states = [line.slots.statistics() for line in self._lines.values()]
-        return (
-            sum(state.borrowed_tokens for state in states),
-            sum(state.tasks_waiting for state in states),
-        )
 
-    def silent(self) -> tuple[str, ...]:
-        """Lists of servers that answer nothing, not even control questions."""
-        return tuple(line.labels for line in self._lines.values() if line.silent_until is not None)
-
-
-def _is_silence(outcome: Outcome) -> TypeGuard[NoAnswer]:
+def _is_silence(outcome: DnsOutcome) -> TypeGuard[NoAnswer]:
     return isinstance(outcome, NoAnswer) and outcome.failure.reason in _SILENCE
 
 
@@ -263,7 +249,7 @@ def _vantage_ill(silence: NoAnswer) -> NoAnswer:
     return replace(silence, failure=Failure(Phase.RESOLVE, Reason.VANTAGE_ILL, detail))
 
 
-def _label(outcome: Outcome) -> str:
+def _label(outcome: DnsOutcome) -> str:
     if isinstance(outcome, NoAnswer):
         return outcome.failure.reason
     if outcome.addresses:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from probe.edges import dns
-from probe.edges.asker import Ask, Asker, Pace
-from probe.edges.inquiry import Inquiry
-from probe.edges.manners import Manners
-from probe.edges.memory import EdgeMemory, KnownEdge
-from probe.edges.question import Answer, Family
-from probe.edges.stats import FinderStats
+from probe.edges import client
+from probe.edges.answers import DnsAnswer
+from probe.edges.asker import Asker, AskServers, Pace
+from probe.edges.inquiry import Heard, Inquiry, failure_of, notes_of, unsearched
+from probe.edges.memory import EdgeMemory
+from probe.edges.message import IpVersion
 from probe.edges.system import (
     HOSTS,
     RESOLV_CONF,
+    ResolvConf,
     WatchedFile,
     canonical_ip,
     has_route,
     parse_hosts,
     parse_resolv_conf,
-    parse_search,
 )
-from probe.edges.verdict import Heard, failure_of, notes_of, unsearched
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import DnsOptions, Provider
@@ -50,13 +48,26 @@ class _Known:
     used_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class FinderStats:
+    """What the finder did since it was made, for metrics.
+
+    Attributes:
+        questions: questions that went out, by outcome: ``addresses`` or a failure's reason.
+        subnet_ignored: answers per server that ignored the client subnet (RFC 7871).
+    """
+
+    questions: Mapping[str, int]
+    subnet_ignored: Mapping[str, int]
+
+
 class EdgeFinder:
     """Finds edges; caches, keeps what rotates away, and never raises for DNS's faults."""
 
     def __init__(
         self,
         *,
-        ask: Ask | None = None,
+        ask: AskServers | None = None,
         route: Callable[[str], bool] = has_route,
         hosts_file: Path = HOSTS,
         resolv_conf: Path = RESOLV_CONF,
@@ -71,16 +82,14 @@ class EdgeFinder:
             resolv_conf: names the servers of providers that name none.
             pace: how fast questions go to one list of servers.
         """
-        ask = ask or partial(dns.ask, manners=Manners())
+        ask = ask or partial(client.ask, manners=client.Manners())
         self._asker = Asker(ask, pace or Pace())
         self._route = route
         self._routes: dict[str, tuple[bool, float]] = {}
         self._hosts = WatchedFile(hosts_file, parse_hosts)
-        self._system_servers = WatchedFile(resolv_conf, parse_resolv_conf)
-        self._search = WatchedFile(resolv_conf, parse_search)
+        self._system = WatchedFile(resolv_conf, parse_resolv_conf)
         self._known: dict[tuple[object, ...], _Known] = {}
         self._next_sweep = float("-inf")
-        self._from_cache = 0
         self._subnet_ignored: Counter[str] = Counter()
 
     async def find(self, provider: Provider, target: Target, port: int) -> Resolution:
@@ -95,14 +104,14 @@ class EdgeFinder:
             edges in a stable order; failures of DNS stand beside the edges still known. A
             defect of ours names no edge, and says nothing of those known before.
         """
-        return await _safe(self._find(provider, target, port))
-
-    async def _find(self, provider: Provider, target: Target, port: int) -> Resolution:
         port = target.port or provider.port or port
-        if provider.addresses:
+        if not provider.addresses:
+            return await self.resolve(provider.hostname or target.name, port, provider.dns)
+        try:
             fixed = (Edge(canonical_ip(ip) or ip, own or port) for ip, own in provider.addresses)
             return self._reachable(Resolution(tuple(dict.fromkeys(fixed))))
-        return await self._resolve(provider.hostname or target.name, port, provider.dns)
+        except Exception as error:
+            return _defective(error)
 
     async def resolve(self, host: str, port: int, options: DnsOptions | None = None) -> Resolution:
         """Every edge behind a host name or address, whatever provider it belongs to.
@@ -113,19 +122,22 @@ class EdgeFinder:
             port: of the edges.
             options: how to ask; None is the system's way.
         """
-        return await _safe(self._resolve(host, port, options or DnsOptions()))
+        options = options or DnsOptions()
+        try:
+            if literal := canonical_ip(host.strip("[]")):
+                return self._reachable(Resolution((Edge(literal, port),)))
+            name = host.lower().removesuffix(".")
+            found = self._from_hosts_file(name, port, options)
+            if found is None:
+                own = not (host.endswith(".") or options.servers or options.client_subnets)
+                search = self._resolv_conf().search if own else ()
+                found = await self._searched(name, search, port, options)
+            return self._reachable(found)
+        except Exception as error:
+            return _defective(error)
 
-    async def _resolve(self, host: str, port: int, options: DnsOptions) -> Resolution:
-        if literal := canonical_ip(host.strip("[]")):
-            return self._reachable(Resolution((Edge(literal, port),)))
-        name = host.lower().removesuffix(".")
-        found = self._from_hosts_file(name, port, options)
-        if found is None:
-            search = () if host.endswith(".") else self._search.value(trio.current_time())
-            if options.servers or options.client_subnets:
-                search = ()
-            found = await self._searched(name, search, port, options)
-        return self._reachable(found)
+    def _resolv_conf(self) -> ResolvConf:
+        return self._system.value(trio.current_time())
 
     async def _searched(
         self, name: str, search: Sequence[str], port: int, options: DnsOptions
@@ -146,17 +158,8 @@ class EdgeFinder:
         return found
 
     def stats(self) -> FinderStats:
-        """Counters since the start, and what is the matter now."""
-        under_way, waiting = self._asker.under_way()
-        return FinderStats(
-            questions=dict(self._asker.asked),
-            from_cache=self._from_cache,
-            shared=self._asker.shared,
-            subnet_ignored=dict(self._subnet_ignored),
-            under_way=under_way,
-            waiting=waiting,
-            silent=self._asker.silent(),
-        )
+        """Counters since the start."""
+        return FinderStats(dict(self._asker.asked), dict(self._subnet_ignored))
 
     def _from_hosts_file(self, name: str, port: int, options: DnsOptions) -> Resolution | None:
         """What this host's own file says; it has no say on behalf of clients elsewhere."""
@@ -170,7 +173,7 @@ class EdgeFinder:
 
     async def _from_dns(self, name: str, port: int, options: DnsOptions) -> Resolution:
         self._sweep(trio.current_time())
-        servers = options.servers or self._system_servers.value(trio.current_time())
+        servers = options.servers or self._resolv_conf().servers
         inquiry = Inquiry(self._asker, servers, not options.servers, options)
         heard = await inquiry.about(name)
         self._count(heard)
@@ -181,7 +184,7 @@ class EdgeFinder:
         if left_out:
             notes = (*notes, f"{left_out} addresses beyond the first {MOST_EDGES} left out")
         return Resolution(
-            edges=tuple(_edge(known, port, now) for known in memory.edges(now)),
+            edges=memory.edges(port, now),
             failure=failure_of(heard),
             ttl=max(inquiry.left(heard), _SOONEST),
             seconds=max((one.seconds for one in heard if one.seconds is not None), default=None),
@@ -190,9 +193,8 @@ class EdgeFinder:
 
     def _count(self, heard: Iterable[Heard]) -> None:
         for one in heard:
-            if one.seconds is None:
-                self._from_cache += 1
-            elif one.subnet_ignored and isinstance(one.outcome, Answer):
+            fresh = one.seconds is not None
+            if fresh and one.subnet_ignored and isinstance(one.outcome, DnsAnswer):
                 self._subnet_ignored[one.outcome.server] += 1
 
     def _memory(self, name: str, options: DnsOptions, now: float) -> EdgeMemory:
@@ -239,26 +241,23 @@ class EdgeFinder:
         return known[0]
 
 
-async def _safe(finding: Awaitable[Resolution]) -> Resolution:
-    """What was found; whatever we did wrong costs this answer and nothing else."""
-    try:
-        return await finding
-    except Exception as error:
-        return Resolution((), defect(error, Phase.RESOLVE), ttl=_AFTER_DEFECT)
+def _defective(error: Exception) -> Resolution:
+    """What we did wrong costs this answer and nothing else."""
+    return Resolution((), defect(error, Phase.RESOLVE), ttl=_AFTER_DEFECT)
 
 
 def _learn(memory: EdgeMemory, heard: Iterable[Heard], now: float) -> int:
     """Tell the memory who named what.
 
-    A server that ignores the subnet speaks for no region but for everybody; whichever of the two
-    it does, the other is told nothing, so that what it named before decays.
+    A server that ignores the subnet speaks for no region but for everybody. Whether it speaks for
+    a region or for everybody, the other one hears of no address, so that earlier ones decay.
 
     Returns:
         how many addresses were too many.
     """
-    told: dict[tuple[str, Family], Answer | None] = {}
+    told: dict[tuple[str, IpVersion], DnsAnswer | None] = {}
     for one in heard:
-        if isinstance(one.outcome, Answer):
+        if isinstance(one.outcome, DnsAnswer):
             ours, region = ("", one.question.family), (one.region, one.question.family)
             told.setdefault(ours, None)
             told[region] = None
@@ -271,10 +270,5 @@ def _learn(memory: EdgeMemory, heard: Iterable[Heard], now: float) -> int:
     )
 
 
-def _edge(known: KnownEdge, port: int, now: float) -> Edge:
-    unnamed = None if known.unnamed_since is None else now - known.unnamed_since
-    return Edge(known.ip, port, known.seen_from, known.cnames, unnamed)
-
-
-def _family(ip: str) -> Family:
+def _family(ip: str) -> IpVersion:
     return 6 if ":" in ip else 4

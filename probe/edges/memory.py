@@ -1,35 +1,121 @@
-"""The addresses of a name and how long they are worth probing. Pure: time is an argument.
-
-Answers rotate, so an address that the latest answer leaves out is still probed for a while.
-"""
+"""What is known of names: answers of DNS and addresses. Pure: time is an argument, in seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from typing import NamedTuple
 
-from probe.edges.question import Family
+from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion
+from probe.edges.message import IpVersion, Subnet
+from probe.model.spec import DnsOptions
+from probe.model.target import Edge
+
+NEGATIVE_CAP = 30.0
+"""Seconds a negative answer is kept at most, so that a repaired name is seen soon."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownEdge:
-    """An address worth probing.
+def lifetime(outcome: DnsOutcome, options: DnsOptions, *, other_family: bool = False) -> float:
+    """Seconds until asking again is worthwhile.
 
-    Attributes:
-        seen_from: client regions whose answers named it, sorted; empty without subnets.
-        unnamed_since: since when no current answer names it; None while one does.
+    Addresses hold for their TTL, a negative answer for its SOA minimum (RFC 2308) but not
+    longer than ``NEGATIVE_CAP``; when nobody answered it is the floor. The floor always wins.
+
+    Args:
+        outcome: what came.
+        options: the floor and the cap.
+        other_family: the name has addresses of the other family. It works, so there is no
+            repair to be seen soon, and the lack of AAAA alone is not asked for so often.
     """
+    if not isinstance(outcome, DnsAnswer):
+        return options.ttl_floor
+    cap = options.ttl_cap
+    if not outcome.addresses and not other_family:
+        cap = min(cap, NEGATIVE_CAP)
+    return max(min(outcome.ttl, cap), options.ttl_floor)
 
-    ip: str
-    seen_from: tuple[str, ...]
-    cnames: tuple[str, ...]
-    unnamed_since: float | None = None
 
-    @property
-    def stale(self) -> bool:
-        """No current answer names it."""
-        return self.unnamed_since is not None
+def valid_for(question: DnsQuestion, outcome: DnsOutcome) -> Subnet | None:
+    """The widest client network for which the outcome holds; None means every client.
+
+    A scope shorter than what was asked widens it; a longer one does not narrow it, since the
+    question named no longer prefix. Without the option, the server did not look at the
+    subnet at all, so its answer is the same for every client (RFC 7871 section 7.3).
+    """
+    subnet = question.subnet
+    if subnet is None or not isinstance(outcome, DnsAnswer):
+        return subnet
+    if outcome.scope is None:
+        return None
+    return subnet.shortened(min(outcome.scope, subnet.length))
+
+
+class _Kept(NamedTuple):
+    outcome: DnsOutcome
+    at: float
+    network: Subnet | None  # clients for which it holds; None is every client
+
+
+class AnswerCache:
+    """Outcomes per name and family, each with the client network it holds for."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[tuple[str, IpVersion, bool], list[_Kept]] = {}
+
+    def store(self, question: DnsQuestion, outcome: DnsOutcome, now: float) -> None:
+        """Remember an outcome; it replaces older ones for the same or a smaller network."""
+        new = _Kept(outcome, now, valid_for(question, outcome))
+        key = _key(question)
+        kept = [old for old in self._by_name.get(key, ()) if not _within(old.network, new.network)]
+        self._by_name[key] = [*kept, new]
+
+    def find(
+        self, question: DnsQuestion, now: float, options: DnsOptions
+    ) -> tuple[DnsOutcome, float] | None:
+        """A fresh outcome that holds for the question, with the seconds it has left."""
+        for old in self._by_name.get(_key(question), ()):
+            if not _within(question.subnet, old.network):
+                continue
+            other = self._other_family_works(question)
+            left = old.at + lifetime(old.outcome, options, other_family=other) - now
+            if left > 0:
+                return old.outcome, left
+        return None
+
+    def latest(self, question: DnsQuestion) -> DnsOutcome | None:
+        """The latest outcome that speaks of the question, fresh or not."""
+        known = reversed(self._by_name.get(_key(question), []))
+        return next((one.outcome for one in known if _within(question.subnet, one.network)), None)
+
+    def _other_family_works(self, question: DnsQuestion) -> bool:
+        other = replace(question, family=6 if question.family == 4 else 4)
+        return any(
+            isinstance(known.outcome, DnsAnswer) and known.outcome.addresses
+            for known in self._by_name.get(_key(other), ())
+        )
+
+    def forget_before(self, at: float) -> None:
+        """Drop outcomes that came before ``at``."""
+        for key, known in list(self._by_name.items()):
+            kept = [one for one in known if one.at >= at]
+            if kept:
+                self._by_name[key] = kept
+            else:
+                del self._by_name[key]
+
+    def __len__(self) -> int:
+        return sum(len(known) for known in self._by_name.values())
+
+
+def _key(question: DnsQuestion) -> tuple[str, IpVersion, bool]:
+    """Questions with a client subnet and questions without one never share an entry."""
+    return question.name, question.family, question.subnet is None
+
+
+def _within(inner: Subnet | None, outer: Subnet | None) -> bool:
+    """Whether what holds for ``outer`` holds for ``inner``; None is every client."""
+    return outer is None or (inner is not None and outer.covers(inner))
 
 
 @dataclass(slots=True)
@@ -39,12 +125,12 @@ class _Sighting:
     unnamed_since: float | None = None
 
 
-Source = tuple[str, Family]
-"""Who named an address: client region (empty for ourselves) and address family."""
-
-
 class EdgeMemory:
-    """The addresses of one name, those included that DNS named until recently."""
+    """The addresses of one name and how long each is worth probing.
+
+    Answers rotate, so an address that the latest answer leaves out is still probed for a while.
+    A source is who named an address: client region, empty for ourselves, and IP version.
+    """
 
     def __init__(self, keep: float, limit: int) -> None:
         """Empty.
@@ -55,10 +141,14 @@ class EdgeMemory:
         """
         self._keep = keep
         self._limit = limit
-        self._sightings: dict[Source, dict[str, _Sighting]] = {}
+        self._sightings: dict[tuple[str, IpVersion], dict[str, _Sighting]] = {}
 
     def answered(
-        self, source: Source, addresses: Iterable[str], cnames: tuple[str, ...], now: float
+        self,
+        source: tuple[str, IpVersion],
+        addresses: Iterable[str],
+        cnames: tuple[str, ...],
+        now: float,
     ) -> int:
         """DNS answered this source with these addresses, perhaps none.
 
@@ -79,15 +169,15 @@ class EdgeMemory:
             del known[ip]
         return len(excess)
 
-    def edges(self, now: float) -> tuple[KnownEdge, ...]:
-        """Every address worth probing, IPv4 first, then by number."""
+    def edges(self, port: int, now: float) -> tuple[Edge, ...]:
+        """Every address worth probing as an edge at this port, IPv4 first, then by number."""
         found: dict[str, list[tuple[str, _Sighting]]] = {}
         for (region, _), known in self._sightings.items():
             self._drop_old(known, now)
             for ip, sighting in known.items():
                 found.setdefault(ip, []).append((region, sighting))
         ordered = sorted(found.items(), key=lambda item: item[1][0][1].order)
-        return tuple(_merge(ip, sightings) for ip, sightings in ordered)
+        return tuple(_edge(ip, port, sightings, now) for ip, sightings in ordered)
 
     def _drop_old(self, known: dict[str, _Sighting], now: float) -> None:
         gone = [
@@ -99,14 +189,15 @@ class EdgeMemory:
             del known[ip]
 
 
-def _merge(ip: str, sightings: list[tuple[str, _Sighting]]) -> KnownEdge:
+def _edge(ip: str, port: int, sightings: list[tuple[str, _Sighting]], now: float) -> Edge:
     named = [sighting for _, sighting in sightings if sighting.unnamed_since is None]
     lost = [s.unnamed_since for _, s in sightings if s.unnamed_since is not None]
-    return KnownEdge(
-        ip=ip,
+    return Edge(
+        ip,
+        port,
         seen_from=tuple(sorted({region for region, _ in sightings if region})),
         cnames=(named or [sightings[0][1]])[0].cnames,
-        unnamed_since=None if named else max(lost),
+        unnamed=None if named else now - max(lost),
     )
 
 

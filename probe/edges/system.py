@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -79,24 +80,30 @@ def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(addresses) for name, addresses in found.items()}
 
 
-def parse_resolv_conf(text: str) -> tuple[NameServer, ...]:
-    """Name servers of a resolver configuration (resolv.conf(5)); the local one when none."""
-    servers = []
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) >= 2 and fields[0] == "nameserver" and canonical_ip(fields[1]) is not None:
-            servers.append(NameServer(fields[1]))
-    return tuple(dict.fromkeys(servers)) or (NameServer("127.0.0.1"),)
+@dataclass(frozen=True, slots=True)
+class ResolvConf:
+    """What a resolver configuration (resolv.conf(5)) says.
+
+    Attributes:
+        servers: the local one when none is named.
+        search: domains in which names without a dot are tried.
+    """
+
+    servers: tuple[NameServer, ...]
+    search: tuple[str, ...]
 
 
-def parse_search(text: str) -> tuple[str, ...]:
-    """Search domains of a resolver configuration; of several lines the last one holds."""
-    found: list[str] = []
+def parse_resolv_conf(text: str) -> ResolvConf:
+    """Name servers and search domains; of several lines with domains the last one holds."""
+    servers: dict[NameServer, None] = {}
+    search: list[str] = []
     for line in text.splitlines():
-        keyword, *domains = line.split() or [""]
-        if keyword in ("search", "domain"):
-            found = [one.strip(".").lower() for one in domains if one.strip(".")]
-    return tuple(found)
+        keyword, *values = line.split() or [""]
+        if keyword == "nameserver" and values and canonical_ip(values[0]) is not None:
+            servers[NameServer(values[0])] = None
+        elif keyword in ("search", "domain"):
+            search = [one.strip(".").lower() for one in values if one.strip(".")]
+    return ResolvConf(tuple(servers) or (NameServer("127.0.0.1"),), tuple(search))
 
 
 @lru_cache(maxsize=4096)

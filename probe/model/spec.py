@@ -13,7 +13,7 @@ from typing import Literal
 
 from probe.model.flow import ApiCheck
 from probe.model.secret import SecretRef
-from probe.model.target import Target
+from probe.model.target import Target, endpoint
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
 
 # ---------------------------------------------------------------- providers
@@ -25,6 +25,11 @@ class NameServer:
 
     ip: str
     port: int = 53
+
+    @property
+    def label(self) -> str:
+        """``192.0.2.53:53`` or ``[2001:db8::53]:53``."""
+        return endpoint(self.ip, self.port)
 
 
 @dataclass(frozen=True, slots=True)

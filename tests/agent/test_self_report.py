@@ -47,7 +47,7 @@ def shown(store: Store, name: str) -> list[str]:
 async def told(store: Store, counts: dict[str, Counts], report: SelfReport | None) -> SelfReport:
     """One look of the report at what the runner counted."""
     if report is None:
-        stats = FinderStats({}, 0, 0, {}, 0, 0, ())
+        stats = FinderStats({}, {})
         report = SelfReport(store, Vantage(), EventLog(), lambda: counts, lambda: stats)
     with trio.move_on_after(0.5):
         await report.run()
@@ -91,7 +91,7 @@ async def test_questions_to_dns_count_under_their_check_and_outlive_a_reload(
 
 def test_every_loop_has_its_counter_before_it_crashes() -> None:
     store = Store("lab", started_at=0.0)
-    stats = FinderStats({}, 0, 0, {}, 0, 0, ())
+    stats = FinderStats({}, {})
     SelfReport(store, Vantage(), EventLog(), dict, lambda: stats)
     assert shown(store, "probe_agent_loop_crashes_total") == sorted(
         f'probe_agent_loop_crashes_total{{loop="{loop}",region="lab"}} 0.0' for loop in LOOPS

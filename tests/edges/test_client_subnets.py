@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from probe.edges import EdgeFinder
-from probe.edges.question import Answer, NoAnswer, Outcome, Question
+from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion, NoAnswer
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import DnsOptions, NameServer, Provider
 from probe.model.target import Resolution, Target
@@ -23,17 +23,17 @@ OPTIONS = DnsOptions(
 )
 LIVE = Provider("live", dns=OPTIONS)
 
-Answering = Callable[[Question], Outcome]
+Answering = Callable[[DnsQuestion], DnsOutcome]
 
 
-def region_of(question: Question) -> str:
+def region_of(question: DnsQuestion) -> str:
     assert question.subnet is not None
     first = question.subnet.network >> 24
     return {203: "sa-east", 198: "us-east", 192: "eu-west"}[first]
 
 
-def named(*ips: str, ttl: float = 60.0, scope: int | None = 24) -> Answer:
-    return Answer(ips, False, (), ttl, scope, "192.0.2.53:53", seconds=0.1)
+def named(*ips: str, ttl: float = 60.0, scope: int | None = 24) -> DnsAnswer:
+    return DnsAnswer(ips, False, (), ttl, scope, "192.0.2.53:53", seconds=0.1)
 
 
 def failed(reason: Reason) -> NoAnswer:
@@ -45,11 +45,11 @@ class Dns:
     """Answers as told, and remembers for whom it was asked."""
 
     answer: Answering
-    asked: list[Question] = field(default_factory=list)
+    asked: list[DnsQuestion] = field(default_factory=list)
 
     async def ask(
-        self, servers: Sequence[NameServer], question: Question, timeout: float
-    ) -> Outcome:
+        self, servers: Sequence[NameServer], question: DnsQuestion, timeout: float
+    ) -> DnsOutcome:
         self.asked.append(question)
         outcome = self.answer(question)
         silent = isinstance(outcome, NoAnswer) and not outcome.alive
@@ -57,7 +57,7 @@ class Dns:
         return outcome
 
 
-def by_region(question: Question) -> Outcome:
+def by_region(question: DnsQuestion) -> DnsOutcome:
     return named(
         {"sa-east": "192.0.2.1", "us-east": "192.0.2.2", "eu-west": "192.0.2.3"}[
             region_of(question)
@@ -130,9 +130,9 @@ async def test_when_a_server_begins_to_ignore_the_option_the_regions_edges_decay
 async def test_a_region_whose_clients_get_nothing_is_a_failure_beside_the_others_edges(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    def answer(question: Question) -> Outcome:
+    def answer(question: DnsQuestion) -> DnsOutcome:
         if region_of(question) == "us-east":
-            return Answer((), True, (), 30.0, 24, "192.0.2.53:53")
+            return DnsAnswer((), True, (), 30.0, 24, "192.0.2.53:53")
         return by_region(question)
 
     found = await EdgeFinder(ask=Dns(answer).ask).find(LIVE, SHOP, 443)
@@ -206,7 +206,7 @@ async def test_edges_of_a_name_that_ceased_to_exist_stay_for_the_time_configured
     dns = Dns(lambda question: named("192.0.2.1"))
     finder = EdgeFinder(ask=dns.ask)
     await finder.find(PLAIN, SHOP, 443)
-    dns.answer = lambda question: Answer((), True, (), 30.0)
+    dns.answer = lambda question: DnsAnswer((), True, (), 30.0)
     await trio.sleep(61.0)
     found = await finder.find(PLAIN, SHOP, 443)
     assert [edge.stale for edge in found.edges] == [True]

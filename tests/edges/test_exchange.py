@@ -17,16 +17,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.edges.dns import ask
-from probe.edges.manners import PLAIN_FOR, Manners
-from probe.edges.question import Answer, NoAnswer, Outcome, Question
+from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion, NoAnswer
+from probe.edges.client import PLAIN_FOR, Manners, ask
 from probe.model.failure import Reason
 from probe.model.spec import NameServer
 from tests.support.dns_server import Asked, DnsServer, Reply, dns_server
 
 from .virtual_network import Late, Responder, network
 
-SHOP = Question("shop.example", 4)
+SHOP = DnsQuestion("shop.example", 4)
 
 
 def good(asked: Asked) -> Reply:
@@ -37,7 +36,7 @@ def silent(asked: Asked) -> Reply:
     return None
 
 
-def failure(outcome: Outcome) -> tuple[Reason, bool]:
+def failure(outcome: DnsOutcome) -> tuple[Reason, bool]:
     assert isinstance(outcome, NoAnswer)
     return outcome.failure.reason, outcome.alive
 
@@ -52,7 +51,7 @@ def once_then(first: Responder, later: Responder = good) -> Responder:
     return respond
 
 
-async def ask_one(server: DnsServer, timeout: float = 5.0) -> Outcome:
+async def ask_one(server: DnsServer, timeout: float = 5.0) -> DnsOutcome:
     return await ask([server.address], SHOP, timeout)
 
 
@@ -60,7 +59,7 @@ async def ask_one(server: DnsServer, timeout: float = 5.0) -> Outcome:
 async def test_an_answer_comes_with_the_time_it_took_and_who_gave_it(host: str) -> None:
     async with dns_server(good, host) as server:
         outcome = await ask_one(server)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert outcome.addresses == ("192.0.2.1",)
     assert outcome.server == (f"[{host}]" if ":" in host else host) + f":{server.address.port}"
     assert 0 < outcome.seconds < 2
@@ -69,7 +68,7 @@ async def test_an_answer_comes_with_the_time_it_took_and_who_gave_it(host: str) 
 async def test_a_lost_packet_is_sent_again(autojump_clock: MockClock) -> None:
     async with network(once_then(silent)) as net:
         outcome = await ask(net.addresses, SHOP, 0.5)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert len(net.asked) == 2
     assert len({asked.message.id for asked in net.asked}) == 1
 
@@ -79,7 +78,7 @@ async def test_a_late_answer_to_the_first_packet_counts(autojump_clock: MockCloc
     late = once_then(lambda asked: Late(asked.addresses("192.0.2.7"), 0.15), silent)
     async with network(late) as net:
         outcome = await ask(net.addresses, SHOP, 0.5)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert outcome.addresses == ("192.0.2.7",)
     assert outcome.seconds == pytest.approx(0.15)
     assert len(net.asked) == 2
@@ -92,7 +91,7 @@ async def test_strays_are_left_aside_until_the_answer_comes(autojump_clock: Mock
 
     async with network(once_then(wrong_id)) as net:
         outcome = await ask(net.addresses, SHOP, 0.5)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert outcome.addresses == ("192.0.2.1",)
 
 
@@ -117,7 +116,7 @@ async def test_the_next_server_is_asked_when_one_fails_or_is_silent(
     for respond in (silent, lambda asked: asked.nothing(dns.rcode.SERVFAIL), lambda asked: b"\0"):
         async with network(respond, good) as net:
             outcome = await ask(net.addresses, SHOP, 0.5)
-        assert isinstance(outcome, Answer)
+        assert isinstance(outcome, DnsAnswer)
         assert outcome.server == "192.0.2.2:53"
 
 
@@ -132,7 +131,7 @@ async def test_a_name_that_does_not_exist_is_not_asked_of_the_next_server(
 ) -> None:
     async with network(lambda asked: asked.nothing(dns.rcode.NXDOMAIN), good) as net:
         outcome = await ask(net.addresses, SHOP, 0.5)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert outcome.nxdomain
     assert [server for server, _ in net.sent] == ["192.0.2.1"]
 
@@ -153,7 +152,7 @@ async def test_a_server_that_dislikes_edns_is_asked_without() -> None:
 
     async with dns_server(old) as server:
         outcome = await ask_one(server)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert [asked.message.edns for asked in server.asked] == [0, -1]
 
 
@@ -167,7 +166,7 @@ async def test_a_server_that_drops_edns_is_asked_once_more_without(
 ) -> None:
     async with network(plain_only) as net:
         outcome = await ask(net.addresses, SHOP, 0.5)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert [asked.message.edns for asked in net.asked] == [0, 0, 0, -1]
 
 
@@ -177,7 +176,7 @@ async def test_a_server_that_drops_edns_is_remembered_after_the_second_time(
     manners = Manners()
     async with network(plain_only) as net:
         for _ in range(3):
-            assert isinstance(await ask(net.addresses, SHOP, 0.5, manners), Answer)
+            assert isinstance(await ask(net.addresses, SHOP, 0.5, manners), DnsAnswer)
     assert [asked.message.edns for asked in net.asked] == [0, 0, 0, -1] * 2 + [-1]
 
 
@@ -190,7 +189,7 @@ async def test_a_server_that_refuses_edns_is_remembered_at_once() -> None:
     manners = Manners()
     async with dns_server(old) as server:
         for _ in range(2):
-            assert isinstance(await ask([server.address], SHOP, 5.0, manners), Answer)
+            assert isinstance(await ask([server.address], SHOP, 5.0, manners), DnsAnswer)
     assert [asked.message.edns for asked in server.asked] == [0, -1, -1]
 
 
@@ -201,7 +200,7 @@ async def test_what_is_truncated_for_want_of_edns_is_asked_for_over_tcp_without(
         return asked.answer(flags=dns.flags.TC) if asked.transport == "udp" else good(asked)
 
     async with dns_server(respond) as server:
-        assert isinstance(await ask_one(server, timeout=2.5), Answer)
+        assert isinstance(await ask_one(server, timeout=2.5), DnsAnswer)
 
 
 async def test_lost_packets_are_no_bad_manners(autojump_clock: MockClock) -> None:
@@ -214,7 +213,7 @@ async def test_lost_packets_are_no_bad_manners(autojump_clock: MockClock) -> Non
     manners = Manners()
     async with network(lossy) as net:
         for _ in range(3):
-            assert isinstance(await ask(net.addresses, SHOP, 0.5, manners), Answer)
+            assert isinstance(await ask(net.addresses, SHOP, 0.5, manners), DnsAnswer)
         assert manners.takes_edns(net.addresses[0], trio.current_time())
 
 
@@ -274,7 +273,7 @@ async def test_a_quick_refusal_leaves_each_other_server_its_fair_time(
 ) -> None:
     async with network(refuses, silent, good) as net:
         outcome = await ask(net.addresses, SHOP, 5.0)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, DnsAnswer)
     assert outcome.server == "192.0.2.3:53"
     # A round of one second; the second server has half of what the first one left.
     assert net.sent == [("192.0.2.1", 0.0), ("192.0.2.2", 0.0), ("192.0.2.3", pytest.approx(0.5))]
@@ -294,7 +293,7 @@ async def test_a_pause_of_the_process_that_outlasts_the_rounds_is_a_time_out(
 
 @pytest.mark.parametrize("name", ["a..example", "x" * 64 + ".example", "läden.example"])
 async def test_a_name_that_cannot_be_asked_is_a_failure_and_no_exception(name: str) -> None:
-    outcome = await ask([NameServer("127.0.0.1", 9)], Question(name, 4), 1.0)
+    outcome = await ask([NameServer("127.0.0.1", 9)], DnsQuestion(name, 4), 1.0)
     assert isinstance(outcome, NoAnswer)
     assert outcome.failure.reason is Reason.MALFORMED
 

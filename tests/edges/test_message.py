@@ -15,13 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.edges.message import Reply, Truncated, Unrelated, Unusable, build, read
-from probe.edges.question import ROOT, Answer, Question, Subnet
-from probe.edges.wire import UnaskableName
+from probe.edges.answers import (
+    ROOT,
+    DnsAnswer,
+    DnsQuestion,
+    NoAnswer,
+    Reply,
+    Truncated,
+    Unrelated,
+    build,
+    read,
+)
+from probe.edges.message import Subnet, UnaskableName
 from probe.model.failure import Reason
 
 NAME = "shop.example"
-ASKED = Question(NAME, 4)
+ASKED = DnsQuestion(NAME, 4)
 SUBNET = Subnet(4, 0xCB007100, 24)  # 203.0.113.0/24
 
 
@@ -30,7 +39,7 @@ def response(
     authority: tuple[str, ...] = (),
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR,
     flags: int = 0,
-    question: Question = ASKED,
+    question: DnsQuestion = ASKED,
 ) -> dns.message.Message:
     reply = dns.message.make_response(dns.message.from_wire(build(question, 7)))
     reply.set_rcode(rcode)
@@ -42,7 +51,7 @@ def response(
     return reply
 
 
-def told(reply: dns.message.Message, question: Question = ASKED) -> Reply:
+def told(reply: dns.message.Message, question: DnsQuestion = ASKED) -> Reply:
     return read(reply.to_wire(), question, 7, "ns")
 
 
@@ -59,7 +68,7 @@ def told(reply: dns.message.Message, question: Question = ASKED) -> Reply:
     ],
 )
 def test_a_question_with_a_subnet_is_what_the_reference_reads(subnet: Subnet, text: str) -> None:
-    message = dns.message.from_wire(build(Question(NAME, 6, subnet), 0xABCD))
+    message = dns.message.from_wire(build(DnsQuestion(NAME, 6, subnet), 0xABCD))
     assert message.id == 0xABCD
     assert message.question[0].to_text() == "shop.example. IN AAAA"
     assert [option.to_text() for option in message.options] == [text]
@@ -68,7 +77,7 @@ def test_a_question_with_a_subnet_is_what_the_reference_reads(subnet: Subnet, te
 
 
 def test_without_edns_nothing_but_the_question_is_sent() -> None:
-    message = dns.message.from_wire(build(Question(NAME, 4, SUBNET), 1, edns=False))
+    message = dns.message.from_wire(build(DnsQuestion(NAME, 4, SUBNET), 1, edns=False))
     assert (message.edns, message.additional) == (-1, [])
 
 
@@ -81,7 +90,7 @@ def test_the_root_can_be_asked_for() -> None:
 )
 def test_what_is_no_name_cannot_be_asked(name: str) -> None:
     with pytest.raises(UnaskableName):
-        build(Question(name, 4), 1)
+        build(DnsQuestion(name, 4), 1)
 
 
 # ---------------------------------------------------------------- answers
@@ -96,17 +105,17 @@ def test_addresses_come_with_their_chain_and_its_least_ttl() -> None:
         "stray.example. 1 A 192.0.2.99",
     )
     answer = told(reply)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert set(answer.addresses) == {"192.0.2.1", "192.0.2.2"}
     assert answer.cnames == ("shop.cdn-a.example", "edge.cdn-a.example")
     assert (answer.ttl, answer.nxdomain, answer.partial) == (20.0, False, None)
 
 
 def test_ipv6_addresses_are_in_canonical_form() -> None:
-    question = Question(NAME, 6)
+    question = DnsQuestion(NAME, 6)
     reply = response("shop.example. 60 AAAA 2001:DB8:0:0:0:0:0:1", question=question)
     answer = told(reply, question)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert answer.addresses == ("2001:db8::1",)
 
 
@@ -114,27 +123,27 @@ def test_a_negative_answer_holds_for_the_lesser_of_soa_ttl_and_minimum() -> None
     for ttl, minimum in ((30, 900), (900, 30)):
         soa = f"example. {ttl} SOA ns.example. host.example. 1 2 3 4 {minimum}"
         answer = told(response(authority=(soa,), rcode=dns.rcode.NXDOMAIN))
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, DnsAnswer)
         assert (answer.addresses, answer.nxdomain, answer.ttl) == ((), True, 30.0)
 
 
 def test_an_soa_of_a_foreign_zone_is_no_evidence() -> None:
     soa = "other.example. 5 SOA ns.example. host.example. 1 2 3 4 5"
     answer = told(response(authority=(soa,)))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert answer.ttl == 60.0
 
 
 def test_a_chain_that_leaves_the_message_says_where_to_ask_on() -> None:
     answer = told(response("shop.example. 300 CNAME edge.cdn-a.example.", flags=dns.flags.AA))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert answer.partial == "edge.cdn-a.example"
 
 
 def test_a_chain_that_ends_without_a_record_is_not_asked_on() -> None:
     soa = "cdn-a.example. 5 SOA ns.example. host.example. 1 2 3 4 5"
     answer = told(response("shop.example. 300 CNAME edge.cdn-a.example.", authority=(soa,)))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert (answer.partial, answer.addresses, answer.nxdomain) == (None, (), False)
 
 
@@ -143,7 +152,7 @@ def test_a_ttl_with_the_highest_bit_set_is_zero() -> None:
     at = wire.rindex(b"\x00\x00\x00\x01\x00\x04")
     wire[at] = 0x80
     answer = read(bytes(wire), ASKED, 7, "ns")
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert answer.ttl == 0.0
 
 
@@ -163,28 +172,28 @@ def test_error_codes_have_a_reason_and_some_ask_for_plain_dns(
     rcode: dns.rcode.Rcode, reason: Reason, without_edns: bool
 ) -> None:
     reply = told(response(rcode=rcode))
-    assert isinstance(reply, Unusable)
-    assert (reply.reason, reply.without_edns) == (reason, without_edns)
+    assert isinstance(reply, NoAnswer)
+    assert (reply.failure.reason, reply.without_edns) == (reason, without_edns)
 
 
 def test_a_referral_is_no_answer() -> None:
     reply = told(response(authority=("example. 60 NS ns.example.",)))
-    assert isinstance(reply, Unusable)
-    assert reply.reason is Reason.REFUSED
+    assert isinstance(reply, NoAnswer)
+    assert reply.failure.reason is Reason.REFUSED
 
 
 def test_the_same_from_the_server_in_charge_is_an_empty_answer() -> None:
     reply = told(response(authority=("example. 60 NS ns.example.",), flags=dns.flags.AA))
-    assert isinstance(reply, Answer)
+    assert isinstance(reply, DnsAnswer)
     assert reply.addresses == ()
 
 
 def test_what_does_not_answer_the_question_is_unrelated() -> None:
     good = response("shop.example. 60 A 192.0.2.1").to_wire()
-    other = response("x.example. 60 A 192.0.2.1", question=Question("x.example", 4)).to_wire()
+    other = response("x.example. 60 A 192.0.2.1", question=DnsQuestion("x.example", 4)).to_wire()
     assert isinstance(read(good, ASKED, 8, "ns"), Unrelated), "another id"
     assert isinstance(read(other, ASKED, 7, "ns"), Unrelated), "another name"
-    assert isinstance(read(good, Question(NAME, 6), 7, "ns"), Unrelated), "another type"
+    assert isinstance(read(good, DnsQuestion(NAME, 6), 7, "ns"), Unrelated), "another type"
     assert isinstance(read(build(ASKED, 7), ASKED, 7, "ns"), Unrelated), "no response"
     assert isinstance(read(good[:11], ASKED, 7, "ns"), Unrelated), "no header"
 
@@ -223,25 +232,25 @@ DAMAGED = {
 @pytest.mark.parametrize("wire", DAMAGED.values(), ids=DAMAGED)
 def test_damaged_messages_are_malformed(wire: bytes) -> None:
     reply = read(wire, ASKED, 7, "ns")
-    assert isinstance(reply, Unusable)
-    assert reply.reason is Reason.MALFORMED
+    assert isinstance(reply, NoAnswer)
+    assert reply.failure.reason is Reason.MALFORMED
 
 
 def test_addresses_for_a_name_that_does_not_exist_are_malformed() -> None:
     reply = told(response("shop.example. 60 A 192.0.2.1", rcode=dns.rcode.NXDOMAIN))
-    assert isinstance(reply, Unusable)
-    assert reply.reason is Reason.MALFORMED
+    assert isinstance(reply, NoAnswer)
+    assert reply.failure.reason is Reason.MALFORMED
 
 
 # ---------------------------------------------------------------- client subnets
 
 
 def scope_of(*options: dns.edns.Option) -> int | None:
-    question = Question(NAME, 4, SUBNET)
+    question = DnsQuestion(NAME, 4, SUBNET)
     reply = response("shop.example. 60 A 192.0.2.1", question=question)
     reply.use_edns(0, options=list(options))
     answer = told(reply, question)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     return answer.scope
 
 
@@ -253,11 +262,11 @@ def test_the_scope_of_our_subnet_is_taken() -> None:
 
 def test_an_option_cut_short_is_no_scope() -> None:
     """As long as what matters of it, for a subnet of no bits at all, and without a scope."""
-    everybody = Question(NAME, 4, Subnet(4, 0, 0))
+    everybody = DnsQuestion(NAME, 4, Subnet(4, 0, 0))
     reply = response("shop.example. 60 A 192.0.2.1", question=everybody)
     reply.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.ECS, b"\0\1\0")])
     answer = told(reply, everybody)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, DnsAnswer)
     assert answer.scope is None
 
 
@@ -317,9 +326,9 @@ def test_valid_answers_are_read_as_the_reference_reads_them(
     wire = response(*texts.values()).to_wire()
     expected, answer = reference(wire), read(wire, ASKED, 7, "ns")
     if expected is None:
-        assert isinstance(answer, Unusable), "a circle of CNAMEs"
+        assert isinstance(answer, NoAnswer), "a circle of CNAMEs"
     else:
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, DnsAnswer)
         assert (set(answer.addresses), answer.cnames) == expected
 
 
@@ -340,7 +349,7 @@ WHOLE = (
 def agreed(data: bytes) -> None:
     """Nothing is raised, and what both readers can read they read alike."""
     answer, expected = read(data, ASKED, 7, "ns"), reference(data)
-    if isinstance(answer, Answer) and expected is not None:
+    if isinstance(answer, DnsAnswer) and expected is not None:
         assert (set(answer.addresses), answer.cnames) == expected
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from probe.edges import EdgeFinder
-from probe.edges.question import Answer, NoAnswer, Outcome, Question
+from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion, NoAnswer
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.spec import DnsOptions, NameServer, Provider
 from probe.model.target import Resolution, Target
@@ -28,14 +28,16 @@ class Cluster:
             ask=self.ask, resolv_conf=resolv_conf, hosts_file=folder / "none", route=lambda ip: True
         )
 
-    async def ask(self, _: Sequence[NameServer], question: Question, timeout: float) -> Outcome:
+    async def ask(
+        self, _: Sequence[NameServer], question: DnsQuestion, timeout: float
+    ) -> DnsOutcome:
         if question.family == 4:
             self.asked.append(question.name)
         if question.name == self.silent:
             return NoAnswer(Failure(Phase.RESOLVE, Reason.SERVFAIL, "SERVFAIL"), alive=True)
         here = question.name in self.known
         addresses = ("192.0.2.1",) if here and question.family == 4 else ()
-        return Answer(addresses, nxdomain=not here, cnames=(), ttl=60.0, server="192.0.2.53:53")
+        return DnsAnswer(addresses, nxdomain=not here, cnames=(), ttl=60.0, server="192.0.2.53:53")
 
     async def find(self, host: str, options: DnsOptions | None = None) -> Resolution:
         return await self.finder.resolve(host, 80, options)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.edges.system import WatchedFile, has_route, parse_hosts, parse_resolv_conf, parse_search
+from probe.edges.system import WatchedFile, has_route, parse_hosts, parse_resolv_conf
 from probe.model.spec import NameServer
 
 
@@ -29,7 +29,7 @@ not-an-address shop.example
     }
 
 
-def test_name_servers_are_taken_in_order_and_search_domains_left_aside() -> None:
+def test_name_servers_and_search_domains_are_taken_in_order() -> None:
     text = """
 ; a comment
 search cluster.local svc.cluster.local
@@ -40,7 +40,9 @@ nameserver 10.96.0.10
 nameserver somewhere.example
 nameserver
 """
-    assert parse_resolv_conf(text) == (NameServer("10.96.0.10"), NameServer("fe80::1%lo"))
+    found = parse_resolv_conf(text)
+    assert found.servers == (NameServer("10.96.0.10"), NameServer("fe80::1%lo"))
+    assert found.search == ("cluster.local", "svc.cluster.local")
 
 
 @pytest.mark.parametrize(
@@ -57,12 +59,12 @@ nameserver
     ],
 )
 def test_the_last_line_of_search_domains_holds(text: str, domains: tuple[str, ...]) -> None:
-    assert parse_search(text) == domains
+    assert parse_resolv_conf(text).search == domains
 
 
 @pytest.mark.parametrize("text", ["", "search example\n", "nameserver x\n"])
 def test_without_name_servers_the_local_one_is_asked_as_the_manual_page_says(text: str) -> None:
-    assert parse_resolv_conf(text) == (NameServer("127.0.0.1"),)
+    assert parse_resolv_conf(text).servers == (NameServer("127.0.0.1"),)
 
 
 def test_a_watched_file_is_read_again_when_it_changed_and_not_looked_at_all_the_time(

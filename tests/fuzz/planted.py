@@ -16,11 +16,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 SHORT_ADDRESS = (
-    """    if len(data) != (4 if record.kind == wire.A else 16):
+    """    if len(data) != (4 if record.kind == A else 16):
         raise Damaged("an address of wrong length")
-    return inet_ntop(AF_INET, data) if record.kind == wire.A else str(IPv6Address(data))
+    return inet_ntop(AF_INET, data) if record.kind == A else str(IPv6Address(data))
 """,
-    """    if record.kind == wire.A:
+    """    if record.kind == A:
         return f"{data[0]}.{data[1]}.{data[2]}.{data[3]}"
     if len(data) != 16:
         raise Damaged("an address of wrong length")
@@ -41,7 +41,7 @@ OPEN_BRACKET = (
 @pytest.mark.parametrize(
     ("target", "seconds", "place", "change", "said"),
     [
-        ("dns", 60, "edges/message.py", SHORT_ADDRESS, "IndexError at probe/edges/message.py"),
+        ("dns", 60, "edges/answers.py", SHORT_ADDRESS, "IndexError at probe/edges/answers.py"),
         # Within seconds on a machine at rest; a flow takes longer than a look into DNS.
         ("http", 240, "http/redirect.py", OPEN_BRACKET, "defect: ValueError at "),
     ],
