@@ -13,9 +13,9 @@ from __future__ import annotations
 import copyreg
 import os
 import pickle
-import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,39 +35,24 @@ class LoaderError(Exception):
 
 
 def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -> Spec:
-    """`probe.config.load`, in a process of its own. Blocks; the child ends with an exception here.
-
-    Raises:
-        ConfigError: with every problem.
-        LoaderError: the child failed; the message holds the end of what it said.
-    """
-    try:
-        done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
-            _command(path, region),
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise LoaderError(f"cannot read {path} apart: {error}") from error
-    return _answer(path, done)
+    """`reload_apart` where no event loop runs yet."""
+    return trio.run(partial(reload_apart, path, region=region, environ=environ))
 
 
 async def reload_apart(
     path: Path, *, region: str | None = None, environ: Mapping[str, str]
 ) -> Spec:
-    """`load_apart` beside everything else; cancelled, it ends at once and its child with it.
+    """`probe.config.load`, in a process of its own; cancelled, it ends at once with its child.
 
     Raises:
         ConfigError: with every problem.
         LoaderError: the child failed; the message holds the end of what it said.
     """
+    command = [sys.executable, "-P", "-m", __name__, str(path), region or ""]
     try:
         with trio.fail_after(PATIENCE):
             done = await trio.run_process(
-                _command(path, region),
+                command,
                 env=dict(environ),
                 capture_stdout=True,
                 capture_stderr=True,
@@ -77,18 +62,6 @@ async def reload_apart(
     except (OSError, trio.TooSlowError) as error:
         why = error.strerror if isinstance(error, OSError) else f"no answer in {PATIENCE:g} s"
         raise LoaderError(f"cannot read {path} apart: {why}") from error
-    return _answer(path, done)
-
-
-async def _kill(child: trio.Process) -> None:
-    child.kill()
-
-
-def _command(path: Path, region: str | None) -> list[str]:
-    return [sys.executable, "-P", "-m", __name__, str(path), region or ""]
-
-
-def _answer(path: Path, done: subprocess.CompletedProcess[bytes]) -> Spec:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise LoaderError(f"reading {path} ended with {done.returncode}: {' '.join(said)}")
@@ -96,6 +69,10 @@ def _answer(path: Path, done: subprocess.CompletedProcess[bytes]) -> Spec:
     if isinstance(answer, Spec):
         return answer
     raise ConfigError([Problem(*problem) for problem in answer])
+
+
+async def _kill(child: trio.Process) -> None:
+    child.kill()
 
 
 def main(path: str, region: str) -> None:

@@ -5,28 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from probe.documents.files import Stamp
 from probe.model.secret import Secret, SecretError, SecretRef
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """Where systemd puts a service's credentials (systemd.exec(5), LoadCredential=)."""
 
 _MOST_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """What changes when a file is written, or replaced by renaming or a swapped link."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> _Version:
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class SecretReader:
@@ -37,7 +23,7 @@ class SecretReader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._kept: dict[str, tuple[_Version, Secret]] = {}
+        self._kept: dict[str, tuple[Stamp, Secret]] = {}
 
     def read(self, reference: SecretRef) -> Secret:
         """The secret that a reference leads to, without line ends behind it.
@@ -58,7 +44,7 @@ class SecretReader:
 
     def _file(self, reference: SecretRef, path: str) -> Secret:
         try:
-            version = _Version.of(os.stat(path))  # noqa: PTH116 - one call, no object
+            version = Stamp.of(os.stat(path))  # noqa: PTH116 - one call, no object
             kept = self._kept.get(path)
             if kept is not None and kept[0] == version:
                 return kept[1]
@@ -75,7 +61,7 @@ class SecretReader:
         raise _error(reference, problem)
 
 
-def _read(path: str) -> tuple[_Version, bytes]:
+def _read(path: str) -> tuple[Stamp, bytes]:
     """Contents of a regular file with the version that was read."""
     with open(path, "rb", opener=_open_at_once) as stream:
         status = os.fstat(stream.fileno())
@@ -84,7 +70,7 @@ def _read(path: str) -> tuple[_Version, bytes]:
         data = stream.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
         raise OSError(0, f"it is larger than {_MOST_BYTES // 1024} KiB")
-    return _Version.of(status), data
+    return Stamp.of(status), data
 
 
 def _open_at_once(path: str, flags: int) -> int:

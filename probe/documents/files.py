@@ -6,6 +6,7 @@ All of it blocks, and a network file system may hang: the agent asks in a thread
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import stat
 from dataclasses import dataclass
@@ -40,16 +41,20 @@ class Stamp:
     modified: int
     changed: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """The stamp of a file that was looked at."""
+        return cls(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
+
 
 def stamp(path: Path) -> Stamp | None:
     """The stamp of a file; None when it cannot be looked at."""
     try:
-        status = path.stat()
+        return Stamp.of(path.stat())
     except OSError:
         return None
-    return Stamp(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
 
 
 def is_glob(name: str) -> bool:
@@ -93,7 +98,9 @@ def read_bytes(path: Path, most: int) -> bytes:
     except FileNotFoundError:
         raise MissingFile(Problem(file, 1, 1, "there is no such file")) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "bad path"
+        why = (
+            error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
+        )
         raise UnreadableFile(Problem(file, 1, 1, f"cannot be read: {why}")) from error
     if len(data) > most:
         message = f"larger than {most // 1024} KiB; put targets into files of their own"

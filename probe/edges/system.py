@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from probe.documents.files import Stamp, stamp
 from probe.model.failure import Reason
 from probe.model.spec import NameServer
 from probe.net.errors import reason_of
@@ -38,7 +39,7 @@ class WatchedFile(Generic[T]):
         self._parse = parse
         self._pause = pause
         self._next_look = float("-inf")
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
         self._value: T | None = None
 
     def value(self, now: float) -> T:
@@ -46,18 +47,11 @@ class WatchedFile(Generic[T]):
         if self._value is not None and now < self._next_look:
             return self._value
         self._next_look = now + self._pause
-        stamp = self._look()
-        if self._value is None or stamp != self._stamp:
-            self._stamp = stamp
+        seen = stamp(self._path)
+        if self._value is None or seen != self._stamp:
+            self._stamp = seen
             self._value = self._parse(self._text())
         return self._value
-
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def _text(self) -> str:
         try:

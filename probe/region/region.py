@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from probe.model.spec import RegionSource
+from probe.model.target import endpoint
 from probe.net.names import quoted
 
 METADATA: Final = "http://169.254.169.254"
@@ -135,7 +136,7 @@ def _kubernetes(environ: Mapping[str, str], account: Path) -> str:
         trust = ssl.create_default_context(cafile=account / "ca.crt")
     except OSError as error:
         raise NoRegionName(f"the service account cannot be read ({error.strerror})") from None
-    base = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    base = f"https://{endpoint(host, port)}"
     headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
     answer = _ask("GET", base, f"/api/v1/nodes/{node}", headers, trust=trust)
     try:

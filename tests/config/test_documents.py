@@ -89,7 +89,7 @@ def test_what_is_no_file_says_so(
 
 
 def test_a_path_that_no_file_can_have_says_so() -> None:
-    with pytest.raises(ConfigError, match="cannot be read: bad path"):
+    with pytest.raises(ConfigError, match="cannot be read: not a valid path"):
         load(Path("a\0b"), environ={})
 
 
