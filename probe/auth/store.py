@@ -1,15 +1,29 @@
-"""What is remembered of logins between runs: tokens, and what must not be tried again yet."""
+"""A login in general: what each kind must say, and what is remembered of it between runs."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import trio
 
-from probe.auth.token import ENDED_GRANT, Token
-from probe.model.failure import Failure, Reason
+from probe.auth.signers import Signer
+from probe.auth.tokens import ENDED_GRANT, Token, login_failed
+from probe.auth.values import Material, names_in
+from probe.http.request import Request
+from probe.http.response import Response
+from probe.model.auth import CookieAuth, EarlyRefusal, JsonLoginAuth, OAuth2
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Evidence
+from probe.model.secret import Secret, SecretRef
+
+_ASKS = frozenset({"token", "success", "refused", "expires_at", "expires_in"})
+"""Fields that hold expressions on the response: no templates, though they may hold braces."""
 
 _PATIENCE = 30.0
 """Seconds to wait for what other logins of a service say before it is blamed."""
@@ -58,9 +72,10 @@ class Slot:
     refused_at: float = math.inf
     refusals: int = 0
 
-    def accepted(self, credentials: str, now: float) -> None:
-        """The login worked with these credentials."""
-        self.hold = self.failed = None
+    def accepted(self, token: Token, credentials: str, now: float) -> None:
+        """The login gave a token for these credentials."""
+        self.token, self.hold, self.failed = token, None, None
+        self.rejected.clear()
         self.worked_with, self.worked_at = credentials, now
         self.refused_at, self.refusals = math.inf, 0
 
@@ -70,6 +85,12 @@ class Slot:
             self.refused_at, self.refusals = now, 0
         self.refusals += 1
         self.held_for = credentials
+
+    def held(self, credentials: str, now: float) -> bool:
+        """Whether these credentials must not be tried again yet."""
+        if self.hold is None or now >= self.hold_until:
+            return False
+        return not self.held_for or self.held_for == credentials
 
     @property
     def had_worked(self) -> bool:
@@ -131,3 +152,142 @@ class TokenStore:
         old = [key for key, slot in self._slots.items() if now - slot.used_at > self._keep]
         for key in old:
             del self._slots[key]
+
+
+class Login(ABC):
+    """A call of its own that gives a token.
+
+    Attributes:
+        url: template of where it goes.
+        slower_than: seconds; a slower login is *degraded*, not failed.
+        identity: what the login is remembered under.
+        refresh_token: the configured refresh token, which a response may replace.
+    """
+
+    def __init__(self, url: str, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
+        self.url = url
+        self.slower_than: float | None = spec.slower_than
+        self.early_refusal: EarlyRefusal = spec.early_refusal
+        self.refresh_token: SecretRef | None = None
+        self.identity = LoginIdentity(spec)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all checks that log in alike share what came of it.
+
+        A refresh token that rotates has one successor: whoever uses it must share it, or the
+        first of two providers or personas locks the other out (RFC 6749 section 6).
+        """
+        return False
+
+    @abstractmethod
+    def request(self, material: Material, refresh: Secret | None = None) -> Request:
+        """The login's request.
+
+        Args:
+            material: of the run.
+            refresh: a rotated refresh token that replaces the configured one.
+
+        Raises:
+            SecretError: a secret is missing.
+            NoValue: it needs a value that is not there.
+            Unsafe: a value cannot be sent.
+            BadUrl: its URL cannot be called.
+        """
+
+    def token(self, response: Response, now: float, sent: Request) -> Token | Failure:
+        """The token that a response gave for the request that was sent, or why there is none."""
+        if response.status == 429:  # what any service may say when it is not well
+            return Failure(Phase.AUTH, Reason.RATE_LIMITED, "answered 429")
+        if response.status >= 500:
+            return login_failed(response)
+        return self._token(response, now, sent)
+
+    @abstractmethod
+    def _token(self, response: Response, now: float, sent: Request) -> Token | Failure: ...
+
+    @abstractmethod
+    def signer(self, token: str) -> Signer:
+        """Shows the token on a request."""
+
+
+class LoginIdentity:
+    """What a login is remembered under, and what tells that its secrets were replaced."""
+
+    def __init__(self, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
+        self._fields = _as_mapping(spec)
+        self._names = names_in(*(one for name, one in self._fields.items() if name not in _ASKS))
+        self._latest: tuple[tuple[str | None, ...], str] | None = None
+
+    def of(self, material: Material) -> str:
+        """A digest of the login's configuration, filled in.
+
+        Flows of many targets share one token unless the login itself depends on the target. The
+        files of kept refresh tokens are named by it, so it must stay what it is.
+
+        Raises:
+            NoValue: it needs a value that is not there.
+        """
+        values = tuple(map(material.get, self._names))
+        if self._latest is None or self._latest[0] != values:
+            filled = {
+                name: one if name in _ASKS else _filled(one, material)
+                for name, one in self._fields.items()
+            }
+            self._latest = values, hashlib.sha256(repr(filled).encode()).hexdigest()
+        return self._latest[1]
+
+    def secrets(self, read: Callable[[SecretRef], str]) -> str:
+        """A digest of the secrets behind the login.
+
+        Raises:
+            SecretError: one is missing.
+        """
+        digest = hashlib.sha256()
+        for ref in _refs(self._fields):
+            digest.update(f"{ref}\0{read(ref)}\0".encode())
+        return digest.hexdigest()
+
+
+def _as_mapping(value: Any) -> Any:
+    """A value with its records, but for references to secrets, as mappings."""
+    match value:
+        case SecretRef():
+            return value
+        case Mapping():
+            return {name: _as_mapping(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_as_mapping(one) for one in value]
+        case _ if dataclasses.is_dataclass(value):
+            fields = dataclasses.fields(value)
+            return {one.name: _as_mapping(getattr(value, one.name)) for one in fields}
+        case _:
+            return value
+
+
+def _filled(value: Any, material: Material) -> Any:
+    match value:
+        case str():
+            return material.fill(value) if "{" in value else value
+        case SecretRef():
+            return str(value)
+        case dict():
+            return {name: _filled(one, material) for name, one in value.items()}
+        case list():
+            return [_filled(one, material) for one in value]
+        case _:
+            return value
+
+
+def _refs(value: Any) -> Iterator[SecretRef]:
+    match value:
+        case SecretRef():
+            yield value
+        case dict():
+            for one in value.values():
+                yield from _refs(one)
+        case list():
+            for one in value:
+                yield from _refs(one)
+        case _:
+            return

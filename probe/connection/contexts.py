@@ -151,7 +151,7 @@ class TlsContexts:
         try:
             certificate, key = self._secrets(which.certificate), self._secrets(which.key)
         except SecretError as error:
-            raise _unusable(str(error)) from error
+            raise AttemptFailed(error.failure(Phase.TLS)) from error
         kept = self._with_certificate.get(profile)
         if kept is not None and kept[:2] == (certificate, key):
             return kept[2]
@@ -228,4 +228,4 @@ def _present(
 
 
 def _unusable(detail: str) -> AttemptFailed:
-    return AttemptFailed(Failure(Phase.TLS, Reason.SECRET_MISSING, detail))
+    return AttemptFailed(SecretError(detail).failure(Phase.TLS))

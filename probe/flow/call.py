@@ -1,126 +1,120 @@
-"""One call of a run: common headers, credentials, redirects, and where credentials may go."""
+"""One call of a run: credentials, redirects, and where credentials may go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
-from probe.auth.sign import Signer
-from probe.flow.context import Context
-from probe.flow.values import fits_header
-from probe.http import url as redirect
-from probe.http.decode import ACCEPTED
+from probe.auth.signers import Signer
+from probe.auth.values import fits_header
+from probe.flow.run import Run, unsafe
+from probe.http import url
 from probe.http.request import Request
-from probe.http.response import Answered, Broken, CallFacts, CallResult
-from probe.http.url import origin_of, parsed
-from probe.model.failure import Failure, Phase, Reason
+from probe.http.response import Answered, Broken, CallFacts, CallResult, Response
+from probe.http.session import Refuse
+from probe.model.failure import Failure, Phase
 from probe.model.result import Timings
-from probe.model.target import Edge
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How a call is made.
+class Exchange:
+    """A call that was made.
 
     Attributes:
+        request: what the result belongs to: the last request, credentials included.
+        redirects: how many were followed.
+    """
+
+    call: CallResult
+    request: Request
+    redirects: int = 0
+
+    @property
+    def response(self) -> Response | None:
+        """What was answered, whole or not."""
+        return self.call.response if isinstance(self.call, Answered) else self.call.partial
+
+
+class _Send(Protocol):
+    async def __call__(
+        self, request: Request, /, *, refuse: Refuse | None = None
+    ) -> CallResult: ...
+
+
+async def make(
+    run: Run,
+    request: Request,
+    signer: Signer | None,
+    *,
+    deadline: float,
+    redirects: int = 0,
+    fresh: bool = False,
+    turn: int = 0,
+) -> Exchange:
+    """Send a request and follow where it leads.
+
+    Credentials leave only over https and only to origins that the configuration names: a call that
+    would break this is not made, and its failure is ours.
+
+    Args:
+        run: sends it.
+        request: complete but for credentials.
+        signer: adds credentials.
         deadline: trio time.
         redirects: how many are followed.
         fresh: on a connection of its own.
         turn: which further address to use.
     """
-
-    deadline: float
-    redirects: int = 0
-    fresh: bool = False
-    turn: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A call that was made.
-
-    Attributes:
-        draft: what the result belongs to: the last request, credentials included.
-        redirects: how many were followed.
-    """
-
-    call: CallResult
-    draft: Request
-    redirects: int = 0
-
-
-async def make(run: Context, draft: Request, signer: Signer | None, options: Options) -> Made:
-    """Send a request with everything that belongs to it.
-
-    Credentials leave only over https and only to origins that the configuration names: a
-    call that would break this is not made, and its failure is ours.
-    """
-    whole = with_common_headers(run, draft)
-    secret = signer is not None or _carries_secret(run, whole)
-    refusal = _unsafe(run, whole, signer) if secret else None
-    if refusal is not None:
-        trip = CallFacts(Timings(), fresh=False, url=whole.url)
-        return Made(Broken(refusal, trip), whole)
-    made = await _once(run, whole, signer, options, None)
-    run.phase = Phase.EXPECT
-    trips = [made.call.facts]
-    left = options.redirects
-    while isinstance(made.call, Answered) and options.redirects:
-        if redirect.leads_to(made.call.response) is None:
-            break
-        following = redirect.following(whole, made.call.response, credentials=secret)
-        if isinstance(following, Request) and left == 0:
-            following = redirect.refused(f"more than {options.redirects} redirects")
+    secret = signer is not None or _carries_secret(run, request)
+    send: _Send = partial(run.session.call, deadline=deadline, fresh=fresh, turn=turn)
+    made = await _once(run, request, signer, send, secret=secret)
+    if not redirects:
+        return made
+    facts = [made.call.facts]
+    while isinstance(made.call, Answered) and url.leads_to(made.call.response) is not None:
+        following = url.following(request, made.call.response, credentials=secret)
+        if isinstance(following, Request) and len(facts) > redirects:
+            following = url.refused(f"more than {redirects} redirects")
         if isinstance(following, Failure):
             broken = Broken(following, made.call.facts, made.call.response)
-            made = Made(broken, made.draft)
+            made = Exchange(broken, made.request)
             break
-        left, whole = left - 1, following
-        made = await _once(run, whole, signer, options, made.call.facts.edge)
-        trips.append(made.call.facts)
-    if len(trips) == 1:
+        request, before = following, made.call.facts.edge
+        inward = None if before is None else partial(url.inward, before)
+        made = await _once(run, request, signer, partial(send, refuse=inward), secret=secret)
+        facts.append(made.call.facts)
+    if len(facts) == 1:
         return made
-    whole_way = replace(made.call, facts=joined(trips))
-    return replace(made, call=whole_way, redirects=len(trips) - 1)
+    return Exchange(replace(made.call, facts=joined(facts)), made.request, len(facts) - 1)
 
 
 async def _once(
-    run: Context, draft: Request, signer: Signer | None, options: Options, before: Edge | None
-) -> Made:
+    run: Run, request: Request, signer: Signer | None, send: _Send, *, secret: bool
+) -> Exchange:
     """One request, and a second one when the signer is asked for more."""
-    refuse: Callable[[Edge], Failure | None] | None = None
-    if before is not None:
-        came_from = before
-        refuse = lambda edge: redirect.inward(came_from, edge)  # noqa: E731 - binds one name
-    signed = draft if signer is None else signer.sign(draft)
-
-    async def send(one: Request) -> CallResult:
-        found = await run.session.call(
-            one,
-            deadline=options.deadline,
-            fresh=options.fresh,
-            turn=options.turn,
-            refuse=refuse,
-        )
-        return _past_proxy(run, found)
-
-    call = await send(signed)
+    signed = request if signer is None else signer.sign(request)
+    refusal = _refusal(run, signed) if secret else None
+    if refusal is not None:
+        facts = CallFacts(Timings(), fresh=False, url=request.url)
+        return Exchange(Broken(refusal, facts), request)
+    call = _past_proxy(run, await send(signed))
     if signer is None or isinstance(call, Broken):
-        return Made(call, signed)
+        return Exchange(call, signed)
     again = signer.again(signed, call.response)
     if again is None:
-        return Made(call, signed)
+        return Exchange(call, signed)
     if isinstance(again, Failure):
-        return Made(Broken(again, call.facts, call.response), signed)
-    second = await send(again)
-    return Made(replace(second, facts=joined([call.facts, second.facts])), again)
+        return Exchange(Broken(again, call.facts, call.response), signed)
+    second = _past_proxy(run, await send(again))
+    return Exchange(replace(second, facts=joined([call.facts, second.facts])), again)
 
 
-def _past_proxy(run: Context, call: CallResult) -> CallResult:
+def _past_proxy(run: Run, call: CallResult) -> CallResult:
     """Say of a call that did not reach its host which proxy other programs would have used."""
     if not isinstance(call, Broken) or call.failure.phase not in {Phase.RESOLVE, Phase.CONNECT}:
         return call
-    origin = origin_of(parsed(call.facts.url))
+    origin = url.origin_of(url.parsed(call.facts.url))
     name = run.proxy(origin.scheme, origin.host)
     if name is None:
         return call
@@ -128,53 +122,31 @@ def _past_proxy(run: Context, call: CallResult) -> CallResult:
     return replace(call, failure=replace(call.failure, detail=detail))
 
 
-def with_common_headers(run: Context, draft: Request) -> Request:
-    """The request with what every request of the check carries; its own headers win."""
-    common = [
-        ("User-Agent", run.user_agent()),
-        ("Accept", "*/*"),
-        ("Accept-Encoding", ACCEPTED),
-        *((name, run.values.fill_header(value)) for name, value in run.check.headers.items()),
-    ]
-    if run.check.run_id_header is not None:
-        common.append((run.check.run_id_header, run.run_id))
-    common.append(("traceparent", run.traceparent()))
-    own = {name.lower() for name, _ in draft.headers}
-    latest = {name.lower(): (name, value) for name, value in common}
-    kept = tuple(pair for key, pair in latest.items() if key not in own)
-    return replace(draft, headers=(*kept, *draft.headers))
-
-
-def _carries_secret(run: Context, draft: Request) -> bool:
-    texts = [draft.url, *(value for _, value in draft.headers)]
-    return any(run.redactor.knows(text) for text in texts) or (
-        bool(draft.body) and run.redactor.knows(draft.body.decode("utf-8", "replace"))
+def _carries_secret(run: Run, request: Request) -> bool:
+    knows = run.redactor.knows
+    return (
+        knows(request.url)
+        or any(knows(value) for _, value in request.headers)
+        or (bool(request.body) and knows(request.body.decode("utf-8", "replace")))
     )
 
 
-def _unsafe(run: Context, draft: Request, signer: Signer | None) -> Failure | None:
-    url = parsed(draft.url)
-    if url.scheme != "https":
+def _refusal(run: Run, signed: Request) -> Failure | None:
+    """Why a request that carries a secret must not leave."""
+    where = url.parsed(signed.url)
+    if where.scheme != "https":
         return unsafe("credentials are never sent without TLS: use https")
-    if origin_of(url) not in run.named():
+    if url.origin_of(where) not in run.plan.named:
         return unsafe("credentials would go to an origin that the configuration does not name")
-    signed = draft if signer is None else signer.sign(draft)
     if not all(fits_header(value) for _, value in signed.headers):
         return unsafe("a secret in a header would hold a line end or control character")
     return None
 
 
-def unsafe(detail: str) -> Failure:
-    """A request that was not sent because of what stands in it."""
-    return Failure(Phase.SEND, Reason.UNSAFE_VALUE, detail)
-
-
-def joined(trips: list[CallFacts]) -> CallFacts:
+def joined(several: list[CallFacts]) -> CallFacts:
     """Several requests as one: phases summed, as blackbox_exporter sums over redirects."""
-    if len(trips) == 1:
-        return trips[0]
-    last = trips[-1]
-    timings = [trip.timings for trip in trips]
+    last = several[-1]
+    timings = [one.timings for one in several]
     summed = Timings(
         resolve=_sum([t.resolve for t in timings]),
         connect=_sum([t.connect for t in timings]),
@@ -186,13 +158,13 @@ def joined(trips: list[CallFacts]) -> CallFacts:
         lag=max(t.lag for t in timings),
         clock=last.timings.clock,
     )
-    opened = next((trip.handshake for trip in reversed(trips) if trip.handshake), None)
+    opened = next((one.handshake for one in reversed(several) if one.handshake), None)
     return replace(
         last,
         timings=summed,
         handshake=opened,
-        fresh=any(trip.fresh for trip in trips),
-        requests=sum(trip.requests for trip in trips),
+        fresh=any(one.fresh for one in several),
+        requests=sum(one.requests for one in several),
     )
 
 

@@ -21,7 +21,9 @@ from pathlib import Path
 
 import trio
 
+from probe.http import answers
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import Command
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LAST_WORDS = 0.25
@@ -223,3 +225,34 @@ def _empty(inner: str, top: str) -> list[str]:
                     Path(entry.path).rename(to)
                     moved.append(to)
     return moved
+
+
+def judge(spec: Command, contains: tuple[str, ...], ran: Ran) -> list[Failure]:
+    """What is wrong with what a program did; ``contains`` is already filled in."""
+    failures = []
+    if ran.code not in spec.exit_codes:
+        detail = f"exit code {ran.code}" if ran.code >= 0 else f"killed by {_signal(-ran.code)}"
+        failures.append(Failure(Phase.EXPECT, Reason.EXIT_CODE, detail))
+    failures += answers.texts(
+        ran.stdout.decode("utf-8", "replace"),
+        contains=contains,
+        matches=spec.matches,
+        reason=Reason.OUTPUT,
+        where="stdout",
+    )
+    if spec.json:
+        try:
+            document = answers.parse_json(ran.stdout)
+        except answers.NotJson as error:
+            what = "stdout is longer than its cap" if ran.cut else f"stdout is {error}"
+            failures.append(Failure(Phase.EXPECT, Reason.JSON, what))
+        else:
+            failures += answers.conditions(spec.json, document)
+    return failures
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -1,166 +1,161 @@
-"""What a person needs to see of a failed call: redacted, bounded, and ready to repeat."""
+"""What a person needs to see of a step: redacted, bounded, and ready to repeat."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
 
-from probe.flow.redact import Redactor
-from probe.http.request import Request
+from probe.auth.signers import Signer
+from probe.flow.call import Exchange
+from probe.flow.command import NotDone, Ran
+from probe.flow.redact import clip
+from probe.flow.run import Run
 from probe.http.response import Response
 from probe.http.url import origin_of, parsed
-from probe.model.failure import Failure
 from probe.model.result import Evidence
-from probe.model.target import Edge, endpoint
-from probe.model.tls import Trust
+from probe.model.target import endpoint
 
-BODY_SHOWN = 512
+_BODY_SHOWN = 512
 _LOOKED_AT = 8192  # of the body, before redaction: it may shrink the text
 _HEADER_SHOWN = 200
-_DETAIL_SHOWN = 400
 _DATA_SHOWN = 4096
 WITHHELD = "(withheld: the answer may hold a token that nobody recognised)"
 _CURL_ADDS = frozenset({"content-length", "accept-encoding", "traceparent"})
+_VERSIONS = {"HTTP/1.0": 1.0, "HTTP/1.1": 1.1, "HTTP/2": 2.0}
 
 
-@dataclass(frozen=True, slots=True)
-class CurlTerms:
-    """What a run's curl commands have in common.
+def of_exchange(
+    run: Run,
+    exchange: Exchange,
+    *,
+    listed: tuple[str, ...],
+    bad: bool,
+    withheld: bool,
+    signer: Signer | None = None,
+    seconds: float | None = None,
+) -> Evidence:
+    """Evidence of a call.
 
-    Attributes:
-        skip: header names that are left out beside those that curl writes itself.
-        client_certificate: whether one is presented.
-        groups: key exchange groups; empty for the library's own choice.
+    Args:
+        run: knows the secrets.
+        exchange: the call.
+        listed: response headers that are wanted.
+        bad: whether it failed: body and command are wanted then only.
+        withheld: whether the body may hold a secret that nobody knows.
+        signer: what signed the request.
+        seconds: the step's time-out; None for the check's.
     """
+    request, response = exchange.request, exchange.response
+    found = Evidence(
+        request=run.redactor.redact(f"{request.method} {request.url}"),
+        command=_curl(run, exchange, signer, seconds) if bad else "",
+        trace_id=run.run_id,
+        redirects=exchange.redirects,
+    )
+    if response is None:
+        return found
+    body = ""
+    if bad and response.body:
+        body = run.redactor.redact_foreign(response.text[:_LOOKED_AT])
+        body = WITHHELD if withheld else clip(body, _BODY_SHOWN)
+    return replace(
+        found,
+        status=response.status,
+        headers=_headers(run, response, listed) if listed else found.headers,
+        body=body,
+        http_version=_VERSIONS.get(response.version),
+        content_length=_announced(response),
+        body_size=len(response.body),
+    )
 
-    trust: Trust
-    http2: bool
-    skip: frozenset[str] = frozenset()
-    client_certificate: bool = False
-    groups: tuple[str, ...] = ()
+
+def of_program(
+    run: Run,
+    arguments: list[str],
+    environment: Mapping[str, str],
+    ended: Ran | NotDone,
+    *,
+    bad: bool,
+) -> Evidence:
+    """Evidence of a program that was run; what it wrote and a command for failures only."""
+    redactor = run.redactor
+    body = line = ""
+    if bad:
+        # What a program says on stderr is usually why it failed, so it comes first.
+        wrote = (one.decode("utf-8", "replace") for one in (ended.stderr, ended.stdout))
+        shown = (redactor.redact_foreign(text).strip() for text in wrote)
+        body = clip("\n".join(part for part in shown if part), _BODY_SHOWN)
+        own = [f"{name}={redactor.shell(value)}" for name, value in environment.items()]
+        words = [redactor.shell(argument) for argument in arguments]
+        line = " ".join((["env", *own] if own else []) + words)
+    return Evidence(
+        request=redactor.redact(shlex.join(arguments)),
+        status=ended.code if isinstance(ended, Ran) else None,
+        body=body,
+        command=line,
+        trace_id=run.run_id,
+    )
 
 
-def headers_of(
-    answer: Response | None, listed: tuple[str, ...], redactor: Redactor
-) -> Mapping[str, str]:
+def _headers(run: Run, response: Response, listed: tuple[str, ...]) -> Mapping[str, str]:
     """The listed response headers that are there, redacted."""
-    if answer is None or not listed:
-        return MappingProxyType({})
-    for line in answer.all("set-cookie"):
+    redactor = run.redactor
+    for line in response.all("set-cookie"):
         redactor.add(line.partition(";")[0].partition("=")[2], "COOKIE")
-    found = {name.lower(): ", ".join(answer.all(name)) for name in listed}
+    found = {name.lower(): ", ".join(response.all(name)) for name in listed}
     return MappingProxyType(
         {name: clip(redactor.redact_foreign(v), _HEADER_SHOWN) for name, v in found.items() if v}
     )
 
 
-def of_call(
-    draft: Request,
-    answer: Response | None,
-    *,
-    listed: tuple[str, ...],
-    redactor: Redactor,
-    trace_id: str,
-    command: str = "",
-    body: bool,
-    redirects: int | None = None,
-) -> Evidence:
-    """Evidence of one call; ``body`` and ``command`` are wanted for failures only."""
-    shown = ""
-    if body and answer is not None:
-        shown = clip(redactor.redact_foreign(answer.text[:_LOOKED_AT]), BODY_SHOWN)
-    return Evidence(
-        request=redactor.redact(f"{draft.method} {draft.url}"),
-        status=None if answer is None else answer.status,
-        headers=headers_of(answer, listed, redactor),
-        body=shown,
-        command=command,
-        trace_id=trace_id,
-        http_version=None if answer is None else _VERSIONS.get(answer.version),
-        content_length=None if answer is None else _announced(answer),
-        body_size=None if answer is None else len(answer.body),
-        redirects=redirects,
-    )
-
-
-_VERSIONS = {"HTTP/1.0": 1.0, "HTTP/1.1": 1.1, "HTTP/2": 2.0}
-
-
-def _announced(answer: Response) -> int:
+def _announced(response: Response) -> int:
     """The length that the response announced, -1 when it announced none that is one."""
-    length = answer.header("content-length") or ""
+    length = response.header("content-length") or ""
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else -1
 
 
-def curl(
-    draft: Request,
-    edge: Edge | None,
-    *,
-    terms: CurlTerms,
-    redactor: Redactor,
-    options: tuple[str, ...] = (),
-    hides: tuple[str, ...] = (),
-    seconds: float,
-) -> str:
-    """A command that repeats the call, secrets as shell variables.
+def _curl(run: Run, exchange: Exchange, signer: Signer | None, seconds: float | None) -> str:
+    """A command that repeats a call: its edge pinned, its secrets as shell variables.
 
-    Args:
-        draft: what was sent.
-        edge: where to; pinned with ``--connect-to``, so that SNI and Host stay.
-        terms: of the run.
-        redactor: knows the secrets.
-        options: of the signer, instead of the headers it ``hides``.
-        hides: lower-case names.
-        seconds: the step's time-out.
+    ``--connect-to`` leaves SNI and Host as they are.
     """
-    words = ["curl", "-sS", "-i", "--max-time", f"{seconds:g}"]
-    words.append("--http2" if terms.http2 else "--http1.1")
-    if terms.groups:
-        words += ["--curves", ":".join(terms.groups)]
-    if terms.trust.kind == "file" and terms.trust.file:
-        words += ["--cacert", redactor.shell(terms.trust.file)]
-    if terms.client_certificate:
+    check, request, shell = run.check, exchange.request, run.redactor.shell
+    words = [
+        "curl",
+        "-sS",
+        "-i",
+        "--max-time",
+        f"{check.timeout if seconds is None else seconds:g}",
+    ]
+    words.append("--http2" if check.http2 else "--http1.1")
+    if check.groups:
+        words += ["--curves", ":".join(check.groups)]
+    if check.trust.kind == "file" and check.trust.file:
+        words += ["--cacert", shell(check.trust.file)]
+    if check.client_certificate is not None:
         words += ["--cert", '"$CLIENT_CERTIFICATE"', "--key", '"$CLIENT_KEY"']
+    edge = exchange.call.facts.edge
     if edge is not None:
-        origin = origin_of(parsed(draft.url))
-        words += [
-            "--connect-to",
-            redactor.shell(f"{endpoint(origin.host, origin.port)}:{edge.label}"),
-        ]
-    if draft.method != ("POST" if draft.body else "GET"):
-        words += ["-I"] if draft.method == "HEAD" else ["-X", draft.method]
-    words += [redactor.shell(option) for option in options]
-    left_out = _CURL_ADDS | terms.skip | set(hides)
-    if draft.header("host") in {None, parsed(draft.url).netloc.decode()}:
-        left_out |= {"host"}
-    for name, value in draft.headers:
+        origin = origin_of(parsed(request.url))
+        words += ["--connect-to", shell(f"{endpoint(origin.host, origin.port)}:{edge.label}")]
+    if request.method != ("POST" if request.body else "GET"):
+        words += ["-I"] if request.method == "HEAD" else ["-X", request.method]
+    left_out = {*_CURL_ADDS, (check.run_id_header or "").lower()}
+    if signer is not None:
+        words += map(shell, signer.curl)
+        left_out.update(signer.hides)
+    if request.header("host") in {None, parsed(request.url).netloc.decode()}:
+        left_out.add("host")
+    for name, value in request.headers:
         if name.lower() not in left_out:
-            words += ["-H", redactor.shell(f"{name}: {value}")]
-    if draft.header("accept-encoding") is not None:
+            words += ["-H", shell(f"{name}: {value}")]
+    if request.header("accept-encoding") is not None:
         words.append("--compressed")
-    if draft.body:
-        words += _data(draft.body, redactor)
-    words.append(redactor.shell(draft.url))
+    if len(request.body) > _DATA_SHOWN:
+        words += ["--data-binary", "@body"]
+    elif request.body:
+        words += ["--data-raw", shell(request.body.decode("utf-8", "replace"))]
+    words.append(shell(request.url))
     return " ".join(words)
-
-
-def _data(body: bytes, redactor: Redactor) -> list[str]:
-    if len(body) > _DATA_SHOWN:
-        return ["--data-binary", "@body"]
-    return ["--data-raw", redactor.shell(body.decode("utf-8", "replace"))]
-
-
-def clean(failure: Failure, redactor: Redactor) -> Failure:
-    """The failure with its detail redacted and bounded."""
-    return Failure(
-        failure.phase, failure.reason, clip(redactor.redact(failure.detail), _DETAIL_SHOWN)
-    )
-
-
-def clip(text: str, most: int) -> str:
-    """The text on its own, not endless, without control characters but line ends and tabs."""
-    shown = text if len(text) <= most else text[: most - 1] + "…"
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in shown
-    )

@@ -162,6 +162,14 @@ def _alone(text: str, start: int, end: int) -> bool:
     return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
 
 
+def clip(text: str, most: int) -> str:
+    """The text on its own, not endless, without control characters but line ends and tabs."""
+    shown = text if len(text) <= most else text[: most - 1] + "…"
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in shown
+    )
+
+
 def shell_name(name: str) -> str:
     """A shell variable's name: ``secrets/app-token.txt`` gives ``APP_TOKEN``."""
     last = name.rstrip("/").rpartition("/")[2]

@@ -75,7 +75,7 @@ class HeaderAuth:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLogin:
+class JsonLoginAuth:
     """A templated JSON POST that gives a token.
 
     Attributes:
@@ -184,4 +184,6 @@ class CookieAuth:
     early_refusal: EarlyRefusal = "counted"
 
 
-Auth = BearerAuth | BasicAuth | DigestAuth | HeaderAuth | JsonLogin | OAuth2 | SigV4 | CookieAuth
+Auth = (
+    BearerAuth | BasicAuth | DigestAuth | HeaderAuth | JsonLoginAuth | OAuth2 | SigV4 | CookieAuth
+)

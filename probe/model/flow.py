@@ -223,3 +223,29 @@ class ApiCheck:
     client_certificate: ClientCertificate | None = None
     groups: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=_no_items)
+
+    def json_due(self, step: Step) -> bool:
+        """Whether a call that is let in gets JSON, by what the check expects.
+
+        The same request with credentials tells; without one, the calls to the same place.
+        """
+        calls = [s for s in self.steps if isinstance(s, Step) and not s.deny]
+        asked = (step.request.method, step.request.url)
+        alike = [s for s in calls if (s.request.method, s.request.url) == asked]
+        place = _place(step)
+        return any(map(_expects_json, alike or [s for s in calls if _place(s) == place]))
+
+
+def _place(step: Step) -> str:
+    """The text of a URL template up to its path."""
+    scheme, separator, rest = step.request.url.rpartition("://")
+    return scheme + separator + rest.partition("/")[0]
+
+
+def _expects_json(step: Step) -> bool:
+    typed = (one.matches or "" for one in step.expect.headers if one.name.lower() == "content-type")
+    return (
+        bool(step.expect.json)
+        or any(one.source == "json" for one in step.captures)
+        or any("json" in pattern for pattern in typed)
+    )

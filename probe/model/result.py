@@ -48,20 +48,51 @@ class Inconclusive:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A step that did not run.
+class Missing:
+    """A step needs a value that no step before it gave."""
 
-    Attributes:
-        missing: the name of a value that it needs and that is not there; None when the run's time
-            was over before it began.
-    """
-
-    missing: str | None
+    name: str
 
     def __str__(self) -> str:
-        if self.missing is None:
-            return "the run's time was over before it began"
-        return f"needs {self.missing}, which no step before it gave"
+        return f"needs {self.name}, which no step before it gave"
+
+
+@dataclass(frozen=True, slots=True)
+class NoLogin:
+    """A step needs the credentials of a login that gave none."""
+
+    auth: str
+
+    def __str__(self) -> str:
+        return f"needs the login {self.auth}, which gave no token"
+
+
+@dataclass(frozen=True, slots=True)
+class NotMeant:
+    """A step carries a token that this persona does not have, as the configuration wants it."""
+
+    auth: str
+
+    def __str__(self) -> str:
+        return f"carries the token of {self.auth}, which this persona does not have"
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfTime:
+    """The run's time was over before the step began."""
+
+    def __str__(self) -> str:
+        return "the run's time was over before it began"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step that did not run."""
+
+    why: Missing | NoLogin | NotMeant | OutOfTime
+
+    def __str__(self) -> str:
+        return str(self.why)
 
 
 Outcome = Passed | Failed | Inconclusive

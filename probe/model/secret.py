@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
 
+from probe.model.failure import Failure, Phase, Reason
+
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
@@ -58,6 +60,10 @@ class Secret:
 
 class SecretError(Exception):
     """A secret that is missing or unreadable; the message names the reference only."""
+
+    def failure(self, phase: Phase = Phase.AUTH) -> Failure:
+        """The failure that this is: ours, never the target's."""
+        return Failure(phase, Reason.SECRET_MISSING, str(self))
 
 
 ReadSecret = Callable[[SecretRef], Secret]

@@ -9,18 +9,15 @@ from pathlib import Path
 
 import trio
 
-from probe.auth.material import Material
-from probe.auth.rotation import Kept
 from probe.auth.store import TokenStore
+from probe.auth.tokens import RefreshTokens
+from probe.auth.values import Material
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
-from probe.flow.access import Access
-from probe.flow.command_step import command_step
-from probe.flow.context import Context, NewId, new_id
-from probe.flow.login import Entrance
+from probe.flow.credentials import Credentials
 from probe.flow.redact import Redactor
-from probe.flow.step import http_step, out_of_time
-from probe.flow.values import Values
+from probe.flow.run import NewId, Plan, Run, new_id, plan_of
+from probe.flow.steps import command_step, http_step
 from probe.http.dial import Dialler
 from probe.http.session import Resolve, Session, SessionOptions
 from probe.model.defect import defect
@@ -30,7 +27,9 @@ from probe.model.result import (
     Failed,
     FlowResult,
     Inconclusive,
+    NotMeant,
     Outcome,
+    OutOfTime,
     Passed,
     Skipped,
     StepResult,
@@ -44,6 +43,10 @@ _CLEANUP_SHARE = 0.25
 
 _CLEANUP_AT_SHUTDOWN = 1.0
 """Seconds that cleanup may still take when the agent is being stopped."""
+
+
+_MOST_PLANS = 1024
+"""Flows whose plan is remembered from run to run."""
 
 
 def _no_lag() -> float:
@@ -80,11 +83,12 @@ class FlowProber:
     own_names: Callable[[str], tuple[str, ...]] = _no_names
     proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     _store: TokenStore = field(init=False, default_factory=TokenStore)
-    _kept: Kept = field(init=False)
+    _plans: dict[FlowKey, Plan] = field(init=False, default_factory=dict)
+    _refresh_tokens: RefreshTokens = field(init=False)
     _dialler: Dialler = field(init=False)
 
     def __post_init__(self) -> None:
-        self._kept = Kept(self.state_dir)
+        self._refresh_tokens = RefreshTokens(self.state_dir)
         self._dialler = Dialler(self.contexts, self.judge, self.wall)
 
     async def run(
@@ -107,70 +111,45 @@ class FlowProber:
         """
         at, start = self.wall(), trio.current_time()
         try:
-            return await self._run(key, check, target, persona, resolve, at, start)
+            run = self._begin(key, self._plan(key, check, target, persona), resolve, at)
+            credentials = Credentials(run, self._store, self._refresh_tokens)
+            steps = await _all_steps(run, credentials, start + check.flow_timeout)
+            return FlowResult(
+                key=key,
+                at=at,
+                outcome=flow_outcome(steps),
+                steps=steps,
+                seconds=trio.current_time() - start,
+                lag=max((step.timings.lag for step in steps), default=0.0),
+                run_id=run.run_id,
+                token_expires_at=credentials.expires_at(),
+            )
         except Exception as error:  # whatever we did wrong costs one run
             outcome = Inconclusive(defect(error, Phase.SEND))
             return FlowResult(key, at, outcome, (), trio.current_time() - start)
 
-    async def _run(
-        self,
-        key: FlowKey,
-        check: ApiCheck,
-        target: Target,
-        persona: Persona | None,
-        resolve: Resolve,
-        at: float,
-        start: float,
-    ) -> FlowResult:
-        run = self._context(key, check, target, persona, resolve, at, start)
-        access = Access(run, self._store, Entrance(run, self._kept, self._store))
-        ordinary = [step for step in check.steps if not step.cleanup]
-        cleanup = [step for step in check.steps if step.cleanup]
-        end = run.deadline
-        run.deadline = end - _reserve(check, cleanup)
-        try:
-            await _steps(run, access, ordinary)
-        except trio.Cancelled:
-            with trio.CancelScope(shield=True):
-                run.deadline = trio.current_time() + _CLEANUP_AT_SHUTDOWN
-                await _steps(run, access, cleanup)
-            raise
-        else:
-            run.deadline = end
-            await _steps(run, access, cleanup)
-        finally:
-            run.session.close()
-        steps = tuple(run.results)
-        return FlowResult(
-            key=key,
-            at=at,
-            outcome=flow_outcome(steps),
-            steps=steps,
-            seconds=trio.current_time() - start,
-            lag=max((step.timings.lag for step in steps), default=0.0),
-            run_id=run.run_id,
-            token_expires_at=access.expires_at(),
-        )
+    def _plan(self, key: FlowKey, check: ApiCheck, target: Target, persona: Persona | None) -> Plan:
+        plan = self._plans.get(key)
+        if (
+            plan is None
+            or plan.check is not check
+            or plan.persona is not persona
+            or plan.target != target
+        ):
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = plan_of(check, target, persona)
+        return plan
 
-    def _context(
-        self,
-        key: FlowKey,
-        check: ApiCheck,
-        target: Target,
-        persona: Persona | None,
-        resolve: Resolve,
-        at: float,
-        start: float,
-    ) -> Context:
-        values = Values(_given(check, target, persona))
-        redactor = Redactor()
+    def _begin(self, key: FlowKey, plan: Plan, resolve: Resolve, at: float) -> Run:
+        check, redactor = plan.check, Redactor()
 
         def read(ref: SecretRef) -> str:
             value = self.secrets(ref).reveal()
             redactor.add(value, ref.name)
             return value
 
-        terms = SessionOptions(
+        options = SessionOptions(
             resolve=resolve,
             profile=_profile(check.http2, check.client_certificate, check.groups),
             trust=check.trust,
@@ -178,17 +157,14 @@ class FlowProber:
             turn=int(at // check.interval),
             own_names=self.own_names(key.provider),
         )
-        return Context(
+        return Run(
             key=key,
-            check=check,
-            target=target,
-            persona=persona,
-            session=Session(self._dialler, terms),
-            values=values,
+            plan=plan,
+            session=Session(self._dialler, options),
+            values=Material(plan.given, read, redactor.add, self.wall),
             redactor=redactor,
-            material=Material(values, read, redactor.add, self.wall),
             run_id=self.ids(16),
-            deadline=start + check.flow_timeout,
+            deadline=0.0,
             lag=self.lag,
             ids=self.ids,
             proxy=self.proxy,
@@ -204,34 +180,45 @@ def _profile(
     return ClientProfile(alpn=alpn, client_certificate=certificate, groups=groups)
 
 
-async def _steps(run: Context, access: Access, steps: Iterable[Step | CommandStep]) -> None:
+async def _all_steps(run: Run, credentials: Credentials, end: float) -> tuple[StepResult, ...]:
+    """Run the steps until the trio time ``end``, and those of cleanup whatever came before."""
+    ordinary = [step for step in run.check.steps if not step.cleanup]
+    cleanup = [step for step in run.check.steps if step.cleanup]
+    try:
+        done = await _steps(run, credentials, ordinary, end - _reserve(run.check, cleanup))
+    except trio.Cancelled:
+        with trio.CancelScope(shield=True):
+            await _steps(run, credentials, cleanup, trio.current_time() + _CLEANUP_AT_SHUTDOWN)
+        raise
+    else:
+        return done + await _steps(run, credentials, cleanup, end)
+    finally:
+        run.session.close()
+
+
+async def _steps(
+    run: Run, credentials: Credentials, steps: Iterable[Step | CommandStep], deadline: float
+) -> tuple[StepResult, ...]:
     """Run steps in order. A defect of ours costs one step: what was seen before it stays."""
+    run.deadline = deadline
+    done: tuple[StepResult, ...] = ()
     for step in steps:
-        run.phase = Phase.SEND
         try:
             if not run.time_for(step):
-                run.results.append(StepResult(step.name, step.layer, Skipped(None)))
+                done += (StepResult(step.name, step.layer, Skipped(OutOfTime())),)
             elif isinstance(step, CommandStep):
-                await command_step(run, access, step)
+                done += await command_step(run, credentials, step)
             else:
-                await http_step(run, access, step)
+                done += await http_step(run, credentials, step)
         except Exception as error:
-            outcome = Inconclusive(defect(error, run.phase))
-            run.results.append(StepResult(step.name, step.layer, outcome))
+            outcome = Inconclusive(defect(error, Phase.SEND))
+            done += (StepResult(step.name, step.layer, outcome),)
+    return done
 
 
 def _reserve(check: ApiCheck, cleanup: list[Step | CommandStep]) -> float:
     wanted = sum(check.timeout if s.timeout is None else s.timeout for s in cleanup)
     return min(wanted, check.flow_timeout * _CLEANUP_SHARE)
-
-
-def _given(check: ApiCheck, target: Target, persona: Persona | None) -> dict[str, str]:
-    given = dict(check.vars)
-    if persona is not None:
-        given.update(persona.vars)
-    given.update({"target": target.label, "target.name": target.name})
-    given.update({f"labels.{name}": value for name, value in target.labels.items()})
-    return given
 
 
 def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:
@@ -249,14 +236,14 @@ def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:
     for step in steps:
         if isinstance(step.outcome, Inconclusive):
             return step.outcome
-    lacking = {s.step: s.outcome.missing for s in steps if isinstance(s.outcome, Skipped)}
-    if None in lacking.values():
-        return Failed(out_of_time(sum(step.timings.total for step in steps)))
-    # A persona without these credentials skips what carries their token, and that is as meant.
-    unmeant = [step for step, name in lacking.items() if name and not name.startswith("auth.")]
+    skipped = {s.step: s.outcome.why for s in steps if isinstance(s.outcome, Skipped)}
+    if any(isinstance(why, OutOfTime) for why in skipped.values()):
+        seconds = sum(step.timings.total for step in steps)
+        detail = f"the flow ran out of time after {seconds:.1f} s"
+        return Failed(Failure(Phase.WAIT, Reason.TIMEOUT, detail))
+    unmeant = sorted(step for step, why in skipped.items() if not isinstance(why, NotMeant))
     if unmeant:
-        names = ", ".join(sorted(unmeant))
-        detail = f"never run for want of a value: {names}"
+        detail = f"never run for want of a value: {', '.join(unmeant)}"
         return Inconclusive(Failure(Phase.EXPECT, Reason.CAPTURE_MISSING, detail))
     warnings = [w for s in steps if isinstance(s.outcome, Passed) for w in s.outcome.warnings]
     return Passed(tuple(dict.fromkeys(warnings)))

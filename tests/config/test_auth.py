@@ -15,7 +15,7 @@ from probe.model.auth import (
     CookieAuth,
     DigestAuth,
     HeaderAuth,
-    JsonLogin,
+    JsonLoginAuth,
     JwtKey,
     OAuth2,
     SigV4,
@@ -278,7 +278,7 @@ checks:
         "basic": BasicAuth("{host}", SecretRef("env", "P")),
         "digest": DigestAuth(SecretRef("env", "U"), SecretRef("credential", "p")),
         "headers": HeaderAuth({"X-Key": SecretRef("env", "K"), "X-Token": file(tmp_path, "t")}),
-        "json": JsonLogin(
+        "json": JsonLoginAuth(
             url="https://{host}/login",
             json={
                 "appkey": SecretRef("env", "A"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from probe.config import load
-from probe.model.auth import JsonLogin, OAuth2, SigV4
+from probe.model.auth import JsonLoginAuth, OAuth2, SigV4
 from probe.model.flow import ApiCheck, CommandStep, Step
 from probe.model.spec import Spec, TlsCheck
 
@@ -64,7 +64,7 @@ def test_the_vtex_flow_declares_the_layers_that_its_diagnosis_needs() -> None:
         ("apps", "authorization", "cli"),
         ("runtime", "backend", "cli"),
     ]
-    assert isinstance(check.auth["cli"], JsonLogin)
+    assert isinstance(check.auth["cli"], JsonLoginAuth)
     assert [step.name for step in calls if step.deny] == ["deny"]
     assert check.user_agent == "Toolbelt/4.4.2"
     assert all(step.request.follow_redirects == 0 for step in calls)

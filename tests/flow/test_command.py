@@ -12,7 +12,7 @@ import trio
 
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Command, CommandStep
-from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
+from probe.model.result import Failed, FlowResult, Inconclusive, Missing, Passed, Skipped
 from tests.support.http_server import at
 
 from .conftest import Bench
@@ -167,11 +167,11 @@ async def test_a_missing_value_skips_and_an_option_from_a_value_is_unsafe(bench:
         CommandStep("expects", "x", Command(("true",), contains=("{nothing}",))),
     )
     result = await bench.run(ApiCheck("cli", steps, vars={"flag": "--evil"}), at(1))
-    assert result.steps[0].outcome == Skipped("nothing")
+    assert result.steps[0].outcome == Skipped(Missing("nothing"))
     outcome = result.steps[1].outcome
     assert isinstance(outcome, Inconclusive)
     assert outcome.failure.reason is Reason.UNSAFE_VALUE
-    assert result.steps[2].outcome == Skipped("nothing")
+    assert result.steps[2].outcome == Skipped(Missing("nothing"))
 
 
 @pytest.mark.parametrize(

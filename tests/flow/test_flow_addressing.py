@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from probe.auth import sigv4
+from probe.auth.signatures import canonical_request
 from probe.http.request import Request
 from probe.http.url import BadUrl, clean_url
 from probe.model.auth import BearerAuth, CookieAuth
@@ -94,7 +94,7 @@ async def test_a_login_keeps_the_host_of_its_url(ca: Ca, bench: Bench) -> None:
 
 def test_a_signature_covers_the_host_that_is_sent() -> None:
     plain, other = (
-        sigv4.canonical_request(Request("GET", URL, headers), "", plain_path=False)[0]
+        canonical_request(Request("GET", URL, headers), "", plain_path=False)[0]
         for headers in ((), (("Host", "shop.example"),))
     )
     assert "\nhost:api.example\n" in plain

@@ -14,7 +14,7 @@ import pytest
 from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
-from probe.model.result import Failed, Inconclusive, Passed, Skipped
+from probe.model.result import Failed, Inconclusive, Missing, Passed, Skipped
 from probe.model.secret import SecretRef
 from tests.support.http_server import Ca, Http, Reply, Route, Seen, at, serve
 
@@ -63,7 +63,7 @@ async def test_a_bearer_out_of_a_capture(ca: Ca, bench: Bench) -> None:
         assert http.seen[1].headers["authorization"] == "Bearer cap-secret"
         login = replace(login, request=RequestTemplate("GET", URL + "/none"))
         result = await bench.run(check_of(auth, login, ME), at(server.port))
-    assert result.steps[1].outcome == Skipped("token")
+    assert result.steps[1].outcome == Skipped(Missing("token"))
 
 
 async def test_basic(ca: Ca, bench: Bench) -> None:

@@ -7,10 +7,18 @@ from typing import NoReturn
 import pytest
 import trio
 
-from probe.model.auth import BearerAuth, JsonLogin
+from probe.model.auth import BearerAuth, JsonLoginAuth
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, Command, CommandStep, RequestTemplate, Step
-from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Missing,
+    Passed,
+    Skipped,
+    StepResult,
+)
 from tests.support.http_server import Ca, Http, Reply, Route, at, serve
 
 from .conftest import Bench
@@ -49,8 +57,8 @@ FLOW = ApiCheck("flow", (get("one", "/one"), get("two", "/two"), get("tidy", "/x
 HTTP: dict[str, Route] = {"/one": Reply(200), "/two": Reply(200), "/x": Reply(200)}
 
 EVERY_STEP = [
-    ("probe.flow.step.render", planted, Phase.SEND),
-    ("probe.flow.call.with_common_headers", planted, Phase.SEND),
+    ("probe.auth.values.Material.request", planted, Phase.SEND),
+    ("probe.flow.run.Run.whole", planted, Phase.SEND),
     ("probe.http.session.Session._edge", planted, Phase.RESOLVE),
     ("probe.connection.tcp._connected", planted_soon, Phase.CONNECT),
     ("probe.connection.tls.SSL.Connection.request_ocsp", planted, Phase.TLS),
@@ -59,7 +67,7 @@ EVERY_STEP = [
     ("probe.http.exchange._head", planted, Phase.RECEIVE),
     ("probe.http.way.Way.trip", planted, Phase.SEND),
     ("probe.http.answers.judge", planted, Phase.EXPECT),
-    ("probe.flow.step.outcome_of", planted, Phase.EXPECT),
+    ("probe.flow.steps.outcome_of", planted, Phase.EXPECT),
 ]
 
 
@@ -86,9 +94,9 @@ async def test_each_step_that_meets_it_says_so(
 @pytest.mark.parametrize(
     "where",
     [
-        "probe.probers.flow.FlowProber._context",
+        "probe.probers.flow.FlowProber._begin",
         "probe.probers.flow.flow_outcome",
-        "probe.flow.access.Access.expires_at",
+        "probe.flow.credentials.Credentials.expires_at",
         "probe.probers.flow._reserve",
     ],
 )
@@ -125,7 +133,7 @@ async def test_what_a_crashed_step_would_have_captured_is_missing(
     ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     http = Http({"/one": Reply(200, {"id": "7"}), "/free": Reply(200)})
-    monkeypatch.setattr("probe.flow.step.capture", planted)
+    monkeypatch.setattr("probe.http.answers.capture", planted)
     check = ApiCheck(
         "flow",
         (
@@ -138,22 +146,22 @@ async def test_what_a_crashed_step_would_have_captured_is_missing(
         result = await bench.run(check, at(server.port))
     one, two, free = result.steps
     assert defect_of(result) == defect_of(one)
-    assert two.outcome == Skipped("id")
+    assert two.outcome == Skipped(Missing("id"))
     assert free.outcome == Passed()
 
 
-@pytest.mark.parametrize("where", ["draft", "token"])
+@pytest.mark.parametrize("where", ["request", "_token"])
 async def test_in_a_login_the_phase_is_auth(
     where: str, ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"probe.auth.kinds.{where}", planted)
-    auth = {"login": JsonLogin(URL + "/login", {"name": "a"}, token="token")}
+    monkeypatch.setattr(f"probe.auth.logins.JsonLogin.{where}", planted)
+    auth = {"login": JsonLoginAuth(URL + "/login", {"name": "a"}, token="token")}
     check = ApiCheck("flow", (get("one", "/one", auth="login"),), auth=auth)
     http = Http({"/login": Reply(200, {"token": "abc"}), "/one": Reply(200)})
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check, at(server.port))
     assert defect_of(result)[0] is Phase.AUTH
-    assert http.paths() == (["/login"] if where == "token" else [])
+    assert http.paths() == (["/login"] if where == "_token" else [])
 
 
 async def test_a_secret_that_a_message_repeats_is_not_shown(
@@ -164,7 +172,7 @@ async def test_a_secret_that_a_message_repeats_is_not_shown(
     def raises(self: object, *_: object, **__: object) -> NoReturn:
         raise ValueError("very-secret-token cannot be read")
 
-    monkeypatch.setattr("probe.flow.call.with_common_headers", raises)
+    monkeypatch.setattr("probe.flow.run.Run.whole", raises)
     check = ApiCheck("flow", (get("one", "/one", auth="t"),), auth={"t": BearerAuth(token)})
     async with serve(ca.context("api.example"), Http(HTTP)) as server:
         result = await bench.run(check, at(server.port))

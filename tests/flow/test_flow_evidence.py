@@ -20,7 +20,7 @@ from probe.model.auth import (
     CookieAuth,
     DigestAuth,
     HeaderAuth,
-    JsonLogin,
+    JsonLoginAuth,
     OAuth2,
     SigV4,
 )
@@ -157,7 +157,7 @@ def auths(bench: Bench) -> dict[str, Auth]:
         "basic": BasicAuth(ref["USER"], ref["PASSWORD"]),
         "digest": DigestAuth(ref["USER"], ref["PASSWORD"]),
         "keys": HeaderAuth({"X-Key": ref["KEY"]}),
-        "login": JsonLogin(URL + "/login", {"u": ref["USER"], "p": ref["PASSWORD"]}, "token"),
+        "login": JsonLoginAuth(URL + "/login", {"u": ref["USER"], "p": ref["PASSWORD"]}, "token"),
         "oauth": OAuth2("client_credentials", URL + "/oauth", ref["USER"], ref["SECRET"]),
         "body": OAuth2(
             "refresh_token", URL + "/oauth", "id", ref["SECRET"], "body", ref["REFRESH"]

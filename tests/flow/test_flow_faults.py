@@ -15,10 +15,10 @@ import trio
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
 from probe.lab.ca import LeafShape
-from probe.model.auth import BearerAuth, JsonLogin
+from probe.model.auth import BearerAuth, JsonLoginAuth
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, Expect, Persona, RequestTemplate, Step
-from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
+from probe.model.result import Failed, FlowResult, Inconclusive, OutOfTime, Passed, Skipped
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Resolution, Target
 from probe.model.tls import ClientProfile
@@ -419,7 +419,7 @@ async def test_a_slow_login_beside_a_kept_token_does_not_blame_the_edge(
     ca: Ca, bench: Bench
 ) -> None:
     http = Http({"POST /login": Reply(200, {"t": "kept-token"}), "/": Reply(200)})
-    login = JsonLogin(URL + "login", {"key": bench.secret("KEY", "the-key")}, token="t")
+    login = JsonLoginAuth(URL + "login", {"key": bench.secret("KEY", "the-key")}, token="t")
     step = Step("a", "backend", RequestTemplate("GET", URL), auth="cli")
     check = ApiCheck("flow", (step,), auth={"cli": login}, login_interval=0.0)
     async with serve(ca.context("api.example"), http) as server:
@@ -429,7 +429,7 @@ async def test_a_slow_login_beside_a_kept_token_does_not_blame_the_edge(
     login_step, call = result.steps
     assert isinstance(login_step.outcome, Failed)
     assert login_step.layer == "login"
-    assert call.outcome == Skipped(None)
+    assert call.outcome == Skipped(OutOfTime())
 
 
 async def test_cleanup_runs_also_when_the_agent_is_being_stopped(ca: Ca, bench: Bench) -> None:

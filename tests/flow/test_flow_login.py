@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import trio
 
-from probe.model.auth import BearerAuth, EarlyRefusal, JsonLogin
+from probe.model.auth import BearerAuth, EarlyRefusal, JsonLoginAuth
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, Expect, Persona, RequestTemplate, Step
-from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped
+from probe.model.result import Failed, FlowResult, Inconclusive, NoLogin, NotMeant, Passed, Skipped
 from probe.model.target import Target
 from probe.state.diagnosis import diagnose
 from tests.support.http_server import Ca, Http, Reply, Route, Seen, Server, at, by_host, serve
@@ -62,7 +62,7 @@ class Platform:
 
 
 def check_of(bench: Bench, **more: Any) -> ApiCheck:
-    login = JsonLogin(
+    login = JsonLoginAuth(
         URL + "/login",
         {
             "appkey": bench.secret("APP_KEY", "the-app-key"),
@@ -124,7 +124,7 @@ async def test_a_401_to_a_kept_token_renews_it_once_and_both_calls_count(
 ) -> None:
     platform, check = Platform(), check_of(bench)
     login = check.auth["cli"]
-    assert isinstance(login, JsonLogin)
+    assert isinstance(login, JsonLoginAuth)
     check = replace(check, auth={"cli": replace(login, early_refusal=kind)})
     async with serve(ca.context("api.example"), platform.http) as server:
         first = await bench.run(check, at(server.port))
@@ -143,7 +143,7 @@ async def test_a_slow_login_is_degraded_and_not_failed(ca: Ca, bench: Bench) -> 
     platform.login_route = replace(gives("issued"), delay=0.3)
     platform.valid = {"issued"}
     login = check.auth["cli"]
-    assert isinstance(login, JsonLogin)
+    assert isinstance(login, JsonLoginAuth)
     for limit, reasons in ((0.2, [Reason.TOO_SLOW]), (5.0, [])):
         patient = replace(check, auth={"cli": replace(login, slower_than=limit)})
         async with serve(ca.context("api.example"), platform.http) as server:
@@ -261,7 +261,7 @@ class Two:
     def __init__(self, bench: Bench) -> None:
         check = check_of(bench, login_interval=0.0)
         mine = check.auth["cli"]
-        assert isinstance(mine, JsonLogin)
+        assert isinstance(mine, JsonLoginAuth)
         secret = {"appkey": bench.secret("B_KEY", "b-key"), "apptoken": bench.secret("B", "b")}
         self.bench, self.check = bench, check
         self.a, self.b = Persona("a"), Persona("b", auth={"cli": replace(mine, json=secret)})
@@ -333,7 +333,7 @@ async def test_without_a_token_what_needs_one_is_skipped(ca: Ca, bench: Bench) -
     async with serve(ca.context("api.example"), platform.http) as server:
         result = await bench.run(check_of(bench), at(server.port))
     assert outcome(result, "open") == Passed()
-    assert outcome(result, "me") == outcome(result, "me2") == Skipped("cli")
+    assert outcome(result, "me") == outcome(result, "me2") == Skipped(NoLogin("cli"))
     assert platform.logins == 1, "a failed login is not repeated for every step"
 
 
@@ -386,7 +386,7 @@ async def test_every_failure_has_its_reason(
     assert isinstance(found, Inconclusive if ours else Failed)
     assert (found.failure.phase, found.failure.reason) == (Phase.AUTH, reason)
     assert isinstance(result.outcome, type(found))
-    assert outcome(result, "me") == Skipped("cli")
+    assert outcome(result, "me") == Skipped(NoLogin("cli"))
     evidence = next(step for step in result.steps if step.step == "cli").evidence
     assert evidence.status == reply.status
     assert '"$APP_TOKEN"' in evidence.command
@@ -570,11 +570,11 @@ async def test_a_token_that_is_not_there_skips_what_carries_it(ca: Ca, bench: Be
     platform.login_route = Reply(500)
     async with serve(ca.context("api.example"), platform.http) as server:
         result = await bench.run(check, at(server.port))
-    assert outcome(result, "valid") == Skipped("cli")
+    assert outcome(result, "valid") == Skipped(NoLogin("cli"))
     anonymous = Persona("anonymous", auth={"cli": None}, expect_denied=("me", "me2"))
     async with serve(ca.context("api.example"), platform.http) as server:
         result = await bench.run(check, at(server.port), persona=anonymous)
-    assert outcome(result, "valid") == Skipped("auth.cli")
+    assert outcome(result, "valid") == Skipped(NotMeant("cli"))
     assert result.outcome == Passed(), "without credentials there is no token to ask about"
 
 

@@ -14,7 +14,7 @@ from probe.model.flow import (
     RequestTemplate,
     Step,
 )
-from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
+from probe.model.result import Failed, Inconclusive, Missing, Passed, Skipped, StepResult
 from probe.model.target import Target
 from tests.support.http_server import Ca, Http, Reply, Seen, at, serve
 
@@ -90,7 +90,7 @@ async def test_a_missing_capture_skips_what_needs_it_and_nothing_else(ca: Ca, be
     one = steps["one"].outcome
     assert isinstance(one, Failed)
     assert one.failure.reason is Reason.CAPTURE_MISSING
-    assert steps["needs"].outcome == Skipped("id")
+    assert steps["needs"].outcome == Skipped(Missing("id"))
     assert steps["free"].outcome == Passed()
     assert [s.step for s in result.steps] == ["one", "needs", "free"]
 
@@ -110,7 +110,7 @@ async def test_an_expectation_that_needs_a_missing_value_makes_no_call(
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check, at(server.port))
     assert http.paths() == ["/one"]
-    assert by_name(result.steps)["two"].outcome == Skipped("id")
+    assert by_name(result.steps)["two"].outcome == Skipped(Missing("id"))
     assert isinstance(result.outcome, Failed)
     assert result.outcome.failure.detail == "answered 500, expected 2xx"
 
@@ -129,7 +129,7 @@ async def test_a_missing_capture_called_time_is_not_the_end_of_the_run_s_time(
     persona = Persona("stranger", expect_denied=("one",))
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check, at(server.port), persona=persona)
-    assert by_name(result.steps)["two"].outcome == Skipped("time")
+    assert by_name(result.steps)["two"].outcome == Skipped(Missing("time"))
     assert isinstance(result.outcome, Inconclusive)
     assert result.outcome.failure.reason is Reason.CAPTURE_MISSING
 

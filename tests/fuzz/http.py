@@ -21,7 +21,15 @@ from probe.connection.timeline import Timeline
 from probe.http.dial import Dialled, Dialler
 from probe.http.stream import WatchedStream
 from probe.http.url import Origin
-from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, JsonLogin, OAuth2
+from probe.model.auth import (
+    Auth,
+    BasicAuth,
+    BearerAuth,
+    CookieAuth,
+    DigestAuth,
+    JsonLoginAuth,
+    OAuth2,
+)
 from probe.model.flow import (
     ApiCheck,
     Capture,
@@ -100,7 +108,7 @@ _FLOWS = (
     _flow(None),
     _flow(OAuth2("client_credentials", _TOKEN, "me", _SECRET), deny=True),
     _flow(OAuth2("refresh_token", _TOKEN, "me", client_auth="none", refresh_token=_SECRET)),
-    _flow(JsonLogin(_TOKEN, {"key": _SECRET}, "token", "ok", "refused", "until", "left")),
+    _flow(JsonLoginAuth(_TOKEN, {"key": _SECRET}, "token", "ok", "refused", "until", "left")),
     _flow(CookieAuth(_TOKEN, "sid", form={"password": _SECRET})),
     _flow(DigestAuth("me", _SECRET)),
     _flow(BasicAuth("me", _SECRET), deny=True),

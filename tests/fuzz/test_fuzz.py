@@ -8,7 +8,7 @@ import pytest
 
 from probe.certificates import Judge
 from probe.edges import inquiry
-from probe.flow import step
+from probe.flow import call
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Passed
 from tests.fuzz import chains, dns, http, http_mutation
@@ -33,7 +33,7 @@ def raising(*_values: object, **_named: object) -> None:
     [
         (dns, inquiry.Inquiry, "about"),
         (chains, Judge, "judge"),
-        (http, step, "_call"),
+        (http, call, "make"),
     ],
 )
 def test_a_defect_is_a_finding_though_the_prober_catches_it(

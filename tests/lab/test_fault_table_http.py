@@ -16,7 +16,7 @@ from probe.lab.faults.kinds import Http, Tunnel
 from probe.lab.faults.table import TABLE, Given, Row
 from probe.lab.platform import IDENTITIES
 from probe.lab.world import World
-from probe.model.auth import Auth, JsonLogin, OAuth2
+from probe.model.auth import Auth, JsonLoginAuth, OAuth2
 from probe.model.failure import OURS, Reason
 from probe.model.flow import (
     ApiCheck,
@@ -66,7 +66,7 @@ def secrets(reference: SecretRef) -> Secret:
 def entrances(world: World) -> dict[str, Auth]:
     hosts = world.info.layout.hosts
     return {
-        "login": JsonLogin(
+        "login": JsonLoginAuth(
             url=f"https://{hosts.login}/api/vtexid/apptoken/login",
             json={"appkey": SecretRef("env", "APPKEY"), "apptoken": SecretRef("env", "APPTOKEN")},
             token="token",

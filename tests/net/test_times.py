@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.auth.token import clock_skew
+from probe.auth.tokens import clock_skew
 from probe.http.response import Response
 from probe.net.times import http_date, retry_after, seconds_of
 

@@ -16,6 +16,7 @@ from probe.model.result import (
     FlowResult,
     Handshake,
     Inconclusive,
+    Missing,
     Outcome,
     Passed,
     ResolveResult,
@@ -98,7 +99,7 @@ def test_a_flow_gives_a_row_for_each_step_and_a_skipped_one_does_not_fail() -> N
         outcome=Passed(),
         steps=(
             StepResult("login", "login", Passed(), attempts=1),
-            StepResult("apps", "backend", Skipped("token")),
+            StepResult("apps", "backend", Skipped(Missing("token"))),
         ),
     )
     rows = rows_of([flow])
@@ -213,7 +214,7 @@ def test_steps_stay_in_the_order_in_which_they_ran() -> None:
     steps = (
         StepResult("login", "login", Passed(), attempts=1, edge=far),
         StepResult("apps", "backend", Passed(), attempts=1, edge=near),
-        StepResult("more", "backend", Skipped("token")),
+        StepResult("more", "backend", Skipped(Missing("token"))),
     )
     flow = FlowResult(FlowKey("cli", "cli", "live", ""), 1.0, Passed(), steps)
     assert [row.what for row in rows_of([flow])] == ["login", "apps", "more"]
@@ -229,7 +230,7 @@ def test_edges_without_any_certificate_differ_in_none() -> None:
 def test_a_run_that_no_step_speaks_for_has_a_row_of_its_own() -> None:
     """Out of time, or not finished by our own code: no step failed, and yet nothing passed."""
     key = FlowKey("cli", "cli", "", "admin")
-    skipped = StepResult("whoami", "backend", Skipped("time"))
+    skipped = StepResult("whoami", "backend", Skipped(Missing("time")))
     late = Failed(Failure(Phase.EXPECT, Reason.TIMEOUT, "ran out of time"))
     *_, row = rows_of([FlowResult(key, 0.0, late, (skipped,), seconds=9.0)])
     assert (row.what, row.verdict, row.seconds) == ("admin:run", RowVerdict.FAIL, 9.0)

@@ -9,7 +9,16 @@ from prometheus_client.samples import Sample
 
 from probe.model.auth import EarlyRefusal
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Evidence, Failed, Inconclusive, Passed, Skipped, StepResult, Timings
+from probe.model.result import (
+    Evidence,
+    Failed,
+    Inconclusive,
+    NoLogin,
+    Passed,
+    Skipped,
+    StepResult,
+    Timings,
+)
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, FlowKey
 from probe.serve import Store
@@ -69,7 +78,7 @@ def test_fails_open_is_said_by_itself(store: Store) -> None:
 
 def test_a_skipped_step_is_neither_passed_nor_failed(store: Store) -> None:
     run = flow_result(KEY, START)
-    skipped = StepResult("apps", "authorization", Skipped("token"))
+    skipped = StepResult("apps", "authorization", Skipped(NoLogin("token")))
     run = replace(run, steps=(*run.steps[:-1], skipped))
     store.record_flow(run, Diagnosis(), EdgeStatus.PASSING, START)
     assert value(store, "probe_step_success", step="apps") is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Inconclusive, Passed, ResolveResult
+from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
@@ -88,7 +88,7 @@ def _flow_corners(store: Store, ours: Failure) -> None:
     first, second, third, *rest = run.steps
     steps = (
         replace(first, outcome=slow),
-        replace(second, outcome=Skipped("token")),
+        replace(second, outcome=Skipped(NoLogin("token"))),
         replace(third, outcome=Inconclusive(ours)),
         *rest,
     )

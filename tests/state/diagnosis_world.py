@@ -13,6 +13,7 @@ from probe.model.result import (
     Failed,
     FlowResult,
     Inconclusive,
+    NoLogin,
     Passed,
     Skipped,
     StepOutcome,
@@ -73,7 +74,7 @@ LOGIN_DOWN: Ending = (_failed(Phase.AUTH, Reason.LOGIN_FAILED), 500, "")
 LOGIN_SLOW: Ending = (_failed(Phase.AUTH, Reason.TIMEOUT), None, "")
 LOGIN_HTML: Ending = (_failed(Phase.AUTH, Reason.TOKEN_MALFORMED), 200, "")
 LIMITED: Ending = (_failed(Phase.AUTH, Reason.RATE_LIMITED), 429, "")
-SKIPPED: Ending = (Skipped("token"), None, "")
+SKIPPED: Ending = (Skipped(NoLogin("token")), None, "")
 
 
 def ours(reason: Reason) -> Ending:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck
-from probe.model.result import Failed, FlowResult, Passed, Skipped, StepResult, Timings
+from probe.model.result import Failed, FlowResult, Missing, Passed, Skipped, StepResult, Timings
 from probe.state.diagnosis import EITHER, RATE_LIMIT, WINDOW, diagnose
 
 from . import diagnosis_world as w
@@ -217,7 +217,7 @@ def test_what_is_irrelevant_changes_nothing(runs: list[FlowResult], dice: random
             )
             for step in run.steps
         ]
-        steps.append(StepResult("tidy", "backend", Skipped("id")))
+        steps.append(StepResult("tidy", "backend", Skipped(Missing("id"))))
         return replace(run, at=dice.random(), seconds=dice.random(), steps=tuple(steps))
 
     older = [w.run(all_of(E500, *AUTHORIZED))] * 3

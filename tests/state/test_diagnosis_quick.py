@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import FlowResult, Inconclusive, Passed, Skipped, StepOutcome
+from probe.model.result import FlowResult, Inconclusive, NoLogin, Passed, Skipped, StepOutcome
 from probe.state.diagnosis.window import failing_runs, observe
 
 from . import diagnosis_world as w
 
 OURS = Inconclusive(Failure(Phase.AUTH, Reason.SECRET_MISSING))
-OUTCOMES: st.SearchStrategy[StepOutcome] = st.sampled_from([Passed(), OURS, Skipped("token")])
+OUTCOMES: st.SearchStrategy[StepOutcome] = st.sampled_from(
+    [Passed(), OURS, Skipped(NoLogin("token"))]
+)
 
 
 @st.composite

@@ -28,7 +28,7 @@ from probe.model.auth import (
     CookieAuth,
     DigestAuth,
     HeaderAuth,
-    JsonLogin,
+    JsonLoginAuth,
     JwtKey,
     OAuth2,
     SigV4,
@@ -73,13 +73,13 @@ def _check_bearer(scope: FlowScope, shape: BearerShape) -> None:
 # ---------------------------------------------------------------- logins
 
 
-def _json_login(scope: FlowScope, shape: JsonLoginShape) -> JsonLogin:
+def _json_login(scope: FlowScope, shape: JsonLoginShape) -> JsonLoginAuth:
     _check_login_url(scope, shape.url, shape.at("url"))
     if shape.expires_at is not None and shape.expires_in is not None:
         message = "expires_at or expires_in; write one of the two"
         scope.file.problem(shape.at("expires_in"), message)
     document, headers = _sent(scope, shape, "json"), _fields(scope, shape, "headers")
-    return scope.file.built(JsonLogin, shape, json=document, headers=headers)
+    return scope.file.built(JsonLoginAuth, shape, json=document, headers=headers)
 
 
 def _cookie(scope: FlowScope, shape: CookieShape) -> CookieAuth:

@@ -15,12 +15,12 @@ from probe.config.shape.checks import ApiCheckShape, PersonaShape
 from probe.config.shape.step import CallShape, CommandStepShape
 from probe.documents.nodes import key_position
 from probe.documents.problem import unknown
-from probe.model.auth import Auth, BearerAuth, CookieAuth, JsonLogin, OAuth2
+from probe.model.auth import Auth, BearerAuth, CookieAuth, JsonLoginAuth, OAuth2
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 
 Auths = dict[str, Auth]
 
-LOGINS = (JsonLogin, OAuth2, CookieAuth)
+LOGINS = (JsonLoginAuth, OAuth2, CookieAuth)
 """Kinds whose login is a result of its own, named after its entry."""
 
 

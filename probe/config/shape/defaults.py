@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from probe.model.auth import BearerAuth, CookieAuth, JsonLogin, JwtKey
+from probe.model.auth import BearerAuth, CookieAuth, JsonLoginAuth, JwtKey
 from probe.model.flow import ApiCheck, Capture, Command, RequestTemplate, Step
 from probe.model.secret import SecretRef
 from probe.model.spec import DnsOptions, HttpSource, Share, TargetList, TlsCheck
@@ -16,7 +16,7 @@ COMMAND: Final = Command(())
 COOKIE: Final = CookieAuth("", "")
 DNS: Final = DnsOptions()
 HTTP_SOURCE: Final = HttpSource("")
-JSON_LOGIN: Final = JsonLogin("", None, "")
+JSON_LOGIN: Final = JsonLoginAuth("", None, "")
 JWT_KEY: Final = JwtKey(SecretRef("env", ""))
 REQUEST: Final = RequestTemplate("", "")
 SHARE: Final = Share("")

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from probe.http.request import Request, form_body, json_body
+from probe.http.url import clean_url
 from probe.model.flow import RequestTemplate
+from probe.model.secret import SecretRef
 from probe.model.template import parse
 from probe.net.names import bracketed
 
 
-class Missing(Exception):
+class NoValue(Exception):
     """A template needs a value that this run does not have (yet)."""
 
     def __init__(self, name: str) -> None:
@@ -45,7 +48,6 @@ _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HALF = re.compile("[\ud800-\udfff]")
 """JSON can write half of a surrogate pair (RFC 8259 section 8.2), and no text can hold it."""
 
-
 _NOT_IN_PROGRAM = re.compile(r"[\0\ud800-\udfff]")
 
 
@@ -53,16 +55,12 @@ class Values:
     """Values by name: the check's and the persona's, the target's, and captures."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = dict(given)
+        self._given = given
         self._captured: dict[str, str] = {}
 
     def learn(self, captured: Mapping[str, str]) -> None:
         """Keep captured values for later steps."""
         self._captured.update(captured)
-
-    def uncaptured(self) -> Values:
-        """The same without what servers said."""
-        return Values(self._given)
 
     def get(self, name: str) -> str | None:
         """A value, captured or given; None when there is none."""
@@ -72,11 +70,13 @@ class Values:
         """A template filled in.
 
         Raises:
-            Missing: it names a value that is not there.
+            NoValue: it names a value that is not there.
             Unsafe: a value cannot be sent.
         """
-        template = _parsed(text)
-        return template.render({name: self._need(name) for name in template.names})
+        if "{" not in text and "}" not in text:
+            return text
+        pieces = _parsed(text).pieces
+        return "".join([one if isinstance(one, str) else self._need(one.name) for one in pieces])
 
     def fill_url(self, text: str) -> str:
         """A URL template filled in; captures are encoded, unless one gives the URL's beginning.
@@ -85,7 +85,7 @@ class Values:
         its port when the URL writes one behind it.
 
         Raises:
-            Missing: it names a value that is not there.
+            NoValue: it names a value that is not there.
             Unsafe: a value cannot be sent.
         """
         filled = ""
@@ -109,7 +109,7 @@ class Values:
         """A header's value filled in.
 
         Raises:
-            Missing: it names a value that is not there.
+            NoValue: it names a value that is not there.
             Unsafe: the result would not stay one header.
         """
         value = self.fill(text)
@@ -121,7 +121,7 @@ class Values:
         """A program's argument filled in.
 
         Raises:
-            Missing: it names a value that is not there.
+            NoValue: it names a value that is not there.
             Unsafe: a captured value would be read as an option.
         """
         value = self.fill(text)
@@ -132,10 +132,74 @@ class Values:
     def _need(self, name: str) -> str:
         value = self.get(name)
         if value is None:
-            raise Missing(name)
+            raise NoValue(name)
         if not value.isascii() and _HALF.search(value):
             raise Unsafe("a value would hold half a character, which cannot be sent")
         return value
+
+
+class Material(Values):
+    """A run's values with its secrets and its time: what requests and logins are made of.
+
+    Args:
+        given: values by name.
+        read: a secret's value; raises `probe.model.secret.SecretError`. The run remembers what
+            was read, to keep it out of all evidence.
+        learn_secret: tells the run of a secret that came about otherwise: value, name.
+        wall: wall time, seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, str],
+        read: Callable[[SecretRef], str],
+        learn_secret: Callable[[str, str], None],
+        wall: Callable[[], float],
+    ) -> None:
+        super().__init__(given)
+        self.read = read
+        self.learn_secret = learn_secret
+        self.wall = wall
+
+    def text(self, value: str | SecretRef) -> str:
+        """A template filled in, or a secret read."""
+        return self.read(value) if isinstance(value, SecretRef) else self.fill(value)
+
+    def document(self, value: Any) -> Any:
+        """A JSON document whose string leaves are templates or secrets."""
+        match value:
+            case str() | SecretRef():
+                return self.text(value)
+            case Mapping():
+                return {key: self.document(one) for key, one in value.items()}
+            case list() | tuple():
+                return [self.document(one) for one in value]
+            case _:
+                return value
+
+    def request(self, template: RequestTemplate) -> Request:
+        """A step's request filled in.
+
+        Raises:
+            SecretError: a secret is missing.
+            NoValue: a template names a value that is not there.
+            Unsafe: a value must not be sent where the template puts it.
+            BadUrl: the result is no URL that may be called.
+        """
+        headers = [(name, self.fill_header(value)) for name, value in template.headers.items()]
+        query = {name: self.fill(value) for name, value in template.query.items()}
+        body = b""
+        content: tuple[str, str] | None = None
+        if template.json is not None:
+            body, content = json_body(self.document(template.json))
+        elif template.form is not None:
+            body, content = form_body({k: self.text(v) for k, v in template.form.items()})
+        elif template.body is not None:
+            body = self.fill(template.body).encode()
+        if content is not None and all(name.lower() != "content-type" for name, _ in headers):
+            headers.insert(0, content)
+        url = clean_url(self.fill_url(template.url), query)
+        return Request(template.method.upper(), url, tuple(headers), body)
 
 
 def fits_header(value: str) -> bool:
@@ -146,22 +210,23 @@ def fits_header(value: str) -> bool:
 def fits_program(value: str) -> bool:
     """Whether a text can be an argument, a variable or the stdin of a program.
 
-    A NUL would end it early, and half a surrogate pair, which JSON can hold (RFC 8259 section
-    8.2), has no form in UTF-8.
+    A NUL would end it early, and half a surrogate pair has no form in UTF-8.
     """
     return _NOT_IN_PROGRAM.search(value) is None
 
 
-def tokens_named(*documents: Any) -> tuple[str, ...]:
-    """Names of auth entries whose token templates name as ``{auth.NAME}``, each once."""
+def names_in(*documents: Any) -> tuple[str, ...]:
+    """Names that the templates in texts, documents and requests need, each once."""
     found: dict[str, None] = {}
     for text in _texts(documents):
-        if "{auth." in text:
-            for name in _parsed(text).names:
-                kind, dot, rest = name.partition(".")
-                if dot and kind == "auth":
-                    found[rest] = None
+        if "{" in text:
+            found.update(dict.fromkeys(_parsed(text).names))
     return tuple(found)
+
+
+def tokens_named(*documents: Any) -> tuple[str, ...]:
+    """Names of auth entries whose token templates name as ``{auth.NAME}``, each once."""
+    return tuple(name[5:] for name in names_in(*documents) if name.startswith("auth."))
 
 
 def _texts(value: Any) -> Iterator[str]:

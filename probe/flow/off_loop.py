@@ -1,4 +1,4 @@
-"""Judging an answer without holding up the event loop.
+"""Searches responses for regular expressions without holding up the event loop.
 
 A pattern's time is linear in the text, which may still be seconds for an unlucky pattern on a
 large body. Such work goes to a thread, which RE2 leaves the interpreter to meanwhile, and is given
@@ -20,17 +20,17 @@ AT_ONCE = 4096
 """Bytes that any pattern is through with in a few milliseconds: less than a thread costs."""
 
 _LONGEST = 2.0
-"""Seconds that patterns may take on one answer."""
+"""Seconds that patterns may take on one response."""
 
 
-async def judged(
+async def run_off_loop(
     work: Callable[[], T], *, patterns: bool, size: int, deadline: float
 ) -> T | Failure:
     """What the work gives, or a failure of ours when it takes too long.
 
     Args:
         work: touches nothing but what it was given.
-        patterns: whether it searches for regular expressions.
+        patterns: whether it searches for regular expressions; other work stays on the loop.
         size: bytes that it looks at.
         deadline: trio time.
     """

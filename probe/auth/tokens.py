@@ -1,11 +1,23 @@
-"""Tokens: how long they serve, and what an answer's clock says of ours."""
+"""Tokens: how long they serve, what a response's clock says of ours, and refresh tokens on disk.
+
+A rotated refresh token must outlive this process, or the next start is locked out. There is one
+small file per login in the state directory, readable by nobody else, replaced atomically: written
+beside, flushed to disk, renamed over. The file says which configured token it descends from, so
+that an operator's new token wins over what is kept.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
 import re
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+
+import trio
 
 from probe.http.response import Response
 from probe.model.failure import Failure, Phase, Reason
@@ -57,30 +69,30 @@ class Token:
 
 def issued(
     value: object,
-    answer: Response,
+    response: Response,
     now: float,
     *,
     expires_at: float | None,
     refresh: Secret | None = None,
 ) -> Token | Failure:
-    """A token from what stood in an answer, or what is wrong with it.
+    """A token from what stood in an response, or what is wrong with it.
 
     Args:
         value: what stood where the token belongs.
-        answer: for the server's clock.
+        response: for the server's clock.
         now: wall time.
-        expires_at: wall time as the answer says, absolute or reckoned; None when it does not.
+        expires_at: wall time as the response says, absolute or reckoned; None when it does not.
         refresh: a new refresh token, if any.
     """
     if not isinstance(value, str) or not value:
-        return malformed("the answer holds no token where one is expected")
+        return malformed("the response holds no token where one is expected")
     if len(value) > _LONGEST or not _SENDABLE.fullmatch(value):
         return malformed("the token holds characters that no header may carry, or is too long")
     inside = jwt_expiry(value)
     ends = [moment for moment in (expires_at, inside) if moment is not None]
     end = min(ends) if ends else None
     if end is not None and end <= now:
-        skew = clock_skew(answer, now)
+        skew = clock_skew(response, now)
         if skew is not None and abs(skew) > CLOCK_TOLERANCE and end > now + skew:
             return clock_off(skew)
         return Failure(
@@ -90,8 +102,13 @@ def issued(
 
 
 def malformed(detail: str) -> Failure:
-    """The token service answered well, and what it gave is no token."""
+    """The token service responseed well, and what it gave is no token."""
     return Failure(Phase.AUTH, Reason.TOKEN_MALFORMED, detail)
+
+
+def login_failed(response: Response, more: str = "") -> Failure:
+    """The token service did not do its work."""
+    return Failure(Phase.AUTH, Reason.LOGIN_FAILED, f"answered {response.status}{more}")
 
 
 def clock_off(skew: float) -> Failure:
@@ -101,18 +118,18 @@ def clock_off(skew: float) -> Failure:
     return Failure(Phase.AUTH, Reason.CLOCK_OFF, detail)
 
 
-def clock_skew(answer: Response, now: float) -> float | None:
+def clock_skew(response: Response, now: float) -> float | None:
     """Seconds that the server's clock is ahead of ours; None without a readable Date header.
 
-    An answer out of a cache (``Age``) says when it was made, so its age is added.
+    An response out of a cache (``Age``) says when it was made, so its age is added.
     """
-    said = http_date(answer.header("date"))
-    return None if said is None else said + (seconds_of(answer.header("age")) or 0.0) - now
+    said = http_date(response.header("date"))
+    return None if said is None else said + (seconds_of(response.header("age")) or 0.0) - now
 
 
-def refused(answer: Response, now: float, detail: str) -> Failure:
+def refused(response: Response, now: float, detail: str) -> Failure:
     """Our credentials were refused; if our clock is far off, that is the likelier fault."""
-    skew = clock_skew(answer, now)
+    skew = clock_skew(response, now)
     if skew is not None and abs(skew) > CLOCK_TOLERANCE:
         return clock_off(skew)
     return Failure(Phase.AUTH, Reason.CREDENTIALS_REFUSED, detail)
@@ -153,3 +170,78 @@ def lasting(value: object) -> float | None:
     """
     number = seconds(value)
     return number if number is not None and number > 0 else None
+
+
+# ---------------------------------------------------------------- refresh tokens on disk
+
+
+class RefreshTokens:
+    """The refresh tokens of a state directory; without one, kept in memory only.
+
+    Args:
+        folder: created when the first token is kept.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._memory: dict[str, tuple[str, Secret]] = {}
+
+    async def load(self, login: str, configured: str) -> Secret | None:
+        """The latest token that descends from the configured one; None when there is none."""
+        root = _digest(configured)
+        if login not in self._memory and self._folder is not None:
+            found = await trio.to_thread.run_sync(_read, self._path(self._folder, login))
+            if found is not None:
+                self._memory[login] = found
+        origin, token = self._memory.get(login, ("", None))
+        return token if origin == root else None
+
+    async def keep(self, login: str, configured: str, token: Secret) -> OSError | None:
+        """Keep a token; the error when it is safe in memory only."""
+        root = _digest(configured)
+        self._memory[login] = (root, token)
+        if self._folder is None:
+            return None
+        text = json.dumps({"from": root, "refresh_token": token.reveal()})
+        try:
+            await trio.to_thread.run_sync(_write, self._path(self._folder, login), text)
+        except OSError as error:
+            return error
+        return None
+
+    @staticmethod
+    def _path(folder: Path, login: str) -> Path:
+        return folder / f"refresh-{_digest(login)[:24]}.json"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path) -> tuple[str, Secret] | None:
+    try:
+        stored = json.loads(path.read_text())
+        return str(stored["from"]), Secret(str(stored["refresh_token"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        # Absent, unreadable or damaged: the configured token is tried, and if that one is
+        # used up the login says so.
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".refresh-")  # mode 0600
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself must reach the disk
+    finally:
+        os.close(folder)

@@ -1,0 +1,250 @@
+"""What one run of a flow is given and what it learns. What it finds its steps return."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import trio
+
+from probe import __version__
+from probe.auth.logins import entry_of
+from probe.auth.signers import StaticAuth
+from probe.auth.store import Login
+from probe.auth.values import Material, NoValue, Unsafe, Values, tokens_named
+from probe.flow.redact import Redactor, clip
+from probe.http.decode import ACCEPTED
+from probe.http.request import Request
+from probe.http.session import Session
+from probe.http.url import BadUrl, Origin, clean_url, origin_of, parsed
+from probe.model.auth import Auth, BearerAuth, carries_credential
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import ApiCheck, CommandStep, Persona, Step
+from probe.model.result import Failed, Inconclusive, Missing, Passed, Skipped, StepOutcome
+from probe.model.secret import SecretError
+from probe.model.target import FlowKey, Target
+from probe.model.template import names
+
+_LEAST = 0.1
+"""Least share of a step's time-out that must be left for it to begin."""
+_DETAIL_SHOWN = 400
+
+T = TypeVar("T")
+
+NewId = Callable[[int], str]
+"""Gives that many random bytes as hex."""
+
+
+def new_id(count: int) -> str:
+    """Random bytes as hex, never all zero (W3C Trace Context forbids that)."""
+    while True:
+        found = secrets.token_hex(count)
+        if found.strip("0"):
+            return found
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same in every run of a flow for one target and persona.
+
+    Attributes:
+        given: values by name, but for captures.
+        entries: auth entries by name; None where the persona has none.
+        lent: by step, names of the entries whose token its templates carry.
+        common: headers of every request: name in lower case, name, template.
+        named: origins that the configuration itself names: credentials go to no others.
+        secret_captures: names of captures that are secret: said so, or used as credentials.
+    """
+
+    check: ApiCheck
+    target: Target
+    persona: Persona | None
+    given: Mapping[str, str]
+    entries: Mapping[str, Login | StaticAuth | None]
+    lent: Mapping[str, tuple[str, ...]]
+    common: tuple[tuple[str, str, str], ...]
+    named: frozenset[Origin]
+    secret_captures: frozenset[str]
+
+
+def plan_of(check: ApiCheck, target: Target, persona: Persona | None) -> Plan:
+    """Work out a flow's plan."""
+    given = dict(check.vars)
+    entries: dict[str, Auth | None] = dict(check.auth)
+    if persona is not None:
+        given.update(persona.vars)
+        entries.update(persona.auth)
+    given.update({"target": target.label, "target.name": target.name})
+    given.update({f"labels.{name}": value for name, value in target.labels.items()})
+    found = {name: None if one is None else entry_of(one) for name, one in entries.items()}
+    urls = [entry.url for entry in found.values() if isinstance(entry, Login)]
+    return Plan(
+        check=check,
+        target=target,
+        persona=persona,
+        given=given,
+        entries=found,
+        lent={step.name: _lent(step, check) for step in check.steps},
+        common=tuple(_common(check)),
+        named=frozenset(_origins(check, urls, Values(given))),
+        secret_captures=frozenset(_secret_captures(check, persona)),
+    )
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a flow.
+
+    Attributes:
+        run_id: 32 hex digits; the trace id of every request of the run.
+        deadline: trio time by which the present steps are over.
+        lag: the event loop's lag now, in seconds.
+        proxy: the environment's variable that names a proxy for a scheme and host, if any.
+    """
+
+    key: FlowKey
+    plan: Plan
+    session: Session
+    values: Material
+    redactor: Redactor
+    run_id: str
+    deadline: float
+    lag: Callable[[], float]
+    ids: NewId
+    proxy: Callable[[str, str], str | None]
+
+    @property
+    def check(self) -> ApiCheck:
+        """What is run."""
+        return self.plan.check
+
+    def prepare(self, build: Callable[[], T]) -> T | Skipped | Inconclusive:
+        """What can be made of values and secrets, or why not. The one place where that may fail.
+
+        Args:
+            build: makes it; may raise NoValue, Unsafe, BadUrl and SecretError.
+        """
+        try:
+            return build()
+        except NoValue as error:
+            return Skipped(Missing(error.name))
+        except SecretError as error:
+            return Inconclusive(self.clean(error.failure()))
+        except (Unsafe, BadUrl) as error:
+            return Inconclusive(self.clean(unsafe(str(error))))
+
+    def whole(self, request: Request) -> Request:
+        """The request with what every request of the check carries; its own headers win.
+
+        Raises:
+            NoValue: a header needs a value that is not there.
+            Unsafe: a header would not stay one.
+        """
+        own = {name.lower() for name, _ in request.headers}
+        headers = [
+            (name, self.values.fill_header(value))
+            for key, name, value in self.plan.common
+            if key not in own
+        ]
+        run_id = self.check.run_id_header
+        if run_id is not None and run_id.lower() not in own:
+            headers.append((run_id, self.run_id))
+        if "traceparent" not in own:
+            headers.append(("traceparent", self.traceparent()))
+        return Request(request.method, request.url, (*headers, *request.headers), request.body)
+
+    def traceparent(self) -> str:
+        """W3C Trace Context: this run's trace, a span of its own, sampled."""
+        return f"00-{self.run_id}-{self.ids(8)}-01"
+
+    def step_deadline(self, seconds: float | None) -> float:
+        """When a step that starts now must be over."""
+        own = self.check.timeout if seconds is None else seconds
+        return min(trio.current_time() + own, self.deadline)
+
+    def time_for(self, step: Step | CommandStep) -> bool:
+        """Whether enough of the run's time is left for a step to begin.
+
+        A call that is cut off at once would not come through to its host, and that host or its
+        edge would be blamed for the time that others took. Cleanup is tried whatever is left.
+        """
+        own = self.check.timeout if step.timeout is None else step.timeout
+        left = self.deadline - trio.current_time()
+        return left > 0 if step.cleanup else left >= own * _LEAST
+
+    def clean(self, failure: Failure) -> Failure:
+        """The failure with its detail redacted and bounded."""
+        detail = clip(self.redactor.redact(failure.detail), _DETAIL_SHOWN)
+        return Failure(failure.phase, failure.reason, detail)
+
+    def cleaned(self, outcome: StepOutcome) -> StepOutcome:
+        """The outcome with every detail redacted."""
+        match outcome:
+            case Passed(warnings):
+                return Passed(tuple(map(self.clean, warnings))) if warnings else outcome
+            case Inconclusive(failure):
+                return Inconclusive(self.clean(failure))
+            case Failed(failure, others):
+                return replace(
+                    outcome, failure=self.clean(failure), others=tuple(map(self.clean, others))
+                )
+            case Skipped():
+                return outcome
+
+
+def unsafe(detail: str) -> Failure:
+    """A request that was not sent because of what stands in it."""
+    return Failure(Phase.SEND, Reason.UNSAFE_VALUE, detail)
+
+
+def _common(check: ApiCheck) -> Iterator[tuple[str, str, str]]:
+    common = {
+        "user-agent": ("User-Agent", check.user_agent or f"regional-probe/{__version__}"),
+        "accept": ("Accept", "*/*"),
+        "accept-encoding": ("Accept-Encoding", ACCEPTED),
+        **{name.lower(): (name, value) for name, value in check.headers.items()},
+    }
+    ours = {"traceparent", (check.run_id_header or "").lower()}
+    return ((key, *pair) for key, pair in common.items() if key not in ours)
+
+
+def _lent(step: Step | CommandStep, check: ApiCheck) -> tuple[str, ...]:
+    if isinstance(step, CommandStep):
+        spec = step.command
+        return tokens_named(spec.arguments, spec.environment, spec.stdin)
+    return tokens_named(step.request, step.expect.contains, check.headers) if check.auth else ()
+
+
+def _origins(check: ApiCheck, logins: list[str], known: Values) -> Iterator[Origin]:
+    templates = [step.request.url for step in check.steps if isinstance(step, Step)]
+    for template in [*templates, *logins]:
+        try:
+            yield origin_of(parsed(clean_url(_until_path(known, template))))
+        except (NoValue, Unsafe, BadUrl):
+            continue  # depends on what a server said: names nothing by itself
+
+
+def _until_path(known: Values, template: str) -> str:
+    """A template's scheme and authority filled in: captures may still stand in its path."""
+    scheme, separator, rest = template.partition("://")
+    if not separator:  # begins with a value that holds scheme and authority
+        head, brace, _ = template.partition("}")
+        return known.fill(head + brace)
+    return known.fill_url(f"{scheme}://{rest.partition('/')[0].partition('?')[0]}")
+
+
+def _secret_captures(check: ApiCheck, persona: Persona | None) -> Iterator[str]:
+    entries = [*check.auth.values(), *(persona.auth.values() if persona is not None else ())]
+    for entry in entries:
+        if isinstance(entry, BearerAuth) and entry.capture is not None:
+            yield entry.capture
+    headers = list(check.headers.items())
+    for step in check.steps:
+        if isinstance(step, Step):
+            headers += step.request.headers.items()
+            yield from (one.name for one in step.captures if one.secret)
+    for name, value in headers:
+        if carries_credential(name):
+            yield from names(value)

@@ -1,0 +1,303 @@
+"""The steps of a flow: an HTTP call or a program. Each returns its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from probe.auth.tokens import CLOCK_TOLERANCE, clock_off, clock_skew
+from probe.auth.values import Unsafe, fits_program
+from probe.flow import call, command, evidence
+from probe.flow.credentials import Credentials, Granted, Withheld
+from probe.flow.off_loop import AT_ONCE, run_off_loop
+from probe.flow.run import Run
+from probe.http import answers
+from probe.http.request import Request
+from probe.http.response import Answered, Broken, Response
+from probe.model.auth import SigV4
+from probe.model.defect import defect
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import Command, CommandStep, Expect, Step
+from probe.model.result import (
+    Inconclusive,
+    OutOfTime,
+    Passed,
+    Skipped,
+    StepOutcome,
+    StepResult,
+    Timings,
+    outcome_of,
+)
+
+_Results = tuple[StepResult, ...]
+
+
+async def http_step(run: Run, credentials: Credentials, step: Step) -> _Results:
+    """Make a step's calls; the results of logins that it needs stand before its own."""
+    results: _Results = ()
+    lent = run.plan.lent[step.name]
+    for attempt in range(max(1, step.attempts)):
+        granted = await credentials.for_step(step.auth, lent)
+        results += granted.logins
+        if isinstance(granted, Withheld):
+            return (*results, _result(step, granted.why))
+        if not run.time_for(step):  # the login or an earlier attempt took it
+            return results if attempt else (*results, _result(step, Skipped(OutOfTime())))
+        results += await _attempt(run, credentials, step, granted, attempt)
+    return results
+
+
+def _result(step: Step | CommandStep, outcome: StepOutcome) -> StepResult:
+    return StepResult(step.name, step.layer, outcome)
+
+
+async def _attempt(
+    run: Run, credentials: Credentials, step: Step, granted: Granted, attempt: int
+) -> _Results:
+    """One attempt; two calls when a kept token turns out to have ended."""
+    lent = run.plan.lent[step.name]
+    logins: _Results = ()
+    result, status = await _call(run, step, granted, attempt)
+    suspects = _suspects(run, credentials, step, result, status)
+    if suspects:
+        newer, logins = await credentials.renew(suspects, step.name)
+        again = await credentials.for_step(step.auth, lent) if newer else None
+        if isinstance(again, Granted):
+            before = result.attempts
+            result, status = await _call(run, step, again, attempt)
+            result = replace(result, attempts=before + result.attempts)
+            if isinstance(result.outcome, Passed):  # else new tokens may fare no better
+                detail = "a kept token was refused before any known end of it; a new one was taken"
+                warning = Failure(Phase.AUTH, Reason.TOKEN_REFUSED, detail)
+                outcome = Passed((*result.outcome.warnings, warning))
+                kind = credentials.early_refusal(newer)
+                result = replace(result, outcome=outcome, early_refusal=kind)
+    if status is not None:
+        for name in lent:
+            credentials.judged(name, step.name, accepted=isinstance(result.outcome, Passed))
+        if step.auth is not None and step.auth not in lent:
+            credentials.judged(step.auth, step.name, accepted=status != 401)
+    return (*logins, result)
+
+
+async def _call(
+    run: Run, step: Step, granted: Granted, attempt: int
+) -> tuple[StepResult, int | None]:
+    """One call, and the status of its response. A token's time is not in its deadline."""
+    phase = Phase.SEND
+    try:
+        prepared = run.prepare(partial(_prepared, run, step))
+        if not isinstance(prepared, tuple):
+            return _result(step, prepared), None
+        request, wanted = prepared
+        made = await call.make(
+            run,
+            request,
+            granted.signer,
+            deadline=run.step_deadline(step.timeout),
+            redirects=step.request.follow_redirects,
+            fresh=step.attempts > 1,
+            turn=attempt,
+        )
+        phase = Phase.EXPECT
+        result = await _judged(run, step, wanted, made, granted)
+        return result, made.call.response.status if isinstance(made.call, Answered) else None
+    except Exception as error:  # whatever we did wrong costs one call
+        return _result(step, Inconclusive(defect(error, phase))), None
+
+
+def _prepared(run: Run, step: Step) -> tuple[Request, Expect]:
+    """The request, and what its response must be: what is missing costs no call.
+
+    A persona's denial replaces what the step expects of everybody else.
+    """
+    request, wanted = run.whole(run.values.request(step.request)), step.expect
+    if step.denied_to(run.plan.persona) and not step.deny:
+        return request, Expect()
+    if wanted.contains:
+        wanted = replace(wanted, contains=tuple(map(run.values.fill, wanted.contains)))
+    return request, wanted
+
+
+def _suspects(
+    run: Run, credentials: Credentials, step: Step, result: StepResult, status: int | None
+) -> list[str]:
+    """Entries whose kept token may have ended, by what the call answered.
+
+    A token in its header is refused with a 401. One that is sent as content, say to be
+    validated, may be refused in any words that are not those expected.
+    """
+    if status is None or isinstance(result.outcome, Passed) or step.denied_to(run.plan.persona):
+        return []
+    found = [name for name in run.plan.lent[step.name] if credentials.kept(name)]
+    refused = status == 401 and not answers.status_accepted(step.expect, 401)
+    if refused and step.auth is not None and credentials.kept(step.auth) and step.auth not in found:
+        found.append(step.auth)
+    return found
+
+
+async def _judged(
+    run: Run, step: Step, wanted: Expect, made: call.Exchange, granted: Granted
+) -> StepResult:
+    facts, response = made.call.facts, made.response
+    timings, lag = facts.timings, run.lag()
+    if lag > timings.lag:
+        timings = replace(timings, lag=lag)
+    shown = response is None or _register_secrets(run, step, response)
+    match made.call:
+        case Answered(whole):
+            found = await _findings(run, step, wanted, whole, timings)
+            outcome = outcome_of(found.failures, (*facts.warnings, *found.warnings))
+        case Broken(failure, others=others):
+            outcome = outcome_of((failure, *others))
+    return StepResult(
+        step=step.name,
+        layer=step.layer,
+        outcome=run.cleaned(outcome),
+        timings=timings,
+        attempts=facts.requests,
+        edge=facts.edge,
+        handshake=facts.handshake,
+        evidence=evidence.of_exchange(
+            run,
+            made,
+            listed=(*run.check.evidence_headers, *run.check.instance_headers),
+            bad=not isinstance(outcome, Passed),
+            withheld=not shown,
+            signer=granted.signer,
+            seconds=step.timeout,
+        ),
+    )
+
+
+def _register_secrets(run: Run, step: Step, response: Response) -> bool:
+    """Tell the redactor every secret capture in a response, even in one that is not accepted.
+
+    Returns whether the body may be shown: a secret that was not found cannot be redacted.
+    """
+    if not step.captures or not run.plan.secret_captures:
+        return True
+    wanted = [one for one in step.captures if one.name in run.plan.secret_captures]
+    cheap = [one for one in wanted if one.source != "regex" or len(response.body) <= AT_ONCE]
+    found = answers.capture(cheap, response).values if cheap else {}
+    for name, value in found.items():
+        run.redactor.add(value, name)
+    looked = len(cheap) == len(wanted)
+    return len(found) == len(wanted) or (looked and not response.ok)
+
+
+async def _findings(
+    run: Run, step: Step, wanted: Expect, response: Response, timings: Timings
+) -> answers.Findings:
+    """What is wrong with a response; what it holds for later steps is learnt on the way."""
+    entry = None if step.auth is None else run.plan.entries[step.auth]
+    if isinstance(entry, SigV4) and response.status in {400, 401, 403}:
+        skew = clock_skew(response, run.values.wall())
+        if skew is not None and abs(skew) > CLOCK_TOLERANCE:
+            return answers.Findings((clock_off(skew),))
+    denied, size = step.denied_to(run.plan.persona), len(response.body)
+    judge = partial(
+        answers.judge,
+        seconds=timings.total,
+        denied=denied,
+        json_due=denied and run.check.json_due(step),
+    )
+    found = await run_off_loop(
+        partial(judge, wanted, response),
+        patterns=answers.has_patterns(wanted),
+        size=size,
+        deadline=run.deadline,
+    )
+    if isinstance(found, Failure):
+        # What needs no patterns is known all the same, and must not hide behind them.
+        rest = judge(replace(wanted, matches=(), not_matches=(), headers=()), response)
+        return replace(rest, failures=rest.failures or (found,))
+    if not answers.status_accepted(wanted, response.status, denied=denied):
+        return found
+    if not step.captures or (denied and not step.deny):
+        return found
+    captured = await run_off_loop(
+        partial(answers.capture, step.captures, response),
+        patterns=any(one.source == "regex" for one in step.captures),
+        size=size,
+        deadline=run.deadline,
+    )
+    if isinstance(captured, Failure):
+        return replace(found, failures=(*found.failures, captured))
+    for name in run.plan.secret_captures & captured.values.keys():
+        run.redactor.add(captured.values[name], name)
+    run.values.learn(captured.values)
+    return replace(found, failures=(*found.failures, *captured.failures))
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a program is given."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    stdin: bytes | None
+    contains: tuple[str, ...]
+
+
+async def command_step(run: Run, credentials: Credentials, step: CommandStep) -> _Results:
+    """Run a program; the results of logins that it needs stand before its own.
+
+    Secrets reach a program through its environment or its stdin, never through its arguments,
+    which every user of the host can see in the process list.
+    """
+    granted = await credentials.for_step(None, run.plan.lent[step.name])
+    if isinstance(granted, Withheld):
+        return (*granted.logins, _result(step, granted.why))
+    try:
+        given = run.prepare(partial(_program, run, step.command))
+        if not isinstance(given, _Given):
+            return (*granted.logins, _result(step, given))
+        return (*granted.logins, await _run_program(run, step, given))
+    except Exception as error:  # whatever we did wrong costs one step
+        return (*granted.logins, _result(step, Inconclusive(defect(error, Phase.SEND))))
+
+
+def _program(run: Run, spec: Command) -> _Given:
+    arguments = [run.values.fill_argument(text) for text in spec.arguments]
+    if any(run.redactor.knows(argument) for argument in arguments):
+        raise Unsafe("secrets go into a program's environment or stdin, not its arguments")
+    environment = {name: run.values.text(value) for name, value in spec.environment.items()}
+    contains = tuple(map(run.values.fill, spec.contains))
+    stdin = None if spec.stdin is None else run.values.text(spec.stdin)
+    if not all(map(fits_program, (*arguments, *environment.values(), stdin or ""))):
+        raise Unsafe("a program would be given a NUL or half a surrogate pair")
+    return _Given(arguments, environment, None if stdin is None else stdin.encode(), contains)
+
+
+async def _run_program(run: Run, step: CommandStep, given: _Given) -> StepResult:
+    spec = step.command
+    ended = await command.run(
+        given.arguments,
+        {"TRACEPARENT": run.traceparent(), **given.environment},
+        stdin=given.stdin,
+        cap=spec.output_cap,
+        deadline=run.step_deadline(step.timeout),
+    )
+    match ended:
+        case command.Ran():
+            found = await run_off_loop(
+                partial(command.judge, spec, given.contains, ended),
+                patterns=bool(spec.matches),
+                size=len(ended.stdout),
+                deadline=run.deadline,
+            )
+            wrong = [found] if isinstance(found, Failure) else found
+            slow = answers.too_slow(spec.slower_than, ended.seconds)
+            outcome = outcome_of(tuple(wrong), slow)
+        case command.NotDone(failure):
+            outcome = outcome_of((failure,))
+    bad = not isinstance(outcome, Passed)
+    return StepResult(
+        step=step.name,
+        layer=step.layer,
+        outcome=run.cleaned(outcome),
+        timings=Timings(total=ended.seconds, lag=run.lag()),
+        attempts=1,
+        evidence=evidence.of_program(run, given.arguments, given.environment, ended, bad=bad),
+    )
