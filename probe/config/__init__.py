@@ -15,27 +15,18 @@ from probe.documents.problem import Problem
 
 if TYPE_CHECKING:
     from probe.config.loading import load, load_targets, validate
-    from probe.config.schema import json_schema
 
 __all__ = [
     "ConfigError",
     "Problem",
     "SecretReader",
-    "json_schema",
     "load",
     "load_targets",
     "validate",
 ]
 
-_LATER = {
-    "load": "loading",
-    "load_targets": "loading",
-    "validate": "loading",
-    "json_schema": "schema",
-}
-
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    if name in ("load", "load_targets", "validate"):
+        return getattr(import_module(f"{__name__}.loading"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

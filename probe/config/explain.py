@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from probe.config.shape.base import OURS, Shape
-from probe.documents.nodes import Node, Scalar, found
+from probe.documents.nodes import Node, ScalarNode, found
 from probe.documents.problem import unknown
 from probe.net.names import quoted
 
@@ -104,13 +104,13 @@ _HINTS = {"request": "write get: and the URL, or method: and url:, in the step i
 
 
 def _found_beside(expected: str, node: Node) -> str:
-    fraction = isinstance(node, Scalar) and isinstance(node.value, float)
+    fraction = isinstance(node, ScalarNode) and isinstance(node.value, float)
     return "a fraction" if fraction and expected == "a whole number" else found(node)
 
 
 def _wrong_type(expected: str, node: Node) -> str:
     message = f"expected {expected}, found {_found_beside(expected, node)}"
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         return message
     value = node.value
     if expected == "text" and isinstance(value, (bool, int, float)):
@@ -157,7 +157,7 @@ def _missing(key: str, shape: type[Shape] | None) -> str:
 
 def _no_such_word(context: Mapping[str, Any], node: Node) -> str:
     words = _words(context.get("expected_tags") or context.get("expected", ""))
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         return f"expected a word, found {found(node)}; write one of: {', '.join(words)}"
     return unknown("value", node.text, words)
 

@@ -17,13 +17,13 @@ import yaml
 from probe.documents.nodes import (
     COLLECTION_TAGS,
     TAG_HINT,
-    Mapping,
+    MappingNode,
     Node,
     Plain,
     Position,
-    Scalar,
+    ScalarNode,
     ScalarProblem,
-    Sequence,
+    SequenceNode,
     plain,
     tagged,
 )
@@ -159,7 +159,7 @@ class _Composer:
             self._stop(node.position, _TOO_DEEP)
         return node
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         position, text = _position(event), self._text(event)
         value: Plain = text
         try:
@@ -169,7 +169,7 @@ class _Composer:
                 value = self._scalars(text)
         except ScalarProblem as problem:
             self._problem(position, str(problem))
-        return Scalar(position, value, text)
+        return ScalarNode(position, value, text)
 
     def _text(self, event: yaml.ScalarEvent) -> str:
         text: str = event.value
@@ -178,16 +178,16 @@ class _Composer:
             self._stop(_position(event), message)
         return text
 
-    def _sequence(self, start: yaml.SequenceStartEvent, depth: int) -> Sequence:
-        node = Sequence(self._opened(start, depth))
+    def _sequence(self, start: yaml.SequenceStartEvent, depth: int) -> SequenceNode:
+        node = SequenceNode(self._opened(start, depth))
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             item = self._node(event, depth + 1)
             node.items.append(item)
             self._count(node, item)
         return node
 
-    def _mapping(self, start: yaml.MappingStartEvent, depth: int) -> Mapping:
-        node = Mapping(self._opened(start, depth))
+    def _mapping(self, start: yaml.MappingStartEvent, depth: int) -> MappingNode:
+        node = MappingNode(self._opened(start, depth))
         merges: list[tuple[Position, Node]] = []
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key, position = self._key(event), _position(event)
@@ -195,8 +195,8 @@ class _Composer:
                 first = node.keys[key].line
                 self._problem(position, f"duplicate key {quoted(key)}, first on line {first}")
             value = self._node(next(self._events), depth + 1)
-            if isinstance(value, Scalar) and value.value is None and not value.text:
-                value = Scalar(position, None, "")  # nothing is written: look at the key
+            if isinstance(value, ScalarNode) and value.value is None and not value.text:
+                value = ScalarNode(position, None, "")  # nothing is written: look at the key
             self._count(node, value)
             if key == "<<":
                 merges.append((position, value))
@@ -222,17 +222,17 @@ class _Composer:
             self._stop(position, _TOO_DEEP)
         return position
 
-    def _count(self, node: Sequence | Mapping, value: Node) -> None:
+    def _count(self, node: SequenceNode | MappingNode, value: Node) -> None:
         node.height = max(node.height, value.height + 1)
         node.weight += value.weight
         if node.weight > self._most:
             self._stop(node.position, f"more than {self._most} values, counting aliases")
 
-    def _merge(self, node: Mapping, merges: list[tuple[Position, Node]]) -> None:
+    def _merge(self, node: MappingNode, merges: list[tuple[Position, Node]]) -> None:
         """YAML's merge key: entries of other mappings, where the mapping has none of its own."""
         for position, merged in merges:
-            for source in merged.items if isinstance(merged, Sequence) else (merged,):
-                if not isinstance(source, Mapping):
+            for source in merged.items if isinstance(merged, SequenceNode) else (merged,):
+                if not isinstance(source, MappingNode):
                     self._problem(position, "<<: merges mappings; write <<: *name of one")
                     continue
                 for key, value in source.entries.items():

@@ -23,7 +23,7 @@ class Position:
 
 
 @dataclass(eq=False, slots=True)
-class Scalar:
+class ScalarNode:
     """A single value.
 
     Attributes:
@@ -38,7 +38,7 @@ class Scalar:
 
 
 @dataclass(eq=False, slots=True)
-class Sequence:
+class SequenceNode:
     """A list.
 
     Attributes:
@@ -53,7 +53,7 @@ class Sequence:
 
 
 @dataclass(eq=False, slots=True)
-class Mapping:
+class MappingNode:
     """A mapping; keys are text whatever they look like.
 
     Attributes:
@@ -75,7 +75,7 @@ class Mapping:
         self.entries.setdefault(key, value)
 
 
-Node = Scalar | Sequence | Mapping
+Node = ScalarNode | SequenceNode | MappingNode
 
 
 class Block(dict[str, Any]):
@@ -83,7 +83,7 @@ class Block(dict[str, Any]):
 
     __slots__ = ("node",)
 
-    def __init__(self, node: Mapping) -> None:
+    def __init__(self, node: MappingNode) -> None:
         super().__init__()
         self.node = node
 
@@ -91,11 +91,11 @@ class Block(dict[str, Any]):
 def to_data(node: Node) -> Any:
     """The plain data of a tree: text, numbers, lists and ``Block`` mappings."""
     match node:
-        case Scalar():
+        case ScalarNode():
             return node.value
-        case Sequence():
+        case SequenceNode():
             return [to_data(item) for item in node.items]
-        case Mapping():
+        case MappingNode():
             block = Block(node)
             block.update((key, to_data(value)) for key, value in node.entries.items())
             return block
@@ -104,9 +104,9 @@ def to_data(node: Node) -> Any:
 def child(node: Node, part: str | int) -> Node | None:
     """The value under a key or index; None where there is none."""
     match node:
-        case Mapping() if isinstance(part, str):
+        case MappingNode() if isinstance(part, str):
             return node.entries.get(part)
-        case Sequence() if isinstance(part, int) and 0 <= part < len(node.items):
+        case SequenceNode() if isinstance(part, int) and 0 <= part < len(node.items):
             return node.items[part]
         case _:
             return None
@@ -125,21 +125,21 @@ def at(node: Node, *path: str | int) -> Node:
 
 def key_position(node: Node, key: str) -> Position:
     """Where a mapping's key stands; the mapping's own position when it has no such key."""
-    return node.keys.get(key, node.position) if isinstance(node, Mapping) else node.position
+    return node.keys.get(key, node.position) if isinstance(node, MappingNode) else node.position
 
 
 def found(node: Node) -> str:
     """What a value is, without repeating it."""
     match node:
-        case Mapping():
+        case MappingNode():
             return "a mapping"
-        case Sequence():
+        case SequenceNode():
             return "a list"
-        case Scalar(value=None):
+        case ScalarNode(value=None):
             return "nothing"
-        case Scalar(value=bool() as value):
+        case ScalarNode(value=bool() as value):
             return str(value).lower()
-        case Scalar(value=int() | float()):
+        case ScalarNode(value=int() | float()):
             return "a number"
         case _:
             return "text"

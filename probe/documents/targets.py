@@ -9,8 +9,7 @@ freeze thousands of others. A running agent goes on with the rest; ``probe valid
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from collections.abc import Mapping as Bag
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +17,15 @@ from typing import Literal
 
 from probe.documents.compose import compose, compose_json
 from probe.documents.files import decode, read_bytes
-from probe.documents.nodes import Mapping, Node, Position, Scalar, Sequence, as_written, found
+from probe.documents.nodes import (
+    MappingNode,
+    Node,
+    Position,
+    ScalarNode,
+    SequenceNode,
+    as_written,
+    found,
+)
 from probe.documents.problem import MOST_PROBLEMS, DocumentError, Problem, unknown
 from probe.model.target import Target
 from probe.net.names import NameProblem, parse_target, quoted
@@ -91,7 +98,7 @@ def read_list(
     root, problems = read(text, file, MOST_VALUES, as_written)
     if root is None and problems:
         raise DocumentError(*problems)
-    if not isinstance(root, Sequence):
+    if not isinstance(root, SequenceNode):
         where = root.position if root is not None else Position(1, 1)
         what = found(root) if root is not None else "nothing"
         message = f"expected a list of groups, found {what}; write - targets: [shop.example]"
@@ -122,7 +129,7 @@ class _Reader:
 
     def group(self, group: Node) -> Iterator[Target]:
         """The targets of one group."""
-        if not isinstance(group, Mapping):
+        if not isinstance(group, MappingNode):
             message = f"expected a group, found {found(group)}; write - targets: [shop.example]"
             self._problem(group.position, message)
             return
@@ -134,21 +141,21 @@ class _Reader:
             case None:
                 message = '"targets" is missing; write for example targets: [shop.example]'
                 self._problem(group.position, message)
-            case Sequence() as names:
+            case SequenceNode() as names:
                 for name in names.items:
                     yield from self._target(name, labels)
-            case Scalar(value=None):
+            case ScalarNode(value=None):
                 pass
             case other:
                 message = f"expected a list, found {found(other)}; put it in brackets"
                 self._problem(other.position, message)
 
-    def _target(self, node: Node, labels: Bag[str, str]) -> Iterator[Target]:
+    def _target(self, node: Node, labels: Mapping[str, str]) -> Iterator[Target]:
         self._entries += 1
         if self._entries > MOST_TARGETS:
             message = f"there are more than {MOST_TARGETS} entries; split the list"
             raise DocumentError(self._at(node.position, message))
-        if not isinstance(node, Scalar) or node.value is None:
+        if not isinstance(node, ScalarNode) or node.value is None:
             self._problem(node.position, f"expected a name, found {found(node)}")
             return
         try:
@@ -159,7 +166,7 @@ class _Reader:
         self._note_repeated(target, node)
         yield target
 
-    def _note_repeated(self, target: Target, node: Scalar) -> None:
+    def _note_repeated(self, target: Target, node: ScalarNode) -> None:
         if self._seen is None:
             return
         key = (target.name, target.port)
@@ -170,13 +177,13 @@ class _Reader:
             message = f"duplicate target {quoted(node.text)}, first defined at {first}"
             self.notes.append(self._at(node.position, message))
 
-    def _labels(self, group: Mapping) -> Bag[str, str]:
+    def _labels(self, group: MappingNode) -> Mapping[str, str]:
         """Labels of a group; as in Prometheus, names that begin with ``__`` are not kept."""
         written = group.entries.get("labels")
         labels: dict[str, str] = {}
-        if written is None or (isinstance(written, Scalar) and written.value is None):
+        if written is None or (isinstance(written, ScalarNode) and written.value is None):
             return labels
-        if not isinstance(written, Mapping):
+        if not isinstance(written, MappingNode):
             message = f"expected a mapping of labels, found {found(written)}"
             self._problem(written.position, message)
             return labels
@@ -184,7 +191,7 @@ class _Reader:
             if not LABEL.match(name):
                 message = f"{quoted(name)} cannot be a label; use letters, digits and underscores"
                 self._problem(written.keys[name], message)
-            elif not isinstance(value, Scalar):
+            elif not isinstance(value, ScalarNode):
                 self._problem(value.position, f"expected text, found {found(value)}")
             elif not name.startswith("__"):
                 labels[name] = "" if value.value is None else value.text

@@ -12,7 +12,7 @@ from probe.config.shape.base import Shape
 from probe.config.shape.checks import TlsCheckShape
 from probe.config.shape.file import FileShape, RegionShape, ShareShape
 from probe.config.shape.tls import ProfileShape
-from probe.documents.nodes import Mapping, Position
+from probe.documents.nodes import MappingNode, Position
 from probe.model.spec import Share
 from probe.model.tls import ClientProfile
 
@@ -76,7 +76,7 @@ def test_a_section_inside_must_be_resolved_by_its_own_function() -> None:
 
 def test_positions_are_asked_for_keys_that_exist() -> None:
     shape = RegionShape(name="a")
-    shape.placed(Mapping(Position(1, 1)))
+    shape.placed(MappingNode(Position(1, 1)))
     assert shape.at("name") is shape.node
     assert shape.key_position("from") == Position(1, 1)
     with pytest.raises(KeyError, match="RegionShape has no key sources"):

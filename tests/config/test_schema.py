@@ -9,9 +9,7 @@ import jsonschema  # type: ignore[import-untyped]  # its stubs are no dependency
 import pytest
 import yaml
 
-from probe.config import json_schema
-from probe.config.__main__ import PLACE, main
-from probe.config.schema import COMMAND, schema_text
+from probe.config.schema import COMMAND, PLACE, json_schema, main, schema_text
 
 ROOT = Path(__file__).parents[2]
 Problems = Callable[..., list[str]]

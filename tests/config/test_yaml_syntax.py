@@ -7,7 +7,7 @@ import yaml
 
 from probe.documents import compose as composing
 from probe.documents.compose import MOST_DEPTH, compose
-from probe.documents.nodes import Mapping, Node, Position, Scalar, Sequence, to_data
+from probe.documents.nodes import MappingNode, Node, Position, ScalarNode, SequenceNode, to_data
 
 Problems = Callable[..., list[str]]
 
@@ -151,11 +151,11 @@ def test_an_anchor_may_be_given_anew() -> None:
 
 def test_every_value_and_key_knows_its_place() -> None:
     root, _ = compose('a: 1\nb:\n  - "x"\n  -\n    c: |\n      text\nd:\n', "f")
-    assert isinstance(root, Mapping)
+    assert isinstance(root, MappingNode)
     second = root.entries["b"]
-    assert isinstance(second, Sequence)
+    assert isinstance(second, SequenceNode)
     inner = second.items[1]
-    assert isinstance(inner, Mapping)
+    assert isinstance(inner, MappingNode)
     found = [root.keys["b"], second.items[0].position, inner.keys["c"]]
     assert found == [Position(2, 1), Position(3, 5), Position(5, 5)]
     assert root.entries["d"].position == Position(7, 1), "nothing stands where its key stands"
@@ -202,11 +202,11 @@ def test_a_billion_laughs_are_refused() -> None:
 def test_values_are_counted_as_often_as_aliases_repeat_them() -> None:
     def size(node: Node) -> int:
         match node:
-            case Scalar():
+            case ScalarNode():
                 return 1
-            case Sequence():
+            case SequenceNode():
                 return 1 + sum(map(size, node.items))
-            case Mapping():
+            case MappingNode():
                 return 1 + sum(map(size, node.entries.values()))
 
     text = "a: &a [1, 2, 3]\nb: &b [*a, *a]\nc: [*b, *b]\n"

@@ -6,20 +6,32 @@ from types import MappingProxyType
 
 from probe.config.resolve.auth import auth
 from probe.config.resolve.file import ConfigFile
-from probe.config.resolve.requests import headers, refuse_references
+from probe.config.resolve.requests import headers, is_secret_name, refuse_references, request
 from probe.config.resolve.scope import FlowScope
 from probe.config.resolve.sections import Sections, flow_times
-from probe.config.resolve.steps import call, command
 from probe.config.resolve.tls import client_certificate, trust
+from probe.config.shape import defaults
 from probe.config.shape.checks import ApiCheckShape, PersonaShape
-from probe.config.shape.step import CallShape, CommandStepShape
+from probe.config.shape.step import CallShape, CaptureShape, CommandStepShape, ExpectShape
+from probe.config.shape.texts import NEVER_HERE
+from probe.config.units import format_duration
 from probe.documents.nodes import key_position
 from probe.documents.problem import unknown
 from probe.model.auth import Auth, BearerAuth, CookieAuth, JsonLoginAuth, OAuth2
-from probe.model.flow import ApiCheck, CommandStep, Persona, Step
+from probe.model.flow import (
+    ApiCheck,
+    Capture,
+    Command,
+    CommandStep,
+    Expect,
+    HeaderExpectation,
+    Persona,
+    Step,
+)
 
 Auths = dict[str, Auth]
 
+_SOURCES = ("json", "header", "cookie", "regex")
 LOGINS = (JsonLoginAuth, OAuth2, CookieAuth)
 """Kinds whose login is a result of its own, named after its entry."""
 
@@ -78,6 +90,25 @@ def _refuse_repeated_layers(file: ConfigFile, shape: ApiCheckShape) -> None:
             file.problem(shape.at("layers", index), message)
 
 
+# ---------------------------------------------------------------- personas
+
+
+def _persona(scope: FlowScope, name: str, shape: PersonaShape) -> Persona:
+    file, check = scope.file, scope.check
+    auths: dict[str, Auth | None] = {}
+    for key, entry in shape.auth.items():
+        if key not in check.auth:
+            where = key_position(shape.at("auth"), key)
+            file.problem(where, unknown("auth", key, check.auth))
+        auths[key] = None if entry is None else auth(scope, entry)
+    refuse_references(file, shape.vars, shape.at("vars"))
+    steps = dict.fromkeys(step.name for step in check.steps)
+    for index, step in enumerate(shape.expect_denied):
+        if step not in steps:
+            file.problem(shape.at("expect_denied", index), unknown("step", step, steps))
+    return file.built(Persona, shape, name=name, auth=MappingProxyType(auths))
+
+
 # ---------------------------------------------------------------- steps
 
 
@@ -127,20 +158,117 @@ def _step(
     return step
 
 
-# ---------------------------------------------------------------- personas
+def call(scope: FlowScope, shape: CallShape) -> Step:
+    """One HTTP call."""
+    file = scope.file
+    _check_timeout(scope, shape)
+    if shape.auth is not None and shape.auth not in scope.check.auth:
+        file.problem(shape.at("auth"), unknown("auth", shape.auth, scope.check.auth))
+    sent = request(scope, shape)
+    captures = tuple(_capture(file, name, one) for name, one in shape.capture.items())
+    expect = shape.expect
+    if expect is not None:
+        _check_sense(file, shape, expect, sent.method)
+        scope.used_by(expect.contains, expect.at("contains"))
+    wanted = expect.headers if expect else {}
+    return file.built(
+        Step,
+        shape,
+        layer=_layer(scope, shape),
+        request=sent,
+        expect=file.built(
+            Expect, expect, headers=tuple(HeaderExpectation(*one) for one in wanted.items())
+        ),
+        captures=captures,
+    )
 
 
-def _persona(scope: FlowScope, name: str, shape: PersonaShape) -> Persona:
-    file, check = scope.file, scope.check
-    auths: dict[str, Auth | None] = {}
-    for key, entry in shape.auth.items():
-        if key not in check.auth:
-            where = key_position(shape.at("auth"), key)
-            file.problem(where, unknown("auth", key, check.auth))
-        auths[key] = None if entry is None else auth(scope, entry)
-    refuse_references(file, shape.vars, shape.at("vars"))
-    steps = dict.fromkeys(step.name for step in check.steps)
-    for index, step in enumerate(shape.expect_denied):
-        if step not in steps:
-            file.problem(shape.at("expect_denied", index), unknown("step", step, steps))
-    return file.built(Persona, shape, name=name, auth=MappingProxyType(auths))
+def command(scope: FlowScope, shape: CommandStepShape) -> CommandStep:
+    """One program."""
+    file, expect = scope.file, shape.expect
+    _check_timeout(scope, shape)
+    _check_secrecy(scope, shape)
+    scope.used_by(shape.stdin, shape.at("stdin"))
+    given = {"arguments": tuple(shape.command), "environment": file.fixed(shape.environment)}
+    for key in ("stdin", "output_cap"):
+        if getattr(shape, key) is not None:
+            given[key] = file.fixed(getattr(shape, key))
+    if expect is not None:
+        scope.used_by(expect.contains, expect.at("contains"))
+        if not expect.exit_codes:
+            given["exit_codes"] = defaults.COMMAND.exit_codes
+    return file.built(
+        CommandStep,
+        shape,
+        layer=_layer(scope, shape),
+        command=file.built(Command, expect, **given),
+    )
+
+
+def _check_secrecy(scope: FlowScope, shape: CommandStepShape) -> None:
+    """Secrets reach a program by references, and never through its arguments."""
+    used = scope.used_by(shape.command, shape.at("command"))
+    secret = next(filter(scope.is_secret, sorted(used)), None)
+    if secret is not None:
+        scope.file.problem(
+            shape.at("command"),
+            f"{{{secret}}} is secret, and everyone on the host can read a program's arguments; "
+            "pass a secret through environment: as a reference",
+        )
+    for name, value in shape.environment.items():
+        if is_secret_name(name) and isinstance(value, str) and value:
+            scope.file.problem(shape.at("environment", name), NEVER_HERE)
+
+
+def _check_timeout(scope: FlowScope, shape: CallShape | CommandStepShape) -> None:
+    if shape.timeout is not None and shape.timeout > scope.flow_timeout:
+        whole = format_duration(scope.flow_timeout)
+        scope.file.problem(
+            shape.at("timeout"),
+            f"the step's timeout {format_duration(shape.timeout)} is longer than the flow_timeout "
+            f"{whole}; write timeout: {whole} or less",
+        )
+
+
+def _layer(scope: FlowScope, shape: CallShape | CommandStepShape) -> str:
+    standard = defaults.API.layers
+    own = scope.check.layers
+    layers = standard if own is None else own
+    if shape.layer is None:
+        if own is not None:
+            message = f'"layer" is missing; write one of: {", ".join(layers)}'
+            scope.file.problem(shape.node, message)
+        return standard[-1]
+    if shape.layer not in layers:
+        message = unknown("layer", shape.layer, layers)
+        if own is None and message.endswith(standard[-1]):
+            message += ", or name your own with layers: in the check"
+        scope.file.problem(shape.at("layer"), message)
+    return shape.layer
+
+
+# ---------------------------------------------------------------- answers
+
+
+def _check_sense(file: ConfigFile, shape: CallShape, expect: ExpectShape, method: str) -> None:
+    """What is expected must be possible."""
+    for index, status in enumerate(expect.status):
+        if shape.deny and status.startswith("2"):
+            file.problem(
+                expect.at("status", index),
+                f"a deny step must be refused, and {status} is success; write 4xx, 401 or 403",
+            )
+    for key in ("json", "contains", "matches", "max_size"):
+        if method == "HEAD" and expect.written().get(key):
+            message = f"the answer to HEAD has no body, so {key} cannot hold; write get:"
+            file.problem(expect.key_position(key), message)
+
+
+def _capture(file: ConfigFile, name: str, shape: CaptureShape) -> Capture:
+    written = {key: text for key, text in shape.written().items() if key in _SOURCES}
+    if len(written) != 1:
+        count = "none is there" if not written else f"{' and '.join(written)} are there"
+        message = f"a capture has one of json, header, cookie and regex, and {count}"
+        file.problem(shape.node, message)
+    source, expression = next(iter(written.items()), ("json", "@"))
+    return file.built(Capture, shape, name=name, source=source, expression=expression)

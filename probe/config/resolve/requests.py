@@ -12,8 +12,8 @@ from typing import Any
 
 from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.scope import FlowScope
-from probe.config.shape.secret import NEVER_HERE, NOT_READ, looks_like_reference, parse_reference
 from probe.config.shape.step import METHODS, CallShape
+from probe.config.shape.texts import NEVER_HERE, NOT_READ, looks_like_reference, parse_reference
 from probe.documents.nodes import Node, at, child, key_position
 from probe.model.auth import carries_credential
 from probe.model.flow import RequestTemplate

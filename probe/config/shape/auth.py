@@ -9,11 +9,19 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from probe.config.shape import defaults
-from probe.config.shape.base import Shape, wrong
+from probe.config.shape.base import Shape, optional, wrong
 from probe.config.shape.expressions import ConditionText, ExpressionText
 from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
-from probe.config.shape.secret import Password, Reference, TextOrReference, no_reference
-from probe.config.shape.texts import Duration, UrlTemplate, between, text
+from probe.config.shape.texts import (
+    Duration,
+    Password,
+    Reference,
+    TextOrReference,
+    UrlTemplate,
+    between,
+    no_reference,
+    text,
+)
 from probe.model.auth import EarlyRefusal, JwtAlgorithm
 from probe.net.names import quoted
 
@@ -47,12 +55,8 @@ class BearerShape(HeaderTokenShape):
     """A token in a header, from a secret or from a step's capture."""
 
     kind: Literal["bearer"] = Field(description="bearer: a token that is there already.")
-    token: Reference | None = Field(
-        default=None, description=_WHERE.format("token"), examples=["env:TOKEN"]
-    )
-    capture: str | None = Field(
-        default=None, description="Name of a capture of an earlier step, instead of token."
-    )
+    token: Reference | None = optional(_WHERE.format("token"), examples=["env:TOKEN"])
+    capture: str | None = optional("Name of a capture of an earlier step, instead of token.")
 
 
 class BasicShape(Shape):
@@ -92,8 +96,8 @@ class HeadersShape(Shape):
 class LoginShape(Shape):
     """What logs in has in common."""
 
-    slower_than: Annotated[Duration, between("1ms", "10m")] | None = Field(
-        default=None, description="A slower login is degraded, not failed."
+    slower_than: Annotated[Duration, between("1ms", "10m")] | None = optional(
+        "A slower login is degraded, not failed."
     )
     early_refusal: EarlyRefusal = Field(
         default=defaults.JSON_LOGIN.early_refusal,
@@ -117,21 +121,15 @@ class JsonLoginShape(HeaderTokenShape, LoginShape):
     token: ExpressionText = Field(
         description="JMESPath of the token in the answer.", examples=["token"]
     )
-    success: ConditionText | None = Field(
-        default=None,
-        description="Condition that must hold besides a 2xx status.",
+    success: ConditionText | None = optional(
+        "Condition that must hold besides a 2xx status.",
         examples=["authStatus == 'Success'"],
     )
-    refused: ConditionText | None = Field(
-        default=None,
-        description="Condition that says that our credentials are wrong: inconclusive then.",
+    refused: ConditionText | None = optional(
+        "Condition that says that our credentials are wrong: inconclusive then."
     )
-    expires_at: ExpressionText | None = Field(
-        default=None, description="JMESPath of the expiry as seconds since 1970."
-    )
-    expires_in: ExpressionText | None = Field(
-        default=None, description="JMESPath of the token's life in seconds."
-    )
+    expires_at: ExpressionText | None = optional("JMESPath of the expiry as seconds since 1970.")
+    expires_in: ExpressionText | None = optional("JMESPath of the token's life in seconds.")
     headers: dict[RequestHeader, HeaderOrReference] = Field(
         default={},
         description="Further request headers; values are templates, or references to secrets.",
@@ -147,12 +145,8 @@ class JwtKeyShape(Shape):
     algorithm: JwtAlgorithm = Field(
         default=defaults.JWT_KEY.algorithm, description="Signature algorithm."
     )
-    key_id: Annotated[str, no_reference] | None = Field(
-        default=None, description="kid of the JWT header."
-    )
-    certificate: Reference | None = Field(
-        default=None, description="Where its certificate is, for x5t#S256."
-    )
+    key_id: Annotated[str, no_reference] | None = optional("kid of the JWT header.")
+    certificate: Reference | None = optional("Where its certificate is, for x5t#S256.")
 
 
 class OAuth2Shape(HeaderTokenShape, LoginShape):
@@ -165,34 +159,23 @@ class OAuth2Shape(HeaderTokenShape, LoginShape):
     token_url: UrlTemplate = Field(
         description="URL of the token endpoint.", examples=["https://login.example/oauth/token"]
     )
-    client_id: TextOrReference | None = Field(
-        default=None, description="The client: text, or a reference."
-    )
-    client_secret: Reference | None = Field(
-        default=None, description=_WHERE.format("client's secret")
-    )
+    client_id: TextOrReference | None = optional("The client: text, or a reference.")
+    client_secret: Reference | None = optional(_WHERE.format("client's secret"))
     client_auth: Literal["basic", "basic_raw", "body", "private_key_jwt", "mtls", "none"] | None = (
-        Field(
-            default=None,
-            description="How the client shows who it is; left out: by what is given. basic encodes "
-            "client and secret as RFC 6749 says, basic_raw does not.",
+        optional(
+            "How the client shows who it is; left out: by what is given. basic encodes "
+            "client and secret as RFC 6749 says, basic_raw does not."
         )
     )
-    refresh_token: Reference | None = Field(
-        default=None, description=_WHERE.format("refresh token")
-    )
-    jwt_key: JwtKeyShape | None = Field(
-        default=None, description="Key for jwt_bearer and private_key_jwt."
-    )
+    refresh_token: Reference | None = optional(_WHERE.format("refresh token"))
+    jwt_key: JwtKeyShape | None = optional("Key for jwt_bearer and private_key_jwt.")
     claims: dict[str, TextOrReference] = Field(
         default={}, description="Further claims of the assertion (iss, sub, aud …)."
     )
-    scope: TextOrReference | None = Field(
-        default=None, description="Scopes, separated by spaces: a template, or a reference."
+    scope: TextOrReference | None = optional(
+        "Scopes, separated by spaces: a template, or a reference."
     )
-    audience: TextOrReference | None = Field(
-        default=None, description="Audience asked for: a template, or a reference."
-    )
+    audience: TextOrReference | None = optional("Audience asked for: a template, or a reference.")
     extra: dict[str, TextOrReference] = Field(
         default={},
         description="Further fields of the token request, also in place of those of the grant: "
@@ -211,9 +194,7 @@ class SigV4Shape(Shape):
     secret_key: Reference = Field(
         description=_WHERE.format("secret access key"), examples=["env:AWS_SECRET_ACCESS_KEY"]
     )
-    session_token: Reference | None = Field(
-        default=None, description=_WHERE.format("session token of temporary keys")
-    )
+    session_token: Reference | None = optional(_WHERE.format("session token of temporary keys"))
     service: Annotated[str, Field(min_length=1), no_reference] = Field(
         description="The service in the signature's scope.", examples=["sts"]
     )
@@ -232,17 +213,16 @@ class CookieShape(LoginShape):
         description="URL of the login; a template.", examples=["https://shop.example/login"]
     )
     cookie: CookieName = Field(description="Name of the cookie.", examples=["session"])
-    form: dict[str, TextOrReference] | None = Field(
-        default=None, description="Form fields to send: templates, or references to secrets."
+    form: dict[str, TextOrReference] | None = optional(
+        "Form fields to send: templates, or references to secrets."
     )
     json_: Any = Field(
         default=None,
         alias="json",
         description="JSON document to send instead; texts are templates or references.",
     )
-    max_age: Annotated[Duration, between("1s", "30d")] | None = Field(
-        default=None,
-        description="How long to keep a cookie that names no expiry itself ({default}).",
+    max_age: Annotated[Duration, between("1s", "30d")] | None = optional(
+        "How long to keep a cookie that names no expiry itself ({default})."
     )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, get_args
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PrivateAttr,
@@ -23,10 +24,15 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from probe.documents.nodes import Block, Mapping, Node, Position, at, key_position
+from probe.documents.nodes import Block, MappingNode, Node, Position, at, key_position
 
 OURS: Final = "probe"
 """Type of the errors whose message is already what a person should read."""
+
+
+def optional(description: str, **more: Any) -> Any:
+    """A key that may be left out, which is None then."""
+    return Field(default=None, description=description, **more)
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -160,7 +166,7 @@ class ReadAs:
     """Which shape each mapping was read as, filled while validating."""
 
     def __init__(self) -> None:
-        self.shapes: dict[Mapping, type[Shape]] = {}
+        self.shapes: dict[MappingNode, type[Shape]] = {}
 
 
 # ---------------------------------------------------------------- short forms
@@ -183,6 +189,11 @@ class OneOrMany:
     ) -> JsonSchemaValue:
         many = handler(core)
         return {"anyOf": [many["items"], many]}
+
+
+Item = TypeVar("Item")
+Several = Annotated[list[Item], OneOrMany()]
+AtLeastOne = Annotated[list[Item], OneOrMany(), Field(min_length=1)]
 
 
 class Short:

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from probe.config.shape import defaults
 from probe.config.shape.auth import AuthField, PersonaAuthField
-from probe.config.shape.base import OneOrMany, Shape
+from probe.config.shape.base import AtLeastOne, Several, Shape, optional
 from probe.config.shape.http import HeaderName, HeaderValue, RequestHeader, TokenHeader
-from probe.config.shape.secret import no_reference
 from probe.config.shape.step import StepField, ValueName
 from probe.config.shape.targets import CheckTargetsField, LabelsField
 from probe.config.shape.texts import (
@@ -22,6 +21,7 @@ from probe.config.shape.texts import (
     Text,
     Timeout,
     between,
+    no_reference,
     size_between,
 )
 from probe.config.shape.tls import (
@@ -46,12 +46,8 @@ class CheckShape(Shape):
     spec: ClassVar[object] = defaults.TLS
 
     name: Name = Field(description="Its name on metrics; unique.", examples=["stores"])
-    interval: Interval | None = Field(
-        default=None, description="Time between scheduled attempts ({default})."
-    )
-    timeout: Timeout | None = Field(
-        default=None, description="For one attempt, or one step of a flow ({default})."
-    )
+    interval: Interval | None = optional("Time between scheduled attempts ({default}).")
+    timeout: Timeout | None = optional("For one attempt, or one step of a flow ({default}).")
     labels: LabelsField = Field(default={}, description="Labels of the check, kept on info series.")
 
 
@@ -65,38 +61,23 @@ class TlsCheckShape(CheckShape):
         description="Name of a list under targets, or the targets themselves.",
         examples=["stores"],
     )
-    providers: Annotated[list[Name], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None,
-        description=f"Names under providers; left out: what DNS gives customers now ({LIVE}).",
+    providers: AtLeastOne[Name] | None = optional(
+        f"Names under providers; left out: what DNS gives customers now ({LIVE})."
     )
-    port: Port | None = Field(
-        default=None, description="For targets and providers that name none ({default})."
-    )
-    sni: Host | None = Field(
-        default=None, description="Name sent and judged instead of the target's."
-    )
-    starttls: Starttls | None = Field(default=None, description="Protocol spoken before TLS.")
-    profiles: Annotated[list[ProfileField], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None,
-        description="How attempts look to the server: default, tls13, tls12-ecdsa, tls12-rsa, "
-        "or mappings.",
+    port: Port | None = optional("For targets and providers that name none ({default}).")
+    sni: Host | None = optional("Name sent and judged instead of the target's.")
+    starttls: Starttls | None = optional("Protocol spoken before TLS.")
+    profiles: AtLeastOne[ProfileField] | None = optional(
+        "How attempts look to the server: default, tls13, tls12-ecdsa, tls12-rsa, or mappings.",
         examples=[["tls13", "tls12-ecdsa"]],
     )
-    expect: ChainShape | None = Field(
-        default=None, description="What the chain must be beyond valid."
+    expect: ChainShape | None = optional("What the chain must be beyond valid.")
+    trust: TrustField | None = optional(
+        "Which roots verify the chain: mozilla, system or {file: …}."
     )
-    trust: TrustField | None = Field(
-        default=None, description="Which roots verify the chain: mozilla, system or {file: …}."
-    )
-    confirm: ConfirmShape | None = Field(
-        default=None, description="How a first failure is confirmed."
-    )
-    consensus: ConsensusShape | None = Field(
-        default=None, description="When differing certificates are worth an alarm."
-    )
-    edge_series: EdgeSeries | None = Field(
-        default=None, description="Which edges get their own metric series."
-    )
+    confirm: ConfirmShape | None = optional("How a first failure is confirmed.")
+    consensus: ConsensusShape | None = optional("When differing certificates are worth an alarm.")
+    edge_series: EdgeSeries | None = optional("Which edges get their own metric series.")
 
 
 class PersonaShape(Shape):
@@ -108,7 +89,7 @@ class PersonaShape(Shape):
     vars: dict[ValueName, Text] = Field(
         default={}, description="Replaces entries of the check's vars."
     )
-    expect_denied: Annotated[list[Name], OneOrMany()] = Field(
+    expect_denied: Several[Name] = Field(
         default=[], description="Names of steps that must be refused for this persona."
     )
 
@@ -125,15 +106,14 @@ class ApiCheckShape(CheckShape):
         description="Run in order.",
         examples=[[{"name": "home", "get": "https://shop.example/"}]],
     )
-    targets: CheckTargetsField | None = Field(
-        default=None,
-        description="Name of a list under targets, or the targets themselves; the flow runs for "
-        "each as {target}. Left out: it runs once.",
+    targets: CheckTargetsField | None = optional(
+        "Name of a list under targets, or the targets themselves; the flow runs for "
+        "each as {target}. Left out: it runs once."
     )
-    providers: Annotated[list[Name], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None, description="Names under providers; left out: what DNS gives customers now."
+    providers: AtLeastOne[Name] | None = optional(
+        "Names under providers; left out: what DNS gives customers now."
     )
-    flow_timeout: Timeout | None = Field(default=None, description="For the whole run ({default}).")
+    flow_timeout: Timeout | None = optional("For the whole run ({default}).")
     vars: dict[ValueName, Text] = Field(
         default={}, description="Values for templates; plain text, never secrets."
     )
@@ -142,8 +122,8 @@ class ApiCheckShape(CheckShape):
         description="Sent with every request, logins included; values are templates. Host replaces "
         "the URL's in steps alone.",
     )
-    user_agent: Annotated[HeaderValue, no_reference] | None = Field(
-        default=None, description="User-Agent of every request."
+    user_agent: Annotated[HeaderValue, no_reference] | None = optional(
+        "User-Agent of every request."
     )
     auth: dict[Name, AuthField] = Field(
         default={}, description="Named ways to authenticate, for the steps."
@@ -151,36 +131,31 @@ class ApiCheckShape(CheckShape):
     personas: Annotated[dict[Name, PersonaShape], Field(max_length=20)] = Field(
         default={}, description="Identities that each run the flow."
     )
-    layers: Annotated[list[Name], Field(min_length=1, max_length=20)] | None = Field(
-        default=None,
-        description="Own names of layers, outermost first, instead of "
-        f"{', '.join(defaults.API.layers)}.",
+    layers: Annotated[list[Name], Field(min_length=1, max_length=20)] | None = optional(
+        f"Own names of layers, outermost first, instead of {', '.join(defaults.API.layers)}."
     )
-    router_codes: Annotated[list[NotEmpty], OneOrMany()] | None = Field(
-        default=None,
-        description="Codes in error bodies or evidence headers by which a router says that it did "
-        "not reach what is behind it.",
+    router_codes: Several[NotEmpty] | None = optional(
+        "Codes in error bodies or evidence headers by which a router says that it did "
+        "not reach what is behind it."
     )
-    evidence_headers: Annotated[list[HeaderName], OneOrMany()] = Field(
+    evidence_headers: Several[HeaderName] = Field(
         default=[], description="Response headers to keep as evidence of failures."
     )
-    instance_headers: Annotated[list[HeaderName], OneOrMany()] = Field(
+    instance_headers: Several[HeaderName] = Field(
         default=[], description="Response headers that tell one server-side part from another."
     )
-    run_id_header: TokenHeader | None = Field(
-        default=None, description="Request header that carries the id of the run."
+    run_id_header: TokenHeader | None = optional("Request header that carries the id of the run.")
+    login_interval: Annotated[Duration, between("10s", "1d")] | None = optional(
+        "Time between logins of their own clock ({default})."
     )
-    login_interval: Annotated[Duration, between("10s", "1d")] | None = Field(
-        default=None, description="Time between logins of their own clock ({default})."
+    max_body: Annotated[Size, size_between("1KiB", "256MiB")] | None = optional(
+        "Most bytes of a response's body, decoded ({default})."
     )
-    max_body: Annotated[Size, size_between("1KiB", "256MiB")] | None = Field(
-        default=None, description="Most bytes of a response's body, decoded ({default})."
-    )
-    http2: bool | None = Field(default=None, description="Whether HTTP/2 is offered ({default}).")
+    http2: bool | None = optional("Whether HTTP/2 is offered ({default}).")
     groups: GroupsField = None
-    trust: TrustField | None = Field(
-        default=None, description="Which roots verify the chain: mozilla, system or {file: …}."
+    trust: TrustField | None = optional(
+        "Which roots verify the chain: mozilla, system or {file: …}."
     )
-    client_certificate: ClientCertificateShape | None = Field(
-        default=None, description="Certificate shown to servers that ask for one (mTLS)."
+    client_certificate: ClientCertificateShape | None = optional(
+        "Certificate shown to servers that ask for one (mTLS)."
     )

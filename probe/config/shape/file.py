@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from probe.config.shape import defaults
-from probe.config.shape.base import OneOrMany, Shape, Short
+from probe.config.shape.base import AtLeastOne, Several, Shape, Short, optional
 from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
 from probe.config.shape.targets import ProviderShape, TargetListField
 from probe.config.shape.texts import (
@@ -42,8 +42,8 @@ Listening = Annotated[Listen, from_text(parse_listen, _LISTEN), STRING_SCHEMA]
 class RegionShape(Shape):
     """Where this agent runs: its name, or who is asked for it when the agent starts."""
 
-    name: Name | None = Field(default=None, description="Name of the region; or auto.")
-    sources: Annotated[list[RegionSource], OneOrMany()] = Field(
+    name: Name | None = optional("Name of the region; or auto.")
+    sources: Several[RegionSource] = Field(
         default=[],
         alias="from",
         description="Whom to ask, in this order: the node's label in Kubernetes "
@@ -65,11 +65,11 @@ class ShareShape(Shape):
         "headless Service of Kubernetes. Each agent needs its own in PROBE_ADDRESS.",
         examples=["probe-peers.monitoring.svc.cluster.local"],
     )
-    replicas: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        default=None, description="How many agents probe each target ({default})."
+    replicas: Annotated[int, Field(ge=1, le=100)] | None = optional(
+        "How many agents probe each target ({default})."
     )
-    refresh: Annotated[Duration, between("1s", "5m")] | None = Field(
-        default=None, description="How often the name is looked up ({default})."
+    refresh: Annotated[Duration, between("1s", "5m")] | None = optional(
+        "How often the name is looked up ({default})."
     )
 
 
@@ -78,31 +78,19 @@ class DefaultsShape(Shape):
 
     spec = defaults.TLS
 
-    interval: Interval | None = Field(
-        default=None, description="Time between attempts ({default})."
+    interval: Interval | None = optional("Time between attempts ({default}).")
+    timeout: Timeout | None = optional("For one attempt or step ({default}).")
+    flow_timeout: Timeout | None = optional(
+        f"For a whole run of a flow ({format_duration(defaults.API.flow_timeout)})."
     )
-    timeout: Timeout | None = Field(
-        default=None, description="For one attempt or step ({default})."
+    profiles: AtLeastOne[ProfileField] | None = optional(
+        f"Client profiles of TLS checks ([{defaults.PROFILE.name}])."
     )
-    flow_timeout: Timeout | None = Field(
-        default=None,
-        description=f"For a whole run of a flow ({format_duration(defaults.API.flow_timeout)}).",
-    )
-    profiles: Annotated[list[ProfileField], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None,
-        description=f"Client profiles of TLS checks ([{defaults.PROFILE.name}]).",
-    )
-    trust: TrustField | None = Field(
-        default=None, description=f"Which roots verify chains ({defaults.TLS.trust.kind})."
-    )
-    confirm: ConfirmShape | None = Field(
-        default=None, description="How failures of TLS checks are confirmed."
-    )
-    consensus: ConsensusShape | None = Field(
-        default=None, description="When differing certificates are worth an alarm."
-    )
-    edge_series: EdgeSeries | None = Field(
-        default=None, description="Which edges get their own metric series ({default})."
+    trust: TrustField | None = optional(f"Which roots verify chains ({defaults.TLS.trust.kind}).")
+    confirm: ConfirmShape | None = optional("How failures of TLS checks are confirmed.")
+    consensus: ConsensusShape | None = optional("When differing certificates are worth an alarm.")
+    edge_series: EdgeSeries | None = optional(
+        "Which edges get their own metric series ({default})."
     )
 
 
@@ -111,11 +99,11 @@ class LimitsShape(Shape):
 
     spec = Limits()
 
-    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        default=None, description="Most attempts in flight, per check ({default})."
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = optional(
+        "Most attempts in flight, per check ({default})."
     )
-    lag_bound: Annotated[Duration, between("1ms", "10s")] | None = Field(
-        default=None, description="Event-loop lag above which timings are not trusted ({default})."
+    lag_bound: Annotated[Duration, between("1ms", "10s")] | None = optional(
+        "Event-loop lag above which timings are not trusted ({default})."
     )
 
 
@@ -124,44 +112,36 @@ class VantageShape(Shape):
 
     spec = References()
 
-    references: Annotated[list[Text], OneOrMany()] = Field(
+    references: Several[Text] = Field(
         default=[],
         description="URLs of endpoints that have nothing in common with the targets or each "
         "other; three or more. Any answer will do.",
         examples=[["https://one.example/", "https://two.example/", "https://three.example/"]],
     )
-    interval: Annotated[Duration, between("1s", "10s")] | None = Field(
-        default=None, description="Time between looks at them ({default})."
+    interval: Annotated[Duration, between("1s", "10s")] | None = optional(
+        "Time between looks at them ({default})."
     )
 
 
 class FileShape(Shape):
     """The configuration of a regional probe."""
 
-    region: RegionField | None = Field(
-        default=None,
-        description="Where this agent runs; --region and PROBE_REGION go before it. "
+    region: RegionField | None = optional(
+        "Where this agent runs; --region and PROBE_REGION go before it. "
         "auto: one of them must be there.",
         examples=["auto", "sa-east", {"from": ["aws"]}],
     )
-    listen: Listening | None = Field(
-        default=None,
-        description=f"Address of the metrics and the status page ({_LISTEN}).",
+    listen: Listening | None = optional(
+        f"Address of the metrics and the status page ({_LISTEN}).",
         examples=[_LISTEN],
     )
-    share: ShareShape | None = Field(
-        default=None, description="Divide the targets among the agents of this region."
+    share: ShareShape | None = optional("Divide the targets among the agents of this region.")
+    state_dir: PathText | None = optional("Directory where rotated refresh tokens are kept.")
+    limits: LimitsShape | None = optional("Bounds on the agent itself.")
+    vantage: VantageShape | None = optional(
+        "What the agent judges its own network, DNS and clock by."
     )
-    state_dir: PathText | None = Field(
-        default=None, description="Directory where rotated refresh tokens are kept."
-    )
-    limits: LimitsShape | None = Field(default=None, description="Bounds on the agent itself.")
-    vantage: VantageShape | None = Field(
-        default=None, description="What the agent judges its own network, DNS and clock by."
-    )
-    defaults: DefaultsShape | None = Field(
-        default=None, description="What checks use where they say nothing themselves."
-    )
+    defaults: DefaultsShape | None = optional("What checks use where they say nothing themselves.")
     providers: dict[Name, ProviderShape] = Field(
         default={}, description="Named ways to reach a target."
     )

@@ -18,8 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from probe.config.shape.base import wrong
 from probe.config.shape.expressions import Regex
-from probe.config.shape.secret import TextOrReference
-from probe.config.shape.texts import Text, text
+from probe.config.shape.texts import Text, TextOrReference, text
 from probe.model.secret import SecretRef
 from probe.net.names import quoted
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from probe.config.shape import defaults
-from probe.config.shape.base import OneOrMany, Shape, wrong
+from probe.config.shape.base import AtLeastOne, Several, Shape, optional, wrong
 from probe.config.shape.expressions import CapturingRegex, ConditionText, ExpressionText, Regex
 from probe.config.shape.http import (
     CookieName,
@@ -18,16 +18,17 @@ from probe.config.shape.http import (
     HeaderValue,
     RequestHeader,
 )
-from probe.config.shape.secret import TextOrReference, no_reference
 from probe.config.shape.texts import (
     Duration,
     Name,
     NotEmpty,
     Size,
     Text,
+    TextOrReference,
     Timeout,
     UrlTemplate,
     between,
+    no_reference,
     size_between,
     text,
 )
@@ -57,33 +58,33 @@ ValueName = Annotated[str, text(_value_name)]
 class ExpectShape(Shape):
     """What the answer must be; all that is written must hold."""
 
-    status: Annotated[list[ExpectedStatus], OneOrMany()] = Field(
+    status: Several[ExpectedStatus] = Field(
         default=[], description="Codes (200) and classes (2xx); left out: 2xx, or 4xx of a deny."
     )
     headers: HeaderExpectations = Field(
         default={},
         description="Headers that must be there; a value is a regular expression to match.",
     )
-    json_: Annotated[list[ConditionText], OneOrMany()] = Field(
+    json_: Several[ConditionText] = Field(
         default=[],
         alias="json",
         description="JMESPath conditions that must be true.",
         examples=["data.items | length(@) > 0"],
     )
-    contains: Annotated[list[NotEmpty], OneOrMany()] = Field(
+    contains: Several[NotEmpty] = Field(
         default=[], description="Texts that the body must contain; templates."
     )
-    matches: Annotated[list[Regex], OneOrMany()] = Field(
+    matches: Several[Regex] = Field(
         default=[], description="Regular expressions that must be found in the body."
     )
-    not_matches: Annotated[list[Regex], OneOrMany()] = Field(
+    not_matches: Several[Regex] = Field(
         default=[], description="Regular expressions that must not be found in the body."
     )
-    max_size: Annotated[Size, size_between("1B", "1GiB")] | None = Field(
-        default=None, description="Most bytes of the decoded body."
+    max_size: Annotated[Size, size_between("1B", "1GiB")] | None = optional(
+        "Most bytes of the decoded body."
     )
-    slower_than: Annotated[Duration, between("1ms", "10m")] | None = Field(
-        default=None, description="A slower answer is degraded, not failed."
+    slower_than: Annotated[Duration, between("1ms", "10m")] | None = optional(
+        "A slower answer is degraded, not failed."
     )
 
 
@@ -93,11 +94,9 @@ class CaptureShape(Shape):
     json_: ExpressionText | None = Field(
         default=None, alias="json", description="JMESPath of the value.", examples=["data.token"]
     )
-    header: HeaderName | None = Field(default=None, description="Name of a response header.")
-    cookie: CookieName | None = Field(default=None, description="Name of a cookie that is set.")
-    regex: CapturingRegex | None = Field(
-        default=None, description="Regular expression; its first group is the value."
-    )
+    header: HeaderName | None = optional("Name of a response header.")
+    cookie: CookieName | None = optional("Name of a cookie that is set.")
+    regex: CapturingRegex | None = optional("Regular expression; its first group is the value.")
     secret: bool = Field(
         default=defaults.CAPTURE.secret, description="Redact the value wherever evidence is kept."
     )
@@ -107,34 +106,27 @@ class StepShape(Shape):
     """What calls and commands have in common."""
 
     name: Name = Field(description="Its name on metrics; unique.", examples=["whoami"])
-    layer: Name | None = Field(
-        default=None,
-        description=f"Which layer it proves: {', '.join(defaults.API.layers)} "
+    layer: Name | None = optional(
+        f"Which layer it proves: {', '.join(defaults.API.layers)} "
         "(the default), or one of the check's layers.",
         examples=["authorization"],
     )
-    timeout: Timeout | None = Field(default=None, description="For this step.")
+    timeout: Timeout | None = optional("For this step.")
     cleanup: bool = Field(default=defaults.STEP.cleanup, description="Runs always, last.")
 
 
 class CallShape(StepShape):
     """One HTTP call; get: URL says method and URL at once."""
 
-    get: UrlTemplate | None = Field(default=None, description="URL to GET; a template.")
-    post: UrlTemplate | None = Field(default=None, description="URL to POST to; a template.")
-    put: UrlTemplate | None = Field(default=None, description="URL to PUT to; a template.")
-    patch: UrlTemplate | None = Field(default=None, description="URL to PATCH; a template.")
-    delete: UrlTemplate | None = Field(default=None, description="URL to DELETE; a template.")
-    head: UrlTemplate | None = Field(
-        default=None, description="URL to ask the HEAD of; a template."
-    )
-    options: UrlTemplate | None = Field(
-        default=None, description="URL to ask the OPTIONS of; a template."
-    )
-    method: Annotated[str, text(_method)] | None = Field(
-        default=None, description="Any other method, beside url."
-    )
-    url: UrlTemplate | None = Field(default=None, description="The URL beside method; a template.")
+    get: UrlTemplate | None = optional("URL to GET; a template.")
+    post: UrlTemplate | None = optional("URL to POST to; a template.")
+    put: UrlTemplate | None = optional("URL to PUT to; a template.")
+    patch: UrlTemplate | None = optional("URL to PATCH; a template.")
+    delete: UrlTemplate | None = optional("URL to DELETE; a template.")
+    head: UrlTemplate | None = optional("URL to ask the HEAD of; a template.")
+    options: UrlTemplate | None = optional("URL to ask the OPTIONS of; a template.")
+    method: Annotated[str, text(_method)] | None = optional("Any other method, beside url.")
+    url: UrlTemplate | None = optional("The URL beside method; a template.")
     headers: dict[RequestHeader, HeaderValue] = Field(
         default={},
         description="Request headers; values are templates. Host replaces the URL's.",
@@ -147,20 +139,15 @@ class CallShape(StepShape):
         alias="json",
         description="JSON document to send; texts are templates, or references to secrets.",
     )
-    form: dict[NotEmpty, TextOrReference] | None = Field(
-        default=None,
-        description="Form fields to send; values are templates, or references to secrets.",
+    form: dict[NotEmpty, TextOrReference] | None = optional(
+        "Form fields to send; values are templates, or references to secrets."
     )
-    body: Annotated[str, no_reference] | None = Field(
-        default=None, description="Raw body to send; a template."
-    )
+    body: Annotated[str, no_reference] | None = optional("Raw body to send; a template.")
     follow_redirects: Annotated[int, Field(ge=0, le=20)] = Field(
         default=defaults.REQUEST.follow_redirects, description="How many redirects to follow."
     )
-    auth: Name | None = Field(
-        default=None, description="Name of an entry of the check's auth; left out: no credentials."
-    )
-    expect: ExpectShape | None = Field(default=None, description="What the answer must be.")
+    auth: Name | None = optional("Name of an entry of the check's auth; left out: no credentials.")
+    expect: ExpectShape | None = optional("What the answer must be.")
     capture: dict[ValueName, CaptureShape] = Field(
         default={},
         description="Values that later steps use as {name}.",
@@ -170,9 +157,7 @@ class CallShape(StepShape):
         default=defaults.STEP.deny,
         description="The call must be refused; success means it fails open.",
     )
-    backend: NotEmpty | None = Field(
-        default=None, description="What serves this call; left out: the URL's host."
-    )
+    backend: NotEmpty | None = optional("What serves this call; left out: the URL's host.")
     attempts: Annotated[int, Field(ge=1, le=20)] = Field(
         default=defaults.STEP.attempts, description="Attempts on fresh connections in each run."
     )
@@ -183,20 +168,20 @@ class CommandExpectShape(Shape):
 
     spec = defaults.COMMAND
 
-    exit_codes: Annotated[list[Annotated[int, Field(ge=0, le=255)]], OneOrMany()] | None = Field(
-        default=None, description="Exit codes that pass ({default})."
+    exit_codes: Several[Annotated[int, Field(ge=0, le=255)]] | None = optional(
+        "Exit codes that pass ({default})."
     )
-    contains: Annotated[list[NotEmpty], OneOrMany()] = Field(
+    contains: Several[NotEmpty] = Field(
         default=[], description="Texts that the output must contain; templates."
     )
-    matches: Annotated[list[Regex], OneOrMany()] = Field(
+    matches: Several[Regex] = Field(
         default=[], description="Regular expressions that must be found in the output."
     )
-    json_: Annotated[list[ConditionText], OneOrMany()] = Field(
+    json_: Several[ConditionText] = Field(
         default=[], alias="json", description="JMESPath conditions on output that is JSON."
     )
-    slower_than: Annotated[Duration, between("1ms", "10m")] | None = Field(
-        default=None, description="A slower program is degraded, not failed."
+    slower_than: Annotated[Duration, between("1ms", "10m")] | None = optional(
+        "A slower program is degraded, not failed."
     )
 
 
@@ -205,7 +190,7 @@ class CommandStepShape(StepShape):
 
     spec = defaults.COMMAND
 
-    command: Annotated[list[Text], OneOrMany(), Field(min_length=1)] = Field(
+    command: AtLeastOne[Text] = Field(
         description="Program and arguments; templates. No shell reads them.",
         examples=[["cli", "--version"]],
     )
@@ -214,13 +199,13 @@ class CommandStepShape(StepShape):
         description="The whole environment of the program: texts, or references to secrets.",
         examples=[{"PATH": "/usr/bin:/bin", "TOKEN": "env:TOKEN"}],
     )
-    stdin: TextOrReference | None = Field(
-        default=None, description="What the program reads: a template, or a reference to a secret."
+    stdin: TextOrReference | None = optional(
+        "What the program reads: a template, or a reference to a secret."
     )
-    output_cap: Annotated[Size, size_between("1KiB", "64MiB")] | None = Field(
-        default=None, description="Most output that is kept ({default})."
+    output_cap: Annotated[Size, size_between("1KiB", "64MiB")] | None = optional(
+        "Most output that is kept ({default})."
     )
-    expect: CommandExpectShape | None = Field(default=None, description="What the program must do.")
+    expect: CommandExpectShape | None = optional("What the program must do.")
 
 
 def _call_or_command(value: object) -> str:

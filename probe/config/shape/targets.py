@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from probe.config.shape import defaults
-from probe.config.shape.base import OneOrMany, Shape, Short, wrong
-from probe.config.shape.secret import Reference
+from probe.config.shape.base import AtLeastOne, Several, Shape, Short, optional, wrong
 from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
     Name,
     PathText,
+    Reference,
     Text,
     between,
     from_text,
@@ -77,7 +77,7 @@ class DnsShape(Shape):
 
     spec = defaults.DNS
 
-    servers: Annotated[list[Server], OneOrMany()] = Field(
+    servers: Several[Server] = Field(
         default=[],
         description="Addresses of the DNS servers to ask, with port if it is not 53; "
         "left out: those of this host.",
@@ -88,47 +88,36 @@ class DnsShape(Shape):
         description="Ask on behalf of clients elsewhere (RFC 7871): region name to prefix.",
         examples=[{"sa-east": "198.51.100.0/24"}],
     )
-    hosts_file: bool | None = Field(
-        default=None, description="Whether /etc/hosts answers first ({default})."
+    hosts_file: bool | None = optional("Whether /etc/hosts answers first ({default}).")
+    timeout: Annotated[Duration, between("50ms", "1m")] | None = optional(
+        "For one question, all servers and retries together ({default})."
     )
-    timeout: Annotated[Duration, between("50ms", "1m")] | None = Field(
-        default=None, description="For one question, all servers and retries together ({default})."
+    ttl_floor: Annotated[Duration, between("0", "1d")] | None = optional(
+        "An answer is never asked for again sooner than this ({default})."
     )
-    ttl_floor: Annotated[Duration, between("0", "1d")] | None = Field(
-        default=None, description="An answer is never asked for again sooner than this ({default})."
+    ttl_cap: Annotated[Duration, between("1s", "7d")] | None = optional(
+        "Nor later than this ({default})."
     )
-    ttl_cap: Annotated[Duration, between("1s", "7d")] | None = Field(
-        default=None, description="Nor later than this ({default})."
+    keep: Annotated[Duration, between("0", "30d")] | None = optional(
+        "How long an edge that DNS no longer names is still probed ({default})."
     )
-    keep: Annotated[Duration, between("0", "30d")] | None = Field(
-        default=None,
-        description="How long an edge that DNS no longer names is still probed ({default}).",
-    )
-    families: Annotated[list[Literal[4, 6]], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None, description="IP versions to ask for ({default})."
-    )
+    families: AtLeastOne[Literal[4, 6]] | None = optional("IP versions to ask for ({default}).")
 
 
 class ProviderShape(Shape):
     """A named way to reach a target: one of dns, hostname and addresses."""
 
-    dns: DnsShape | None = Field(
-        default=None, description="Resolve the target's own name; {} asks as this host does."
-    )
-    hostname: Host | None = Field(
-        default=None,
-        description="Resolve this name instead of the target's, such as a CDN's.",
+    dns: DnsShape | None = optional("Resolve the target's own name; {} asks as this host does.")
+    hostname: Host | None = optional(
+        "Resolve this name instead of the target's, such as a CDN's.",
         examples=["stores.cdn-b.example"],
     )
-    addresses: Annotated[list[Address], OneOrMany(), Field(min_length=1)] | None = Field(
-        default=None,
-        description="Fixed addresses, with a port if the edge has its own.",
+    addresses: AtLeastOne[Address] | None = optional(
+        "Fixed addresses, with a port if the edge has its own.",
         examples=[["198.51.100.7", "[2001:db8::7]:8443"]],
     )
-    port: Port | None = Field(
-        default=None, description="Port of every edge that names none itself."
-    )
-    own_names: Annotated[list[Annotated[str, text(parse_name_pattern)]], OneOrMany()] = Field(
+    port: Port | None = optional("Port of every edge that names none itself.")
+    own_names: Several[Annotated[str, text(parse_name_pattern)]] = Field(
         default=[],
         description="Names on the provider's own certificates: a mismatch with one of them is "
         "its default certificate.",
@@ -142,23 +131,22 @@ class HttpSourceShape(Shape):
     spec = defaults.HTTP_SOURCE
 
     url: str = Field(description="The URL to ask.", examples=["https://inventory.example/targets"])
-    authorization: Reference | None = Field(
-        default=None, description="Secret sent as bearer token; only to https:// URLs."
+    authorization: Reference | None = optional(
+        "Secret sent as bearer token; only to https:// URLs."
     )
-    timeout: Annotated[Duration, between("100ms", "5m")] | None = Field(
-        default=None, description="For one request ({default})."
+    timeout: Annotated[Duration, between("100ms", "5m")] | None = optional(
+        "For one request ({default})."
     )
-    trust: TrustField | None = Field(
-        default=None,
-        description="Which roots verify the server; left out: Mozilla's list, or the file that "
-        "SSL_CERT_FILE names.",
+    trust: TrustField | None = optional(
+        "Which roots verify the server; left out: Mozilla's list, or the file that "
+        "SSL_CERT_FILE names."
     )
 
 
 class GroupShape(Shape):
     """Targets that share labels, as in Prometheus's static_configs."""
 
-    targets: Annotated[list[str], OneOrMany()] = Field(
+    targets: Several[str] = Field(
         description="Names or addresses, with a port if it is not the check's.",
         examples=[["shop.example", "www.shop.example:8443"]],
     )
@@ -172,20 +160,20 @@ class TargetListShape(Shape):
 
     spec = defaults.TARGET_LIST
 
-    static: Annotated[list[Annotated[GroupShape, Short({str: "targets"})]], OneOrMany()] = Field(
+    static: Several[Annotated[GroupShape, Short({str: "targets"})]] = Field(
         default=[], description="Targets written here: names, or groups with labels."
     )
-    files: Annotated[list[PathText], OneOrMany()] = Field(
+    files: Several[PathText] = Field(
         default=[],
         description="Files of target groups (Prometheus file_sd), relative to this file; "
         "a glob is allowed in the last part.",
         examples=[["targets/stores.yaml"]],
     )
-    http: Annotated[list[Annotated[HttpSourceShape, Short({str: "url"})]], OneOrMany()] = Field(
+    http: Several[Annotated[HttpSourceShape, Short({str: "url"})]] = Field(
         default=[], description="URLs that answer target groups (Prometheus http_sd)."
     )
-    refresh: Annotated[Duration, between("1s", "1d")] | None = Field(
-        default=None, description="How often the sources are looked at again ({default})."
+    refresh: Annotated[Duration, between("1s", "1d")] | None = optional(
+        "How often the sources are looked at again ({default})."
     )
 
 
@@ -195,7 +183,7 @@ TargetListField = Annotated[TargetListShape, Short({list: "static", str: "static
 class CheckTargetsShape(TargetListShape):
     """What a check probes: a list under targets by name, or a list of its own."""
 
-    named: Name | None = Field(default=None, description="Name of a list under targets.")
+    named: Name | None = optional("Name of a list under targets.")
 
 
 CheckTargetsField = Annotated[CheckTargetsShape, Short({str: "named", list: "static"})]

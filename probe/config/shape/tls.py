@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from probe.config.shape import defaults
-from probe.config.shape.base import OneOrMany, Shape, Short, wrong
-from probe.config.shape.secret import Reference
-from probe.config.shape.texts import Duration, Name, PathText, between, from_text, text
+from probe.config.shape.base import AtLeastOne, Shape, Short, optional, wrong
+from probe.config.shape.texts import Duration, Name, PathText, Reference, between, from_text, text
 from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.tls import GroupName, ProfileName
 from probe.net.names import parse_host
@@ -28,8 +27,8 @@ def _days(value: object) -> float:
 
 
 Fingerprint = Annotated[str, text(parse_fingerprint)]
-Issuers = Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany(), Field(min_length=1)]
-Fingerprints = Annotated[list[Fingerprint], OneOrMany(), Field(min_length=1)]
+Issuers = AtLeastOne[Annotated[str, Field(min_length=1)]]
+Fingerprints = AtLeastOne[Fingerprint]
 Moment = Annotated[float, from_text(parse_moment, "2024-05-31"), WithJsonSchema({"type": "string"})]
 Days = Annotated[
     float,
@@ -43,12 +42,11 @@ Days = Annotated[
 class TrustShape(Shape):
     """Which roots verify a chain."""
 
-    roots: Literal["mozilla", "system"] | None = Field(
-        default=None, description="Mozilla's list (the default) or this host's store."
+    roots: Literal["mozilla", "system"] | None = optional(
+        "Mozilla's list (the default) or this host's store."
     )
-    file: PathText | None = Field(
-        default=None,
-        description="PEM file of roots, relative to this file.",
+    file: PathText | None = optional(
+        "PEM file of roots, relative to this file.",
         examples=["roots.pem"],
     )
 
@@ -70,7 +68,7 @@ class ClientCertificateShape(Shape):
 
 
 GroupsField = Annotated[
-    Annotated[list[GroupName], OneOrMany(), Field(min_length=1)] | None,
+    AtLeastOne[GroupName] | None,
     Field(
         description="Key exchange groups offered, in order, by OpenSSL's names; "
         "left out: as browsers do. For TLS 1.2 the curves of the servers' ECDSA certificates "
@@ -86,21 +84,17 @@ class ProfileShape(Shape):
     kind: ProfileName = Field(
         default=defaults.PROFILE.kind, description="The built-in profile that it starts from."
     )
-    name: Name | None = Field(
-        default=None, description="Its name on metrics (label client); the kind when left out."
+    name: Name | None = optional("Its name on metrics (label client); the kind when left out.")
+    alpn: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = optional(
+        "Application protocols offered, in order; [] offers none."
     )
-    alpn: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = Field(
-        default=None, description="Application protocols offered, in order; [] offers none."
-    )
-    min_version: Literal["TLSv1.2", "TLSv1.3"] | None = Field(
-        default=None, description="The least TLS version offered."
-    )
-    ciphers: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None, description="OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
+    min_version: Literal["TLSv1.2", "TLSv1.3"] | None = optional("The least TLS version offered.")
+    ciphers: Annotated[str, Field(min_length=1)] | None = optional(
+        "OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
     )
     groups: GroupsField = None
-    client_certificate: ClientCertificateShape | None = Field(
-        default=None, description="Certificate shown to servers that ask for one (mTLS)."
+    client_certificate: ClientCertificateShape | None = optional(
+        "Certificate shown to servers that ask for one (mTLS)."
     )
 
 
@@ -112,27 +106,24 @@ class ChainShape(Shape):
 
     spec = defaults.TLS.expect
 
-    days_left: Days | None = Field(
-        default=None,
-        description="Warn when the verified path ends in fewer days than this ({default}).",
+    days_left: Days | None = optional(
+        "Warn when the verified path ends in fewer days than this ({default})."
     )
-    issuers: (
-        Annotated[list[Annotated[str, Field(min_length=1)]], OneOrMany(), Field(min_length=1)]
-        | None
-    ) = Field(default=None, description="Texts of which one must be in the leaf's issuer.")
-    fingerprints: Fingerprints | None = Field(
-        default=None,
-        description="SHA-256 of the leaf certificates that are right; hex, colons allowed.",
+    issuers: AtLeastOne[Annotated[str, Field(min_length=1)]] | None = optional(
+        "Texts of which one must be in the leaf's issuer."
     )
-    spki: Fingerprints | None = Field(
-        default=None, description="SHA-256 of the leaf's public key (SubjectPublicKeyInfo); hex."
+    fingerprints: Fingerprints | None = optional(
+        "SHA-256 of the leaf certificates that are right; hex, colons allowed."
     )
-    not_before: Moment | None = Field(
-        default=None, description="The leaf must not be older than this date or RFC 3339 time."
+    spki: Fingerprints | None = optional(
+        "SHA-256 of the leaf's public key (SubjectPublicKeyInfo); hex."
     )
-    alpn: str | None = Field(default=None, description="Application protocol that must be chosen.")
-    ocsp: Literal["ignore", "if_must_staple", "require"] | None = Field(
-        default=None, description="Whether a stapled OCSP answer is demanded."
+    not_before: Moment | None = optional(
+        "The leaf must not be older than this date or RFC 3339 time."
+    )
+    alpn: str | None = optional("Application protocol that must be chosen.")
+    ocsp: Literal["ignore", "if_must_staple", "require"] | None = optional(
+        "Whether a stapled OCSP answer is demanded."
     )
 
 
@@ -141,35 +132,31 @@ class ConfirmShape(Shape):
 
     spec = defaults.TLS.confirm
 
-    attempts: Annotated[int, Field(ge=0, le=20)] | None = Field(
-        default=None,
-        description="Quick further attempts on the same edge after a change ({default}).",
+    attempts: Annotated[int, Field(ge=0, le=20)] | None = optional(
+        "Quick further attempts on the same edge after a change ({default})."
     )
-    spacing: Annotated[Duration, between("0", "1m")] | None = Field(
-        default=None, description="Time between their starts ({default})."
+    spacing: Annotated[Duration, between("0", "1m")] | None = optional(
+        "Time between their starts ({default})."
     )
-    sample_interval: Annotated[Duration, between("100ms", "1h")] | None = Field(
-        default=None, description="How often an edge under suspicion is sampled ({default})."
+    sample_interval: Annotated[Duration, between("100ms", "1h")] | None = optional(
+        "How often an edge under suspicion is sampled ({default})."
     )
-    sample_for: Annotated[Duration, between("0", "1d")] | None = Field(
-        default=None,
-        description="How long faster sampling lasts after the last failure ({default}).",
+    sample_for: Annotated[Duration, between("0", "1d")] | None = optional(
+        "How long faster sampling lasts after the last failure ({default})."
     )
-    sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
-        default=None, description="Most extra attempts a second for the whole check ({default})."
+    sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = optional(
+        "Most extra attempts a second for the whole check ({default})."
     )
-    flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = Field(
-        default=None,
-        description="Failures, net of forgiven ones, from which an edge is flapping ({default}).",
+    flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = optional(
+        "Failures, net of forgiven ones, from which an edge is flapping ({default})."
     )
-    forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="Passes that outweigh one failure ({default})."
+    forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = optional(
+        "Passes that outweigh one failure ({default})."
     )
-    clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None,
-        description="Passes in a row that end flapping at the latest ({default}); fewer do "
+    clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = optional(
+        "Passes in a row that end flapping at the latest ({default}); fewer do "
         "when they "
-        "are improbable for an edge that fails as often as this one did.",
+        "are improbable for an edge that fails as often as this one did."
     )
 
 
@@ -178,11 +165,11 @@ class ConsensusShape(Shape):
 
     spec = defaults.TLS.consensus
 
-    grace: Annotated[Duration, between("0", "90d")] | None = Field(
-        default=None, description="How long a rolling renewal may take ({default})."
+    grace: Annotated[Duration, between("0", "90d")] | None = optional(
+        "How long a rolling renewal may take ({default})."
     )
-    across_providers: bool | None = Field(
-        default=None, description="Compare all providers of the check with each other ({default})."
+    across_providers: bool | None = optional(
+        "Compare all providers of the check with each other ({default})."
     )
 
 
