@@ -1,7 +1,7 @@
 """What can be said of a presented chain whatever name is asked for: paths, trust, order.
 
 The rule where verifiers differ (see ``opinions``): a chain is accepted when a path stands on
-which no finding of ours is fatal, and when OpenSSL accepts the chain by a path that bears no
+which no finding of ours is fatal, and when OpenSSL accepts the chain by a path that has no
 fatal finding either. Refused by OpenSSL alone is fatal, as curl, Python, Node, PHP and most API
 clients then fail. Refused by the stricter web PKI rules alone, or by the strict rules of Python
 3.13, is a warning: most others tolerate it. Refused by both verifiers is always fatal.
@@ -95,7 +95,7 @@ def analyse(
         return Analysis(
             tuple(c.facts for c in presented.certificates),
             (*findings, *on_path((leaf,), now, anchored=False)),
-            must_staple=leaf.must_staple,
+            must_staple=leaf.extensions.must_staple,
             boundaries=tuple(_boundaries([leaf])),
         )
     case = _Case(presented, roots, now, known)
@@ -108,7 +108,7 @@ def analyse(
         findings=tuple(findings),
         verified_not_after=max(map(not_after, verified), default=None),
         issuer=case.issuer(verified),
-        must_staple=case.leaf.must_staple,
+        must_staple=case.leaf.extensions.must_staple,
         boundaries=tuple(_boundaries(case.everything)),
         trusted=bool(case.paths),
         taught=tuple(dict.fromkeys(c for path in verified for c in path[1:-1])),
@@ -135,7 +135,7 @@ class _Case:
         self.anchors = roots.concerning(presented.certificates)
         self.everything = (*presented.certificates, *self.anchors)
         self.search: Search = find_paths(self.leaf, self.others, self.anchors)
-        # All that was sent, also what only OpenSSL can read: its clients see that too.
+        # All that was sent, even what only OpenSSL can read, because its clients see that.
         ders = presented.ders[0], presented.ders[1:READ_AT_MOST], [r.der for r in self.anchors]
         self.strict = ask_openssl(*ders, now, strict=True)
         # What the strict rules accept, the others do: they are the same and some more.

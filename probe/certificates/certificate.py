@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -49,12 +49,8 @@ class Certificate:
         signs_certificates: keyUsage has keyCertSign; None without the extension.
         signs_handshakes: keyUsage has digitalSignature; None without the extension.
         purposes: extended key usages as dotted numbers; None without the extension.
-        must_staple: TLS feature status_request (RFC 7633).
         hash_name: hash of its signature (``sha256``); empty when there is none or unknown.
-        flaw: why the library cannot read some extension; empty when it reads all.
-        unreadable: extensions that the judgement needs and that cannot be read.
-        odd_names: why some of its names match nothing, in words.
-        constraints: how many subtrees its nameConstraints list (section 4.2.1.10).
+        extensions: those that are asked for seldom, and what could not be read.
         costly_key: verifying a signature with its key takes clients many milliseconds.
     """
 
@@ -72,12 +68,8 @@ class Certificate:
     signs_certificates: bool | None = None
     signs_handshakes: bool | None = None
     purposes: frozenset[str] | None = None
-    must_staple: bool = False
     hash_name: str = ""
-    flaw: str = ""
-    unreadable: frozenset[str] = frozenset()
-    odd_names: tuple[str, ...] = ()
-    constraints: int = 0
+    extensions: Extensions = field(default_factory=Extensions)
     costly_key: bool = False
 
     def subject_organizations(self) -> frozenset[str]:
@@ -178,12 +170,8 @@ def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
         signs_certificates=usage.key_cert_sign if usage else None,
         signs_handshakes=usage.digital_signature if usage else None,
         purposes=frozenset(p.dotted_string for p in purposes) if purposes else None,
-        must_staple=extensions.must_staple,
         hash_name=_hash_name(parsed),
-        flaw=extensions.flaw,
-        unreadable=extensions.unreadable,
-        odd_names=extensions.odd_names,
-        constraints=extensions.constraints,
+        extensions=extensions,
         costly_key=costly,
     )
 

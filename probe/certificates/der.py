@@ -13,7 +13,7 @@ _LONG_FORM = 0x80
 def tbs_fields(tbs_certificate: bytes) -> list[bytes]:
     """The fields of a TBSCertificate without its version (RFC 5280 section 4.1), as they stand.
 
-    Taken from the bytes and not encoded anew, so that digests also hold for names and keys that
+    Taken from the bytes and not encoded anew, so that digests hold even for names and keys that
     the library cannot read: serialNumber, signature, issuer, validity, subject,
     subjectPublicKeyInfo, then what is optional.
 

@@ -77,7 +77,7 @@ def older_than_expected(leaf: CertificateFacts, expect: ChainExpectations) -> It
 def expires_soon(
     verified_not_after: float | None, now: float, expect: ChainExpectations
 ) -> Iterator[Finding]:
-    """The verified path ends in less than the wanted days; what it does not use counts not."""
+    """The verified path ends within ``days_left`` days; certificates off the path are ignored."""
     if verified_not_after is not None and now >= soon_from(verified_not_after, expect):
         yield Finding(
             Reason.EXPIRES_SOON,
@@ -88,7 +88,7 @@ def expires_soon(
 
 
 def soon_from(verified_not_after: float, expect: ChainExpectations) -> float:
-    """From when on a path that ends then ends soon."""
+    """Return the instant from which a path with this NotAfter is reported as expiring soon."""
     return verified_not_after - expect.days_left * DAY
 
 
@@ -126,7 +126,7 @@ def is_address_as_dns_name(facts: CertificateFacts, name: str) -> bool:
 def belongs_to(name: str, patterns: Iterable[str]) -> bool:
     """Whether a presented name is one of a provider's own.
 
-    ``*.cdn-b.example`` covers every name below ``cdn-b.example``, at any depth and also when
+    ``*.cdn-b.example`` covers every name below ``cdn-b.example``, at any depth and even when
     it is itself a wildcard, and ``cdn-b.example`` itself; a pattern without a star only itself.
     """
     own = name.lower().rstrip(".")

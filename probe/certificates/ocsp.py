@@ -86,7 +86,7 @@ def judge_staple(
         now: wall time, seconds since the epoch.
         demand: ``ignore`` reports the status and finds nothing.
     """
-    insists = demand == "require" or (demand == "if_must_staple" and leaf.must_staple)
+    insists = demand == "require" or (demand == "if_must_staple" and leaf.extensions.must_staple)
     if not staple:
         missing = Finding(Reason.OCSP_MISSING, _why_due(leaf)) if insists else None
         return StapleJudgement((missing,) if missing else ())
@@ -106,7 +106,7 @@ def judge_staple(
 
 
 def _why_due(leaf: Certificate) -> str:
-    if leaf.must_staple:
+    if leaf.extensions.must_staple:
         return "the certificate demands a stapled OCSP answer (must-staple) and none was sent"
     return "a stapled OCSP answer is expected and none was sent"
 
@@ -212,7 +212,7 @@ def _concerns(
 def _signed(answer: _Answer, issuer: Certificate, now: float) -> bool | None:
     """By the issuer itself, or by a responder it appointed (RFC 6960 section 4.2.2.2).
 
-    None when nobody else did and the signature of one of them cannot be computed here.
+    None when no signature holds and that of one of them cannot be computed here.
     """
     appointed = (
         signer

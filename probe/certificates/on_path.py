@@ -116,11 +116,11 @@ def wrong_key_usage(path: Path) -> Iterator[Finding]:
 
 
 def unreadable(path: Path) -> Iterator[Finding]:
-    """What a certificate may be used for cannot be read, so nobody can say that it is fit."""
+    """Extensions that say what a certificate may be used for cannot be read."""
     for at, certificate in enumerate(path):
         # A server's certificate need not say that it is no authority.
         needed = {"keyUsage", "extKeyUsage", "basicConstraints" if at else "subjectAltName"}
-        if lost := needed & certificate.unreadable:
+        if lost := needed & certificate.extensions.unreadable:
             yield Finding(
                 Reason.UNPARSABLE,
                 f"{_role(path, at)} has extensions that cannot be read: {', '.join(sorted(lost))}",

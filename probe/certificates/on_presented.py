@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from probe.certificates.certificate import Certificate, Unparsable
+from probe.certificates.extensions import Extensions
 from probe.certificates.opinions import openssl_reads
 from probe.certificates.paths import Path
 from probe.certificates.verdict import Finding, called, clip, instant
@@ -48,7 +49,7 @@ def unparsable(presented: PresentedChain) -> Iterator[Finding]:
         match entry:
             case Unparsable(detail=why):
                 what = "certificate"
-            case Certificate(flaw=why, odd_names=()) if why:
+            case Certificate(extensions=Extensions(flaw=why, odd_names=())) if why:
                 what = "extensions of certificate"
             case _ if breaks:
                 what, why = "certificate", "OpenSSL cannot parse it"
@@ -67,7 +68,7 @@ def odd_names(presented: PresentedChain) -> Iterator[Finding]:
     OpenSSL passes over them; Go and others refuse the whole certificate.
     """
     for certificate in presented.certificates[:1]:
-        for why in certificate.odd_names[:1]:
+        for why in certificate.extensions.odd_names[:1]:
             yield Finding(
                 Reason.UNPARSABLE,
                 f"{clip(why)} in the subjectAltName; some clients refuse such a certificate",
@@ -76,7 +77,7 @@ def odd_names(presented: PresentedChain) -> Iterator[Finding]:
 
 
 def costly_key(presented: PresentedChain) -> Iterator[Finding]:
-    """RSA exponents over 2^33, the longest DSA keys: BoringSSL and Go refuse them unlooked at."""
+    """RSA exponents over 2^33 and the longest DSA keys, which BoringSSL and Go refuse."""
     for certificate in presented.certificates:
         if certificate.costly_key:
             yield Finding(

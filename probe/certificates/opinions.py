@@ -36,7 +36,7 @@ class Opinion:
         why: the verifier's own words for a refusal.
         code: OpenSSL's X509_V_ERR number for a refusal; 0 elsewhere.
         asked: False when the verifier cannot be asked: no name that it takes for one, or more
-            work than the event loop bears.
+            work than the event loop can spare.
         depth: at which certificate of its path OpenSSL refused; 0 is the leaf.
     """
 
@@ -71,7 +71,7 @@ def ask_openssl(
 
     Names, purposes and the security level are not asked for: the binding offers none of them.
     They do not change which path OpenSSL takes, and all have findings of their own, which that
-    path must not bear. So have others that OpenSSL cannot read; they are left out here.
+    path must not have. Others that OpenSSL cannot read have one too; they are left out here.
 
     Args:
         leaf: the server's certificate.
@@ -111,7 +111,7 @@ def ask_webpki(
     if not roots:
         return Opinion(None, "no trust root bears a name that the chain mentions")
     names = sum(len(c.facts.dns_names) + len(c.facts.ip_names) for c in (leaf, *others))
-    if names * sum(c.constraints for c in (*others, *roots)) > _MOST_COMPARISONS:
+    if names * sum(c.extensions.constraints for c in (*others, *roots)) > _MOST_COMPARISONS:
         return Opinion(None, asked=False)
     builder = PolicyBuilder().store(Store([root.parsed for root in roots])).time(_instant(now))
     verifier = next(_verifiers(builder, leaf), None)

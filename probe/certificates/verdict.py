@@ -108,7 +108,7 @@ _NAMES = 4
 
 
 def clip(text: str) -> str:
-    """A text of foreign origin: printable, and no longer than a line bears."""
+    """Make foreign text safe to show: printable, and 120 characters at most."""
     shown = "".join(c if c.isprintable() else "�" for c in text[: _LONGEST + 1])
     return shown if len(text) <= _LONGEST else f"{shown[:_LONGEST]}…"
 

@@ -124,7 +124,6 @@ def _named_alert(name: str) -> Reason | None:
     return None
 
 
-_INVALID = (Phase.TLS, Reason.HANDSHAKE_INVALID)
 _PROTOCOL = (Phase.TLS, Reason.PROTOCOL_REFUSED)
 _CIPHER = (Phase.TLS, Reason.CIPHER_REFUSED)
 _OWN: dict[str, tuple[Phase, Reason]] = {

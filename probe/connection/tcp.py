@@ -3,7 +3,7 @@
 A plain non-blocking socket and trio's readiness calls: that is what trio's own socket does,
 without its per-call checkpoints, which cost as much as the system calls themselves.
 
-Resource handling: whoever calls `connect` owns the `Wire` and closes it; `connect` itself
+Resource handling: the caller of `connect` owns the `Wire` and closes it; `connect` itself
 closes its socket when it fails or is cancelled. Error handling: everything the network can do
 is raised as `AttemptFailed`. Deadlines are those of the cancel scope that all of this runs in;
 reading and writing always wait for readiness first, so that a peer that never stops sending
@@ -114,12 +114,12 @@ class Wire:
         return bool(look.poll(0))
 
     def try_send(self, data: bytes) -> None:
-        """Write what the socket takes at once; a farewell is not worth waiting for."""
+        """Write what the socket takes at once. For a last message, which may be lost."""
         if data:
             try:
                 self.timeline.sent += self._sock.send(data)
             except OSError:
-                # A full buffer or a peer that is gone: there is nobody left to tell.
+                # A full buffer, or a peer that is gone.
                 return
 
     def last_words(self) -> bytes:

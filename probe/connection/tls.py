@@ -182,7 +182,7 @@ class TlsStream:
     async def receive_some(self, max_bytes: int = _READ) -> bytes:
         """Wait for data; empty at the end, with or without close_notify.
 
-        Raises AttemptFailed, also for an alert that arrives late: a TLS 1.3 server looks at
+        Raises AttemptFailed, even for an alert that arrives late: a TLS 1.3 server looks at
         the client's certificate only after the handshake, so its refusal shows here.
         """
         await self.flush()
@@ -269,7 +269,7 @@ class TlsStream:
             try:  # noqa: SIM105 - on the hot path, and suppress() is not free
                 self._tls.shutdown()
             except SSL.Error:
-                # After a fatal alert there is nothing to say goodbye with: closing matters.
+                # After a fatal alert no close_notify can be sent.
                 pass
             self.wire.try_send(self._unsent + outgoing(self._tls))
             self.wire.close()

@@ -40,7 +40,7 @@ def s_client(
     """Write ``openssl s_client …`` as the attempt did it.
 
     Args:
-        edge: the address, so that DNS has no say.
+        edge: the address, so that DNS is not asked.
         name: server name; an IP address sends none.
         profile: versions, ciphers, protocols; a client certificate stands as a placeholder,
             because its files are not necessarily readable where the command is pasted.
