@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import trio
 
@@ -16,9 +16,11 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import FlowKey, ProviderKey
 from probe.schedule import Counts, Defect, DefectKind, Start
 from probe.serve import Store
-from probe.state.vantage import Vantage
+from probe.serve.series import families
+from probe.serve.series.family import Sample
+from probe.state.vantage import Health, Vantage
 
-_REPORT_EVERY = 1.0
+_LOOK_EVERY = 1.0
 
 _UNFINISHED = {
     DefectKind.CUT: "still running at its deadline",
@@ -50,33 +52,37 @@ class SelfReport:
         self._log = log
         self._counts = counts
         self._dns = dns
-        self._asked: Counter[str] = Counter()
-        self._ignored: Counter[str] = Counter()
+        self._ignoring: set[str] = set()
         self._ill: dict[str, str] = {}
-        self._counted: dict[str, tuple[int, int, int]] = {}
-        for loop in LOOPS:
-            store.agent.loop_crashed(loop, 0)  # so that the first crash is an increase
+        self._running = False
+        self._lag = store.series.histograms.of(families.AGENT_LOOP_LAG)
+        self._lateness = store.series.histograms.of(families.AGENT_SCHEDULE_LATENESS)
+        for loop in LOOPS:  # at zero, so that the first crash is an increase
+            store.agent.count(families.AGENT_LOOP_CRASHES, 0, loop=loop)
+        store.agent.health = self._health
+        store.agent.readings += (self._runs, self._questions)
+        store.agent.on_defect = self.crashed
 
     def lagged(self, seconds: float, worst: float) -> None:
         """The loop was so late, in seconds; ``worst`` since it was said last."""
-        self._store.agent.loop_lag(seconds)
+        self._lag.observe((), seconds)
         self._vantage.lag(worst, trio.current_time())
 
     def started(self, start: Start[JobKey]) -> None:
         """A run began, at its time or later."""
         if not (start.extra or start.slow):
-            self._store.agent.started_late(start.job.key.check, start.lateness)
+            self._lateness.observe((("check", start.job.key.check),), start.lateness)
             self._vantage.late(start.lateness, trio.current_time())
 
     def crashed(self, loop: str, where: str) -> None:
         """A loop of ``LOOPS`` raised; ``where`` as ``probe.model.defect`` writes it."""
-        self._store.agent.loop_crashed(loop)
+        self._store.agent.count(families.AGENT_LOOP_CRASHES, loop=loop)
         self._log.defect("loop", where, loop=loop)
 
     def defect(self, defect: Defect[JobKey]) -> Failure:
         """A run crashed, was cut off or is stuck: our fault. What to file under its key."""
         key, kind = defect.job.key, defect.kind
-        self._store.agent.skipped_run(key.check, kind.value)
+        self._store.agent.count(families.AGENT_SKIPPED_RUNS, check=key.check, reason=kind.value)
         where = _UNFINISHED.get(kind, "") if defect.error is None else trace(defect.error)
         self._log.defect(kind.value, where, **key_fields(key))
         match key:
@@ -89,51 +95,57 @@ class SelfReport:
         return Failure(phase, Reason.DEFECT, where)
 
     async def run(self) -> None:
-        """Carry over to the metrics what others count, and judge the vantage, until cancelled."""
+        """Say in the log what changes, until cancelled; metrics and page ask by themselves."""
+        self._running = True
         while True:
-            self._carry_counts()
-            self._carry_dns()
             self._judge()
-            await trio.sleep(_REPORT_EVERY)
-
-    def _carry_counts(self) -> None:
-        in_flight: Counter[str] = Counter()
-        for group, counts in self._counts().items():
-            check = check_of(group)
-            if check not in self._store.checks:
-                continue  # it went with a reload; what is still under way for it counts nowhere
-            in_flight[check] += counts.in_flight
-            now = (counts.missed, counts.skipped, counts.deferred)
-            before = self._counted.get(group, (0, 0, 0))
-            self._counted[group] = now
-            missed, skipped, deferred = (new - old for new, old in zip(now, before, strict=True))
-            if missed > 0:
-                self._store.agent.missed_run(check, missed)
-            if skipped > 0:
-                self._store.agent.skipped_run(check, "overlap", skipped)
-            if deferred > 0:
-                self._store.agent.skipped_run(check, "slow", deferred)
-        self._store.agent.in_flight(in_flight)
-
-    def _carry_dns(self) -> None:
-        stats = self._dns()
-        for outcome, count in (Counter(stats.questions) - self._asked).items():
-            self._store.agent.dns_questions(outcome, count)
-        for server, count in (Counter(stats.subnet_ignored) - self._ignored).items():
-            self._store.agent.dns_subnet_ignored(server, count)
-            if server not in self._ignored:
-                self._log.warning(
-                    "client subnet ignored", server=server, note="it answers for this region only"
-                )
-        self._asked, self._ignored = Counter(stats.questions), Counter(stats.subnet_ignored)
+            for server in self._dns().subnet_ignored.keys() - self._ignoring:
+                self._ignoring.add(server)
+                note = "it answers for this region only"
+                self._log.warning("client subnet ignored", server=server, note=note)
+            await trio.sleep(_LOOK_EVERY)
 
     def _judge(self) -> None:
         health = self._vantage.judge(trio.current_time())
         ill = {c.sign.value: c.why for c in health.complaints if c.ill}
-        self._store.agent.vantage(healthy=health.healthy, causes=sorted(ill))
         if ill != self._ill:
             if ill:
                 self._log.warning("vantage ill", **ill)
             else:
                 self._log.info("vantage well")
             self._ill = ill
+
+    def _health(self) -> Health | None:
+        return self._vantage.judge(trio.current_time()) if self._running else None
+
+    def _runs(self) -> Iterator[Sample]:
+        """What the runner counted, by check: runs and DNS questions stand in different groups.
+
+        What is still under way for a check that went with a reload counts nowhere.
+        """
+        totals: dict[str, Counter[str]] = {check: Counter() for check in self._store.checks}
+        for group, counts in self._counts().items():
+            check = check_of(group)
+            if check in totals:
+                totals[check].update(
+                    missed=counts.missed,
+                    overlap=counts.skipped,
+                    slow=counts.deferred,
+                    in_flight=counts.in_flight,
+                )
+        for check, total in totals.items():
+            label = ("check", check)
+            yield families.AGENT_MISSED_RUNS, float(total["missed"]), (label,)
+            yield families.AGENT_IN_FLIGHT, float(total["in_flight"]), (label,)
+            for reason in ("overlap", "slow"):
+                if total[reason]:
+                    labels = (label, ("reason", reason))
+                    yield families.AGENT_SKIPPED_RUNS, float(total[reason]), labels
+
+    def _questions(self) -> Iterator[Sample]:
+        """What the finder of edges counted."""
+        stats = self._dns()
+        for outcome, count in stats.questions.items():
+            yield families.AGENT_DNS_QUESTIONS, float(count), (("outcome", outcome),)
+        for server, count in stats.subnet_ignored.items():
+            yield families.AGENT_DNS_SUBNET_IGNORED, float(count), (("server", server),)

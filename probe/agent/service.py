@@ -295,14 +295,9 @@ class Service:
                 f"share: each agent needs its own address in {ADDRESS_VARIABLE}, as DNS gives it "
                 f"for {share.peers}; {error}"
             ) from None
-        return Sharing(
-            share,
-            self._me,
-            lookup,
-            self._set_targets,
-            self._log,
-            self._store.agent,
-        )
+        sharing = Sharing(share, self._me, lookup, self._set_targets, self._log)
+        self._store.agent.readings.append(sharing.samples)
+        return sharing
 
     # ------------------------------------------------------------ for the service manager
 

@@ -18,7 +18,7 @@ usual.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from ipaddress import ip_address
 from typing import Literal
 
@@ -32,7 +32,8 @@ from probe.edges.system import RESOLV_CONF, WatchedFile, parse_resolv_conf
 from probe.model.spec import NameServer, Share
 from probe.model.target import Target
 from probe.schedule import Ring
-from probe.serve.memory.agent_metrics import AgentMetrics
+from probe.serve.series import families
+from probe.serve.series.family import Sample
 
 Lookup = Callable[[str], Awaitable[frozenset[str] | str]]
 """Every address behind a name, or why there is none to be had."""
@@ -53,7 +54,6 @@ class Sharing:
         lookup: asks DNS.
         deliver: told the targets of a list that are ours, whenever they change.
         log: one line when peers come, go or cannot be seen.
-        metrics: told the same in numbers.
     """
 
     def __init__(
@@ -63,17 +63,16 @@ class Sharing:
         lookup: Lookup,
         deliver: Callable[[str, tuple[Target, ...]], None],
         log: EventLog,
-        metrics: AgentMetrics,
     ) -> None:
         self._share = share
         self._me = me
         self._lookup = lookup
         self._deliver = deliver
         self._log = log
-        self._metrics = metrics
         self._ring = Ring({me})
         self._replicas = share.replicas
         self._blind_since: float | None = None
+        self._looked = False
         self._lists: dict[str, _List] = {}
         self._changed: dict[str, None] = {}  # first come, first served
         self._news = trio.Event()
@@ -108,6 +107,16 @@ class Sharing:
             del self._lists[name]
             self._changed.pop(name, None)
 
+    def samples(self) -> Iterator[Sample]:
+        """The share in numbers, once it is known."""
+        if self._looked:
+            yield families.AGENT_SHARE_PEERS, float(len(self._ring.peers)), ()
+            yield families.AGENT_SHARE_PEERS_UP, float(self._blind_since is None), ()
+            yield families.AGENT_SHARE_REPLICAS, float(self._replicas), ()
+        for name, known in self._lists.items():
+            if name != UNLISTED and known.told is not None:
+                yield families.AGENT_SHARE_TARGETS, float(known.told), (("list", name),)
+
     # ------------------------------------------------------------ inside
 
     async def _look(self) -> bool:
@@ -126,9 +135,7 @@ class Sharing:
                 self._blind_since = None
                 self._log.info("peers are seen again", peers=len(peers))
             self._replicas = self._share.replicas
-        self._metrics.shared(
-            peers=len(peers), up=self._blind_since is None, replicas=self._replicas
-        )
+        self._looked = True
         if before[0] != peers:
             self._log.info("peers changed", peers=len(peers), before=len(before[0]))
             self._ring = Ring(peers)
@@ -158,8 +165,7 @@ class Sharing:
 
     def _tell(self, name: str, known: _List) -> None:
         targets = known.effective()
-        if name != UNLISTED:
-            self._metrics.share_of(name, len(targets))
+        known.told = len(targets)
         self._deliver(name, targets)
 
 
@@ -168,6 +174,7 @@ class _List:
 
     def __init__(self) -> None:
         self.targets: dict[str, Target] = {}
+        self.told: int | None = None
         self._ours: set[str] = set()
         self._held: dict[str, float] = {}
 

@@ -16,11 +16,11 @@ from probe.discovery import SourceStatus, TargetWatcher
 from probe.model.spec import TargetList
 from probe.model.target import Target
 from probe.serve import Store
-from probe.serve.memory.agent_metrics import Source
+from probe.serve.memory.agent import SourceView
 
 OnTargets = Callable[[str, tuple[Target, ...]], None]
 
-_REPORT_EVERY = 5.0
+_LOOK_EVERY = 5.0
 _PROBLEMS_LOGGED = 20
 
 
@@ -29,7 +29,7 @@ class Sources:
 
     Args:
         parts: reads the secrets of http_sd sources.
-        store: told how each source is, and when the first targets are there.
+        store: asks how each source is; told when the first targets are there.
         log: one line when a source fails or answers again.
         on_targets: told of each list's targets, first and on change.
         crashed: told when our own code raised; the list is watched anew after a pause.
@@ -54,7 +54,9 @@ class Sources:
         # Of lists whose entry changed: what the old sources gave, until each new one was good
         # once. A source that is down at a reload must not take its targets away.
         self._carried: dict[str, tuple[Target, ...]] = {}
+        self._broken: dict[str, tuple[SourceStatus, ...]] = {}  # whose watcher crashed
         self._nursery: trio.Nursery | None = None
+        store.agent.sources = self.views
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look after the lists until cancelled."""
@@ -65,10 +67,12 @@ class Sources:
 
     async def _look_after(self) -> None:
         while True:
-            self._report()
-            for name in self._carried.keys() & self._watchers.keys():
-                self._give(name)
-            await trio.sleep(_REPORT_EVERY)
+            self._give_carried()
+            await trio.sleep(_LOOK_EVERY)
+
+    def _give_carried(self) -> None:
+        for name in self._carried.keys() & self._watchers.keys():
+            self._give(name)
 
     async def configure(self, lists: Mapping[str, TargetList]) -> None:
         """Follow a configuration; a list whose entry is unchanged is not read again.
@@ -89,8 +93,6 @@ class Sources:
                 # At the end our nursery may be closed before this task hears that it is cancelled.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 await self._nursery.start(self._keep_watching, wanted)
-        self._store.agent.forget_lists(lists)
-        self._report()
         self._store.agent.ready = True
 
     async def _keep_watching(
@@ -100,9 +102,10 @@ class Sources:
 
         def crashed(loop: str, where: str) -> None:
             watcher = self._watchers.pop(name, None)
-            for status in watcher.statuses if watcher is not None else ():
-                problem = f"our own code crashed: {where}"
-                self._show(replace(status, up=False, problems=(problem,)))
+            if watcher is not None:
+                problems = (f"our own code crashed: {where}",)
+                broken = (replace(one, up=False, problems=problems) for one in watcher.statuses)
+                self._broken[name] = tuple(broken)
             self._carry(name)  # a crash takes no target away
             self._crashed(loop, where)
 
@@ -142,8 +145,7 @@ class Sources:
             self._given[name] = whole
 
     def _tell(self, status: SourceStatus) -> None:
-        """One line for news of a source; metrics hear of it now rather than at the next look."""
-        self._report()
+        """One line for news of a source."""
         for problem in status.problems[:_PROBLEMS_LOGGED]:
             self._log.warning("target source", list=status.list_name, problem=problem)
         if not status.problems:
@@ -156,23 +158,28 @@ class Sources:
                 **notes,
             )
 
-    def _report(self) -> None:
-        """Carry every source's state over to metrics and page."""
-        for watcher in self._watchers.values():
-            for status in watcher.statuses:
-                self._show(status)
-
-    def _show(self, status: SourceStatus) -> None:
-        good_at = trio.current_time() if status.kind == "static" else status.good_at
-        age = None if good_at is None else trio.current_time() - good_at
-        self._store.agent.discovered(
-            Source(
-                status.list_name,
-                status.source,
-                status.up,
-                status.targets,
-                status.rejected,
-                None if age is None else time.time() - age,
-                "; ".join(status.problems[:3]),
+    def views(self) -> tuple[SourceView, ...]:
+        """How every source of every list is now."""
+        return tuple(
+            _view(status)
+            for name in self._watched
+            for status in (
+                self._watchers[name].statuses
+                if name in self._watchers
+                else self._broken.get(name, ())
             )
         )
+
+
+def _view(status: SourceStatus) -> SourceView:
+    now = trio.current_time()
+    good_at = now if status.kind == "static" else status.good_at
+    return SourceView(
+        status.list_name,
+        status.source,
+        status.up,
+        status.targets,
+        status.rejected,
+        None if good_at is None else time.time() - (now - good_at),
+        "; ".join(status.problems[:3]),
+    )

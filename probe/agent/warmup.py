@@ -17,7 +17,7 @@ from probe.agent.log import EventLog
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve import Store
-from probe.serve.memory.records import TargetKey
+from probe.serve.records import TargetKey
 
 WITHIN = 60.0
 """Seconds."""

@@ -76,7 +76,7 @@ class Defect(Generic[K]):
 
 @dataclass(slots=True)
 class Counts:
-    """What happened in a group since it appeared; never decreases but for the last two.
+    """What happened in a group since it first appeared; never decreases but for the last two.
 
     Each period of each job is counted exactly once, as a start or one of the four ways not to.
 
@@ -100,13 +100,13 @@ class Counts:
 
 
 class RunGroup(Generic[K]):
-    """The lanes and counts of one check, kept while it has jobs or runs."""
+    """The lanes of one check, kept while it has jobs or runs, and its counts."""
 
     __slots__ = ("counts", "jobs", "lanes")
 
-    def __init__(self, lanes: Lanes[Run[K]]) -> None:
+    def __init__(self, lanes: Lanes[Run[K]], counts: Counts) -> None:
         self.lanes = lanes
-        self.counts = Counts()
+        self.counts = counts
         self.jobs = 0
 
 

@@ -77,6 +77,7 @@ class Runner(Generic[K]):
         self._plan: Plan[K] = Plan(salt=salt, first=first)
         self._entries: dict[K, KeyRuns[K]] = {}
         self._groups: dict[str, RunGroup[K]] = {}
+        self._counts: dict[str, Counts] = {}  # kept for good: a counter that began anew would lie
         self._running: dict[Run[K], None] = {}
         self._offset: float | None = None
         self._nursery: trio.Nursery | None = None
@@ -141,11 +142,12 @@ class Runner(Generic[K]):
             self.request(key, after=spread * place / len(keys))
 
     def counts(self) -> dict[str, Counts]:
-        """What happened per group since it appeared, and what is under way."""
-        for group in self._groups.values():
-            group.counts.in_flight = group.lanes.in_flight
-            group.counts.waiting = group.lanes.waiting
-        return {name: group.counts for name, group in self._groups.items()}
+        """What happened per group since it first appeared, and what is under way."""
+        for name, counts in self._counts.items():
+            group = self._groups.get(name)
+            counts.in_flight = group.lanes.in_flight if group else 0
+            counts.waiting = group.lanes.waiting if group else 0
+        return self._counts
 
     def now(self) -> float:
         """The plan's time: seconds since the epoch by trio's clock."""
@@ -266,7 +268,9 @@ class Runner(Generic[K]):
     def _group(self, name: str) -> RunGroup[K]:
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = RunGroup(Lanes(self._limit, self._slow_after))
+            counts = self._counts.setdefault(name, Counts())
+            lanes: Lanes[Run[K]] = Lanes(self._limit, self._slow_after)
+            group = self._groups[name] = RunGroup(lanes, counts)
         return group
 
     def _leave(self, group: RunGroup[K], name: str) -> None:

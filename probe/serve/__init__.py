@@ -1,10 +1,10 @@
 """Result store, metrics, HTTP server, status page."""
 
 from probe.serve.http.listen import ListenError, serve
+from probe.serve.http.metrics import swept
 from probe.serve.http.web import application
 from probe.serve.memory.store import Store
-from probe.serve.series.exposition import swept
-from probe.serve.series.split import CertificatesKey, CertificateSplit
+from probe.serve.records import CertificatesKey, CertificateSplit
 
 __all__ = [
     "CertificateSplit",

@@ -112,7 +112,7 @@ async def test_dns_that_our_own_code_cannot_read_is_ours_and_the_edges_stay(
 LOOPS = {
     "references": "probe.agent.references:ReferenceWatch._look",
     "discovery": "probe.discovery.files:FileTargets.look",
-    "sources": "probe.agent.sources:Sources._report",
+    "sources": "probe.agent.sources:Sources._give_carried",
     "lag": "probe.agent.self_report:SelfReport.lagged",
     "report": "probe.agent.self_report:SelfReport._judge",
     "tick": "probe.agent.filing:Filing.tick",

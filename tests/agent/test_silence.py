@@ -26,11 +26,11 @@ from probe.model.tls import ChainExpectations, ClientProfile, Trust
 from probe.probers.tls import TlsProber
 from probe.schedule import Runner
 from probe.serve import Store
-from probe.serve.memory.records import TargetKey
+from probe.serve.http.metrics import blocks
 from probe.serve.page.standing import Level
 from probe.serve.page.status import status_of
-from probe.serve.series.exposition import blocks
-from probe.serve.series.text import Format
+from probe.serve.records import TargetKey
+from probe.serve.series.family import Format
 from probe.state.vantage import Vantage
 
 START = 1_700_000_000.0

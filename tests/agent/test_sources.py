@@ -105,7 +105,7 @@ async def test_a_reader_that_crashes_twice_takes_no_targets_away(
 
 def told(store: Store) -> str:
     """What is said of the file."""
-    return "".join(one.problem for one in store.agent.sources.values() if one.source != "static")
+    return "".join(one.problem for one in store.agent.sources() if one.source != "static")
 
 
 async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Pa
         await sources.configure(stores(path))
         nursery.cancel_scope.cancel()
     assert given == [2999]
-    (source,) = store.agent.sources.values()
+    (source,) = store.agent.sources()
     assert (source.up, source.targets, source.rejected) == (True, 2999, 1)
     assert source.problem.startswith(f"{path}:1:")
     assert source.problem.endswith('"a b" has a space in it; write one name an entry')

@@ -7,7 +7,7 @@ import pytest
 
 from probe.config import load
 from probe.model.flow import ApiCheck
-from probe.serve.series.definitions import BY_NAME
+from probe.serve.series.families import FAMILIES
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/flows.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
@@ -31,4 +31,4 @@ def test_every_kind_is_shown() -> None:
 def test_every_metric_that_is_named_exists() -> None:
     named = set(re.findall(r"`(probe_\w+)`", DOCUMENT))
     assert named
-    assert named <= set(BY_NAME)
+    assert named <= {family.name for family in FAMILIES}

@@ -86,8 +86,8 @@ class Region:
             self._lookup,
             self._deliver,
             EventLog(),
-            self.store.agent,
         )
+        self.store.agent.readings.append(self.sharing.samples)
 
     def metrics(self) -> tuple[float | None, ...]:
         """Peers, whether they are seen, replicas, and the targets of the list."""

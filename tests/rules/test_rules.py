@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from probe.serve.series.definitions import FAMILIES
-from probe.serve.series.family import Kind
+from probe.serve.series.families import FAMILIES
+from probe.serve.series.family import MetricType
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -107,7 +107,7 @@ def test_every_address_of_an_agent_that_a_runbook_asks_exists() -> None:
 def _series() -> set[str]:
     names = {family.name for family in FAMILIES}
     for family in FAMILIES:
-        if family.kind is Kind.HISTOGRAM:
+        if family.kind is MetricType.HISTOGRAM:
             names |= {f"{family.name}{part}" for part in ("_bucket", "_count", "_sum")}
     return names
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
 from probe.serve import Store
-from probe.serve.memory.agent_metrics import Source
+from probe.serve.memory.agent import SourceView
+from probe.serve.series import families
+from probe.serve.series.family import Sample
+from probe.state.vantage import Health
 from tests.support.reading import exposed, series, value
 
-from .world import START, spec
+from .world import ILL, START, spec
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def test_what_nobody_measured_is_not_zero(store: Store) -> None:
         "probe_agent_build_info",
     ):
         assert value(store, name) is None, name
-    assert value(store, "probe_agent_missed_runs_total", check="stores") == 0.0
+    assert value(store, "probe_agent_unknown_reasons_total", check="stores") == 0.0
 
 
 def test_a_failed_reload_keeps_hash_and_time_of_the_running_configuration(store: Store) -> None:
@@ -41,55 +47,79 @@ def test_a_failed_reload_keeps_hash_and_time_of_the_running_configuration(store:
 
 
 def test_an_ill_vantage_names_its_causes_while_it_is_ill(store: Store) -> None:
-    store.agent.vantage(healthy=False, causes=("clock", "dns"))
+    store.agent.health = lambda: ILL
     assert value(store, "probe_vantage_healthy") == 0.0
     assert value(store, "probe_vantage_illness", cause="clock") == 1.0
-    store.agent.vantage(healthy=True)
+    store.agent.health = Health
     assert value(store, "probe_vantage_healthy") == 1.0
     assert not series(store, "probe_vantage_illness")
 
 
 def test_a_source_with_rejected_entries_is_up_and_counts_them(store: Store) -> None:
     assert not series(store, "probe_agent_discovery_rejected")
-    store.agent.discovered(Source("stores", "a.yaml", False, problem="no such file"))
+    told(store, SourceView("stores", "a.yaml", False, problem="no such file"))
     assert value(store, "probe_agent_discovery_up", source="a.yaml") == 0.0
     assert not series(store, "probe_agent_discovery_rejected"), "nothing was read"
-    store.agent.discovered(Source("stores", "a.yaml", True, 2999, 1, START, "a.yaml:3:1: a slip"))
+    told(store, SourceView("stores", "a.yaml", True, 2999, 1, START, "a.yaml:3:1: a slip"))
     assert value(store, "probe_agent_discovery_up", source="a.yaml") == 1.0
     assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 1.0
-    store.agent.discovered(Source("stores", "a.yaml", True, 3000, 0, START))
+    told(store, SourceView("stores", "a.yaml", True, 3000, 0, START))
     assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 0.0
 
 
+def told(store: Store, *sources: SourceView) -> None:
+    store.agent.sources = lambda: sources
+
+
 def test_a_source_that_fails_keeps_its_last_answer(store: Store) -> None:
-    store.agent.discovered(Source("stores", "a.yaml", True, 3, answered_at=START))
-    store.agent.discovered(
-        Source("stores", "a.yaml", False, 3, 0, START, "a.yaml:3:1: expected a list of groups")
-    )
+    told(store, SourceView("stores", "a.yaml", False, 3, 0, START, "a.yaml:3:1: not a list"))
     assert value(store, "probe_agent_discovery_up", source="a.yaml") == 0.0
     assert value(store, "probe_agent_discovery_targets", source="a.yaml") == 3.0
     name = "probe_agent_discovery_last_success_timestamp_seconds"
     assert value(store, name, list="stores") == START
-    store.agent.forget_lists(())
+    told(store)
     assert not series(store, "probe_agent_discovery_up")
 
 
-def test_lateness_lag_missed_skipped_and_in_flight(store: Store) -> None:
-    store.agent.started_late("stores", 0.004)
-    store.agent.loop_lag(0.001)
-    store.agent.missed_run("stores", 2)
-    store.agent.skipped_run("stores", "vantage")
-    store.agent.in_flight({"stores": 7, "cli": 0})
+def test_what_is_asked_at_the_scrape_is_never_stale(store: Store) -> None:
+    running = {"stores": 7.0, "cli": 0.0}
+    store.agent.readings.append(
+        lambda: [(families.AGENT_IN_FLIGHT, n, (("check", c),)) for c, n in running.items()]
+    )
+    assert value(store, "probe_agent_in_flight", check="stores") == 7.0
+    del running["stores"]
+    assert value(store, "probe_agent_in_flight", check="stores") is None
+    assert value(store, "probe_agent_in_flight", check="cli") == 0.0
+
+
+def test_a_defect_in_what_is_asked_costs_its_series_and_no_more(store: Store) -> None:
+    crashes: list[tuple[str, str]] = []
+
+    def broken() -> Iterator[Sample]:
+        yield families.AGENT_SHARE_PEERS, 3.0, ()
+        raise IndexError
+
+    store.agent.on_defect = lambda loop, where: crashes.append((loop, where))
+    store.agent.readings.append(broken)
+    assert value(store, "probe_agent_share_peers") is None
+    assert value(store, "probe_agent_unknown_reasons_total", check="stores") == 0.0
+    assert crashes[0][0] == "report"
+    assert crashes[0][1].startswith("IndexError at ")
+
+
+def test_counters_outlive_a_reload_and_go_with_their_check(store: Store) -> None:
+    store.agent.count(families.AGENT_SKIPPED_RUNS, check="stores", reason="cut")
+    store.agent.count(families.AGENT_LOOP_CRASHES, loop="tick")
+    lateness = store.series.histograms.of(families.AGENT_SCHEDULE_LATENESS)
+    lateness.observe((("check", "stores"),), 0.004)
+    store.configure(spec())
+    assert value(store, "probe_agent_skipped_runs_total", check="stores", reason="cut") == 1.0
     late = {"check": "stores", "le": "0.005"}
     assert value(store, "probe_agent_schedule_lateness_seconds_bucket", **late) == 1.0
-    assert value(store, "probe_agent_loop_lag_seconds_count") == 1.0
-    assert value(store, "probe_agent_missed_runs_total", check="stores") == 2.0
-    assert value(store, "probe_agent_skipped_runs_total", reason="vantage") == 1.0
-    assert value(store, "probe_agent_in_flight", check="stores") == 7.0
-    store.agent.in_flight({"cli": 1})
-    assert value(store, "probe_agent_in_flight", check="stores") is None
-    assert value(store, "probe_agent_in_flight", check="cli") == 1.0
-    assert value(store, "probe_agent_missed_runs_total", check="stores") == 2.0
+    store.configure(replace(spec(), checks=spec().checks[1:]))
+    assert not series(store, "probe_agent_skipped_runs_total")
+    assert not series(store, "probe_agent_schedule_lateness_seconds_bucket")
+    assert value(store, "probe_agent_loop_crashes_total", loop="tick") == 1.0
 
 
 def test_every_series_carries_the_region(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -21,9 +22,10 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveRes
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.series.exposition import StoreCollector, blocks
-from probe.serve.series.text import Format
+from probe.serve.http.metrics import blocks
+from probe.serve.series.family import Format
 
+from . import plain as by_the_library
 from .world import START, World, filled, flow_result, spec
 
 Action = Callable[[Store], None]
@@ -36,7 +38,7 @@ def fast(store: Store, form: Format) -> str:
 
 def plain(store: Store, form: Format) -> str:
     generate = generate_openmetrics if form is Format.OPENMETRICS else generate_latest
-    return without_process(generate(StoreCollector(store)))
+    return without_process(generate(by_the_library.StoreCollector(store)))
 
 
 def without_process(exposition: bytes) -> str:
@@ -47,13 +49,13 @@ def without_process(exposition: bytes) -> str:
 
 def frozen() -> AbstractContextManager[object]:
     """Exemplars carry the time at which they were seen: make it the same for both."""
-    return patch("prometheus_client.metrics.time.time", return_value=START)
+    return patch("probe.serve.series.histograms.time.time", return_value=START)
 
 
 @FORMATS
 def test_both_incidents_look_the_same_on_both_paths(form: Format) -> None:
     with frozen():
-        quick, slow = filled(), filled(plain=True)
+        quick, slow = filled(), by_the_library.plain(filled)
     assert fast(quick, form) == plain(slow, form)
 
 
@@ -145,11 +147,9 @@ def listings(draw: st.DrawFn) -> Action:
 class Aging(Store):
     """A store for which time passes by word."""
 
-    def __init__(self, region: str, *, plain: bool = False) -> None:
+    def __init__(self, region: str) -> None:
         self.now = 0.0
-        super().__init__(
-            region, started_at=START, plain=plain, clock=lambda: self.now, wall=lambda: START
-        )
+        super().__init__(region, started_at=START, clock=lambda: self.now, wall=lambda: START)
 
 
 @st.composite
@@ -180,7 +180,7 @@ ACTIONS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(actions=ACTIONS, region=NASTY)
 def test_any_history_looks_the_same_on_both_paths(actions: list[Action], region: str) -> None:
-    quick, slow = Aging(region), Aging(region, plain=True)
+    quick, slow = Aging(region), by_the_library.plain(partial(Aging, region))
     with frozen():
         for store in (quick, slow):
             store.configure(spec())

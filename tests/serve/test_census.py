@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
-from probe.serve.memory.census import Census, Through, Trouble, failing
-from probe.serve.memory.records import CONFIRMED, TROUBLED
+from probe.serve.census import Census, Through, Trouble, failing
+from probe.serve.records import CONFIRMED, TROUBLED
 
 KEYS = [
     EdgeKey("c", target, provider, edge, client)

@@ -9,9 +9,10 @@ import trio
 
 from probe.model.state import EdgeStatus
 from probe.serve import Store
-from probe.serve.series import exposition, fragments
-from probe.serve.series.negotiate import choose_format, gzip_accepted
-from probe.serve.series.text import Format
+from probe.serve.http import metrics
+from probe.serve.http.metrics import choose_format, gzip_accepted
+from probe.serve.series import fragments
+from probe.serve.series.family import Format
 from tests.support.reading import exposed
 
 from .world import START, World, filled
@@ -63,9 +64,9 @@ def test_compression_only_where_it_is_accepted(accepted: str, expected: bool) ->
 
 
 async def collected(store: Store, form: Format, *, zipped: bool = False) -> bytes:
-    pieces = exposition.exposition(store, form)
+    pieces = metrics.exposition(store, form)
     if zipped:
-        pieces = exposition.compressed(pieces)
+        pieces = metrics.compressed(pieces)
     return b"".join([piece async for piece in pieces])
 
 
@@ -77,7 +78,7 @@ def without_process(text: str) -> list[str]:
 async def test_pieces_and_compression_change_no_byte(
     form: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exposition, "PIECE", 1000)
+    monkeypatch.setattr(metrics, "PIECE", 1000)
     monkeypatch.setattr(fragments, "BLOCK", 7)
     store = filled()
     whole = without_process(exposed(store, form))
@@ -90,8 +91,8 @@ async def test_results_and_removals_meanwhile_leave_a_scrape_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between two pieces anything may arrive; no series may come twice or in half."""
-    monkeypatch.setattr(exposition, "PIECE", 500)
-    monkeypatch.setattr(exposition, "TURN", -1.0)  # a pause after every block
+    monkeypatch.setattr(metrics, "PIECE", 500)
+    monkeypatch.setattr(metrics, "TURN", -1.0)  # a pause after every block
     monkeypatch.setattr(fragments, "BLOCK", 5)
     store, world = filled(targets=20), World()
     done = trio.Event()

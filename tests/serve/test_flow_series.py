@@ -24,7 +24,7 @@ from probe.model.target import Edge, FlowKey
 from probe.serve import Store
 from probe.serve.memory.flows import FORGET_AFTER, INSTANCES
 from probe.serve.page.flow_view import flow_view
-from probe.serve.series.text import Format
+from probe.serve.series.family import Format
 from tests.support.reading import everything, exposed, series, value
 
 from .world import START, filled, flow_result, spec

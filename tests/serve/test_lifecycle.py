@@ -13,10 +13,8 @@ from probe.model.spec import TlsCheck
 from probe.model.state import EdgeStatus
 from probe.model.target import ProviderKey, Target
 from probe.serve import Store
-from probe.serve.memory.render import Renderer
-from probe.serve.series.fragments import FragmentTable
-from probe.serve.series.tables import Tables
-from probe.serve.series.text import Format
+from probe.serve.series.family import Format
+from probe.serve.series.tables import Series
 from tests.support.reading import exposed, series, value
 
 from .world import START, UNRECOGNIZED, World, filled, spec
@@ -161,21 +159,18 @@ def test_what_is_written_step_by_step_equals_what_is_written_from_scratch(store:
         store.record_edge(world.result(key, Failed(UNRECOGNIZED)), EdgeStatus.SUSPECT, START)
         store.record_edge(world.result(key), EdgeStatus.PASSING, START)
         store.record_edge(world.result(key), EdgeStatus.PASSING, START)
-    anew = Tables("sa-east")
-    renderer = Renderer(anew)
-    renderer.configure(store.checks, spec().limits.lag_bound)
+    anew = Series("sa-east")
+    anew.configure(store.checks, spec().limits.lag_bound)
     for record in store.targets.values():
-        renderer.all_of(record)
+        anew.all_of(record)
     pairs = (
-        (store.tables.edge, anew.edge),
-        (store.tables.target, anew.target),
-        (store.tables.resolve, anew.resolve),
-        (store.tables.flow, anew.flow),
-        (store.tables.step, anew.step),
+        (store.series.tables.edge, anew.tables.edge),
+        (store.series.tables.target, anew.tables.target),
+        (store.series.tables.resolve, anew.tables.resolve),
+        (store.series.tables.flow, anew.tables.flow),
+        (store.series.tables.step, anew.tables.step),
     )
     for kept, fresh in pairs:
-        assert isinstance(kept, FragmentTable)
-        assert isinstance(fresh, FragmentTable)
         assert _lines(kept.blocks(Format.TEXT)) == _lines(fresh.blocks(Format.TEXT))
 
 

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.utils import floatToGoString
 
-from probe.serve.series.text import number
+from probe.serve.series.family import number
 
 
 @given(st.floats() | st.integers(-(2**53), 2**53).map(float))

@@ -16,14 +16,14 @@ from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveRe
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.memory.agent_metrics import Source
+from probe.serve.memory.agent import SourceView
 from probe.serve.page.html import date, days, lasting, milliseconds, status_page, target_page
 from probe.serve.page.standing import Level
 from probe.serve.page.status import status_of
 from probe.serve.page.target_view import target_view
 
 from .test_serving import ask, serving
-from .world import START, UNRECOGNIZED, World, filled, flow_result, leaf, spec
+from .world import ILL, START, UNRECOGNIZED, World, filled, flow_result, leaf, spec
 
 NOW = START + 131.0
 EVIL = "</pre><script>alert('1')</script><img src=x onerror=\"alert(2)\">"
@@ -276,9 +276,9 @@ def hostile() -> Store:
     store.record_flow(replace(run, steps=steps), diagnosis, EdgeStatus.FAILING, START)
     store.note(Transition(key, EVIL, EVIL, START, START, failure, EVIL, EVIL))
     store.agent.build(version=EVIL, python=EVIL, openssl=EVIL)
-    store.agent.vantage(healthy=False, causes=(EVIL,))
+    store.agent.health = lambda: ILL
     store.agent.reloaded(success=False, at=START, problem=EVIL)
-    store.agent.discovered(Source(EVIL, EVIL, False, problem=EVIL))
+    store.agent.sources = lambda: (SourceView(EVIL, EVIL, False, problem=EVIL),)
     blind = world.result(key._replace(client="x"), Inconclusive(replace(failure, detail=EVIL)))
     store.record_edge(blind, EdgeStatus.UNKNOWN, START)
     return store

@@ -14,12 +14,12 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
-from probe.serve.memory.census import Through
+from probe.serve.census import Through
 from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import (
-    Counts,
     Level,
-    Standing,
+    Overview,
+    StateCounts,
     standing_of,
     standing_of_target,
     state_of,
@@ -33,10 +33,10 @@ from .world import START, UNRECOGNIZED
 STATES = ("passing", "suspect", "failing", "flapping", "inconclusive", "unseen", "awaited")
 NOUNS = ("edge", "flow", "name")
 COUNTS = st.builds(
-    Counts, **dict.fromkeys(STATES, st.sampled_from([0] * 4 + [1, 1, 2, 3, 1200, 12_000]))
+    StateCounts, **dict.fromkeys(STATES, st.sampled_from([0] * 4 + [1, 1, 2, 3, 1200, 12_000]))
 )
 STANDINGS = st.builds(
-    Standing,
+    Overview,
     edges=COUNTS,
     flows=COUNTS,
     names=COUNTS,
@@ -93,7 +93,7 @@ def _passing(
     return {(noun, "pass"): (number, None)}
 
 
-def check(standing: Standing, sentence: str) -> None:
+def check(standing: Overview, sentence: str) -> None:
     """Every claim is true, and everything that was not seen to pass is said."""
     claims = read(sentence)
     for noun, counts in standing.kinds:
@@ -122,7 +122,7 @@ def check(standing: Standing, sentence: str) -> None:
     assert ("cannot be read" in sentence) == bool(standing.unread)
 
 
-def check_level(standing: Standing, level: Level) -> None:
+def check_level(standing: Overview, level: Level) -> None:
     """``ok`` only when everything was judged lately and passes."""
     counts = [counts for _, counts in standing.kinds]
     if any(count.failing or count.flapping for count in counts):
@@ -138,13 +138,13 @@ def check_level(standing: Standing, level: Level) -> None:
 
 @settings(max_examples=500, deadline=None)
 @given(standing=STANDINGS)
-def test_the_sentence_read_back_says_the_raw_states_and_no_others(standing: Standing) -> None:
+def test_the_sentence_read_back_says_the_raw_states_and_no_others(standing: Overview) -> None:
     check(standing, sentence_of(standing, START + 60))
     check_level(standing, level_of(standing))
 
 
 @given(standing=STANDINGS)
-def test_what_fails_comes_first_whatever_else_is_known(standing: Standing) -> None:
+def test_what_fails_comes_first_whatever_else_is_known(standing: Overview) -> None:
     words = ["cdn-b fails", "login fails", "one", "two"]
     sentence = sentence_of(standing, START + 60, words)
     assert sentence.startswith("cdn-b fails; login fails; and 2 more")
@@ -157,54 +157,60 @@ def test_what_fails_comes_first_whatever_else_is_known(standing: Standing) -> No
 @pytest.mark.parametrize(
     ("standing", "level", "sentence"),
     [
-        (Standing(), "unsure", "No results yet"),
-        (Standing(edges=Counts(1)), "ok", "The edge passes"),
-        (Standing(edges=Counts(3), flows=Counts(1)), "ok", "All 3 edges pass, the flow passes"),
+        (Overview(), "unsure", "No results yet"),
+        (Overview(edges=StateCounts(1)), "ok", "The edge passes"),
         (
-            Standing(edges=Counts(inconclusive=3)),
+            Overview(edges=StateCounts(3), flows=StateCounts(1)),
+            "ok",
+            "All 3 edges pass, the flow passes",
+        ),
+        (
+            Overview(edges=StateCounts(inconclusive=3)),
             "unsure",
             "3 edges cannot be judged: the fault is ours",
         ),
-        (Standing(flows=Counts(suspect=1)), "unsure", "1 flow under suspicion"),
+        (Overview(flows=StateCounts(suspect=1)), "unsure", "1 flow under suspicion"),
         (
-            Standing(edges=Counts(1), flows=Counts(failing=1)),
+            Overview(edges=StateCounts(1), flows=StateCounts(failing=1)),
             "trouble",
             "1 of 1 flow fails",
         ),
         (
-            Standing(edges=Counts(1, failing=1), flows=Counts(flapping=2), names=Counts(2)),
+            Overview(
+                edges=StateCounts(1, failing=1), flows=StateCounts(flapping=2), names=StateCounts(2)
+            ),
             "trouble",
             "1 of 2 edges and 2 of 2 flows fail",
         ),
         (
-            Standing(edges=Counts(119, awaited=11_881), names=Counts(40, awaited=260)),
+            Overview(edges=StateCounts(119, awaited=11_881), names=StateCounts(40, awaited=260)),
             "unsure",
             "119 of 12,000 edges looked at so far, all of them pass; "
             "40 of 300 names looked at so far",
         ),
         (
-            Standing(edges=Counts(10, failing=1, awaited=89)),
+            Overview(edges=StateCounts(10, failing=1, awaited=89)),
             "trouble",
             "1 of 100 edges fails; 11 of 100 edges looked at so far",
         ),
         (
-            Standing(flows=Counts(1, inconclusive=1), unclear=True),
+            Overview(flows=StateCounts(1, inconclusive=1), unclear=True),
             "unsure",
             "1 of 2 flows passes; 1 flow cannot be judged yet",
         ),
         (
-            Standing(edges=Counts(5), unread=1),
+            Overview(edges=StateCounts(5), unread=1),
             "unsure",
             "All 5 edges pass; 1 target source cannot be read",
         ),
         (
-            Standing(edges=Counts(5), names=Counts(1, suspect=1)),
+            Overview(edges=StateCounts(5), names=StateCounts(1, suspect=1)),
             "unsure",
             "All 5 edges pass; DNS fails for 1 name whose last known edges are probed",
         ),
     ],
 )
-def test_words(standing: Standing, level: str, sentence: str) -> None:
+def test_words(standing: Overview, level: str, sentence: str) -> None:
     assert sentence_of(standing, START) == sentence
     assert level_of(standing) == level
 
@@ -303,7 +309,7 @@ def test_page_and_target_say_what_happened(
     list(it.store.sweep())
     states = Counter((type(key), truth.state(it.now)) for key, truth in truths.items())
     counted = {
-        kind: Counts(**{name: states[kind, name] for name in STATES})
+        kind: StateCounts(**{name: states[kind, name] for name in STATES})
         for kind in (EdgeKey, FlowKey, ProviderKey)
     }
     standing = standing_of(it.store, states_of(it.store))
@@ -331,7 +337,7 @@ def test_page_and_target_say_what_happened(
         assert +whole == +Counter(_raw(getattr(standing, kind)))
 
 
-def _raw(counts: Counts) -> dict[str, int]:
+def _raw(counts: StateCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in STATES}
 
 

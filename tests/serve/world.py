@@ -30,7 +30,10 @@ from probe.model.spec import Limits, Listen, Provider, Spec, TargetList, TlsChec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
-from probe.serve.memory.agent_metrics import Source
+from probe.serve.memory.agent import SourceView
+from probe.serve.series import families
+from probe.serve.series.family import Sample
+from probe.state.vantage import Complaint, Health, Sign
 
 START = 1_790_000_000.0
 DAY = 86_400.0
@@ -216,14 +219,13 @@ def filled(
     broken_targets: int = 9,
     broken_edges: int = 2,
     cli_broken: bool = True,
-    plain: bool = False,
     edge_series: str = "all",
     store: Store | None = None,
 ) -> Store:
     """A store in the middle of both incidents, or of none with zeros and False."""
     names = [f"store-{number:05}.example" for number in range(targets)]
     listed = [Target(name, labels={"owner": f"team-{i % 7}"}) for i, name in enumerate(names)]
-    store = store or Store("sa-east", started_at=START - 3600.0, plain=plain)
+    store = store or Store("sa-east", started_at=START - 3600.0)
     world = World()
     store.configure(spec(edge_series=edge_series, targets=listed))
     store.set_targets("stores", listed)
@@ -273,18 +275,28 @@ def _cli(store: Store, *, broken: bool) -> None:
             store.note(Transition(key, "", "authorization", START + 30.0, START + 31.0, DENIED))
 
 
+ILL = Health((Complaint(Sign.CLOCK, 0.0, True, "slow"), Complaint(Sign.DNS, 0.0, True, "dead")))
+
+
 def _agent(store: Store) -> None:
     agent = store.agent
     agent.build(version="0.1.0", python="3.11.7", openssl="3.5.0")
     agent.reloaded(success=True, at=START - 3600.0, digest="0f" * 32)
-    agent.vantage(healthy=True)
-    agent.discovered(
-        Source("stores", "targets/stores.yaml", True, len(store.targets), answered_at=START)
+    agent.health = Health
+    source = SourceView(
+        "stores", "targets/stores.yaml", True, len(store.targets), answered_at=START
     )
+    agent.sources = lambda: (source,)
     agent.ready = True
     for check in ("stores", "developer-cli"):
-        agent.started_late(check, 0.002)
-    agent.in_flight({"stores": 3, "developer-cli": 3})
-    agent.loop_lag(0.001)
+        late = store.series.histograms.of(families.AGENT_SCHEDULE_LATENESS)
+        late.observe((("check", check),), 0.002)
+    agent.readings.append(lambda: _runs(store))
+    store.series.histograms.of(families.AGENT_LOOP_LAG).observe((), 0.001)
     split = CertificatesKey("stores", "store-00000.example", "cdn-a", "ecdsa")
     store.record_split(CertificateSplit(split, distinct=1))
+
+
+def _runs(store: Store) -> list[Sample]:
+    counted = (families.AGENT_MISSED_RUNS, families.AGENT_IN_FLIGHT)
+    return [(one, 3.0, (("check", check),)) for one in counted for check in store.checks]

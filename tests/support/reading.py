@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from probe.serve import Store
-from probe.serve.series.exposition import blocks
-from probe.serve.series.text import Format
+from probe.serve.http.metrics import blocks
+from probe.serve.series.family import Format
 
 
 def exposed(store: Store, form: Format = Format.TEXT) -> str:

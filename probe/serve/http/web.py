@@ -12,14 +12,13 @@ from importlib.resources import files
 import trio
 
 from probe.serve.http.message import HTML, Refused, WebAnswer, WebRequest
+from probe.serve.http.metrics import choose_format, compressed, exposition, gzip_accepted, swept
 from probe.serve.http.places import Places
 from probe.serve.http.server import Handler, Router
 from probe.serve.memory.store import Store
 from probe.serve.page.status import EDGES, status_of
 from probe.serve.page.target_view import TargetView, target_view
-from probe.serve.page.views import Status
-from probe.serve.series.exposition import compressed, exposition, swept
-from probe.serve.series.negotiate import choose_format, gzip_accepted
+from probe.serve.page.views import StatusView
 
 _MOST_EDGES = 10_000
 _TARGET, _STATIC = "/target/", "/static/"
@@ -39,7 +38,7 @@ _HEADERS = {
 def application(store: Store, *, wall: Callable[[], float] = time.time) -> Router:
     """The agent's web application over a store; ``wall`` is asked for the time of day."""
     handlers = _Handlers(store, wall)
-    pages, scrapes = Places(4, patience=2.0), Places(16)
+    pages, scrapes = Places(2, patience=2.0), Places(16)
     exact: dict[str, tuple[Handler, Places | None]] = {
         "/": (handlers.index, pages),
         "/api/v1/status": (handlers.api, pages),
@@ -69,7 +68,7 @@ def application(store: Store, *, wall: Callable[[], float] = time.time) -> Route
 # its 3 MiB.
 
 
-def _status_page(status: Status) -> str:
+def _status_page(status: StatusView) -> str:
     from probe.serve.page.html import status_page  # noqa: PLC0415 - see above
 
     return status_page(status)
@@ -86,7 +85,7 @@ def _static(name: str) -> bytes:
     return files("probe.serve.http").joinpath("static", name).read_bytes()
 
 
-def _as_json(status: Status) -> bytes:
+def _as_json(status: StatusView) -> bytes:
     return json.dumps(asdict(status), ensure_ascii=False).encode(errors="backslashreplace")
 
 

@@ -9,27 +9,10 @@ from probe.model.flow import ApiCheck
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
 from probe.model.spec import Check
 from probe.model.state import Diagnosis, EdgeStatus
-from probe.model.target import FlowKey, ProviderKey
-from probe.serve.memory.census import Census
-from probe.serve.memory.records import (
-    TROUBLED,
-    FlowRecord,
-    InstanceKey,
-    StepKey,
-    StepRecord,
-    TargetRecord,
-)
-from probe.serve.memory.render import Renderer
-from probe.serve.series.definitions import BY_NAME
+from probe.serve.memory.memory import Memory
+from probe.serve.records import TROUBLED, FlowRecord, InstanceKey, StepKey, StepRecord, TargetRecord
+from probe.serve.series import families
 from probe.serve.series.flow_samples import degraded
-from probe.serve.series.instruments import Instruments
-from probe.serve.series.latency import observe_flow
-from probe.serve.series.tables import Tables
-from probe.state.diagnosis import personas_differ
-
-_DIVERGE = BY_NAME["probe_flow_personas_diverge"]
-_INSTANCE_ATTEMPTS = BY_NAME["probe_step_instance_attempts_total"]
-_INSTANCE_FAILED = BY_NAME["probe_step_instance_failed_attempts_total"]
 
 INSTANCES = 32
 """Distinct values kept per step and header: a header may hold anything."""
@@ -41,20 +24,15 @@ OTHER = "other"
 
 
 class FlowBook:
-    """Takes in runs of flows and renders their series.
+    """Takes in runs of flows.
 
-    Attributes:
-        records: every flow, by key.
+    Args:
+        memory: where they are remembered.
     """
 
-    def __init__(
-        self, tables: Tables, renderer: Renderer, census: Census, instruments: Instruments
-    ) -> None:
-        self.records: dict[FlowKey, FlowRecord] = {}
-        self._tables = tables
-        self._renderer = renderer
-        self._census = census
-        self._instruments = instruments
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._series = memory.series
         self._headers: dict[str, tuple[str, ...]] = {}
         self._instances: dict[InstanceKey, tuple[int, int, float]] = {}
 
@@ -73,13 +51,13 @@ class FlowBook:
         parts = {(check, step) for check, step, _ in gone}
         for key in [k for k in self._instances if (k.check, k.step) in parts]:
             del self._instances[key]
-            self._tables.instance.drop(key)
+            self._series.tables.instance.drop(key)
         for check, name, layer in gone:
-            self._instruments.forget_where(check=check, step=name, layer=layer)
-        for record in self.records.values():
+            self._series.histograms.forget(("check", check), ("step", name), ("layer", layer))
+        for record in self._memory.flows.values():
             for step in [s for s in record.steps if (s.flow.check, s.step, s.layer) in gone]:
                 del record.steps[step]
-                self._tables.step.drop(step)
+                self._series.tables.step.drop(step)
 
     def record(
         self,
@@ -95,8 +73,8 @@ class FlowBook:
         record = target.flows.get(key)
         if record is None:
             record = FlowRecord(key, result, diagnosis, status, since)
-            self.records[key] = target.flows[key] = record
-            self._census.add(key)
+            self._memory.flows[key] = target.flows[key] = record
+            self._memory.census.add(key)
         record.last, record.diagnosis = result, diagnosis
         record.status, record.since, record.unseen = status, since, unseen
         failure = None
@@ -105,10 +83,10 @@ class FlowBook:
         elif status not in TROUBLED:
             record.evidence = None
         record.tally.add(result.outcome)
-        self._census.of(key).tally.add(result.outcome)
-        self._census.judge(key, status, since, failure)
-        if result.lag <= self._renderer.lag_bound:
-            observe_flow(self._instruments, result)
+        self._memory.census.of(key).tally.add(result.outcome)
+        self._memory.census.judge(key, status, since, failure)
+        if result.lag <= self._series.lag_bound:
+            self._series.histograms.flow(result)
         record.early_refusals += sum(bool(step.early_refusal) for step in result.steps)
         for step in result.steps:
             if step.timings.auth is not None:
@@ -116,19 +94,8 @@ class FlowBook:
                 if degraded(step):
                     record.slow_logins[step.step] = step
         self._steps(record)
-        self._renderer.flow(record)
-        self.personas(target, key)
-
-    def forget(self, target: TargetRecord, key: FlowKey) -> None:
-        """Remove one flow and its steps."""
-        self._tables.flow.drop(key)
-        record = target.flows.pop(key, None)
-        if record is None:
-            return
-        del self.records[key]
-        for step in record.steps:
-            self._tables.step.drop(step)
-        self.personas(target, key)
+        self._series.flow(record)
+        self._series.personas(target, key)
 
     def _steps(self, record: FlowRecord) -> None:
         latest: dict[StepKey, list[StepResult]] = {key: [] for key in record.steps}
@@ -158,11 +125,11 @@ class FlowBook:
             attempts, failures = attempts + 1, failures + failed
             self._instances[key] = (attempts, failures, at)
             samples = (
-                (_INSTANCE_ATTEMPTS, float(attempts), ()),
-                (_INSTANCE_FAILED, float(failures), ()),
+                (families.STEP_INSTANCE_ATTEMPTS, float(attempts), ()),
+                (families.STEP_INSTANCE_FAILED_ATTEMPTS, float(failures), ()),
             )
-            if not self._tables.instance.update(key, samples):
-                self._tables.instance.set(key, samples)
+            if not self._series.tables.instance.update(key, samples):
+                self._series.tables.instance.set(key, samples)
 
     def _bounded(self, key: InstanceKey, at: float) -> InstanceKey:
         """The key, or that of all others where too many values answer within ``FORGET_AFTER``."""
@@ -172,20 +139,9 @@ class FlowBook:
         for known in alike:
             if self._instances[known][2] < at - FORGET_AFTER:
                 del self._instances[known]
-                self._tables.instance.drop(known)
+                self._series.tables.instance.drop(known)
         left = sum(known in self._instances for known in alike)
         return key if left < INSTANCES else key._replace(instance=OTHER)
-
-    def personas(self, target: TargetRecord, key: FlowKey) -> None:
-        """Compare a flow's personas; "alike" is not said of one that nobody looks at."""
-        through = ProviderKey(key.check, key.target, key.provider)
-        alike = [flow for flow in target.flows.values() if flow.key.provider == key.provider]
-        differ = personas_differ({flow.key.persona: flow.last.outcome for flow in alike})
-        unseen = any(flow.unseen is not None for flow in alike)
-        if len(alike) < 2 or (unseen and not differ):
-            self._tables.personas.drop(through)
-        else:
-            self._tables.personas.set(through, ((_DIVERGE, float(differ), ()),))
 
 
 def slimmed(result: FlowResult) -> FlowResult:

@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 
 from probe.model.result import FlowResult, Inconclusive, TlsResult
 from probe.model.state import EdgeStatus, Transition
-from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.memory.memory import Key, Memory
-from probe.serve.memory.records import (
+from probe.serve.memory.memory import Memory
+from probe.serve.records import (
     TROUBLED,
     EdgeRecord,
     FlowRecord,
     ResolveRecord,
+    ResultKey,
     TargetKey,
     TargetRecord,
 )
-from probe.serve.memory.render import Renderer
 
 
 class Lookout:
@@ -28,7 +27,6 @@ class Lookout:
 
     Args:
         memory: the records; its ``silence`` holds the time limits.
-        render: writes their series.
         clock: monotonic seconds.
         wall: seconds since the epoch.
         tell: told when the first of a provider becomes unseen, and when nothing of it is any
@@ -38,19 +36,18 @@ class Lookout:
     def __init__(
         self,
         memory: Memory,
-        render: Renderer,
         clock: Callable[[], float],
         wall: Callable[[], float],
         tell: Callable[[Transition], object],
     ) -> None:
         self._memory = memory
         self._silence = memory.silence
-        self._render = render
+        self._series = memory.series
         self._clock = clock
         self._wall = wall
         self._tell = tell
 
-    def expect(self, target: TargetRecord, key: Key, interval: float) -> None:
+    def expect(self, target: TargetRecord, key: ResultKey, interval: float) -> None:
         """Something of a target is to be judged every ``interval`` seconds."""
         new = key not in self._silence
         self._silence.expect(key, interval, self._clock(), self._wall())
@@ -58,7 +55,7 @@ class Lookout:
         if new:
             target.expect(key)
             if target.edges or target.flows:
-                self._render.target(target)  # not all of it is known any more
+                self._series.target(target)  # not all of it is known any more
 
     def believed(
         self,
@@ -91,7 +88,7 @@ class Lookout:
     def seen(
         self,
         target: TargetRecord,
-        key: Key,
+        key: ResultKey,
         at: float,
         status: EdgeStatus = EdgeStatus.PASSING,
     ) -> None:
@@ -99,8 +96,7 @@ class Lookout:
         if not self._silence.judged(key, self._clock(), at):
             return
         target.met(key)
-        provider = self._memory.census.of(key)
-        if provider.unseen.pop(key, None) is not None and not provider.unseen:
+        if self._memory.census.see(key):
             self._tell(Transition(key, EdgeStatus.UNSEEN, status, at, self._wall()))
 
     def sweep(self) -> Iterator[None]:
@@ -113,29 +109,27 @@ class Lookout:
     def compare(self, target: TargetRecord) -> None:
         """Write anew how a target's certificates compare, after edges were lost or found."""
         for split in target.splits.values():
-            self._render.split(split, target)
+            self._series.split(split, target)
 
-    def _unsee(self, key: Key) -> None:
+    def _unsee(self, key: ResultKey) -> None:
         target = self._memory.targets.get(TargetKey(key.check, key.target))
         if target is None:
-            self._memory.forget(key)
+            self._memory.forget([key])
             return
         since = self._silence.unseen[key].since
         target.missing[key] = True
-        record = _record(target, key)
-        provider = self._memory.census.of(key)
-        if not provider.unseen:
+        record = self._memory.of(key)
+        if self._memory.census.unsee(key, since):
             before = EdgeStatus.UNKNOWN if record is None else record.status
             note = "nobody has judged it since"
             change = Transition(key, before, EdgeStatus.UNSEEN, since, self._wall(), note=note)
             self._tell(change)
-        provider.unseen[key] = since
         if record is None:
-            self._render.unlooked(key, since)
+            self._series.unlooked(key, since)
             self._memory.census.judge(key, EdgeStatus.UNSEEN, since, None)
         else:
             self._turn(target, record, since)
-        self._render.target(target)
+        self._series.target(target)
 
     def _turn(
         self, target: TargetRecord, record: EdgeRecord | FlowRecord | ResolveRecord, since: float
@@ -148,21 +142,11 @@ class Lookout:
         match record:
             case EdgeRecord():
                 record.since = since if record.status is EdgeStatus.UNSEEN else record.since
-                self._render.edge(record)
+                self._series.edge(record)
                 self.compare(target)
             case FlowRecord():
                 record.since = since if record.status is EdgeStatus.UNSEEN else record.since
-                self._render.flow(record)
-                self._memory.flows.personas(target, record.key)
+                self._series.flow(record)
+                self._series.personas(target, record.key)
             case ResolveRecord():
-                self._render.resolution(record)
-
-
-def _record(target: TargetRecord, key: Key) -> EdgeRecord | FlowRecord | ResolveRecord | None:
-    match key:
-        case EdgeKey():
-            return target.edges.get(key)
-        case FlowKey():
-            return target.flows.get(key)
-        case ProviderKey():
-            return target.resolutions.get(key)
+                self._series.resolution(record)

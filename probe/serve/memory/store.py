@@ -8,7 +8,8 @@ on the event loop, in memory, without I/O.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 from probe.model.failure import Failure, Reason
 from probe.model.result import (
@@ -22,46 +23,42 @@ from probe.model.result import (
 )
 from probe.model.spec import Check, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
-from probe.model.target import FlowKey, Target
-from probe.serve.memory.agent_metrics import AgentMetrics
-from probe.serve.memory.census import provider_samples
-from probe.serve.memory.journal import Journal
+from probe.model.target import Target
+from probe.serve.memory.agent import AgentFacts
+from probe.serve.memory.flows import FlowBook
 from probe.serve.memory.lookout import Lookout
-from probe.serve.memory.memory import Key, Memory
-from probe.serve.memory.records import (
+from probe.serve.memory.memory import Memory
+from probe.serve.records import (
     TROUBLED,
+    CertificateSplit,
     EdgeRecord,
-    FlowRecord,
     ResolveRecord,
+    ResultKey,
     TargetKey,
     TargetRecord,
 )
-from probe.serve.memory.render import Renderer
-from probe.serve.series.info import check_samples, target_info_samples
-from probe.serve.series.instruments import Instruments
-from probe.serve.series.latency import observe_edge
-from probe.serve.series.samples import steady
-from probe.serve.series.split import CertificatesKey, CertificateSplit
-from probe.serve.series.tables import Tables
+from probe.serve.series import families
+from probe.serve.series.edge_samples import steady
+from probe.serve.series.info import check_samples, provider_samples, target_info_samples
+
+JOURNAL = 200
+"""Changes of state kept for the page: a person reads some dozens, a log keeps the rest."""
 
 
-class Store:
-    """What is known now.
+class Store(Memory):
+    """What is known now, and how it gets to be known.
 
     Args:
         region: where the agent runs; a label of every series.
         started_at: wall time, seconds since the epoch.
-        plain: let prometheus-client render the series at each scrape (slow; the reference).
         clock: monotonic seconds, by which silence is measured.
         wall: seconds since the epoch.
         on_silence: told when the first of a provider becomes unseen, and when nothing is any more.
 
     Attributes:
-        agent: where the agent reports on itself.
+        agent: what is known of the agent itself.
         checks: the running checks by name.
-        journal: the recent changes of state.
-
-    The other attributes are read by the page: see ``Memory``.
+        journal: the recent changes of state, newest first.
     """
 
     def __init__(
@@ -69,27 +66,17 @@ class Store:
         region: str,
         *,
         started_at: float,
-        plain: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         on_silence: Callable[[Transition], object] = lambda _: None,
     ) -> None:
-        self.region = region
+        super().__init__(region)
         self.started_at = started_at
-        self.instruments = Instruments(region)
-        self.agent = AgentMetrics(self.instruments)
-        self.tables = Tables(region, plain=plain)
+        self.agent = AgentFacts()
         self.checks: dict[str, Check] = {}
-        self.journal = Journal()
-        self._render = Renderer(self.tables)
-        self._memory = Memory(self.tables, self._render, self.instruments)
-        self.targets = self._memory.targets
-        self.census = self._memory.census
-        self.silence = self._memory.silence
-        self.blind = self._memory.blind
-        self.unresolved = self._memory.unresolved
-        self.differing = self._memory.differing
-        self._lookout = Lookout(self._memory, self._render, clock, wall, on_silence)
+        self.journal: deque[Transition] = deque(maxlen=JOURNAL)
+        self._flow_book = FlowBook(self)
+        self._lookout = Lookout(self, clock, wall, on_silence)
         self._listed: dict[str, dict[str, Target]] = {}
 
     # ------------------------------------------------------------ what is probed
@@ -101,21 +88,24 @@ class Store:
         for name in before.keys() - self.checks.keys():
             self.set_targets(name, ())
             del self._listed[name]
-            self.tables.check_info.drop(name)
+            self.series.tables.check_info.drop(name)
         for record in list(self.targets.values()):
             if record.key.check not in self.checks:
-                self._memory.forget_target(record)
-        self.instruments.forget("check", self.checks)
+                self.forget_target(record)
+        self.series.histograms.keep_checks(self.checks)
+        self.agent.keep_checks(self.checks)
         for name in before.keys() & self.checks.keys():
             for provider in {*before[name].providers} - {*self.checks[name].providers}:
-                self.instruments.forget_where(check=name, provider=provider)
-        self._memory.flows.configure(before, self.checks)
+                self.series.histograms.forget(("check", name), ("provider", provider))
+        self._flow_book.configure(before, self.checks)
         for check in spec.checks:
-            self.tables.check_info.set(check.name, check_samples(check))
-            self.agent.begin(check.name)
-        self._render.configure(self.checks, spec.limits.lag_bound)
+            self.series.tables.check_info.set(check.name, check_samples(check))
+            # At zero, so that the first event is an increase.
+            self.agent.count(families.AGENT_UNKNOWN_REASONS, 0, check=check.name)
+            self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, 0, check=check.name)
+        self.series.configure(self.checks, spec.limits.lag_bound)
         for record in self.targets.values():
-            self._render.thin(record)
+            self.series.thin(record)
 
     def set_targets(self, check: str, targets: Iterable[Target]) -> None:
         """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
@@ -123,26 +113,19 @@ class Store:
         self._listed[check] = listed
         for record in [r for r in self.targets.values() if r.key.check == check]:
             if record.key.target not in listed:
-                self._memory.forget_target(record)
+                self.forget_target(record)
         for name in before.keys() - listed.keys():
-            self.tables.target_info.drop(TargetKey(check, name))
+            self.series.tables.target_info.drop(TargetKey(check, name))
         for name, target in listed.items():
             if name not in before or before[name].labels != target.labels:
                 samples = target_info_samples(target.labels)
-                self.tables.target_info.drop(TargetKey(check, name))
-                if samples:
-                    self.tables.target_info.set(TargetKey(check, name), samples)
+                self.series.tables.target_info.set(TargetKey(check, name), samples)
 
-    def expect(self, key: Key, interval: float) -> None:
+    def expect(self, key: ResultKey, interval: float) -> None:
         """Something is to be judged every ``interval`` seconds; when it is not, it is unseen."""
         target = self._target(key.check, key.target)
         if target is not None:
             self._lookout.expect(target, key, interval)
-
-    def forget(self, keys: Iterable[Key]) -> None:
-        """Remove edges, flows, or (by a provider's key) all of a target through a provider."""
-        for key in keys:
-            self._memory.forget(key)
 
     # ------------------------------------------------------------ results
 
@@ -168,7 +151,7 @@ class Store:
             unchanged = (
                 record.status is status
                 and status not in TROUBLED
-                and steady(record.last, result, self._render.lag_bound)
+                and steady(record.last, result, self.series.lag_bound)
             )
         record.last, record.status, record.since = result, status, since
         returned, record.unseen = record.unseen is not None and unseen is None, unseen
@@ -181,15 +164,15 @@ class Store:
         provider.tally.add(result.outcome)
         self.census.judge(key, status, since, _failure(result.outcome))
         self._count(key, result.outcome)
-        if result.timings.lag <= self._render.lag_bound:
-            observe_edge(self.instruments, result)
+        if result.timings.lag <= self.series.lag_bound:
+            self.series.histograms.edge(result)
         else:
-            self.agent.untrusted_timings(key.check)
+            self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, check=key.check)
         if unchanged:
-            self._render.steady(record, target)
+            self.series.steady(record, target)
         else:
-            self._render.edge(record)
-            self._render.target(target)
+            self.series.edge(record)
+            self.series.target(target)
         if returned:
             self._lookout.compare(target)
 
@@ -201,11 +184,11 @@ class Store:
         if target is None:
             return
         status, since, unseen = self._lookout.believed(target, result, status, since)
-        if result.lag > self._render.lag_bound:
-            self.agent.untrusted_timings(result.key.check)
-        self._memory.flows.record(target, result, diagnosis, status, since, unseen)
+        if result.lag > self.series.lag_bound:
+            self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, check=result.key.check)
+        self._flow_book.record(target, result, diagnosis, status, since, unseen)
         self._count(result.key, result.outcome)
-        self._render.target(target)
+        self.series.target(target)
 
     def record_resolution(self, result: ResolveResult) -> None:
         """Take in what a provider's DNS said for one target."""
@@ -232,8 +215,8 @@ class Store:
             self.unresolved[key] = record
             self._count(key, Inconclusive(failure) if failure.ours else Failed(failure))
         self._name(target, result)
-        self._render.resolution(record)
-        self._render.target(target)
+        self.series.resolution(record)
+        self.series.target(target)
 
     def record_split(self, split: CertificateSplit) -> None:
         """Take in how the leaves of one target and key type compare across edges."""
@@ -248,26 +231,17 @@ class Store:
             self.differing[split.key] = split
         else:
             self.differing.pop(split.key, None)
-        self._render.split(split, target)
+        self.series.split(split, target)
         changed = set(split.minority) ^ set(before.minority if before else ())
         for edge in changed & target.edges.keys():
             target.edges[edge].minority = edge in split.minority
-            self._render.edge(target.edges[edge])
-
-    def forget_split(self, key: CertificatesKey) -> None:
-        """Remove a comparison of which no edge is left."""
-        self._memory.forget_split(key)
+            self.series.edge(target.edges[edge])
 
     def note(self, transition: Transition) -> None:
         """Keep a change of state for the page."""
-        self.journal.add(transition)
+        self.journal.appendleft(transition)
 
     # ------------------------------------------------------------ reading
-
-    @property
-    def flows(self) -> Mapping[FlowKey, FlowRecord]:
-        """Every flow."""
-        return self._memory.flows.records
 
     def sweep(self) -> Iterator[None]:
         """Take out of health what nobody has judged for too long, in short steps.
@@ -280,11 +254,14 @@ class Store:
     def refresh(self) -> Iterator[None]:
         """Bring the series up to date, in short steps: silence, and the counts of providers."""
         yield from self.sweep()
+        providers = self.series.tables.provider
         for through, census in list(self.census.providers.items()):
-            self.tables.provider.set(through, provider_samples(census))
+            providers.set(through, provider_samples(census))
             yield
-        for through in [t for t in self.tables.provider if t not in self.census.providers]:
-            self.tables.provider.drop(through)
+        for through in [one for one in providers if one not in self.census.providers]:
+            providers.drop(through)
+        self.series.tables.agent.set("", list(self.agent.samples()))
+        yield
 
     # ------------------------------------------------------------ inside
 
@@ -295,7 +272,11 @@ class Store:
             self.checks and check not in self.checks
         ):
             return None
-        return self._memory.target(TargetKey(check, name))
+        key = TargetKey(check, name)
+        record = self.targets.get(key)
+        if record is None:
+            record = self.targets[key] = TargetRecord(key)
+        return record
 
     def _name(self, target: TargetRecord, result: ResolveResult) -> None:
         """Note since when DNS no longer names an edge that is still probed."""
@@ -307,20 +288,21 @@ class Store:
             if (unnamed is None) == (record.unnamed is None):
                 continue
             record.unnamed = None if unnamed is None else result.at - unnamed
-            known = self.census.of(record.key).unnamed
-            (known.discard if unnamed is None else known.add)(record.key)
-            self._render.edge(record)
+            self.census.name(record.key, named=unnamed is None)
+            self.series.edge(record)
 
-    def _count(self, key: Key, outcome: Outcome) -> None:
+    def _count(self, key: ResultKey, outcome: Outcome) -> None:
         match outcome:
             case Inconclusive(failure):
                 if key not in self.blind:
                     self.census.blind(key, True)
                 self.blind[key] = failure
-                self.agent.inconclusive(key.check, failure)
+                phase, reason = failure.phase.value, failure.reason.value
+                family = families.AGENT_INCONCLUSIVE
+                self.agent.count(family, check=key.check, phase=phase, reason=reason)
                 return
             case Failed(failure) if failure.reason is Reason.UNKNOWN:
-                self.agent.unknown_reason(key.check)
+                self.agent.count(families.AGENT_UNKNOWN_REASONS, check=key.check)
         if self.blind.pop(key, None) is not None:
             self.census.blind(key, False)
 

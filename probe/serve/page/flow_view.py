@@ -8,8 +8,8 @@ from typing import assert_never
 
 from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
-from probe.serve.memory.records import CONFIRMED, TROUBLED, FlowRecord, shown_state
 from probe.serve.page.views import FlowProblem, FlowView, StepView
+from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord, shown_state
 from probe.serve.series.flow_samples import degraded
 from probe.state.diagnosis import INCONCLUSIVE
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from probe.model.reasons import title_of
 from probe.serve.page.sentence import clock
 from probe.serve.page.target_view import TargetView
-from probe.serve.page.views import ChangeView, Status
+from probe.serve.page.views import ChangeView, StatusView
 
 _SIGNS = {
     "ok": "✓",
@@ -33,7 +33,7 @@ _SIGNS = {
 }
 
 
-def status_page(status: Status) -> str:
+def status_page(status: StatusView) -> str:
     """The page at ``/``."""
     return _environment().get_template("index.html").render(status=status)
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from probe.model.reasons import title_of
-from probe.serve.page.standing import Counts, Level, Standing
-from probe.serve.page.views import FlowProblem, Problem
+from probe.serve.page.standing import Level, Overview, StateCounts
+from probe.serve.page.views import FlowProblem, ProblemView
 from probe.state.diagnosis import INCONCLUSIVE
 
 
-def level_of(standing: Standing) -> Level:
+def level_of(standing: Overview) -> Level:
     """Whether anything confirmed fails; else whether everything was seen to pass."""
     counts = [count for _, count in standing.kinds]
     if any(count.confirmed for count in counts):
@@ -25,7 +25,7 @@ def level_of(standing: Standing) -> Level:
     return Level.OK if whole and (standing.edges.total or standing.flows.total) else Level.UNSURE
 
 
-def sentence_of(standing: Standing, now: float, failures: Sequence[str] = ()) -> str:
+def sentence_of(standing: Overview, now: float, failures: Sequence[str] = ()) -> str:
     """The gravest things in words; or what passes, of how many; then all that was not seen.
 
     Args:
@@ -45,7 +45,7 @@ def sentence_of(standing: Standing, now: float, failures: Sequence[str] = ()) ->
     return text if failures else text[:1].upper() + text[1:]  # names keep their case
 
 
-def _failures(standing: Standing, failures: Sequence[str]) -> list[str]:
+def _failures(standing: Overview, failures: Sequence[str]) -> list[str]:
     if failures:
         more = len(failures) - 2
         return [*failures[:2], *([f"and {more} more"] if more > 0 else [])]
@@ -61,7 +61,7 @@ def _failures(standing: Standing, failures: Sequence[str]) -> list[str]:
     return said
 
 
-def _quiet(standing: Standing, *, quiet: bool) -> list[str]:
+def _quiet(standing: Overview, *, quiet: bool) -> list[str]:
     """What passes, while nothing fails; how far the first look is, in any case."""
     parts = [_progress(noun, counts, quiet=quiet) for noun, counts in standing.kinds]
     said = [part for part in parts if part]
@@ -70,7 +70,7 @@ def _quiet(standing: Standing, *, quiet: bool) -> list[str]:
     return [", ".join(said)] if said else []
 
 
-def _progress(noun: str, counts: Counts, *, quiet: bool) -> str:
+def _progress(noun: str, counts: StateCounts, *, quiet: bool) -> str:
     passing, total, claims = counts.passing, counts.total, quiet and noun != "name"
     if counts.awaited:
         looked = counts.looked_at
@@ -87,7 +87,7 @@ def _progress(noun: str, counts: Counts, *, quiet: bool) -> str:
     return f"the {noun} passes" if total == 1 else f"all {total:,} {noun}s pass"
 
 
-def _not_seen(standing: Standing, now: float) -> Iterable[str]:
+def _not_seen(standing: Overview, now: float) -> Iterable[str]:
     """Everything that neither passes nor fails."""
     suspect = _enumerated(standing, lambda counts: counts.suspect, ("edge", "flow"))
     if suspect:
@@ -106,8 +106,8 @@ def _not_seen(standing: Standing, now: float) -> Iterable[str]:
 
 
 def _enumerated(
-    standing: Standing,
-    number: Callable[[Counts], int],
+    standing: Overview,
+    number: Callable[[StateCounts], int],
     nouns: Sequence[str] = ("edge", "flow", "name"),
 ) -> str:
     """``3 edges, 1 flow and 2 names``; empty when there are none."""
@@ -143,13 +143,15 @@ def _passes(number: int) -> str:
 # ---------------------------------------------------------------- what fails, in words
 
 
-def in_words(problems: Iterable[Problem], flows: Iterable[FlowProblem], now: float) -> list[str]:
+def in_words(
+    problems: Iterable[ProblemView], flows: Iterable[FlowProblem], now: float
+) -> list[str]:
     """What fails, confirmed: flows first, then edges and names; each gravest first."""
     said = [_flow(flow, now) for flow in flows]
     return said + [_problem(problem, now) for problem in problems if problem.confirmed]
 
 
-def _problem(problem: Problem, now: float) -> str:
+def _problem(problem: ProblemView, now: float) -> str:
     whom = _of(problem.targets_total, problem.of_targets, "target")
     if problem.edges_total:
         edges = _of(problem.edges_total, problem.of_edges, "edge")
@@ -181,7 +183,7 @@ def _flow(flow: FlowProblem, now: float) -> str:
     return f"{who} {verb} since {clock(flow.since, now)} — {what}" + _unlooked(flow, now)
 
 
-def _unlooked(problem: Problem | FlowProblem, now: float) -> str:
+def _unlooked(problem: ProblemView | FlowProblem, now: float) -> str:
     if problem.unseen_since is None:
         return ""
     return f" ({problem.unseen:,} not looked at since {clock(problem.unseen_since, now)})"

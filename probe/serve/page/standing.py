@@ -10,12 +10,12 @@ from enum import StrEnum
 from probe.model.failure import Failure, Reason
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.memory.census import Key, Through
-from probe.serve.memory.records import CONFIRMED, TROUBLED, TargetRecord
+from probe.serve.census import Through
 from probe.serve.memory.store import Store
+from probe.serve.records import CONFIRMED, TROUBLED, ResultKey, TargetRecord
 
-States = Counter[tuple[type[Key], str]]
-"""How many of each kind are in each state, by its name in ``Counts``."""
+States = Counter[tuple[type[ResultKey], str]]
+"""How many of each kind are in each state, by its name in ``StateCounts``."""
 
 
 class Level(StrEnum):
@@ -27,7 +27,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class StateCounts:
     """How many edges, flows or names are in each state; each one is in one state only.
 
     Attributes:
@@ -64,7 +64,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Overview:
     """The raw states behind a sentence.
 
     Attributes:
@@ -73,15 +73,15 @@ class Standing:
         unclear: a refusal among the inconclusive of which nobody knows yet whose fault it is.
     """
 
-    edges: Counts = field(default_factory=Counts)
-    flows: Counts = field(default_factory=Counts)
-    names: Counts = field(default_factory=Counts)
+    edges: StateCounts = field(default_factory=StateCounts)
+    flows: StateCounts = field(default_factory=StateCounts)
+    names: StateCounts = field(default_factory=StateCounts)
     unread: int = 0
     unseen_since: float | None = None
     unclear: bool = False
 
     @property
-    def kinds(self) -> tuple[tuple[str, Counts], ...]:
+    def kinds(self) -> tuple[tuple[str, StateCounts], ...]:
         """The counts by noun."""
         return ("edge", self.edges), ("flow", self.flows), ("name", self.names)
 
@@ -97,7 +97,7 @@ def states_of(store: Store) -> dict[Through, States]:
         for (kind, (status, blind)), number in census.states.items():
             counts[kind, _name(status, blind=blind)] += number
     open_now = (key for key, flow in store.flows.items() if flow.diagnosis.fails_open)
-    others: set[Key] = {*store.unresolved, *open_now}
+    others: set[ResultKey] = {*store.unresolved, *open_now}
     for key in others:
         through = Through(key.check, key.provider)
         status, blind = store.census.providers[through].members[key]
@@ -108,18 +108,18 @@ def states_of(store: Store) -> dict[Through, States]:
     return states
 
 
-def standing_of(store: Store, states: Mapping[Through, States]) -> Standing:
+def standing_of(store: Store, states: Mapping[Through, States]) -> Overview:
     """Everything, over all providers."""
     counts: States = Counter()
     for of_provider in states.values():
         counts.update(of_provider)
     standing = _standing(store, counts, store.silence.unseen, store.blind.values())
-    return replace(standing, unread=sum(not one.up for one in store.agent.sources.values()))
+    return replace(standing, unread=sum(not one.up for one in store.agent.sources()))
 
 
-def standing_of_target(store: Store, records: Iterable[TargetRecord]) -> Standing:
+def standing_of_target(store: Store, records: Iterable[TargetRecord]) -> Overview:
     """One target, over all its checks."""
-    keys: set[Key] = set()
+    keys: set[ResultKey] = set()
     for record in records:
         keys.update(record.edges, record.flows, record.resolutions, record.missing)
     counts = Counter((type(key), state_of(store, key)) for key in keys)
@@ -128,13 +128,13 @@ def standing_of_target(store: Store, records: Iterable[TargetRecord]) -> Standin
     return _standing(store, counts, unseen, blind)
 
 
-def state_of(store: Store, key: Key) -> str:
-    """The one state of an edge, flow or name, by its name in ``Counts``; the gravest that holds."""
+def state_of(store: Store, key: ResultKey) -> str:
+    """The gravest state of an edge, flow or name that holds, by its name in ``StateCounts``."""
     status, blind = store.census.providers[Through(key.check, key.provider)].members[key]
     return _state(store, key, status, blind=blind)
 
 
-def _state(store: Store, key: Key, status: EdgeStatus, *, blind: bool) -> str:
+def _state(store: Store, key: ResultKey, status: EdgeStatus, *, blind: bool) -> str:
     flow = store.flows.get(key) if isinstance(key, FlowKey) else None
     if flow is not None and flow.diagnosis.fails_open and status not in CONFIRMED:
         return EdgeStatus.FAILING.value  # waits for no confirmation
@@ -152,14 +152,16 @@ def _name(status: EdgeStatus, *, blind: bool) -> str:
 def _standing(
     store: Store,
     counts: States,
-    unseen: Iterable[Key],
+    unseen: Iterable[ResultKey],
     blind: Iterable[Failure],
-) -> Standing:
-    def of(kind: type[Key]) -> Counts:
-        return Counts(**{name: number for (one, name), number in counts.items() if one is kind})
+) -> Overview:
+    def of(kind: type[ResultKey]) -> StateCounts:
+        return StateCounts(
+            **{name: number for (one, name), number in counts.items() if one is kind}
+        )
 
     silent = [store.silence.unseen[key].since for key in unseen if key not in store.blind]
-    return Standing(
+    return Overview(
         edges=of(EdgeKey),
         flows=of(FlowKey),
         names=of(ProviderKey),

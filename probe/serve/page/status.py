@@ -9,12 +9,11 @@ from itertools import islice
 from probe.model.result import Failed, Inconclusive
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.memory.census import NOT_KNOWN, Through, TroubleGroup
-from probe.serve.memory.records import EdgeRecord, TargetKey
+from probe.serve.census import NOT_KNOWN, Through, TroubleGroup
 from probe.serve.memory.store import Store
 from probe.serve.page.flow_view import flow_problems, flow_views
 from probe.serve.page.sentence import in_words, level_of, sentence_of
-from probe.serve.page.standing import Standing, standing_of, states_of
+from probe.serve.page.standing import Overview, standing_of, states_of
 from probe.serve.page.status_parts import (
     agent_view,
     blind_views,
@@ -25,7 +24,8 @@ from probe.serve.page.status_parts import (
     split_views,
     unseen_views,
 )
-from probe.serve.page.views import EdgeView, Problem, Status, Totals
+from probe.serve.page.views import EdgeView, ProblemView, StatusView, Totals
+from probe.serve.records import EdgeRecord, TargetKey
 
 PROBLEMS, FLOWS, NAMES, CHANGES = 50, 40, 50, 100
 """Most entries of each list."""
@@ -39,7 +39,7 @@ EDGES = 500
 _GRAVITY = {EdgeStatus.FAILING: 0, EdgeStatus.FLAPPING: 1, EdgeStatus.SUSPECT: 2}
 
 
-def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
+def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
     """How it stands.
 
     Args:
@@ -53,7 +53,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
     totals = _totals(store, standing)
     problems = sorted(_problems(store, groups), key=_weight)
     flows = flow_problems(store.flows.values())
-    return Status(
+    return StatusView(
         region=store.region,
         now=now,
         level=level_of(standing),
@@ -76,7 +76,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> Status:
         providers=tuple(provider_views(store, groups, states)),
         checks=tuple(check_views(store)),
         changes=tuple(map(change_view, islice(store.journal, CHANGES))),
-        sources=tuple(store.agent.sources.values()),
+        sources=tuple(store.agent.sources()),
         agent=agent_view(store),
     )
 
@@ -85,7 +85,7 @@ Groups = Mapping[Through, list[TroubleGroup]]
 """What does not pass, per provider, alike things together."""
 
 
-def _totals(store: Store, standing: Standing) -> Totals:
+def _totals(store: Store, standing: Overview) -> Totals:
     censuses = store.census.providers.values()
     return Totals(
         checks=len(store.checks),
@@ -106,7 +106,7 @@ def _totals(store: Store, standing: Standing) -> Totals:
 # ---------------------------------------------------------------- problems and edges
 
 
-def _problems(store: Store, groups: Groups) -> Iterator[Problem]:
+def _problems(store: Store, groups: Groups) -> Iterator[ProblemView]:
     """Edges and names that do not pass, grouped by provider and reason; flows stand apart."""
     for through, alike in groups.items():
         for group in alike:
@@ -116,10 +116,10 @@ def _problems(store: Store, groups: Groups) -> Iterator[Problem]:
 
 def _problem(
     store: Store, through: Through, group: TroubleGroup, first: EdgeKey | ProviderKey
-) -> Problem:
+) -> ProblemView:
     census = store.census.providers[through]
     detail, browser, command = _evidence(store, first)
-    return Problem(
+    return ProblemView(
         check=through.check,
         provider=through.provider,
         phase=group.why[0].value,
@@ -153,7 +153,7 @@ def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
     return (view.detail, view.browser, view.command)
 
 
-def _weight(problem: Problem) -> tuple[bool, int, float]:
+def _weight(problem: ProblemView) -> tuple[bool, int, float]:
     """Confirmed before suspect, then by breadth, then by age."""
     return (not problem.confirmed, -problem.targets_total, problem.since)
 

@@ -10,7 +10,8 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
-from probe.serve.memory.census import Through, TroubleGroup, failing
+from probe.serve.census import Through, TroubleGroup, failing
+from probe.serve.memory.agent import causes
 from probe.serve.memory.store import Store
 from probe.serve.page.standing import States
 from probe.serve.page.views import (
@@ -164,7 +165,7 @@ def change_view(change: Transition) -> ChangeView:
 
 def agent_view(store: Store) -> AgentView:
     """The agent on itself."""
-    agent = store.agent
+    agent, health = store.agent, store.agent.health()
     return AgentView(
         version=agent.version,
         started_at=store.started_at,
@@ -173,6 +174,6 @@ def agent_view(store: Store) -> AgentView:
         reload_success=agent.reload.success if agent.reload else None,
         reload_at=agent.reload.at if agent.reload else None,
         reload_problem=agent.reload.problem if agent.reload else "",
-        vantage_healthy=agent.healthy,
-        vantage_causes=agent.causes,
+        vantage_healthy=None if health is None else health.healthy,
+        vantage_causes=causes(health),
     )

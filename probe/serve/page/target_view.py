@@ -10,13 +10,13 @@ from itertools import islice
 from probe.model.result import CertificateFacts, Failed, Handshake, Inconclusive
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
-from probe.serve.memory.records import TROUBLED, EdgeRecord, ResolveRecord, shown_state
 from probe.serve.memory.store import Store
 from probe.serve.page.flow_view import flow_view
 from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import Level, standing_of_target
 from probe.serve.page.status_parts import change_view
 from probe.serve.page.views import ChangeView, FlowView
+from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord, shown_state
 
 EDGES, LEAVES, NAMES, CHANGES, FLOWS = 200, 20, 30, 30, 30
 """Most entries of each list."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probe.serve.memory.agent_metrics import Source
-from probe.serve.page.standing import Level, Standing
+from probe.serve.memory.agent import SourceView
+from probe.serve.page.standing import Level, Overview
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Numbers over everything that the agent probes; ``Standing`` has each state's.
+    """Numbers over everything that the agent probes; ``Overview`` has each state's.
 
     Attributes:
         edges: as probed, one per target, provider, address and client profile; like flows,
@@ -40,7 +40,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemView:
     """What fails now for one provider and one reason.
 
     Attributes:
@@ -175,7 +175,7 @@ class FlowProblem:
             is ours since they were last judged.
         personas: who is affected; empty without personas.
         targets: names, the first ones; ``of_targets`` is how many the check has.
-        unseen: as of ``Problem``.
+        unseen: as of ``ProblemView``.
     """
 
     check: str
@@ -326,7 +326,7 @@ class AgentView:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusView:
     """Everything that the page shows."""
 
     region: str
@@ -334,8 +334,8 @@ class Status:
     level: Level
     sentence: str
     totals: Totals
-    standing: Standing
-    problems: tuple[Problem, ...]
+    standing: Overview
+    problems: tuple[ProblemView, ...]
     problems_total: int
     edges: tuple[EdgeView, ...]
     edges_total: int
@@ -351,5 +351,5 @@ class Status:
     providers: tuple[ProviderView, ...]
     checks: tuple[CheckView, ...]
     changes: tuple[ChangeView, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[SourceView, ...]
     agent: AgentView

@@ -1,13 +1,21 @@
-"""What a metric family is: the shape of a row in the table of ``definitions``."""
+"""What a metric family is, and how the text formats write its parts. Pure.
+
+Both formats (Prometheus text 0.0.4, OpenMetrics 1.0) share the syntax of a sample; they differ
+in the headers of families. prometheus-client is the reference: a test holds every byte equal.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Final
 
+from prometheus_client.utils import floatToGoString
 
-class Kind(StrEnum):
+
+class MetricType(StrEnum):
     """Types of families, by their OpenMetrics names."""
 
     GAUGE = "gauge"
@@ -16,7 +24,7 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-class Group(StrEnum):
+class SeriesGroup(StrEnum):
     """Families that share their labels, and so stand in one table of series."""
 
     TARGET = "target"
@@ -34,20 +42,20 @@ class Group(StrEnum):
     AGENT = "agent"
 
 
-BASE_LABELS: Final[dict[Group, tuple[str, ...]]] = {
-    Group.TARGET: ("check", "target"),
-    Group.TARGET_INFO: ("check", "target"),
-    Group.CHECK_INFO: ("check",),
-    Group.EDGE: ("check", "client", "edge", "provider", "target"),
-    Group.CERTIFICATES: ("check", "key_type", "provider", "target"),
-    Group.PROVIDER: ("check", "provider"),
-    Group.RESOLVE: ("check", "provider", "target"),
-    Group.FLOW: ("check", "persona", "provider", "target"),
-    Group.PERSONAS: ("check", "provider", "target"),
-    Group.STEP: ("check", "layer", "persona", "provider", "step", "target"),
-    Group.INSTANCE: ("check", "header", "instance", "step"),
-    Group.LATENCY: (),
-    Group.AGENT: (),
+BASE_LABELS: Final[dict[SeriesGroup, tuple[str, ...]]] = {
+    SeriesGroup.TARGET: ("check", "target"),
+    SeriesGroup.TARGET_INFO: ("check", "target"),
+    SeriesGroup.CHECK_INFO: ("check",),
+    SeriesGroup.EDGE: ("check", "client", "edge", "provider", "target"),
+    SeriesGroup.CERTIFICATES: ("check", "key_type", "provider", "target"),
+    SeriesGroup.PROVIDER: ("check", "provider"),
+    SeriesGroup.RESOLVE: ("check", "provider", "target"),
+    SeriesGroup.FLOW: ("check", "persona", "provider", "target"),
+    SeriesGroup.PERSONAS: ("check", "provider", "target"),
+    SeriesGroup.STEP: ("check", "layer", "persona", "provider", "step", "target"),
+    SeriesGroup.INSTANCE: ("check", "header", "instance", "step"),
+    SeriesGroup.LATENCY: (),
+    SeriesGroup.AGENT: (),
 }
 """Labels that every family of a group has, besides ``region``."""
 
@@ -67,8 +75,8 @@ class Family:
     """
 
     name: str
-    kind: Kind
-    group: Group
+    kind: MetricType
+    group: SeriesGroup
     help: str
     extra: tuple[str, ...] = ()
     when: str = ""
@@ -78,9 +86,9 @@ class Family:
     @property
     def base(self) -> str:
         """The family's name in OpenMetrics, where suffixes belong to the samples."""
-        if self.kind is Kind.COUNTER:
+        if self.kind is MetricType.COUNTER:
             return self.name.removesuffix("_total")
-        if self.kind is Kind.INFO:
+        if self.kind is MetricType.INFO:
             return self.name.removesuffix("_info")
         return self.name
 
@@ -90,6 +98,58 @@ class Family:
         return tuple(sorted((*BASE_LABELS[self.group], *self.extra)))
 
 
-Sample = tuple[Family, float, tuple[tuple[str, str], ...]]
+LabelPairs = tuple[tuple[str, str], ...]
+"""Names and values of labels, sorted by name, values without lone surrogates."""
+
+Sample = tuple[Family, float, LabelPairs]
 """A family, a value, and the labels beyond those of the group. A plain tuple: ten are made per
 result."""
+
+
+class Format(Enum):
+    """An exposition format and its content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def clean(value: str) -> str:
+    """The text, what UTF-8 cannot hold as an escape: one odd name must not end every scrape."""
+    if value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def escape(value: str) -> str:
+    """A label value with backslash, newline and double quote escaped."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def label_text(labels: Iterable[tuple[str, str]]) -> str:
+    """``{a="x",b="y"}``, or nothing for no labels."""
+    inner = ",".join([f'{name}="{escape(value)}"' for name, value in labels])
+    return f"{{{inner}}}" if inner else ""
+
+
+def number(value: float) -> str:
+    """A sample's value as both formats write it."""
+    if -1e6 < value < 1e6:
+        return repr(float(value))  # where Go and Python agree: nearly all values of a probe
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # theirs has no types
+
+
+@lru_cache(maxsize=4096)
+def frequent_number(value: float) -> bytes:
+    """The end of a sample's line, shared between the series that hold the same value."""
+    return f"{number(value)}\n".encode()
+
+
+def header(family: Family, form: Format) -> bytes:
+    """The HELP and TYPE lines of a family."""
+    if form is Format.OPENMETRICS:
+        name, kind, text = family.base, str(family.kind), escape(family.help)
+    else:
+        name = family.name
+        kind = "gauge" if family.kind is MetricType.INFO else str(family.kind)
+        text = family.help.replace("\\", r"\\").replace("\n", r"\n")
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode()

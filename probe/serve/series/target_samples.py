@@ -14,34 +14,10 @@ from probe.model.failure import Reason
 from probe.model.result import Failed, Handshake, Inconclusive, StepResult, Timings
 from probe.model.state import EdgeStatus
 from probe.model.target import Edge, EdgeKey, ProviderKey
-from probe.serve.memory.records import CONFIRMED, EdgeRecord, FlowRecord, TargetRecord
-from probe.serve.series.definitions import BY_NAME
-from probe.serve.series.family import Sample
+from probe.serve.records import CONFIRMED, EdgeRecord, FlowRecord, TargetRecord
+from probe.serve.series import families
+from probe.serve.series.family import Sample, clean
 from probe.serve.series.flow_samples import worst_of
-from probe.serve.series.text import clean
-
-_SUCCESS = BY_NAME["probe_success"]
-_DURATION = BY_NAME["probe_duration_seconds"]
-_DNS_TIME = BY_NAME["probe_dns_lookup_time_seconds"]
-_IP_PROTOCOL = BY_NAME["probe_ip_protocol"]
-_IP_HASH = BY_NAME["probe_ip_addr_hash"]
-_EARLIEST = BY_NAME["probe_ssl_earliest_cert_expiry"]
-_CHAIN_EXPIRY = BY_NAME["probe_ssl_last_chain_expiry_timestamp_seconds"]
-_CHAIN_INFO = BY_NAME["probe_ssl_last_chain_info"]
-_TLS_VERSION = BY_NAME["probe_tls_version_info"]
-_TLS_CIPHER = BY_NAME["probe_tls_cipher_info"]
-_HTTP_STATUS = BY_NAME["probe_http_status_code"]
-_HTTP_CONTENT = BY_NAME["probe_http_content_length"]
-_HTTP_BODY = BY_NAME["probe_http_uncompressed_body_length"]
-_HTTP_REDIRECTS = BY_NAME["probe_http_redirects"]
-_HTTP_VERSION = BY_NAME["probe_http_version"]
-_HTTP_SSL = BY_NAME["probe_http_ssl"]
-_REGEX = BY_NAME["probe_failed_due_to_regex"]
-_HTTP_DURATION = BY_NAME["probe_http_duration_seconds"]
-_EDGES = BY_NAME["probe_target_edges"]
-_EDGES_FAILING = BY_NAME["probe_target_edges_failing"]
-_EDGES_UNSEEN = BY_NAME["probe_target_edges_unseen"]
-_INCONCLUSIVE = BY_NAME["probe_target_inconclusive"]
 
 _NAMES_CAP = 1024
 """Characters of alternative names kept in a label: a shared certificate may hold hundreds."""
@@ -55,14 +31,14 @@ def target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
     elif record.flows:
         samples += _flows(record, lag_bound)
     elif any(r.resolution.failure for r in record.resolutions.values()):
-        samples.append((_IP_PROTOCOL, 0.0, ()))
+        samples.append((families.IP_PROTOCOL, 0.0, ()))
     unseen = sum(1 for key, late in record.missing.items() if late and isinstance(key, EdgeKey))
     if unseen:
-        samples.append((_EDGES_UNSEEN, float(unseen), ()))
+        samples.append((families.TARGET_EDGES_UNSEEN, float(unseen), ()))
     asked = [r.resolution.seconds for r in record.resolutions.values() if r.unseen is None]
     seconds = [value for value in asked if value is not None]
     if seconds:
-        samples.append((_DNS_TIME, max(seconds), ()))
+        samples.append((families.DNS_LOOKUP_TIME, max(seconds), ()))
     return samples
 
 
@@ -93,12 +69,13 @@ def _verdict(record: TargetRecord) -> list[Sample]:
             ours[dns.phase.value, dns.reason.value] = None
             doubt = True
     samples: list[Sample] = [
-        (_INCONCLUSIVE, 1.0, (("phase", phase), ("reason", reason))) for phase, reason in ours
+        (families.TARGET_INCONCLUSIVE, 1.0, (("phase", phase), ("reason", reason)))
+        for phase, reason in ours
     ]
     if failed:
-        samples.append((_SUCCESS, 0.0, ()))
+        samples.append((families.SUCCESS, 0.0, ()))
     elif passed and not doubt and not record.awaiting:
-        samples.append((_SUCCESS, 1.0, ()))
+        samples.append((families.SUCCESS, 1.0, ()))
     return samples
 
 
@@ -108,7 +85,10 @@ def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
     if edges:
         failing = sum(1 for edge in edges if edge.status in CONFIRMED)
         whole = len(record.edges.keys() | _unjudged(record))
-        samples = [(_EDGES, float(whole), ()), (_EDGES_FAILING, float(failing), ())]
+        samples = [
+            (families.TARGET_EDGES, float(whole), ()),
+            (families.TARGET_EDGES_FAILING, float(failing), ()),
+        ]
         samples += steady_target_samples(record, lag_bound)
         samples += address_samples(_first(edges).last.edge)
     shaken = [edge for edge in edges if edge.last.handshake is not None]
@@ -143,7 +123,7 @@ def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample
         and edge.last.timings.lag <= lag_bound
         and not isinstance(edge.last.outcome, Inconclusive)
     ]
-    return [(_DURATION, max(durations), ())] if durations else []
+    return [(families.DURATION, max(durations), ())] if durations else []
 
 
 def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
@@ -152,7 +132,7 @@ def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
     flows = [flow for flow in record.flows.values() if flow.unseen is None]
     durations = [flow.last.seconds for flow in flows if flow.last.lag <= lag_bound]
     if durations:
-        samples.append((_DURATION, max(durations), ()))
+        samples.append((families.DURATION, max(durations), ()))
     worst = next((f for f in flows if isinstance(f.last.outcome, Failed)), next(iter(flows), None))
     shown = worst_of(worst.last.steps) if worst is not None else None
     if worst is None or shown is None:
@@ -174,8 +154,8 @@ def _first(edges: Iterable[EdgeRecord]) -> EdgeRecord:
 def address_samples(edge: Edge) -> list[Sample]:
     """IP version and address hash."""
     return [
-        (_IP_PROTOCOL, float(edge.version), ()),
-        (_IP_HASH, float(address_hash(edge.ip)), ()),
+        (families.IP_PROTOCOL, float(edge.version), ()),
+        (families.IP_ADDR_HASH, float(address_hash(edge.ip)), ()),
     ]
 
 
@@ -194,18 +174,18 @@ def expiry_samples(every: Iterable[Handshake]) -> list[Sample]:
     samples: list[Sample] = []
     sent = [certificate.not_after for one in shaken for certificate in one.chain]
     if sent:
-        samples.append((_EARLIEST, min(sent), ()))
+        samples.append((families.SSL_EARLIEST_CERT_EXPIRY, min(sent), ()))
     verified = [one.verified_not_after for one in shaken if one.verified_not_after is not None]
     if verified:
-        samples.append((_CHAIN_EXPIRY, min(verified), ()))
+        samples.append((families.SSL_LAST_CHAIN_EXPIRY, min(verified), ()))
     return samples
 
 
 def agreed_samples(shown: Handshake) -> list[Sample]:
     """What was agreed with the edge that is shown, and its leaf."""
     samples: list[Sample] = [
-        (_TLS_VERSION, 1.0, (("version", clean(shown.version)),)),
-        (_TLS_CIPHER, 1.0, (("cipher", clean(shown.cipher)),)),
+        (families.TLS_VERSION_INFO, 1.0, (("version", clean(shown.version)),)),
+        (families.TLS_CIPHER_INFO, 1.0, (("cipher", clean(shown.cipher)),)),
     ]
     if shown.leaf is not None:
         leaf = shown.leaf
@@ -216,7 +196,7 @@ def agreed_samples(shown: Handshake) -> list[Sample]:
             ("subject", clean(leaf.subject)),
             ("subjectalternative", clean(_names(leaf.dns_names))),
         )
-        samples.append((_CHAIN_INFO, 1.0, labels))
+        samples.append((families.SSL_LAST_CHAIN_INFO, 1.0, labels))
     return samples
 
 
@@ -229,19 +209,19 @@ def _names(names: Iterable[str]) -> str:
 def _http(flow: FlowRecord, shown: StepResult, lag_bound: float) -> list[Sample]:
     evidence = shown.evidence
     samples: list[Sample] = [
-        (_HTTP_STATUS, float(evidence.status or 0), ()),
-        (_HTTP_SSL, float("https://" in evidence.request), ()),
-        (_REGEX, float(any(map(_regex_failed, flow.last.steps))), ()),
+        (families.HTTP_STATUS_CODE, float(evidence.status or 0), ()),
+        (families.HTTP_SSL, float("https://" in evidence.request), ()),
+        (families.FAILED_DUE_TO_REGEX, float(any(map(_regex_failed, flow.last.steps))), ()),
     ]
     measured = (
-        (_HTTP_VERSION, evidence.http_version),
-        (_HTTP_CONTENT, evidence.content_length),
-        (_HTTP_BODY, evidence.body_size),
+        (families.HTTP_VERSION, evidence.http_version),
+        (families.HTTP_CONTENT_LENGTH, evidence.content_length),
+        (families.HTTP_UNCOMPRESSED_BODY_LENGTH, evidence.body_size),
     )
     samples += [(family, float(value), ()) for family, value in measured if value is not None]
     redirects = [s.evidence.redirects for s in flow.last.steps]
     if any(count is not None for count in redirects):
-        samples.append((_HTTP_REDIRECTS, float(sum(count or 0 for count in redirects)), ()))
+        samples.append((families.HTTP_REDIRECTS, float(sum(count or 0 for count in redirects)), ()))
     if flow.last.lag <= lag_bound:
         samples += _http_phases(step.timings for step in flow.last.steps)
     return samples
@@ -266,4 +246,6 @@ def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
         for phase, seconds in parts:
             if seconds is not None:
                 sums[phase] = sums.get(phase, 0.0) + seconds
-    return [(_HTTP_DURATION, seconds, (("phase", phase),)) for phase, seconds in sums.items()]
+    return [
+        (families.HTTP_DURATION, seconds, (("phase", phase),)) for phase, seconds in sums.items()
+    ]

@@ -20,36 +20,9 @@ from probe.model.result import (
 )
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.memory.records import TROUBLED, EdgeRecord, ResolveRecord, Tally, Why
-from probe.serve.series.definitions import BY_NAME
-from probe.serve.series.family import Family, Sample
-from probe.serve.series.text import clean
-
-_EDGE_UP = BY_NAME["probe_edge_up"]
-_EDGE_STATE = BY_NAME["probe_edge_state"]
-_EDGE_SINCE = BY_NAME["probe_edge_state_since_timestamp_seconds"]
-_EDGE_UNSEEN = BY_NAME["probe_edge_unseen_since_timestamp_seconds"]
-_EDGE_UNNAMED = BY_NAME["probe_edge_unnamed_since_timestamp_seconds"]
-_EDGE_ATTEMPTS = BY_NAME["probe_edge_attempts_total"]
-_EDGE_FAILED = BY_NAME["probe_edge_failed_attempts_total"]
-_EDGE_FAILURES = BY_NAME["probe_edge_failures_total"]
-_EDGE_INCONCLUSIVE = BY_NAME["probe_edge_inconclusive_total"]
-_EDGE_WARNING = BY_NAME["probe_edge_warning"]
-_EDGE_CONNECT = BY_NAME["probe_edge_connect_seconds"]
-_EDGE_HANDSHAKE = BY_NAME["probe_edge_handshake_seconds"]
-_EDGE_NOT_AFTER = BY_NAME["probe_edge_certificate_not_after_timestamp_seconds"]
-_EDGE_CERTIFICATE = BY_NAME["probe_edge_certificate_info"]
-_EDGE_TLS = BY_NAME["probe_edge_tls_info"]
-_EDGE_MINORITY = BY_NAME["probe_edge_certificate_minority"]
-_FLOW_STATE = BY_NAME["probe_flow_state"]
-_FLOW_UNSEEN = BY_NAME["probe_flow_unseen_since_timestamp_seconds"]
-_RESOLVE_SUCCESS = BY_NAME["probe_resolve_success"]
-_RESOLVE_SECONDS = BY_NAME["probe_resolve_seconds"]
-_RESOLVE_EDGES = BY_NAME["probe_resolve_edges"]
-_RESOLVE_SKIPPED = BY_NAME["probe_resolve_skipped_ipv6_edges"]
-_RESOLVE_UNSEEN = BY_NAME["probe_resolve_unseen_since_timestamp_seconds"]
-_RESOLVE_ATTEMPTS = BY_NAME["probe_resolve_attempts_total"]
-_RESOLVE_FAILURES = BY_NAME["probe_resolve_failures_total"]
+from probe.serve.records import TROUBLED, EdgeRecord, OutcomeCounts, ResolveRecord, Why
+from probe.serve.series import families
+from probe.serve.series.family import Family, Sample, clean
 
 NONE = "none"
 """Label value for a layer when there is none to blame: an empty label would not exist."""
@@ -78,32 +51,32 @@ def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
     """The series of one edge."""
     last, tally = record.last, record.tally
     samples: list[Sample] = [
-        (_EDGE_STATE, 1.0, (("state", record.status.value),)),
-        (_EDGE_ATTEMPTS, float(tally.attempts), ()),
-        (_EDGE_FAILED, float(tally.failed), ()),
+        (families.EDGE_STATE, 1.0, (("state", record.status.value),)),
+        (families.EDGE_ATTEMPTS, float(tally.attempts), ()),
+        (families.EDGE_FAILED_ATTEMPTS, float(tally.failed), ()),
     ]
     up = verdict((last.outcome,))
     if up is not None and seen(up, record.unseen):
-        samples.append((_EDGE_UP, up, ()))
+        samples.append((families.EDGE_UP, up, ()))
     if record.status in TROUBLED:
-        samples.append((_EDGE_SINCE, record.since, ()))
+        samples.append((families.EDGE_STATE_SINCE, record.since, ()))
     if record.unnamed is not None:
-        samples.append((_EDGE_UNNAMED, record.unnamed, ()))
+        samples.append((families.EDGE_UNNAMED_SINCE, record.unnamed, ()))
     if tally.failures or tally.inconclusive:
-        samples += tallied(tally, _EDGE_FAILURES, _EDGE_INCONCLUSIVE)
+        samples += tallied(tally, families.EDGE_FAILURES, families.EDGE_INCONCLUSIVE)
     if record.minority:
-        samples.append((_EDGE_MINORITY, 1.0, ()))
+        samples.append((families.EDGE_CERTIFICATE_MINORITY, 1.0, ()))
     if last.handshake is not None and last.handshake.leaf is not None:
         samples += _leaf(last.handshake.leaf)
     if record.unseen is not None:
-        return [*samples, (_EDGE_UNSEEN, record.unseen, ())]
+        return [*samples, (families.EDGE_UNSEEN_SINCE, record.unseen, ())]
     if isinstance(last.outcome, Passed):
         # Two findings may share phase and reason; a series exists once.
         whys = dict.fromkeys((w.phase, w.reason) for w in last.outcome.warnings)
-        samples += [(_EDGE_WARNING, 1.0, why_labels(why)) for why in whys]
+        samples += [(families.EDGE_WARNING, 1.0, why_labels(why)) for why in whys]
     samples += _timings(last, lag_bound)
     if last.handshake is not None:
-        samples.append((_EDGE_TLS, 1.0, _agreed(last.handshake)))
+        samples.append((families.EDGE_TLS_INFO, 1.0, _agreed(last.handshake)))
     return samples
 
 
@@ -114,16 +87,16 @@ def unlooked_samples(key: EdgeKey | FlowKey | ProviderKey, since: float) -> list
     """The series of what has never had a result, long after it should."""
     match key:
         case EdgeKey():
-            return [(_EDGE_STATE, 1.0, _UNSEEN), (_EDGE_UNSEEN, since, ())]
+            return [(families.EDGE_STATE, 1.0, _UNSEEN), (families.EDGE_UNSEEN_SINCE, since, ())]
         case FlowKey():
-            return [(_FLOW_STATE, 1.0, _UNSEEN), (_FLOW_UNSEEN, since, ())]
+            return [(families.FLOW_STATE, 1.0, _UNSEEN), (families.FLOW_UNSEEN_SINCE, since, ())]
         case ProviderKey():
-            return [(_RESOLVE_UNSEEN, since, ())]
+            return [(families.RESOLVE_UNSEEN_SINCE, since, ())]
 
 
 def steady_edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
     """What changes on an edge when one passing attempt follows another."""
-    attempts = (_EDGE_ATTEMPTS, float(record.tally.attempts), ())
+    attempts = (families.EDGE_ATTEMPTS, float(record.tally.attempts), ())
     return [attempts, *_timings(record.last, lag_bound)]
 
 
@@ -160,9 +133,9 @@ def _timings(last: TlsResult, lag_bound: float) -> list[Sample]:
     samples: list[Sample] = []
     if last.timings.lag <= lag_bound:
         if last.timings.connect is not None:
-            samples.append((_EDGE_CONNECT, last.timings.connect, ()))
+            samples.append((families.EDGE_CONNECT, last.timings.connect, ()))
         if last.timings.tls is not None and last.handshake is not None:
-            samples.append((_EDGE_HANDSHAKE, last.timings.tls, ()))
+            samples.append((families.EDGE_HANDSHAKE, last.timings.tls, ()))
     return samples
 
 
@@ -177,7 +150,10 @@ def _agreed(handshake: Handshake) -> tuple[tuple[str, str], ...]:
 
 
 def _leaf(leaf: CertificateFacts) -> list[Sample]:
-    return [(_EDGE_NOT_AFTER, leaf.not_after, ()), (_EDGE_CERTIFICATE, 1.0, _certificate(leaf))]
+    return [
+        (families.EDGE_CERTIFICATE_NOT_AFTER, leaf.not_after, ()),
+        (families.EDGE_CERTIFICATE_INFO, 1.0, _certificate(leaf)),
+    ]
 
 
 def _certificate(leaf: CertificateFacts) -> tuple[tuple[str, str], ...]:
@@ -194,25 +170,25 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     resolution = record.resolution
     if record.attempts == 0:
         return []
-    samples: list[Sample] = [(_RESOLVE_ATTEMPTS, float(record.attempts), ())]
+    samples: list[Sample] = [(families.RESOLVE_ATTEMPTS, float(record.attempts), ())]
     if record.failed is not None:
-        samples.append((_RESOLVE_SUCCESS, 0.0, ()))
+        samples.append((families.RESOLVE_SUCCESS, 0.0, ()))
     elif resolution.failure is None and record.unseen is None:
-        samples.append((_RESOLVE_SUCCESS, 1.0, ()))
+        samples.append((families.RESOLVE_SUCCESS, 1.0, ()))
     if record.unseen is None or not resolution.edges:
-        samples.append((_RESOLVE_EDGES, float(len(resolution.edges)), ()))
+        samples.append((families.RESOLVE_EDGES, float(len(resolution.edges)), ()))
     if record.unseen is not None:
-        samples.append((_RESOLVE_UNSEEN, record.unseen, ()))
+        samples.append((families.RESOLVE_UNSEEN_SINCE, record.unseen, ()))
     elif resolution.seconds is not None:
-        samples.append((_RESOLVE_SECONDS, resolution.seconds, ()))
+        samples.append((families.RESOLVE, resolution.seconds, ()))
     if resolution.skipped_ipv6:
-        samples.append((_RESOLVE_SKIPPED, float(resolution.skipped_ipv6), ()))
+        samples.append((families.RESOLVE_SKIPPED_IPV6_EDGES, float(resolution.skipped_ipv6), ()))
     for reason, count in (record.failures or {}).items():
-        samples.append((_RESOLVE_FAILURES, float(count), (("reason", reason.value),)))
+        samples.append((families.RESOLVE_FAILURES, float(count), (("reason", reason.value),)))
     return samples
 
 
-def tallied(tally: Tally, failures: Family, inconclusive: Family) -> list[Sample]:
+def tallied(tally: OutcomeCounts, failures: Family, inconclusive: Family) -> list[Sample]:
     """Counters by phase and reason."""
     return [
         *_counts(failures, tally.failures or {}),

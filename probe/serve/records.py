@@ -20,7 +20,6 @@ from probe.model.result import (
 )
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
-from probe.serve.series.split import CertificatesKey, CertificateSplit
 
 TROUBLED = frozenset({EdgeStatus.SUSPECT, EdgeStatus.FAILING, EdgeStatus.FLAPPING})
 """States that a person wants to see."""
@@ -29,6 +28,9 @@ CONFIRMED = frozenset({EdgeStatus.FAILING, EdgeStatus.FLAPPING})
 """States that count as failing: suspicion alone accuses nobody."""
 
 Why = tuple[Phase, Reason]
+
+ResultKey = EdgeKey | FlowKey | ProviderKey
+"""What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
 
 
 def shown_state(status: EdgeStatus, latest: StepOutcome) -> str:
@@ -61,6 +63,34 @@ class InstanceKey(NamedTuple):
     instance: str
 
 
+class CertificatesKey(NamedTuple):
+    """Leaves of one key type, compared over the edges of one provider, or of all (empty)."""
+
+    check: str
+    target: str
+    provider: str
+    key_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSplit:
+    """How the leaves of one key type compare over the edges of one target.
+
+    Attributes:
+        key: the provider is empty when all providers are compared with each other.
+        distinct: different leaves seen.
+        minority: edges, as each client sees them, whose leaf differs from the commonest one.
+        since: wall time since when they differ; None while they agree.
+        alarming: they have differed for longer than a rolling renewal may take.
+    """
+
+    key: CertificatesKey
+    distinct: int
+    minority: tuple[EdgeKey, ...] = ()
+    since: float | None = None
+    alarming: bool = False
+
+
 def counted(counts: dict[Why, int] | None, failure: Failure) -> dict[Why, int]:
     """The counts with one more of this failure's phase and reason."""
     counts = {} if counts is None else counts
@@ -70,7 +100,7 @@ def counted(counts: dict[Why, int] | None, failure: Failure) -> dict[Why, int]:
 
 
 @dataclass(slots=True)
-class Tally:
+class OutcomeCounts:
     """Attempts that survive every reload: they only ever grow."""
 
     attempts: int = 0
@@ -105,7 +135,7 @@ class EdgeRecord:
     last: TlsResult
     status: EdgeStatus
     since: float
-    tally: Tally = field(default_factory=Tally)
+    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
     evidence: TlsResult | None = None
     minority: bool = False
     unseen: float | None = None
@@ -117,7 +147,7 @@ class StepRecord:
     """One step: counters over all runs, and what the latest run saw of it."""
 
     key: StepKey
-    tally: Tally = field(default_factory=Tally)
+    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
     latest: tuple[StepResult, ...] = ()
 
 
@@ -137,7 +167,7 @@ class FlowRecord:
     diagnosis: Diagnosis
     status: EdgeStatus
     since: float
-    tally: Tally = field(default_factory=Tally)
+    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
     steps: dict[StepKey, StepRecord] = field(default_factory=dict)
     evidence: FlowResult | None = None
     unseen: float | None = None
@@ -203,7 +233,7 @@ class TargetRecord:
     resolutions: dict[ProviderKey, ResolveRecord] = field(default_factory=dict)
     flows: dict[FlowKey, FlowRecord] = field(default_factory=dict)
     splits: dict[CertificatesKey, CertificateSplit] = field(default_factory=dict)
-    missing: dict[EdgeKey | FlowKey | ProviderKey, bool] = field(default_factory=dict)
+    missing: dict[ResultKey, bool] = field(default_factory=dict)
     complete: bool = False
 
     @property
@@ -223,7 +253,7 @@ class TargetRecord:
             if not isinstance(key, ProviderKey) or key not in self.resolutions
         )
 
-    def expect(self, key: EdgeKey | FlowKey | ProviderKey) -> None:
+    def expect(self, key: ResultKey) -> None:
         """Something new is to be judged."""
         self.complete = self.complete and any(
             isinstance(key, EdgeKey)
@@ -233,7 +263,7 @@ class TargetRecord:
         )
         self.missing[key] = False
 
-    def met(self, key: EdgeKey | FlowKey | ProviderKey) -> None:
+    def met(self, key: ResultKey) -> None:
         """Something is not missing any more: it was judged, or it went.
 
         An answer of DNS completes nothing: the edges that it names are looked at afterwards.

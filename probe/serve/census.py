@@ -12,31 +12,14 @@ from typing import NamedTuple, TypeVar
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.state import EdgeStatus
-from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.memory.records import CONFIRMED, TROUBLED, Tally, Why
-from probe.serve.series.definitions import BY_NAME
-from probe.serve.series.family import Family, Sample
-
-_EDGES = BY_NAME["probe_provider_edges"]
-_EDGES_FAILING = BY_NAME["probe_provider_edges_failing"]
-_TARGETS = BY_NAME["probe_provider_targets"]
-_TARGETS_FAILING = BY_NAME["probe_provider_targets_failing"]
-_RATIO = BY_NAME["probe_provider_targets_failing_ratio"]
-_BY_REASON = BY_NAME["probe_provider_targets_failing_by_reason"]
-_SINCE = BY_NAME["probe_provider_failing_since_timestamp_seconds"]
-_ATTEMPTS = BY_NAME["probe_provider_attempts_total"]
-_FAILED = BY_NAME["probe_provider_failed_attempts_total"]
-_FAILURES = BY_NAME["probe_provider_failures_total"]
-_EXPECTED = BY_NAME["probe_provider_results_expected"]
-_MISSING = BY_NAME["probe_provider_results_missing"]
-_TARGETS_UNSEEN = BY_NAME["probe_provider_targets_unseen"]
-
-Key = EdgeKey | FlowKey | ProviderKey
-"""What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
+from probe.model.target import EdgeKey
+from probe.serve.records import CONFIRMED, TROUBLED, OutcomeCounts, ResultKey, Why
 
 T = TypeVar("T")
 
 UNEXPLAINED: Why = (Phase.EXPECT, Reason.UNKNOWN)
+"""Of what is known to fail without a failure seen since it is counted: alerts count by reason, so
+without one it would be missing from them."""
 
 NOT_KNOWN = frozenset({EdgeStatus.UNKNOWN, EdgeStatus.UNSEEN})
 """States in which nothing is known: neither counted as passing nor as failing."""
@@ -81,16 +64,20 @@ class ProviderCensus:
         unseen: members that nobody has judged for too long, with the wall time since when;
             what failed before is also among ``troubles``.
         unnamed: members whose address DNS no longer names.
+        alike: what ``groups`` said last; None once it holds no longer.
     """
 
-    members: dict[Key, tuple[EdgeStatus, bool]] = field(default_factory=dict)
-    states: Counter[tuple[type[Key], tuple[EdgeStatus, bool]]] = field(default_factory=Counter)
+    members: dict[ResultKey, tuple[EdgeStatus, bool]] = field(default_factory=dict)
+    states: Counter[tuple[type[ResultKey], tuple[EdgeStatus, bool]]] = field(
+        default_factory=Counter
+    )
     edges: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
-    troubles: dict[Key, Trouble] = field(default_factory=dict)
-    unseen: dict[Key, float] = field(default_factory=dict)
-    unnamed: set[Key] = field(default_factory=set)
-    tally: Tally = field(default_factory=Tally)
+    troubles: dict[ResultKey, Trouble] = field(default_factory=dict)
+    unseen: dict[ResultKey, float] = field(default_factory=dict)
+    unnamed: set[ResultKey] = field(default_factory=set)
+    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
+    alike: list[TroubleGroup] | None = field(default=None, repr=False)
 
     @property
     def empty(self) -> bool:
@@ -103,7 +90,12 @@ class ProviderCensus:
         return sum(self.edges.values())
 
     def groups(self) -> list[TroubleGroup]:
-        """What does not pass, alike things together: by reason, confirmed or not."""
+        """What does not pass, alike things together: by reason, confirmed or not.
+
+        Kept until something of it changes: page and scrape ask far more often than that.
+        """
+        if self.alike is not None:
+            return self.alike
         groups: dict[tuple[Why, bool], TroubleGroup] = {}
         for key, trouble in self.troubles.items():
             kind = (trouble.why, trouble.status in CONFIRMED)
@@ -112,7 +104,8 @@ class ProviderCensus:
                 group = groups[kind] = TroubleGroup(*kind, key, trouble.since)
             unseen = self.unseen.get(key) if self.unseen else None  # the hash of a key costs
             group.add(key, trouble, unseen, unnamed=bool(self.unnamed) and key in self.unnamed)
-        return list(groups.values())
+        self.alike = list(groups.values())
+        return self.alike
 
 
 @dataclass(slots=True)
@@ -130,7 +123,7 @@ class TroubleGroup:
 
     why: Why
     confirmed: bool
-    first: Key
+    first: ResultKey
     since: float
     edges: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
@@ -140,7 +133,7 @@ class TroubleGroup:
     unnamed: set[str] = field(default_factory=set)
     flapping: bool = True
 
-    def add(self, key: Key, trouble: Trouble, unseen: float | None, *, unnamed: bool) -> None:
+    def add(self, key: ResultKey, trouble: Trouble, unseen: float | None, *, unnamed: bool) -> None:
         """Count one more; ``unseen``: since when nobody looks at it."""
         if unnamed:
             self.unnamed.add(trouble.edge)
@@ -188,7 +181,7 @@ class Census:
     def __init__(self) -> None:
         self.providers: dict[Through, ProviderCensus] = {}
 
-    def of(self, key: Key) -> ProviderCensus:
+    def of(self, key: ResultKey) -> ProviderCensus:
         """The census of the key's provider, made when it is new."""
         through = Through(key.check, key.provider)
         provider = self.providers.get(through)
@@ -196,14 +189,14 @@ class Census:
             provider = self.providers[through] = ProviderCensus()
         return provider
 
-    def add(self, key: Key) -> None:
+    def add(self, key: ResultKey) -> None:
         """Something is probed from now on; it counts once it was judged."""
         provider = self.of(key)
         if key not in provider.members:
             provider.members[key] = _NEW
             provider.states[type(key), _NEW] += 1
 
-    def remove(self, key: Key) -> None:
+    def remove(self, key: ResultKey) -> None:
         """It is not probed any more; nothing happens when it was not."""
         through = Through(key.check, key.provider)
         provider = self.providers.get(through)
@@ -215,11 +208,12 @@ class Census:
         provider.troubles.pop(key, None)
         provider.unseen.pop(key, None)
         provider.unnamed.discard(key)
+        provider.alike = None
         if provider.empty:
             del self.providers[through]
 
     @staticmethod
-    def _believe(provider: ProviderCensus, key: Key, after: tuple[EdgeStatus, bool]) -> None:
+    def _believe(provider: ProviderCensus, key: ResultKey, after: tuple[EdgeStatus, bool]) -> None:
         """Count a member under its state; among edges and targets while something is known."""
         before = provider.members[key]
         if before == after:
@@ -233,12 +227,14 @@ class Census:
             if isinstance(key, EdgeKey):
                 _count(provider.edges, key.edge, change)
 
-    def blind(self, key: Key, inconclusive: bool) -> None:
+    def blind(self, key: ResultKey, inconclusive: bool) -> None:
         """Whether the latest result of a member was inconclusive."""
         provider = self.of(key)
         self._believe(provider, key, (provider.members[key][0], inconclusive))
 
-    def judge(self, key: Key, status: EdgeStatus, since: float, failure: Failure | None) -> None:
+    def judge(
+        self, key: ResultKey, status: EdgeStatus, since: float, failure: Failure | None
+    ) -> None:
         """What is believed of it now.
 
         Args:
@@ -251,7 +247,8 @@ class Census:
         troubles = provider.troubles
         self._believe(provider, key, (status, provider.members[key][1]))
         if status not in TROUBLED:
-            troubles.pop(key, None)
+            if troubles.pop(key, None) is not None:
+                provider.alike = None
             return
         known = troubles.get(key)
         if failure is not None:
@@ -261,39 +258,32 @@ class Census:
         if known is None or (known.status, known.why, known.since) != (status, why, since):
             edge = key.edge if isinstance(key, EdgeKey) else ""
             troubles[key] = Trouble(key.target, edge, status, why, since)
+            provider.alike = None
+
+    def unsee(self, key: ResultKey, since: float) -> bool:
+        """Nobody has judged a member since; whether it is the first of its provider."""
+        provider = self.of(key)
+        first = not provider.unseen
+        provider.unseen[key] = since
+        provider.alike = None
+        return first
+
+    def see(self, key: ResultKey) -> bool:
+        """A member was judged; whether it was the last of its provider that was unseen."""
+        provider = self.of(key)
+        if provider.unseen.pop(key, None) is None:
+            return False
+        provider.alike = None
+        return not provider.unseen
+
+    def name(self, key: EdgeKey, *, named: bool) -> None:
+        """Whether DNS names an edge."""
+        provider = self.of(key)
+        (provider.unnamed.discard if named else provider.unnamed.add)(key)
+        provider.alike = None
 
 
 def _count(counter: Counter[T], name: T, change: int) -> None:
     counter[name] += change
     if counter[name] <= 0:
         del counter[name]
-
-
-def provider_samples(census: ProviderCensus) -> list[Sample]:
-    """The series of one provider; none says "nothing fails" when nothing is known."""
-    tally, groups = census.tally, census.groups()
-    whole, now = len(census.targets), failing(groups)
-    samples: list[Sample] = [
-        (_EXPECTED, float(len(census.members)), ()),
-        (_MISSING, float(len(census.unseen)), ()),
-        (_TARGETS_UNSEEN, float(len({key.target for key in census.unseen})), ()),
-        (_ATTEMPTS, float(tally.attempts), ()),
-        (_FAILED, float(tally.failed), ()),
-    ]
-    if whole:
-        samples.append((_TARGETS, float(whole), ()))
-        samples.append((_TARGETS_FAILING, float(now.targets), ()))
-        samples.append((_RATIO, now.targets / whole, ()))
-    if census.edges:
-        samples.append((_EDGES, float(len(census.edges)), ()))
-        samples.append((_EDGES_FAILING, float(now.edges), ()))
-    if now.since is not None:
-        samples.append((_SINCE, now.since, ()))
-    samples += [_by_why(_BY_REASON, g.why, len(g.targets)) for g in groups if g.confirmed]
-    samples += [_by_why(_FAILURES, why, n) for why, n in (tally.failures or {}).items()]
-    return samples
-
-
-def _by_why(family: Family, why: Why, value: int) -> Sample:
-    phase, reason = why
-    return (family, float(value), (("phase", phase.value), ("reason", reason.value)))
