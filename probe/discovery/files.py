@@ -12,16 +12,13 @@ from typing import TypeVar
 
 import trio
 
+from probe.discovery.status import SourceLook, in_words
 from probe.documents.files import Stamp, UnreadableFile, matching, stamp
 from probe.documents.problem import DocumentError
 from probe.documents.targets import Listed, read_file
-from probe.model.target import Target
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-TOLD = 5
-"""Problems of a list told in words; the rest is counted."""
 
 SETTLE = 0.3
 """Seconds for which a changed file must stay the same before it is read: it may be half written."""
@@ -36,14 +33,14 @@ class _File:
     Attributes:
         stamp: of the content that was read last, good or not; None asks for another try.
         listed: the last good content.
-        problems: why the present content is not the one in ``listed``.
+        faults: why the present content is not the one in ``listed``.
         missing: looks in a row that did not find it.
         postponed: looks in a row that found it being written.
     """
 
     stamp: Stamp | None = None
     listed: Listed | None = None
-    problems: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     missing: int = 0
     postponed: int = 0
 
@@ -59,42 +56,10 @@ class FileTargets:
         """Remember where to look; nothing is read yet."""
         self.path = path
         self._files: dict[Path, _File] = {}
-        self._problem = ""
         self._looked = False
 
-    @property
-    def targets(self) -> Sequence[Target]:
-        """What the files gave when they were last good, in the order of their names."""
-        return [
-            target
-            for path in sorted(self._files)
-            if (listed := self._files[path].listed)
-            for target in listed.targets
-        ]
-
-    @property
-    def rejected(self) -> int:
-        """Entries, labels and groups that cannot be used."""
-        return sum(file.listed.rejected for file in self._files.values() if file.listed)
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Why the last look was not good; empty when it was."""
-        faults = (fault for _, file in sorted(self._files.items()) for fault in file.problems)
-        return (self._problem, *faults) if self._problem else tuple(faults)
-
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        """What is wrong with single entries of files that are good as a whole."""
-        return tuple(
-            str(problem)
-            for _, file in sorted(self._files.items())
-            if file.listed
-            for problem in file.listed.problems[:TOLD]
-        )
-
-    async def look(self) -> None:
-        """Look once; afterwards the properties tell the outcome."""
+    async def look(self) -> SourceLook:
+        """Look once, and read what has changed since the last look."""
         looked = await _in_thread(_look, self.path)
         changed = self._changed(looked)
         if changed and self._looked:
@@ -106,9 +71,22 @@ class FileTargets:
         if changed:
             for path, read in (await _in_thread(_read_all, changed)).items():
                 self._take(path, looked[path], read)
+        missing = () if looked else (f"{self.path}: no file of that name",)
+        return self._outcome(missing)
 
     async def aclose(self) -> None:
         """Nothing is held open between looks."""
+
+    def _outcome(self, missing: tuple[str, ...]) -> SourceLook:
+        """All files together, in the order of their names."""
+        files = [self._files[path] for path in sorted(self._files)]
+        listed = [file.listed for file in files if file.listed]
+        return SourceLook(
+            targets=tuple(target for one in listed for target in one.targets),
+            rejected=sum(one.rejected for one in listed),
+            faults=(*missing, *(fault for file in files for fault in file.faults)),
+            complaints=tuple(line for one in listed for line in in_words(one.problems)),
+        )
 
     def _changed(self, looked: _Looked) -> list[Path]:
         return [
@@ -131,9 +109,9 @@ class FileTargets:
         file.stamp = None if isinstance(read, UnreadableFile) else seen
         file.postponed = 0
         if isinstance(read, Listed):
-            file.listed, file.problems = read, ()
+            file.listed, file.faults = read, ()
         else:
-            file.problems = tuple(map(str, read.problems[:TOLD]))
+            file.faults = in_words(read.problems)
 
     def _note_missing(self, looked: _Looked) -> None:
         """A file that left a glob is dropped at the second look, unless no file is left at all.
@@ -141,11 +119,10 @@ class FileTargets:
         Some programs replace a file by removing it first; and a directory that is empty of a
         sudden is a mount that went away rather than a wish for no targets.
         """
-        self._problem = "" if looked else f"{self.path}: no file of that name"
         for path in [path for path in self._files if path not in looked]:
             file = self._files[path]
             file.missing += 1
-            file.problems = (f"{path}: it is gone",)
+            file.faults = (f"{path}: it is gone",)
             file.stamp = None
             if looked and file.missing > 1:
                 del self._files[path]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 import zlib
-from collections.abc import Sequence
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
@@ -15,13 +14,11 @@ import certifi
 import trio
 
 from probe import __version__
-from probe.discovery.files import TOLD
-from probe.discovery.status import without_secrets
+from probe.discovery.status import SourceLook, in_words, without_secrets
 from probe.documents.problem import DocumentError
 from probe.documents.targets import MOST_BYTES, Listed, read_list
 from probe.model.secret import ReadSecret, SecretError
 from probe.model.spec import HttpSource
-from probe.model.target import Target
 from probe.model.tls import Trust
 from probe.net.library import httpx
 
@@ -54,30 +51,10 @@ class HttpTargets:
         self._client: httpx.AsyncClient | None = None
         self._digest = b""
         self._listed = Listed(())
-        self._problems: tuple[str, ...] = ()
 
-    @property
-    def targets(self) -> Sequence[Target]:
-        """The last good list."""
-        return self._listed.targets
-
-    @property
-    def rejected(self) -> int:
-        """Entries, labels and groups that cannot be used."""
-        return self._listed.rejected
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Why the last look was not good; empty when it was."""
-        return self._problems
-
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        """What is wrong with single entries of a list that is good as a whole."""
-        return tuple(map(str, self._listed.problems[:TOLD]))
-
-    async def look(self) -> None:
-        """Fetch once; afterwards the properties tell the outcome."""
+    async def look(self) -> SourceLook:
+        """Fetch once; an answer that is the same as the last good one is not read again."""
+        faults: tuple[str, ...] = ()
         try:
             data = await self._fetch()
             digest = blake2b(data).digest()
@@ -85,11 +62,11 @@ class HttpTargets:
                 self._listed = await trio.to_thread.run_sync(read_list, data, "json", self._shown)
                 self._digest = digest
         except FetchProblem as problem:
-            self._problems = (f"{self._shown}: {problem}",)
+            faults = (f"{self._shown}: {problem}",)
         except DocumentError as error:
-            self._problems = tuple(map(str, error.problems[:TOLD]))
-        else:
-            self._problems = ()
+            faults = in_words(error.problems)
+        listed = self._listed
+        return SourceLook(listed.targets, listed.rejected, faults, in_words(listed.problems))
 
     async def aclose(self) -> None:
         """Close the kept connection."""

@@ -1,10 +1,40 @@
-"""What is known of a source of targets, as a value for metrics, page and log."""
+"""What a source of targets gave, and what is known of it for metrics, page and log."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 from urllib.parse import urlsplit
+
+from probe.documents.problem import Problem
+from probe.model.target import Target
+
+_TOLD = 5
+"""Problems of a list told in words; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLook:
+    """What a source gives after a look at it.
+
+    Attributes:
+        targets: the last good ones, when this look was not good.
+        rejected: number of entries, labels and groups that cannot be used.
+        faults: why this look was not good; empty when it was.
+        complaints: what is wrong with single entries of lists that are good as a whole.
+    """
+
+    targets: tuple[Target, ...] = ()
+    rejected: int = 0
+    faults: tuple[str, ...] = ()
+    complaints: tuple[str, ...] = ()
+
+
+def in_words(problems: Iterable[Problem]) -> tuple[str, ...]:
+    """The first few problems of a list, as lines."""
+    return tuple(map(str, islice(problems, _TOLD)))
 
 
 @dataclass(frozen=True, slots=True)

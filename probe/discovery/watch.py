@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 
 from probe.discovery.files import FileTargets
-from probe.discovery.status import SourceStatus, without_secrets
+from probe.discovery.status import SourceLook, SourceStatus, without_secrets
 from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.spec import HttpSource, TargetList
 from probe.model.target import Target
@@ -18,26 +18,10 @@ OnChange = Callable[[tuple[Target, ...]], Awaitable[None]]
 OnStatus = Callable[[SourceStatus], None]
 
 
-class Source(Protocol):
+class TargetSource(Protocol):
     """Something that gives targets when looked at, and keeps the last good ones."""
 
-    @property
-    def targets(self) -> Sequence[Target]:
-        """The last good targets."""
-
-    @property
-    def rejected(self) -> int:
-        """Number of entries, labels and groups that cannot be used."""
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Why the last look was not good; empty when it was."""
-
-    @property
-    def complaints(self) -> tuple[str, ...]:
-        """What is wrong with single entries."""
-
-    async def look(self) -> None:
+    async def look(self) -> SourceLook:
         """Look once; never raises for a fault of the source."""
 
     async def aclose(self) -> None:
@@ -48,7 +32,7 @@ class Source(Protocol):
 class _Watched:
     """A source with what it said last."""
 
-    source: Source
+    source: TargetSource
     status: SourceStatus
     targets: tuple[Target, ...] = ()
 
@@ -153,19 +137,17 @@ class TargetWatcher:
 
     async def _look_at(self, one: _Watched, on_status: OnStatus | None) -> None:
         """Look once; bring the status of the source and the list up to date."""
-        await one.source.look()
+        look = await one.source.look()
         before, now = one.status, trio.current_time()
-        targets = tuple(one.source.targets)
-        changed = targets != one.targets or before.changed_at is None
-        faults = one.source.faults
-        one.targets = targets
+        changed = look.targets != one.targets or before.changed_at is None
+        one.targets = look.targets
         one.status = replace(
             before,
-            up=not faults,
-            targets=len(targets),
-            rejected=one.source.rejected,
-            problems=(*faults, *one.source.complaints),
-            good_at=before.good_at if faults else now,
+            up=not look.faults,
+            targets=len(look.targets),
+            rejected=look.rejected,
+            problems=(*look.faults, *look.complaints),
+            good_at=before.good_at if look.faults else now,
             changed_at=now if changed else before.changed_at,
         )
         if changed:
@@ -210,7 +192,7 @@ def _news(before: SourceStatus, after: SourceStatus) -> bool:
     return told(before) != told(after)
 
 
-def _http_source(source: HttpSource, read_secret: ReadSecret, refresh: float) -> Source:
+def _http_source(source: HttpSource, read_secret: ReadSecret, refresh: float) -> TargetSource:
     from probe.discovery.http import HttpTargets  # noqa: PLC0415 - httpx costs time and memory
 
     return HttpTargets(source, read_secret, refresh)

@@ -13,6 +13,7 @@ from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.agent.sources import Sources
 from probe.discovery.files import FileTargets
+from probe.discovery.status import SourceLook
 from probe.model.spec import FileSource, Listen, Spec, TargetList
 from probe.model.target import Target
 from probe.serve import Store
@@ -68,10 +69,10 @@ async def test_a_reader_that_crashes_twice_takes_no_targets_away(
     crashes: list[str] = []
     given: list[set[str]] = []
 
-    async def planted(source: FileTargets) -> None:
+    async def planted(source: FileTargets) -> SourceLook:
         if broken.is_set():
             raise IndexError
-        await look(source)
+        return await look(source)
 
     def crashed(loop: str, _: str) -> None:
         assert loop == "discovery"

@@ -226,10 +226,10 @@ async def test_a_file_that_is_still_being_written_is_left_until_it_settles(
         nursery.start_soon(keep_writing)
         await trio.testing.wait_all_tasks_blocked()
         for _ in range(3):
-            await source.look()
-            assert [target.name for target in source.targets] == ["a.example", "b.example"]
-        await source.look()
-        assert len(source.targets) > 2, "a file that never settles is read all the same"
+            look = await source.look()
+            assert [target.name for target in look.targets] == ["a.example", "b.example"]
+        look = await source.look()
+        assert len(look.targets) > 2, "a file that never settles is read all the same"
         nursery.cancel_scope.cancel()
 
 
@@ -246,14 +246,18 @@ async def test_a_new_file_of_a_glob_is_left_until_it_settles(
     await source.look()
     new = tmp_path / "b.yaml"
     new.write_text("- targets: [b.example]\n")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(source.look)
+
+    async def keep_writing() -> None:
         await trio.sleep(0.05)
         with new.open("a") as file:
             file.write("- targets: [c.example]\n")
-    assert [target.name for target in source.targets] == known
-    await source.look()
-    assert [target.name for target in source.targets] == [*known, "b.example", "c.example"]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep_writing)
+        look = await source.look()
+    assert [target.name for target in look.targets] == known
+    look = await source.look()
+    assert [target.name for target in look.targets] == [*known, "b.example", "c.example"]
 
 
 async def test_duplicates_collapse_and_are_counted_for_the_source_that_repeats(

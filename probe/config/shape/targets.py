@@ -56,7 +56,7 @@ def _prefix(value: str) -> str:
     return _subnet(value)
 
 
-Server = Annotated[tuple[str, int], from_text(_server, "192.0.2.53"), STRING_SCHEMA]
+DnsServer = Annotated[tuple[str, int], from_text(_server, "192.0.2.53"), STRING_SCHEMA]
 Address = Annotated[tuple[str, int | None], from_text(parse_address, "198.51.100.7"), STRING_SCHEMA]
 
 
@@ -77,7 +77,7 @@ class DnsShape(Shape):
 
     spec = defaults.DNS
 
-    servers: Several[Server] = Field(
+    servers: Several[DnsServer] = Field(
         default=[],
         description="Addresses of the DNS servers to ask, with port if it is not 53; "
         "left out: those of this host.",
