@@ -7,17 +7,18 @@ difference: jobs that stay are not touched, so they keep their phase and their h
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from probe.agent.filing import Filing
-from probe.agent.jobs import JobKey, resolving
+from probe.agent.jobs import JobKey, checks_of, edge_jobs, provider_jobs, resolving, targets_of
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
 from probe.model.spec import Provider, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
+from probe.model.tls import ClientProfile
 from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
 
@@ -36,6 +37,17 @@ AFTER_DEFECT = 10.0
 _FIXED_INTERVAL = 300.0  # fixed addresses change with the configuration only
 
 
+class _Covered:
+    """A target through one provider, with the edges that DNS named last and their jobs."""
+
+    __slots__ = ("edges", "jobs", "target")
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.edges: tuple[Edge, ...] = ()
+        self.jobs: dict[EdgeKey, tuple[Edge, ClientProfile]] = {}
+
+
 class Coverage:
     """Keeps the runner's jobs equal to what configuration, targets and DNS say.
 
@@ -44,49 +56,52 @@ class Coverage:
         runner: runs the jobs.
         filing: takes the results.
         store: told which targets there are.
+        wall: seconds since the epoch, for results that no prober made.
     """
 
-    def __init__(self, parts: Parts, runner: Runner[JobKey], filing: Filing, store: Store) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        runner: Runner[JobKey],
+        filing: Filing,
+        store: Store,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._parts = parts
         self._runner = runner
         self._filing = filing
         self._store = store
+        self._wall = wall
         self._checks: dict[str, TlsCheck] = {}
         self._providers: dict[str, Provider] = {}
         self._lists: dict[str, tuple[Target, ...]] = {}
-        self._through: dict[ProviderKey, Target] = {}
-        self._edges: dict[ProviderKey, dict[str, Edge]] = {}
-        self._keys: dict[ProviderKey, set[EdgeKey]] = {}
+        self._covered: dict[ProviderKey, _Covered] = {}
 
     # ------------------------------------------------------------ what there should be
 
     def configure(self, spec: Spec) -> None:
         """Follow a new configuration with the targets known so far."""
-        before = {key: self._ways(key) for key in self._through}
-        asked = {key: self._question(key) for key in self._through}
-        self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
+        lookups = {key: self._lookup(key) for key in self._covered}
+        attempts = {key: self._attempted(key) for key in self._covered}
+        self._checks = checks_of(spec, TlsCheck)
         self._providers = dict(spec.providers)
         self._parts.own_names.providers = spec.providers
-        self._filing.configure(spec, time.time())
-        self._store.configure(spec)
+        self._filing.configure(spec, self._wall())
         self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
-        for key in list(self._through):
+        for key in list(self._covered):
             check = self._checks.get(key.check)
             if check is None or key.provider not in check.providers:
                 self._leave(key)
         for check in self._checks.values():
             self._cover(check)
-            for key in [key for key in self._through if key.check == check.name]:
-                self._put_resolve(key)
-                self._follow(key, self._edges[key].values(), renew=True)
-        # The job keeps its phase, and its next turn may be minutes away.
-        self._look(
-            [key for key in before if key in self._through and before[key] != self._ways(key)]
-        )
-        changed = [
-            key for key in asked if key in self._through and asked[key] != self._question(key)
-        ]
-        edges = [edge for key in changed for edge in sorted(self._keys[key])]
+        for key, covered in self._covered.items():
+            self._put_resolve(key)
+            self._follow(key, covered.edges, renew=True)
+        # The jobs keep their phase, and the next turn of each may be minutes away.
+        kept = [key for key in lookups if key in self._covered]
+        self._look([key for key in kept if lookups[key] != self._lookup(key)])
+        changed = [key for key in kept if attempts[key] != self._attempted(key)]
+        edges = [edge for key in changed for edge in sorted(self._covered[key].jobs)]
         self._runner.request_all(edges, within=FIRST, rate=FIRST_RATE)
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
@@ -98,58 +113,50 @@ class Coverage:
 
     def keys(self) -> Iterator[JobKey]:
         """Everything that is probed now."""
-        for key, edges in self._keys.items():
+        for key, covered in self._covered.items():
             yield key
-            yield from edges
+            yield from covered.jobs
 
     def defect(self, key: EdgeKey | ProviderKey, failure: Failure) -> None:
-        """A run that our own code did not finish: its key has a result all the same."""
-        at, known = (
-            time.time(),
-            self._edges.get(key if isinstance(key, ProviderKey) else key.through),
-        )
-        if known is None:
+        """File a result for a run that our own code did not finish."""
+        through = key if isinstance(key, ProviderKey) else key.through
+        covered = self._covered.get(through)
+        if covered is None:
             return
+        at = self._wall()
         if isinstance(key, ProviderKey):
             self._runner.request(key, after=AFTER_DEFECT)
-            found = Resolution(tuple(known.values()), failure)
-            self._filing.resolution(ResolveResult(key, at, found))
-        elif key.edge in known:
-            outcome = Inconclusive(failure)
-            self._filing.edge(TlsResult(key, known[key.edge], at, outcome, Timings()))
+            self._filing.resolution(ResolveResult(key, at, Resolution(covered.edges, failure)))
+        elif key in covered.jobs:
+            edge, _ = covered.jobs[key]
+            self._filing.edge(TlsResult(key, edge, at, Inconclusive(failure), Timings()))
 
     def _cover(self, check: TlsCheck) -> None:
-        targets = self._lists.get(check.targets, ())
+        targets = targets_of(check, self._lists)
         self._store.set_targets(check.name, targets)
-        wanted = {
-            ProviderKey(check.name, target.label, provider): target
-            for target in targets
-            for provider in check.providers
-        }
-        for key in [key for key in self._through if key.check == check.name]:
+        wanted = provider_jobs(check, targets)
+        for key in [key for key in self._covered if key.check == check.name]:
             if key not in wanted:
                 self._leave(key)
-        fresh = [key for key in wanted if key not in self._through]
+        fresh = [key for key in wanted if key not in self._covered]
         for key in fresh:
-            self._through[key] = wanted[key]
-            self._edges[key] = {}
-            self._keys[key] = set()
+            self._covered[key] = _Covered(wanted[key])
             self._put_resolve(key)
         self._look(fresh)
         for key, target in wanted.items():
-            if self._through[key] != target:  # another port or other labels
-                self._through[key] = target
+            if self._covered[key].target != target:  # another port or other labels
+                self._covered[key].target = target
                 self._runner.request(key)
 
     def _look(self, keys: list[ProviderKey]) -> None:
         """Ask for the edges of all of these soon."""
         self._runner.request_all(keys, within=FIRST_LOOK, rate=FIRST_RATE)
 
-    def _ways(self, key: ProviderKey) -> tuple[Provider, int]:
-        """What an answer depends on beside the target."""
+    def _lookup(self, key: ProviderKey) -> tuple[Provider, int]:
+        """What the edges depend on beside the target."""
         return self._providers[key.provider], self._checks[key.check].port
 
-    def _question(self, key: ProviderKey) -> tuple[object, ...]:
+    def _attempted(self, key: ProviderKey) -> tuple[object, ...]:
         """What the verdict on an edge depends on beside the edge and the target."""
         check = self._checks[key.check]
         judged = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
@@ -157,9 +164,7 @@ class Coverage:
 
     def _leave(self, key: ProviderKey) -> None:
         self._runner.drop(key)
-        self._drop_edges(key.check, self._keys.pop(key))
-        del self._edges[key]
-        del self._through[key]
+        self._drop_edges(key.check, self._covered.pop(key).jobs.keys())
         self._filing.forget_provider(key)
 
     # ------------------------------------------------------------ edges
@@ -174,16 +179,16 @@ class Coverage:
         )
 
     async def _resolve(self, key: ProviderKey) -> None:
-        target, (provider, port) = self._through[key], self._ways(key)
-        at = time.time()
-        found = await self._parts.finder.find(provider, target, port)
-        if key not in self._through:
+        covered, (provider, port) = self._covered[key], self._lookup(key)
+        at = self._wall()
+        found = await self._parts.finder.find(provider, covered.target, port)
+        if key not in self._covered:
             return  # the target went while DNS was asked
-        if self._ways(key) != (provider, port):
+        if self._lookup(key) != (provider, port):
             self._runner.request(key)  # a reload came between; this answers the old question
             return
         if found.failure is not None and found.failure.reason is Reason.DEFECT:
-            found = replace(found, edges=tuple(self._edges[key].values()))  # nothing was heard
+            found = replace(found, edges=self._covered[key].edges)  # nothing was heard
         self._filing.resolution(ResolveResult(key, at, found))
         self._follow(key, found.edges)
         if found.ttl is not None:
@@ -192,16 +197,12 @@ class Coverage:
 
     def _follow(self, key: ProviderKey, edges: Iterable[Edge], *, renew: bool = False) -> None:
         """Make the edges' jobs what they should be; ``renew`` when the check itself changed."""
-        check = self._checks[key.check]
-        before = self._keys[key]
-        self._edges[key] = {edge.label: edge for edge in edges}
-        wanted = self._keys[key] = {
-            EdgeKey(key.check, key.target, key.provider, label, profile.name)
-            for label in self._edges[key]
-            for profile in check.profiles
-        }
-        self._drop_edges(check.name, before - wanted)
-        fresh = wanted if renew else wanted - before
+        check, covered = self._checks[key.check], self._covered[key]
+        before = covered.jobs.keys()
+        covered.edges = tuple(edges)
+        covered.jobs = edge_jobs(check, key, covered.edges)
+        self._drop_edges(check.name, before - covered.jobs.keys())
+        fresh = covered.jobs.keys() - (set() if renew else before)
         self._filing.watch(check.name, fresh)
         for edge_key in sorted(fresh):
             call = partial(self._attempt, edge_key)
@@ -210,19 +211,19 @@ class Coverage:
             self._store.expect(edge_key, max(check.interval, timeout))
             self._runner.put(Job(edge_key, check.name, check.interval, timeout, call, kin))
 
-    def _drop_edges(self, check: str, keys: set[EdgeKey]) -> None:
-        for key in keys:
+    def _drop_edges(self, check: str, keys: Iterable[EdgeKey]) -> None:
+        gone = list(keys)
+        for key in gone:
             self._runner.drop(key)
-        self._filing.forget(check, keys, time.time())
+        self._filing.forget(check, gone, self._wall())
 
     async def _attempt(self, key: EdgeKey) -> None:
-        check = self._checks[key.check]
-        edge = self._edges[key.through][key.edge]
-        target = self._through[key.through]
-        profile = next(profile for profile in check.profiles if profile.name == key.client)
-        asked = self._question(key.through)
-        result = await self._parts.tls.probe(key, edge, target, check, profile)
-        if key.through in self._through and self._question(key.through) != asked:
+        through = key.through
+        check, covered = self._checks[key.check], self._covered[through]
+        edge, profile = covered.jobs[key]
+        asked = self._attempted(through)
+        result = await self._parts.tls.probe(key, edge, covered.target, check, profile)
+        if through in self._covered and self._attempted(through) != asked:
             self._runner.request(key)  # a reload came between; this answers the old question
             return
         self._filing.edge(result)

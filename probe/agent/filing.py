@@ -8,16 +8,20 @@ from typing import TypeVar
 
 import trio
 
+from probe.agent.jobs import JobKey, checks_of
 from probe.agent.log import EventLog
 from probe.model.result import Failed, Inconclusive, Passed, ResolveResult, Skipped, TlsResult
 from probe.model.spec import Spec, TlsCheck
-from probe.model.state import EdgeStatus, Transition
+from probe.model.state import CONFIRMED, EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
 from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.state.consensus import Agreement, Consensus
 from probe.state.history import Attempt
 from probe.state.sampling import Confirmer
 from probe.state.vantage import Vantage
+
+RequestRun = Callable[[JobKey, float, bool], object]
+"""Asks for an extra run: its key, seconds from now, whether it may start beside another of it."""
 
 OutcomeT = TypeVar("OutcomeT", bound=Passed | Failed | Inconclusive | Skipped)
 
@@ -51,12 +55,6 @@ class Excuse:
         return Inconclusive(ours)
 
 
-_CONFIRMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
-
-Ask = Callable[[EdgeKey, float, bool], object]
-"""Ask for an extra attempt: key, seconds from now, may overlap others of the key."""
-
-
 class Filing:
     """Takes results in, one at a time, on the event loop.
 
@@ -67,7 +65,7 @@ class Filing:
         ask: asks the runner for further attempts.
     """
 
-    def __init__(self, store: Store, log: EventLog, excuse: Excuse, ask: Ask) -> None:
+    def __init__(self, store: Store, log: EventLog, excuse: Excuse, ask: RequestRun) -> None:
         self._store = store
         self._log = log
         self._excuse = excuse
@@ -79,7 +77,7 @@ class Filing:
 
     def configure(self, spec: Spec, at: float) -> None:
         """Follow a configuration: histories of checks that stay are kept. ``at``: wall time."""
-        self._checks = {c.name: c for c in spec.checks if isinstance(c, TlsCheck)}
+        self._checks = checks_of(spec, TlsCheck)
         for name in self._confirmers.keys() - self._checks.keys():
             del self._confirmers[name], self._consensus[name]
         for name, check in self._checks.items():
@@ -184,7 +182,7 @@ class Filing:
         # Thousands of edges that start out well are no news, and a handshake lost at random,
         # some 17 a day and edge, is told by the counters: the log tells what was confirmed.
         if change.after == EdgeStatus.SUSPECT or (
-            change.after == EdgeStatus.PASSING and change.before not in _CONFIRMED
+            change.after == EdgeStatus.PASSING and change.before not in CONFIRMED
         ):
             return
         self._store.note(change)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import trio
 
-from probe.agent.flow_filing import CONFIRM, FlowFiling
-from probe.agent.jobs import UNLISTED, JobKey
+from probe.agent.flow_filing import FlowFiling
+from probe.agent.jobs import (
+    UNLISTED,
+    JobKey,
+    checks_of,
+    flow_jobs,
+    persona_of,
+    provider_jobs,
+    targets_of,
+)
 from probe.agent.parts import Parts, resolver_of
 from probe.model.failure import Failure
-from probe.model.flow import ApiCheck, Persona
+from probe.model.flow import ApiCheck
 from probe.model.result import FlowResult, Inconclusive
-from probe.model.spec import Provider, Spec
+from probe.model.spec import FLOW_CONFIRMATION, Provider, Spec
 from probe.model.target import FlowKey, Target
 from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
@@ -36,6 +44,7 @@ class FlowCoverage:
         runner: runs the jobs.
         store: told which targets there are.
         filing: takes the results.
+        wall: seconds since the epoch, for results that no prober made.
     """
 
     def __init__(
@@ -44,14 +53,16 @@ class FlowCoverage:
         runner: Runner[JobKey],
         store: Store,
         filing: FlowFiling,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._parts = parts
         self._runner = runner
         self._store = store
         self._filing = filing
+        self._wall = wall
         self._checks: dict[str, ApiCheck] = {}
         self._providers: dict[str, Provider] = {}
-        self._alike: dict[str, ApiCheck | None] = {}
+        self._alike: dict[str, ApiCheck] = {}
         self._lists: dict[str, tuple[Target, ...]] = {}
         self._running: dict[FlowKey, Target] = {}
         self._turns: dict[FlowKey, trio.Lock] = {}
@@ -59,7 +70,7 @@ class FlowCoverage:
     def configure(self, spec: Spec) -> None:
         """Follow a new configuration with the targets known so far."""
         asked = {key: self._question(key) for key in self._running}
-        self._checks = {c.name: c for c in spec.checks if isinstance(c, ApiCheck)}
+        self._checks = checks_of(spec, ApiCheck)
         self._providers = dict(spec.providers)
         alike = {name: _alike(check) for name, check in self._checks.items()}
         # Equal ones stay the same object: thousands of flows compare it.
@@ -87,37 +98,35 @@ class FlowCoverage:
                 self._cover(check)
 
     def defect(self, key: FlowKey, failure: Failure) -> None:
-        """A run that our own code did not finish: its key has a result all the same."""
+        """File a result for a run that our own code did not finish."""
         if key in self._running:
-            self._filing.file(FlowResult(key, time.time(), Inconclusive(failure), ()))
+            self._filing.file(FlowResult(key, self._wall(), Inconclusive(failure), ()))
 
     def keys(self) -> Iterable[FlowKey]:
         """Every flow that runs now."""
         return self._running
 
     def _cover(self, check: ApiCheck) -> None:
-        targets = self._lists.get(check.targets or UNLISTED, ())
-        if check.targets is None:
-            targets = tuple(target for target in targets if target.label == check.name)
+        targets = targets_of(check, self._lists)
         self._store.set_targets(check.name, targets)
         wanted = {
-            FlowKey(check.name, target.label, provider, persona): target
-            for target in targets
-            for provider in check.providers or ("",)
-            for persona in [persona.name for persona in check.personas] or [""]
+            key: target
+            for through, target in provider_jobs(check, targets).items()
+            for key in flow_jobs(check, through)
         }
         for key in [key for key in self._running if key.check == check.name]:
             if key not in wanted:
                 self._drop(key)
+        # A flow that makes things would meet its own: its runs wait for each other.
+        alone = any(step.cleanup for step in check.steps)
+        runs = 1 + FLOW_CONFIRMATION.attempts if alone else 1
+        timeout = check.flow_timeout * runs + GRACE
         for key, target in wanted.items():
             self._running[key] = target
-            # A flow that makes things would meet its own: its runs wait for each other.
-            alone = any(step.cleanup for step in check.steps)
             if alone:
                 self._turns.setdefault(key, trio.Lock())
             else:
                 self._turns.pop(key, None)
-            timeout = check.flow_timeout * (1 + CONFIRM.attempts if alone else 1) + GRACE
             self._store.expect(key, max(check.interval, check.flow_timeout + GRACE))
             self._runner.put(Job(key, check.name, check.interval, timeout, partial(self._run, key)))
 
@@ -133,10 +142,9 @@ class FlowCoverage:
 
     async def _run_now(self, key: FlowKey) -> None:
         check, target = self._checks[key.check], self._running[key]
-        provider = self._providers.get(key.provider)
-        resolve = resolver_of(self._parts.finder, provider, target)
-        persona = _persona(check, key.persona)
+        resolve = resolver_of(self._parts.finder, self._providers.get(key.provider), target)
         asked = self._question(key)
+        persona = persona_of(check, key.persona)
         result = await self._parts.flow.run(key, check, target, persona, resolve=resolve)
         if key in self._running and self._question(key) != asked:
             self._runner.request(key)  # a reload came between; this is of the old flow
@@ -145,14 +153,10 @@ class FlowCoverage:
 
     def _question(self, key: FlowKey) -> tuple[object, ...]:
         """What a run depends on beside the target."""
-        persona = _persona(self._checks[key.check], key.persona)
+        persona = persona_of(self._checks[key.check], key.persona)
         return self._alike[key.check], self._providers.get(key.provider), persona
 
 
 def _alike(check: ApiCheck) -> ApiCheck:
     """The check without what says when and for whom it runs."""
     return replace(check, interval=1.0, targets=None, providers=(), personas=(), labels={})
-
-
-def _persona(check: ApiCheck, name: str) -> Persona | None:
-    return next((persona for persona in check.personas if persona.name == name), None)

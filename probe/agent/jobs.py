@@ -1,15 +1,78 @@
-"""What the agent's jobs are keyed by."""
+"""What there is to probe: each target of a check, through each provider, in each way. Pure."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
 
-from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.model.flow import ApiCheck, Persona
+from probe.model.spec import Spec, TlsCheck
+from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Target
+from probe.model.tls import ClientProfile
 
 JobKey = EdgeKey | ProviderKey | FlowKey
 """An attempt on an edge, a question to a provider's DNS, or a run of a flow."""
 
+CheckT = TypeVar("CheckT", TlsCheck, ApiCheck)
+
+UNLISTED: Final = ""
+"""The list of flows that have no target list: each is a target of its check's name."""
+
 _RESOLVING = ":resolve"
+
+
+def checks_of(spec: Spec, kind: type[CheckT]) -> dict[str, CheckT]:
+    """The checks of one kind by name."""
+    return {check.name: check for check in spec.checks if isinstance(check, kind)}
+
+
+def unlisted(spec: Spec) -> tuple[Target, ...]:
+    """The targets of the list ``UNLISTED``."""
+    return tuple(Target(check.name) for check in spec.checks if check.targets is None)
+
+
+def targets_of(
+    check: TlsCheck | ApiCheck, lists: Mapping[str, tuple[Target, ...]]
+) -> tuple[Target, ...]:
+    """The targets of a check; a flow without a list is its own."""
+    if check.targets is not None:
+        return lists.get(check.targets, ())
+    return tuple(target for target in lists.get(UNLISTED, ()) if target.label == check.name)
+
+
+def provider_jobs(
+    check: TlsCheck | ApiCheck, targets: Iterable[Target]
+) -> dict[ProviderKey, Target]:
+    """Each target through each provider. The provider is empty for a flow that names none."""
+    return {
+        ProviderKey(check.name, target.label, provider): target
+        for target in targets
+        for provider in check.providers or ("",)
+    }
+
+
+def edge_jobs(
+    check: TlsCheck, through: ProviderKey, edges: Iterable[Edge]
+) -> dict[EdgeKey, tuple[Edge, ClientProfile]]:
+    """Each edge of a target through one provider, as each client."""
+    return {
+        EdgeKey(*through, edge.label, profile.name): (edge, profile)
+        for edge in edges
+        for profile in check.profiles
+    }
+
+
+def flow_jobs(check: ApiCheck, through: ProviderKey) -> dict[FlowKey, Persona | None]:
+    """A flow for a target through one provider, as each persona; as nobody where it has none."""
+    return {
+        FlowKey(*through, persona.name if persona is not None else ""): persona
+        for persona in check.personas or (None,)
+    }
+
+
+def persona_of(check: ApiCheck, name: str) -> Persona | None:
+    """The persona of that name; None where a flow has none."""
+    return next((persona for persona in check.personas if persona.name == name), None)
 
 
 def resolving(check: str) -> str:
@@ -20,7 +83,3 @@ def resolving(check: str) -> str:
 def check_of(group: str) -> str:
     """The check that a group of the runner works for."""
     return group.removesuffix(_RESOLVING)
-
-
-UNLISTED: Final = ""
-"""The list of flows that have no target list: each is a target of its check's name."""

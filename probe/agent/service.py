@@ -17,7 +17,7 @@ from probe.agent.coverage import Coverage
 from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
-from probe.agent.jobs import UNLISTED, JobKey
+from probe.agent.jobs import UNLISTED, JobKey, unlisted
 from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.options import AgentError, Options, listen_asked, region_asked
@@ -254,10 +254,10 @@ class Service:
                 # Every attempt that needs them is inconclusive until they can be read.
                 self._log.error("trust roots cannot be read", problem=str(error))
         self._references.configure(self._spec.references)
+        self._store.configure(self._spec)
         self._coverage.configure(self._spec)
         self._flows.configure(self._spec)
-        alone = tuple(Target(check.name) for check in self._spec.checks if check.targets is None)
-        self._discovered(UNLISTED, alone)
+        self._discovered(UNLISTED, unlisted(self._spec))
 
     def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
         """A list as its sources say; what of it is ours."""

@@ -155,6 +155,21 @@ class Confirmation:
     clear_after: int = 400
 
 
+FLOW_CONFIRMATION = Confirmation(
+    attempts=2,
+    spacing=2.0,
+    sample_interval=5.0,
+    sample_for=60.0,
+    flapping_score=3.0,
+    forgive_after=10,
+    clear_after=6,
+)
+"""How every flow is confirmed. A run costs several calls, so it is confirmed with fewer and slower
+ones than a handshake. They may run beside each other, so that a layer is confirmed
+``attempts * spacing`` and one run after the first failed run, however long a run takes. Three runs
+that fail out of some ten are a partial outage: no healthy platform does that."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsensusRule:
     """When differing certificates across edges are worth an alarm.

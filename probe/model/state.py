@@ -20,6 +20,10 @@ class EdgeStatus(StrEnum):
     FLAPPING = "flapping"  # some attempts pass, some fail
 
 
+CONFIRMED = frozenset({EdgeStatus.FAILING, EdgeStatus.FLAPPING})
+"""The states in which a failure is confirmed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """A change of state, worth a log line.

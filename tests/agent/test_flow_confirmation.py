@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from probe.agent.filing import Excuse
-from probe.agent.flow_filing import CONFIRM, FlowFiling
+from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.jobs import UNLISTED, JobKey
 from probe.agent.log import EventLog
@@ -30,7 +30,7 @@ from probe.model.result import (
     Passed,
     StepResult,
 )
-from probe.model.spec import Listen, Spec
+from probe.model.spec import FLOW_CONFIRMATION, Listen, Spec
 from probe.model.state import EdgeStatus
 from probe.model.target import FlowKey, Target
 from probe.probers.flow import FlowProber
@@ -40,7 +40,7 @@ from probe.state.vantage import Vantage
 
 START = 1_700_000_000.0
 KEY = FlowKey("cli", "cli", "", "")
-QUICK = CONFIRM.attempts * CONFIRM.spacing
+QUICK = FLOW_CONFIRMATION.attempts * FLOW_CONFIRMATION.spacing
 PATTERNS = ["ffffppp", "ffafafpapwfpapp"]
 BROKEN = Failed(Failure(Phase.EXPECT, Reason.STATUS, "answered 500"))
 
@@ -174,10 +174,13 @@ async def test_a_flow_that_failed_now_and_then_is_well_again_in_seconds_after_th
         await trio.sleep(300)
         platform.broken = False
         over = trio.current_time()
-        await trio.sleep(330 + 6 * (CONFIRM.sample_interval + platform.takes))
+        await trio.sleep(330 + 6 * (FLOW_CONFIRMATION.sample_interval + platform.takes))
         assert world.store.flows[KEY].status is EdgeStatus.PASSING
         passed = min(end for _, end, broken in platform.ran if not broken and end > over)
-        assert world.named("healthy") <= passed + 5 * (CONFIRM.sample_interval + platform.takes) + 1
+        assert (
+            world.named("healthy")
+            <= passed + 5 * (FLOW_CONFIRMATION.sample_interval + platform.takes) + 1
+        )
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -220,7 +223,7 @@ async def test_a_refusal_that_may_be_everybodys_has_the_other_personas_run_at_on
         since = [(began - first, who) for began, who in platform.runs if began >= first][:3]
         assert [who for _, who in since] == ["a", "b", "a"]
         assert since[1][0] == pytest.approx(platform.takes)
-        assert since[2][0] == pytest.approx(platform.takes + CONFIRM.spacing)
+        assert since[2][0] == pytest.approx(platform.takes + FLOW_CONFIRMATION.spacing)
         assert not world.defects
 
 
@@ -242,7 +245,7 @@ async def test_a_refusal_that_stays_unclear_costs_few_runs(
         began = [at for at, who in unclear if who == name]
         assert 5 <= sum(at < first + 40 for at in began) <= 9
         waits = [later - at for at, later in pairwise(began)]
-        grid = sum(wait < CONFIRM.spacing for wait in waits)
+        grid = sum(wait < FLOW_CONFIRMATION.spacing for wait in waits)
         assert grid <= 2, "back to back only where the grid says so"
         assert any(30 < at - began[0] < 42 for at in began), "the verdict is due at 30 s"
 
@@ -259,7 +262,7 @@ async def test_personas_that_are_not_refused_are_asked_once_and_not_back_to_back
         await trio.sleep(250)
     well = [began for began, who in platform.runs if who == "well" and began >= 310]
     assert 2 <= len(well) <= len(names) + 2, "once for each that is refused, and the grid"
-    close = [one for one, two in pairwise(well) if two - one < CONFIRM.spacing - 0.01]
+    close = [one for one, two in pairwise(well) if two - one < FLOW_CONFIRMATION.spacing - 0.01]
     assert len(close) <= 1, "the grid alone may come close"
 
 
@@ -321,7 +324,7 @@ async def test_a_flow_that_a_reload_changed_is_judged_anew_in_seconds(
         await trio.sleep(platform.takes + QUICK + 0.5)
         status = world.store.flows[KEY].status
         assert status is (EdgeStatus.PASSING if broken else EdgeStatus.FAILING)
-        assert len(platform.runs) == ran + 1 + CONFIRM.attempts
+        assert len(platform.runs) == ran + 1 + FLOW_CONFIRMATION.attempts
 
 
 async def test_a_reload_that_leaves_the_flow_as_it_was_forgets_nothing_and_runs_nothing(

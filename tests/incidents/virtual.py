@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from probe.agent.filing import Excuse
-from probe.agent.flow_filing import CONFIRM
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Failed, Inconclusive, Outcome, Passed
-from probe.model.spec import Confirmation, ConsensusRule
+from probe.model.spec import FLOW_CONFIRMATION, Confirmation, ConsensusRule
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey
 from probe.state.confirmation import advance
@@ -159,7 +158,7 @@ def flow_day(dice: random.Random, faults: list[tuple[Span, float]], vantage: Win
                 return Failure(Phase.EXPECT, Reason.STATUS)
         return LOST if dice.random() < RUN_LOSS else None
 
-    return walk(meets, dice.random() * 30, DAY - 60, CONFIRM, excuse=vantage.excused)
+    return walk(meets, dice.random() * 30, DAY - 60, FLOW_CONFIRMATION, excuse=vantage.excused)
 
 
 class Window:
