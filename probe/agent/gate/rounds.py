@@ -7,15 +7,23 @@ for a pipeline that must not move DNS before every edge serves the right certifi
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import trio
 
-from probe.agent.jobs import JobKey
+from probe.agent.jobs import (
+    UNLISTED,
+    JobKey,
+    edge_jobs,
+    flow_jobs,
+    provider_jobs,
+    targets_of,
+    unlisted,
+)
 from probe.agent.parts import Parts, resolver_of
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Persona
+from probe.model.flow import ApiCheck
 from probe.model.result import (
     FlowResult,
     Inconclusive,
@@ -25,7 +33,7 @@ from probe.model.result import (
     Timings,
     TlsResult,
 )
-from probe.model.spec import Provider, Spec, TlsCheck
+from probe.model.spec import Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
 from probe.report.progress import OnProgress, RoundProgress
@@ -43,6 +51,8 @@ class Round:
         targets: targets by list name.
         attempts: how often each edge is tried; all must pass. An edge that fails four
             handshakes in ten passes five tries in a row with a probability of 8 %.
+        on_progress: told how far a round is.
+        wall: seconds since the epoch, for results that no prober made.
     """
 
     def __init__(
@@ -53,12 +63,14 @@ class Round:
         *,
         attempts: int = 1,
         on_progress: OnProgress = lambda _: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._parts = parts
         self._spec = spec
         self._targets = targets
         self._attempts = attempts
         self._on_progress = on_progress
+        self._wall = wall
         self._limit = trio.CapacityLimiter(_CONCURRENCY)
         self._results: list[Result] = []
         self._named: dict[EdgeKey, Edge] = {}
@@ -67,16 +79,15 @@ class Round:
         self._number = 1
 
     async def run(self, only: Collection[ProviderKey] | None = None) -> list[Result]:
-        """One round over everything, or over ``only`` these."""
+        """Make one round over everything, or over ``only`` these."""
         self._results, self._named, self._known, self._wrong = [], {}, 0, 0
+        lists = {**self._targets, UNLISTED: unlisted(self._spec)}
         async with trio.open_nursery() as nursery:
             for check in self._spec.checks:
-                for target in self._targets_of(check):
-                    for provider in self._providers_of(check):
-                        name = provider.name if provider is not None else ""
-                        if only is None or ProviderKey(check.name, target.label, name) in only:
-                            self._known += 1
-                            nursery.start_soon(self._through, check, target, provider)
+                for key, target in provider_jobs(check, targets_of(check, lists)).items():
+                    if only is None or key in only:
+                        self._known += 1
+                        nursery.start_soon(self._through, check, key, target)
         return self._results
 
     async def wait(self, patience: float, *, pause: float = 5.0) -> list[Result]:
@@ -124,7 +135,7 @@ class Round:
             left: what was seen before, of keys that this round did not finish.
             done: the keys that it finished.
         """
-        now, edges = time.time(), {k: v for k, v in self._named.items() if k not in done}
+        now, edges = self._wall(), {k: v for k, v in self._named.items() if k not in done}
         unproved: list[Result] = []
         for result in left:
             match result:
@@ -139,53 +150,33 @@ class Round:
         tls = [TlsResult(key, edge, now, late, Timings()) for key, edge in edges.items()]
         return [*unproved, *tls]
 
-    def _targets_of(self, check: TlsCheck | ApiCheck) -> Sequence[Target]:
-        if check.targets is None:
-            return (Target(check.name),)
-        return self._targets[check.targets]
-
-    def _providers_of(self, check: TlsCheck | ApiCheck) -> Iterator[Provider | None]:
-        if not check.providers:
-            yield None
-        for name in check.providers:
-            yield self._spec.providers[name]
-
-    async def _through(
-        self, check: TlsCheck | ApiCheck, target: Target, provider: Provider | None
-    ) -> None:
+    async def _through(self, check: TlsCheck | ApiCheck, key: ProviderKey, target: Target) -> None:
         """Everything of a target through a provider; what our own code does wrong is a result."""
         try:
             if isinstance(check, ApiCheck):
-                await self._flows(check, target, provider)
-            elif provider is not None:
-                await self._edges(check, target, provider)
+                await self._flows(check, key, target)
+            else:
+                await self._edges(check, key, target)
         except Exception as error:
-            key = ProviderKey(check.name, target.label, provider.name if provider else "")
-            self._take(_unfinished(check, key, error))
+            self._take(_unfinished(check, key, self._wall(), error))
         self._tell()
 
-    async def _edges(self, check: TlsCheck, target: Target, provider: Provider) -> None:
+    async def _edges(self, check: TlsCheck, key: ProviderKey, target: Target) -> None:
         async with self._limit:
+            provider = self._spec.providers[key.provider]
             resolution = await self._parts.finder.find(provider, target, check.port)
-        key = ProviderKey(check.name, target.label, provider.name)
-        self._take(ResolveResult(key, time.time(), resolution))
+        self._take(ResolveResult(key, self._wall(), resolution))
+        # An edge that DNS named no more while we waited serves nobody: it holds up no gate.
+        jobs = edge_jobs(check, key, (edge for edge in resolution.edges if not edge.stale))
+        self._known += len(jobs)
+        self._named |= {edge_key: edge for edge_key, (edge, _) in jobs.items()}
         async with trio.open_nursery() as nursery:
-            # An edge that DNS named no more while we waited serves nobody: it holds up no gate.
-            for edge in (edge for edge in resolution.edges if not edge.stale):
-                for profile in check.profiles:
-                    self._known += 1
-                    self._named[EdgeKey(*key, edge.label, profile.name)] = edge
-                    nursery.start_soon(self._edge, check, target, provider, edge, profile)
+            for edge_key, (edge, profile) in jobs.items():
+                nursery.start_soon(self._edge, check, target, edge_key, edge, profile)
 
     async def _edge(
-        self,
-        check: TlsCheck,
-        target: Target,
-        provider: Provider,
-        edge: Edge,
-        profile: ClientProfile,
+        self, check: TlsCheck, target: Target, key: EdgeKey, edge: Edge, profile: ClientProfile
     ) -> None:
-        key = EdgeKey(check.name, target.label, provider.name, edge.label, profile.name)
         try:
             for _ in range(self._attempts):
                 async with self._limit:
@@ -194,17 +185,15 @@ class Round:
                     break
         except Exception as error:  # no prober raises; should one do so, the others go on
             outcome = Inconclusive(defect(error, Phase.CONNECT))
-            result = TlsResult(key, edge, time.time(), outcome, Timings())
+            result = TlsResult(key, edge, self._wall(), outcome, Timings())
         self._take(result)
         self._tell()
 
-    async def _flows(self, check: ApiCheck, target: Target, provider: Provider | None) -> None:
-        personas: Iterable[Persona | None] = check.personas or (None,)
-        for persona in personas:
-            name = persona.name if persona is not None else ""
-            key = FlowKey(check.name, target.label, provider.name if provider else "", name)
+    async def _flows(self, check: ApiCheck, through: ProviderKey, target: Target) -> None:
+        provider = self._spec.providers[through.provider] if through.provider else None
+        resolve = resolver_of(self._parts.finder, provider, target)
+        for key, persona in flow_jobs(check, through).items():
             async with self._limit:
-                resolve = resolver_of(self._parts.finder, provider, target)
                 result = await self._parts.flow.run(key, check, target, persona, resolve=resolve)
             self._take(result)
             self._tell()
@@ -218,9 +207,10 @@ class Round:
         self._on_progress(RoundProgress(done, max(self._known, done), self._wrong, self._number))
 
 
-def _unfinished(check: TlsCheck | ApiCheck, key: ProviderKey, error: Exception) -> Result:
+def _unfinished(
+    check: TlsCheck | ApiCheck, key: ProviderKey, now: float, error: Exception
+) -> Result:
     """What stands for a target that our own code did not get through with."""
-    now = time.time()
     if isinstance(check, ApiCheck):
         outcome = Inconclusive(defect(error, Phase.SEND))
         return FlowResult(FlowKey(*key, ""), now, outcome, ())
