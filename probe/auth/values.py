@@ -35,6 +35,13 @@ class Unsafe(Exception):
 
 _parsed = functools.lru_cache(maxsize=4096)(parse)  # configurations hold few, and runs many
 
+
+@functools.lru_cache(maxsize=4096)
+def _clean_url(url: str, query: tuple[tuple[str, str], ...]) -> str:
+    """The URL in encoded form, remembered: flows call the same ones again and again."""
+    return clean_url(url, dict(query))
+
+
 _IN_URL = "/:@-._~"
 """Characters of a captured value that stay as they are inside a URL; the rest, above all
 ``?``, ``#``, ``&`` and ``%``, is percent-encoded so that it cannot change the URL's shape."""
@@ -198,7 +205,7 @@ class Material(Values):
             body = self.fill(template.body).encode()
         if content is not None and all(name.lower() != "content-type" for name, _ in headers):
             headers.insert(0, content)
-        url = clean_url(self.fill_url(template.url), query)
+        url = _clean_url(self.fill_url(template.url), tuple(query.items()))
         return Request(template.method.upper(), url, tuple(headers), body)
 
 

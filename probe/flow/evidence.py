@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from probe.auth.signers import Signer
@@ -23,6 +22,7 @@ _HEADER_SHOWN = 200
 _DATA_SHOWN = 4096
 WITHHELD = "(withheld: the answer may hold a token that nobody recognised)"
 _CURL_ADDS = frozenset({"content-length", "accept-encoding", "traceparent"})
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _VERSIONS = {"HTTP/1.0": 1.0, "HTTP/1.1": 1.1, "HTTP/2": 2.0}
 
 
@@ -47,27 +47,26 @@ def of_exchange(
         signer: what signed the request.
         seconds: the step's time-out; None for the check's.
     """
-    request, response = exchange.request, exchange.response
-    found = Evidence(
-        request=run.redactor.redact(f"{request.method} {request.url}"),
-        command=_curl(run, exchange, signer, seconds) if bad else "",
-        trace_id=run.run_id,
-        redirects=exchange.redirects,
-    )
+    made, response = exchange.request, exchange.response
+    request = run.redactor.redact(f"{made.method} {made.url}")
+    command = _curl(run, exchange, signer, seconds) if bad else ""
     if response is None:
-        return found
+        return Evidence(request, command=command, trace_id=run.run_id, redirects=exchange.redirects)
     body = ""
     if bad and response.body:
         body = run.redactor.redact_foreign(response.text[:_LOOKED_AT])
         body = WITHHELD if withheld else clip(body, _BODY_SHOWN)
-    return replace(
-        found,
+    return Evidence(
+        request=request,
         status=response.status,
-        headers=_headers(run, response, listed) if listed else found.headers,
+        headers=_headers(run, response, listed) if listed else _NO_HEADERS,
         body=body,
+        command=command,
+        trace_id=run.run_id,
         http_version=_VERSIONS.get(response.version),
         content_length=_announced(response),
         body_size=len(response.body),
+        redirects=exchange.redirects,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,13 +33,14 @@ class Request:
     def adding(self, *headers: tuple[str, str]) -> Request:
         """The same with more headers; one of the same name is replaced."""
         new = {name.lower() for name, _ in headers}
-        kept = tuple(pair for pair in self.headers if pair[0].lower() not in new)
-        return replace(self, headers=(*kept, *headers))
+        kept = [pair for pair in self.headers if pair[0].lower() not in new]
+        return Request(self.method, self.url, (*kept, *headers), self.body)
 
     def without(self, *names: str) -> Request:
         """The same without some headers."""
         gone = {name.lower() for name in names}
-        return replace(self, headers=tuple(p for p in self.headers if p[0].lower() not in gone))
+        kept = tuple(pair for pair in self.headers if pair[0].lower() not in gone)
+        return Request(self.method, self.url, kept, self.body)
 
 
 def json_body(document: Any) -> tuple[bytes, tuple[str, str]]:

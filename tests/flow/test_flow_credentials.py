@@ -8,9 +8,12 @@ import re
 import time
 from dataclasses import replace
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
+from probe.auth.signatures import sign_aws
+from probe.http.request import Request
 from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step
@@ -253,6 +256,20 @@ def sigv4(bench: Bench) -> SigV4:
         bench.secret("A", "AKIDEXAMPLE1"), bench.secret("S", "aws-secret-key"), "sts", "eu-west-1",
         bench.secret("T", "session-secret"),
     )  # fmt: skip
+
+
+async def test_a_request_is_signed_once(
+    ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[Request] = []
+
+    def counting(request: Request, *args: Any) -> Request:
+        signed.append(request)
+        return sign_aws(request, *args)
+
+    monkeypatch.setattr("probe.auth.signers.sign_aws", counting)
+    await sent(ca, bench, sigv4(bench))
+    assert len(signed) == 1
 
 
 async def test_sigv4_signs_what_is_sent(ca: Ca, bench: Bench) -> None:

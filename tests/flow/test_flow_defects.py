@@ -7,6 +7,8 @@ from typing import NoReturn
 import pytest
 import trio
 
+from probe.auth.logins import JsonLogin
+from probe.auth.signers import Signer
 from probe.model.auth import BearerAuth, JsonLoginAuth
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, Command, CommandStep, RequestTemplate, Step
@@ -162,6 +164,34 @@ async def test_in_a_login_the_phase_is_auth(
         result = await bench.run(check, at(server.port))
     assert defect_of(result)[0] is Phase.AUTH
     assert http.paths() == (["/login"] if where == "_token" else [])
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["first", "renewed"])
+async def test_a_login_that_was_made_is_told_though_what_follows_crashes(
+    kept: bool, ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = {"login": JsonLoginAuth(URL + "/login", {"name": "a"}, token="token")}
+    check = ApiCheck("flow", (get("one", "/one", auth="login"), get("two", "/two")), auth=auth)
+    http = Http(HTTP | {"/login": Reply(200, {"token": "first"})})
+    show = JsonLogin.signer
+
+    def crashing(login: JsonLogin, token: str) -> Signer:
+        return planted() if token == "second" else show(login, token)
+
+    monkeypatch.setattr(JsonLogin, "signer", crashing)
+    async with serve(ca.context("api.example"), http) as server:
+        if kept:
+            assert (await bench.run(check, at(server.port))).outcome == Passed()
+            http.routes["/one"] = Reply(401)
+        http.routes["/login"] = Reply(200, {"token": "second"})
+        result = await bench.run(check, at(server.port))
+    login, one, two = result.steps
+    assert (login.step, login.outcome) == ("login", Passed())
+    if kept:
+        assert isinstance(one.outcome, Failed), "the 401 was seen"
+    else:
+        assert defect_of(one)[0] is Phase.AUTH
+    assert two.outcome == Passed()
 
 
 async def test_a_secret_that_a_message_repeats_is_not_shown(

@@ -492,6 +492,25 @@ async def test_flows_of_many_targets_share_one_login(ca: Ca, bench: Bench) -> No
     assert platform.logins == 1
 
 
+async def test_a_run_that_waited_for_a_login_repeats_its_failure_and_asks_no_more(
+    ca: Ca, bench: Bench
+) -> None:
+    platform = Platform()
+    platform.login_route = Reply(503)
+    results: list[FlowResult] = []
+
+    async def run(server: Server, target: str) -> None:
+        check = check_of(bench)
+        results.append(await bench.run(check, at(server.port), target=Target(target)))
+
+    async with serve(ca.context("api.example"), platform.http) as server, trio.open_nursery() as n:
+        for number in range(3):
+            n.start_soon(run, server, f"shop{number}.example")
+    assert platform.logins == 1
+    reasons = [one.failure.reason for one in (outcome(result, "cli") for result in results)]
+    assert reasons == [Reason.LOGIN_FAILED] * 3
+
+
 async def test_personas_bring_their_own_credentials_or_none(ca: Ca, bench: Bench) -> None:
     platform = Platform()
     anonymous = Persona("anonymous", auth={"cli": None}, expect_denied=("me", "me2"))
