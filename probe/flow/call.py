@@ -15,6 +15,7 @@ from probe.http.response import Answered, Broken, CallFacts, CallResult, Respons
 from probe.http.session import Refuse
 from probe.model.failure import Failure, Phase
 from probe.model.result import Timings
+from probe.net.library import httpx
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,11 @@ async def make(
     if not redirects:
         return made
     facts = [made.call.facts]
+    cookies = httpx.Cookies()
     while isinstance(made.call, Answered) and url.leads_to(made.call.response) is not None:
-        following = url.following(request, made.call.response, credentials=secret)
+        following = url.following(request, made.call.response, credentials=secret, cookies=cookies)
+        for value in cookies.values():
+            run.redactor.add(value, "COOKIE")
         if isinstance(following, Request) and len(facts) > redirects:
             following = url.refused(f"more than {redirects} redirects")
         if isinstance(following, Failure):

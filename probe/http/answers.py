@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,17 +47,7 @@ def judge(
     """
     failures = list(_status(expect, answer, denied))
     failures += _headers(expect, answer)
-    failures += _size(expect, answer)
-    failures += _json(expect, answer)
-    if expect.contains or expect.matches or expect.not_matches:
-        failures += texts(
-            answer.text,
-            contains=expect.contains,
-            matches=expect.matches,
-            not_matches=expect.not_matches,
-            reason=Reason.BODY,
-            where="the body",
-        )
+    failures += _body(expect, answer)
     if denied and json_due and failures and answer.ok and answer.is_html:
         detail = f"answered {answer.status} with a web page where JSON is due: nobody was let in"
         failures = [Failure(Phase.EXPECT, Reason.WEB_PAGE, detail)]
@@ -103,6 +94,28 @@ def _headers(expect: Expect, answer: Response) -> list[Failure]:
     return failures
 
 
+def _body(expect: Expect, answer: Response) -> list[Failure]:
+    """What is wrong with the body, or why that cannot be known.
+
+    Of a body that is not whole, what was found in the part that is there was found.
+    """
+    failures = _size(expect, answer)
+    failures += _json(expect, answer)
+    if expect.contains or expect.matches or expect.not_matches:
+        failures += texts(
+            answer.text,
+            contains=expect.contains,
+            matches=expect.matches,
+            not_matches=expect.not_matches,
+            reason=Reason.BODY,
+            where="the body",
+        )
+    if answer.body_fault is None:
+        return failures
+    to_the_end = bool(expect.json or expect.not_matches or expect.max_size is not None)
+    return [answer.body_fault] if failures or to_the_end else []
+
+
 def _size(expect: Expect, answer: Response) -> list[Failure]:
     if expect.max_size is None or len(answer.body) <= expect.max_size:
         return []
@@ -114,7 +127,7 @@ def _json(expect: Expect, answer: Response) -> list[Failure]:
     if not expect.json:
         return []
     try:
-        document = parse_json(answer.body, answer.charset)
+        document = document_of(answer)
     except NotJson as error:
         return [Failure(Phase.EXPECT, Reason.JSON, str(error))]
     return conditions(expect.json, document)
@@ -169,6 +182,17 @@ class NotJson(ValueError):
     """A body that is not JSON; the message says what it looks like and quotes nothing of it."""
 
 
+def document_of(answer: Response) -> Any:
+    """The JSON that an answer holds.
+
+    Raises:
+        NotJson: it holds none, or its body is not whole.
+    """
+    if answer.body_fault is not None:
+        raise NotJson(answer.body_fault.detail)
+    return parse_json(answer.body, answer.charset)
+
+
 def parse_json(body: bytes | str, charset: str = "utf-8") -> Any:
     """Read JSON as forgivingly as browsers and jq do.
 
@@ -181,16 +205,31 @@ def parse_json(body: bytes | str, charset: str = "utf-8") -> Any:
     """
     try:
         try:
-            return json.loads(body)
+            return _loads(body)
         except UnicodeDecodeError as error:
-            return json.loads(error.object.decode(charset, "replace").lstrip("\ufeff"))
+            return _loads(error.object.decode(charset, "replace").lstrip("\ufeff"))
     except RecursionError:
         raise NotJson("JSON nested too deeply to be read") from None
-    except ValueError:  # also integers of thousands of digits
+    except ValueError:  # integers of thousands of digits are among it
         start = (body if isinstance(body, str) else body[:64].decode("utf-8", "replace")).strip()
         if not start:
             raise NotJson("an empty body, not JSON") from None
         raise NotJson(f"{'HTML' if start[0] == '<' else 'text'}, not JSON") from None
+
+
+def _finite(text: str) -> float:
+    """A number with a fraction or an exponent, which may be beyond all that can be computed."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number without end")
+    return number
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON (RFC 8259 section 6)")
+
+
+_loads = functools.partial(json.loads, parse_float=_finite, parse_constant=_no_constant)
 
 
 # ---------------------------------------------------------------- captures
@@ -221,6 +260,9 @@ def capture(wanted: Iterable[Capture], answer: Response) -> Captured:
         if found and len(found) <= LONGEST and not _HALF.search(found):
             values[one.name] = found
             continue
+        if answer.body_fault is not None and one.source in {"json", "regex"}:
+            failures.append(answer.body_fault)
+            continue
         if found and len(found) > LONGEST:
             what = f"is {len(found)} characters long"
         elif found:
@@ -238,7 +280,9 @@ def _find(wanted: Capture, answer: Response) -> str | None:
         case "header":
             return answer.header(wanted.expression)
         case "cookie":
-            return cookie(answer, wanted.expression)
+            attributes = cookie_attributes(answer, wanted.expression) or {}
+            deleted = attributes.get("max-age", "").startswith(("0", "-"))
+            return None if deleted else attributes.get("")
         case "regex":
             return first_group(wanted.expression, answer.text)
 
@@ -246,7 +290,7 @@ def _find(wanted: Capture, answer: Response) -> str | None:
 def json_value(answer: Response, path: str) -> str | None:
     """The value at a JMESPath as text; None when there is no such value, or no JSON."""
     try:
-        document = parse_json(answer.body, answer.charset)
+        document = document_of(answer)
     except NotJson:
         return None
     return as_text(select(expression(path), document))
@@ -260,10 +304,22 @@ def as_text(value: Any) -> str | None:
 
 
 def cookie(answer: Response, name: str) -> str | None:
-    """The value that the answer sets for a cookie (RFC 6265 section 5.2), attributes left out."""
-    for line in answer.all("set-cookie"):
-        pair, _, _ = line.partition(";")
-        key, _, value = pair.partition("=")
-        if key.strip() == name:
-            return value.strip().strip('"')
+    """The value that the answer gives a cookie, if it gives one."""
+    return (cookie_attributes(answer, name) or {}).get("")
+
+
+def cookie_attributes(answer: Response, name: str) -> dict[str, str] | None:
+    """The attributes that the answer gives a cookie, in lower case, and its value under ``""``.
+
+    The last line of a name counts, and quotes belong to the value (RFC 6265 section 5).
+    """
+    for line in reversed(answer.all("set-cookie")):
+        pair, *rest = line.split(";")
+        key, separator, value = pair.partition("=")
+        if separator and key.strip() == name:
+            found = {"": value.strip()}
+            for one in rest:
+                attribute, _, said = one.partition("=")
+                found[attribute.strip().lower()] = said.strip()
+            return found
     return None

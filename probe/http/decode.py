@@ -1,137 +1,157 @@
-"""Content codings, with a cap that holds before the bytes exist.
+"""Content codings, with a cap that holds before the bytes exist (RFC 9110 section 8.4.1).
 
-A body of 1 MiB may unfold to 1 GiB (a "compression bomb"), so decoding stops at the cap plus
-one byte instead of measuring afterwards. Codings: RFC 9110 section 8.4.1.
+A body of 1 MiB may unfold to 1 GiB (a "compression bomb"), so decoding stops at the cap instead
+of measuring afterwards.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 import zlib
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
+
+import brotli
+import trio
+
+from probe.http.response import Response
+from probe.model.failure import Failure, Phase, Reason
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 ACCEPTED = "gzip, deflate"
-"""What requests accept: the codings that the standard library can decode piecewise."""
-
-
-class TooLarge(Exception):
-    """The decoded body would exceed its cap."""
+"""What requests accept unless their check says otherwise."""
 
 
 class Undecodable(Exception):
-    """The body is not in the coding it claims, or the coding is unknown here."""
+    """The body is not in the coding that it claims, or the coding is unknown here."""
 
 
-class Decoder(Protocol):
-    """Takes the body as it arrives, gives it decoded."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Decode a piece.
-
-        Raises:
-            TooLarge: the cap is reached.
-            Undecodable: these bytes are no such coding.
-        """
-
-    def finish(self) -> None:
-        """Say that no more comes.
-
-        Raises:
-            Undecodable: the coded body is cut short.
-        """
+_AT_ONCE = 16 * 1024
+"""Coded bytes that are decoded on the event loop: they unfold to 16 MiB at the very most."""
 
 
-class _Identity:
-    def __init__(self, cap: int) -> None:
-        self._room = cap
+async def with_body(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
+    """The response with its body decoded, as far as it can be.
 
-    def feed(self, data: bytes) -> bytes:
-        self._room -= len(data)
-        if self._room < 0:
-            raise TooLarge
-        return data
-
-    def finish(self) -> None:
-        return None
-
-
-class _Zlib:
-    """gzip, or deflate in either of its two shapes."""
-
-    def __init__(self, cap: int, window: int) -> None:
-        self._room = cap
-        self._window = window
-        self._start: bytes | None = b""  # held back until the header can be read
-        self._engine = zlib.decompressobj(window)
-
-    def feed(self, data: bytes) -> bytes:
-        if self._start is not None:
-            self._start += data
-            if len(self._start) < _ZLIB_HEADER:
-                return b""
-            data, self._start = self._start, None
-            if self._window == zlib.MAX_WBITS and not _wrapped(data):
-                self._engine = zlib.decompressobj(-zlib.MAX_WBITS)
-        if self._engine.eof:
-            return b""  # bytes after the end of the coding: ignored, as browsers do
-        try:
-            out = self._engine.decompress(data, self._room + 1)
-        except zlib.error as error:
-            raise Undecodable(str(error)) from error
-        self._room -= len(out)
-        if self._room < 0:
-            raise TooLarge
-        return out
-
-    def finish(self) -> None:
-        if self._start == b"":
-            return  # no body at all (HEAD, 204, 304)
-        if not self._engine.eof:
-            raise Undecodable("the compressed body is cut short")
+    Args:
+        head: status and headers.
+        data: the body as it came.
+        cap: most bytes of the decoded body.
+        cut: whether the body was not read to its end because it is too long.
+    """
+    if len(data) > _AT_ONCE and head.header("content-encoding") is not None:
+        work = functools.partial(_with_body, head, data, cap, cut=cut)
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+    return _with_body(head, data, cap, cut=cut)
 
 
-_ZLIB_HEADER = 2
+def _with_body(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
+    names = [name.strip().lower() for name in ",".join(head.all("content-encoding")).split(",")]
+    names = [name for name in names if name not in {"", "identity"}]
+    try:
+        if len(names) > _MOST_CODINGS:
+            raise Undecodable(f"{len(names)} content codings on top of each other")
+        if data:
+            for name in reversed(names):
+                data = _decoder(name)(data, cap, cut)
+                cut = cut or len(data) > cap
+    except Undecodable as error:
+        fault = Failure(Phase.RECEIVE, Reason.UNDECODABLE, str(error))
+        return replace(head, body=b"", body_fault=fault)
+    if len(data) > cap or cut:
+        detail = f"more than {cap} bytes of body; raise max_body to read on"
+        fault = Failure(Phase.RECEIVE, Reason.TOO_LARGE, detail)
+        return replace(head, body=data[:cap], body_fault=fault)
+    return replace(head, body=data)
 
 
-def _wrapped(data: bytes) -> bool:
-    """Whether a deflate body has zlib's header (RFC 1950); some servers send it bare."""
-    return data[0] & 0x0F == zlib.DEFLATED and (data[0] << 8 | data[1]) % 31 == 0
-
-
-class _Stack:
-    """Codings on top of each other, outermost first."""
-
-    def __init__(self, layers: list[Decoder]) -> None:
-        self._layers = layers
-
-    def feed(self, data: bytes) -> bytes:
-        for layer in self._layers:
-            data = layer.feed(data)
-        return data
-
-    def finish(self) -> None:
-        for layer in self._layers:
-            layer.finish()
-
+Decode = Callable[[bytes, int, bool], bytes]
+"""Decodes a body, or its beginning where it was cut. Stops soon after the cap."""
 
 _MOST_CODINGS = 2
 
 
-def decoder_for(content_encoding: str, cap: int) -> Decoder:
-    """The decoder for a ``Content-Encoding`` header's value.
+def _decoder(name: str) -> Decode:
+    try:
+        return _DECODERS[name]
+    except KeyError:
+        raise Undecodable(f"content coding {name[:40]!r} is unknown here") from None
 
-    Raises:
-        Undecodable: a coding that was not asked for, or absurdly many.
-    """
-    names = [name.strip().lower() for name in content_encoding.split(",")]
-    names = [name for name in names if name not in {"", "identity"}]
-    if len(names) > _MOST_CODINGS:
-        raise Undecodable(f"{len(names)} content codings on top of each other")
-    layers: list[Decoder] = []
-    for name in reversed(names):
-        if name in {"gzip", "x-gzip"}:
-            layers.append(_Zlib(cap, zlib.MAX_WBITS | 16))
-        elif name == "deflate":
-            layers.append(_Zlib(cap, zlib.MAX_WBITS))
-        else:
-            raise Undecodable(f"content coding {name[:40]!r} was not asked for")
-    return _Stack(layers) if layers else _Identity(cap)
+
+def _gzip(data: bytes, cap: int, cut: bool) -> bytes:
+    """All members one after the other (RFC 1952 section 2.2)."""
+    out = b""
+    while True:
+        more, rest = _zlib(data, cap - len(out), cut, zlib.MAX_WBITS | 16)
+        out += more
+        if len(out) > cap or not rest.startswith(b"\x1f\x8b"):
+            return out  # other bytes after the end of the coding are ignored, as browsers do
+        data = rest
+
+
+def _deflate(data: bytes, cap: int, cut: bool) -> bytes:
+    """With zlib's header (RFC 1950); some servers send it bare."""
+    wrapped = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
+    return _zlib(data, cap, cut, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)[0]
+
+
+def _zlib(data: bytes, cap: int, cut: bool, window: int) -> tuple[bytes, bytes]:
+    """What unfolds, at most one byte above the cap, and what follows."""
+    engine = zlib.decompressobj(window)
+    try:
+        out = engine.decompress(data, cap + 1)
+    except zlib.error as error:
+        raise Undecodable(str(error)) from error
+    if not (engine.eof or cut or len(out) > cap):
+        raise _short()
+    return out, engine.unused_data
+
+
+def _brotli(data: bytes, cap: int, cut: bool) -> bytes:
+    engine = brotli.Decompressor()
+    out = b""
+    try:
+        while len(out) <= cap:
+            more = engine.process(data, output_buffer_limit=cap + 1 - len(out))
+            out, data = out + more, b""
+            if engine.is_finished() or (not more and engine.can_accept_more_data()):
+                break
+    except brotli.error as error:
+        raise Undecodable(str(error)) from error
+    if not (engine.is_finished() or cut or len(out) > cap):
+        raise _short()
+    return out
+
+
+def _zstd(data: bytes, cap: int, cut: bool) -> bytes:
+    engine = zstd.ZstdDecompressor(options=_ZSTD)
+    try:
+        out = engine.decompress(data, cap + 1)
+        while len(out) <= cap and not (engine.eof or engine.needs_input):
+            out += engine.decompress(b"", cap + 1 - len(out))
+    except zstd.ZstdError as error:
+        raise Undecodable(str(error)) from error
+    if not (engine.eof or cut or len(out) > cap):
+        raise _short()
+    return out
+
+
+_ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}  # 8 MiB (RFC 9659)
+
+
+def _short() -> Undecodable:
+    return Undecodable("the compressed body is cut short")
+
+
+_DECODERS: dict[str, Decode] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}

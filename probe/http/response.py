@@ -1,4 +1,4 @@
-"""What came of one request: the answer or the failure, and the facts of the way there."""
+"""What came of one request: the response or the failure, and the facts of the call."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ class Response:
 
     Attributes:
         headers: names in lower case, in the order received, repeated as received.
-        body: decoded from its content coding.
-        version: ``HTTP/1.1`` or ``HTTP/2``.
+        body: decoded from its content coding; what can be had of it if there is a fault.
+        version: ``HTTP/1.0``, ``HTTP/1.1`` or ``HTTP/2``.
+        body_fault: why the body is not whole: longer than its cap, or in a coding that cannot
+            be read. It matters only to those who need the body.
     """
 
     status: int
     headers: Headers
     body: bytes = b""
     version: str = "HTTP/1.1"
+    body_fault: Failure | None = None
 
     @property
     def ok(self) -> bool:
@@ -139,3 +142,10 @@ class Broken:
 
 
 CallResult = Answered | Broken
+
+
+def with_whole_body(call: CallResult) -> CallResult:
+    """The call as its caller needs it who reads the body: one that is not whole is a failure."""
+    if isinstance(call, Answered) and call.response.body_fault is not None:
+        return Broken(call.response.body_fault, call.facts, call.response)
+    return call

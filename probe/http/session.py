@@ -1,35 +1,46 @@
-"""The connections of one run of a flow: kept between its steps, closed at its end."""
+"""The connections of one run of a flow: opened, kept between its steps, closed at its end.
+
+The chain that a server presents is judged after the handshake and before anything is written: a
+fatal finding closes the connection, and the server never sees a byte of the request.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import httpcore
 import trio
 
+from probe.certificates import Judge
 from probe.connection import failures
+from probe.connection.contexts import TlsContexts
 from probe.connection.failures import AttemptFailed
+from probe.connection.presented import facts_of
+from probe.connection.tcp import Wire, connect
 from probe.connection.timeline import Timeline
-from probe.http.dial import ChainRejected, Dialler
-from probe.http.exchange import Interrupted, Link, NotTaken, exchange
-from probe.http.machines import machine
+from probe.connection.tls import TlsStream, handshake, sni
+from probe.http.channel import Channel, Interrupted, NotTaken
+from probe.http.http1 import Http1
+from probe.http.http2 import Http2
 from probe.http.request import Request
-from probe.http.response import Answered, Broken, CallResult, Response
+from probe.http.response import Answered, Broken, CallFacts, CallResult, Response
 from probe.http.url import Origin, origin_of, parsed
-from probe.http.way import Way
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import Handshake
 from probe.model.target import Edge, Resolution
-from probe.model.tls import ClientProfile, Trust
+from probe.model.tls import ChainExpectations, ClientProfile, Trust
 
 Resolve = Callable[[str, int], Awaitable[Resolution]]
 """Finds the addresses of a host for this run; never raises for a remote fault."""
 
 Refuse = Callable[[Edge], Failure | None]
 
+Connection = Http1 | Http2
+
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 _DIED = frozenset({Reason.CLOSED, Reason.RESET, Reason.HTTP2_ERROR})
+_CHAIN = ChainExpectations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +66,108 @@ class SessionOptions:
     own_names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Dialler:
+    """What it takes to open a connection; one is shared by all flows.
+
+    Attributes:
+        contexts: shared TLS contexts.
+        judge: shared judge of chains.
+        wall: wall time, seconds since the epoch.
+    """
+
+    contexts: TlsContexts
+    judge: Judge
+    wall: Callable[[], float]
+
+    async def dial(
+        self, origin: Origin, edge: Edge, progress: Progress, options: SessionOptions
+    ) -> Connection:
+        """Connect, and for https shake hands and judge.
+
+        Args:
+            origin: what the URL says: its host is the SNI and the name that must match.
+            edge: where to connect to.
+            progress: of the call.
+            options: of the run.
+
+        Raises:
+            AttemptFailed: nothing was sent, and the connection is closed.
+        """
+        context = self.contexts.get(options.profile) if origin.scheme == "https" else None
+        wire = await connect(edge, progress.timeline)
+        link: Wire | TlsStream = wire
+        try:
+            if context is None:
+                return Http1(Channel(wire))
+            link = stream = await handshake(wire, context, server_name=sni(origin.host))
+            await self._judge(stream, origin.host, progress, options)
+            channel = Channel(stream)
+            return Http2(channel) if stream.presented.alpn == "h2" else Http1(channel)
+        except BaseException:
+            link.close()
+            raise
+
+    async def _judge(
+        self, stream: TlsStream, name: str, progress: Progress, options: SessionOptions
+    ) -> None:
+        """Judge what was presented. Raises AttemptFailed when it is not acceptable."""
+        verdict = await self.judge.judge(
+            stream.presented.certificates,
+            name,
+            self.wall(),
+            trust=options.trust,
+            expect=_CHAIN,
+            staple=stream.presented.ocsp,
+            own_names=options.own_names,
+        )
+        progress.handshake = facts_of(stream.presented, verdict)
+        if not verdict.accepted:
+            first, *others = verdict.failures
+            progress.others = (*others, *verdict.warnings)
+            raise AttemptFailed(first)
+        progress.warnings = verdict.warnings
+
+
+class Progress:
+    """What is known of a call while it is under way, beside its timeline."""
+
+    def __init__(self, url: str) -> None:
+        self.timeline = Timeline(trio.current_time(), Phase.RESOLVE)
+        self.url = url
+        self.handshake: Handshake | None = None
+        self.fresh = False
+        self.requests = 0
+        self.warnings: tuple[Failure, ...] = ()
+        self.others: tuple[Failure, ...] = ()  # findings beside the failure
+
+    def facts(self) -> CallFacts:
+        """The facts, as far as the call got."""
+        timeline = self.timeline
+        whole = timeline.written is not None and timeline.answered is not None
+        end = timeline.arrived if whole else trio.current_time()
+        return CallFacts(
+            timings=timeline.timings(end - timeline.begun),
+            edge=timeline.edge,
+            handshake=self.handshake,
+            fresh=self.fresh,
+            requests=self.requests,
+            url=self.url,
+            warnings=self.warnings,
+        )
+
+
 class Session:
     """Calls of one run, one at a time. Closing it closes every connection."""
 
-    def __init__(self, dialler: Dialler, terms: SessionOptions) -> None:
+    def __init__(self, dialler: Dialler, options: SessionOptions) -> None:
         self._dialler = dialler
-        self._terms = terms
-        self._links: dict[Origin, Link] = {}
+        self._options = options
+        self._kept: dict[Origin, Connection] = {}
 
     async def call(
         self,
-        draft: Request,
+        request: Request,
         *,
         deadline: float,
         fresh: bool = False,
@@ -75,129 +177,122 @@ class Session:
         """Send a request and read its answer. Never raises: a defect of ours is inconclusive.
 
         Args:
-            draft: with all its headers but Host and Content-Length.
+            request: with all its headers but Host and Content-Length.
             deadline: trio time; always holds.
             fresh: on a connection of its own, closed afterwards.
             turn: added to the run's own turn in choosing an address.
             refuse: says why an address must not be used, before it is connected to.
         """
-        timeline = Timeline(trio.current_time(), Phase.RESOLVE)
-        way = Way(timeline, draft.url)
+        progress = Progress(request.url)
+        timeline = progress.timeline
         with trio.CancelScope(deadline=deadline):
             try:
-                return await self._call(draft, way, fresh=fresh, turn=turn, refuse=refuse)
-            except ChainRejected as error:
-                way.handshake = error.facts
-                return Broken(error.failure, way.trip(), others=error.others)
-            except Interrupted as error:
-                return Broken(error.failure, way.trip(), error.partial)
+                response = await self._call(request, progress, fresh, turn, refuse)
+                return Answered(response, progress.facts())
             except AttemptFailed as error:
-                return Broken(error.failure, way.trip())
+                partial = error.partial if isinstance(error, Interrupted) else None
+                return Broken(error.failure, progress.facts(), partial, progress.others)
             except Exception as error:  # whatever we did wrong costs one call
                 self.close()  # nobody knows how far a connection got
-                return Broken(defect(error, timeline.phase), way.trip())
-        return Broken(failures.timed_out(timeline, trio.current_time()), way.trip())
+                return Broken(defect(error, timeline.phase), progress.facts())
+        late = failures.timed_out(timeline, trio.current_time())
+        return Broken(late, progress.facts())
 
     async def _call(
         self,
-        draft: Request,
-        way: Way,
-        *,
+        request: Request,
+        progress: Progress,
         fresh: bool,
         turn: int,
         refuse: Refuse | None,
-    ) -> Answered:
-        origin = origin_of(parsed(draft.url))
-        link = None if fresh else await self._kept(origin)
+    ) -> Response:
+        """The response, over a kept connection if there is one. Raises AttemptFailed."""
+        origin = origin_of(parsed(request.url))
+        if not fresh:
+            response = await self._on_kept(origin, request, progress)
+            if response is not None:
+                return response
+        connection = await self._open(origin, progress, turn, refuse)
         try:
-            if link is not None:
-                answer = await self._on_kept(link, draft, way)
-                if answer is not None:
-                    return Answered(answer, way.trip())
-            link = await self._open(origin, way, turn, refuse)
-            if not fresh:  # else one that is kept would be lost without being closed
-                self._links[origin] = link
-            answer = await self._on(link, draft, way)
-            return Answered(answer, way.trip())
+            response = await self._exchange(connection, request, progress)
         except NotTaken:
+            detail = "GOAWAY before the first request"
             raise AttemptFailed(
-                Failure(way.timeline.phase, Reason.HTTP2_ERROR, "GOAWAY before the first request")
+                Failure(progress.timeline.phase, Reason.HTTP2_ERROR, detail)
             ) from None
         finally:
-            if link is not None and (fresh or not link.reusable):
-                self._drop(link)
+            if fresh or not connection.reusable:
+                connection.channel.close()
+        if not fresh:
+            self._kept[origin] = connection
+        return response
 
-    async def _on_kept(self, link: Link, draft: Request, way: Way) -> Response | None:
-        """The answer over a kept connection; None when it had died before the request."""
+    async def _on_kept(
+        self, origin: Origin, request: Request, progress: Progress
+    ) -> Response | None:
+        """The response over a kept connection.
+
+        None when there is no such connection, or when it had died before the request.
+
+        Raises AttemptFailed.
+        """
+        connection = self._kept.pop(origin, None)
+        if connection is None:
+            return None
         try:
-            return await self._on(link, draft, way)
+            if not await connection.still_open():
+                return None
+            response = await self._exchange(connection, request, progress)
         except NotTaken:
-            pass
+            return None
         except Interrupted as error:
             # A server may close a kept connection just as we use it; clients then ask
-            # again, if asking twice does no harm (RFC 9112 section 9.3.1).
-            unanswered = error.partial is None and (link.http2 or not link.stream.heard)
-            died = unanswered and error.failure.reason in _DIED
-            if not died or draft.method not in _IDEMPOTENT:
+            # again, if asking twice does no harm (RFC 9112 section 9.3.1). What is no HTTP may
+            # be the rest of an earlier answer.
+            reason = error.failure.reason
+            silent = isinstance(connection, Http2) or not connection.channel.heard
+            died = (reason in _DIED and silent) or reason is Reason.HTTP_INVALID
+            if error.partial is not None or not died or request.method not in _IDEMPOTENT:
                 raise
-        self._drop(link)
-        return None
-
-    async def _on(self, link: Link, draft: Request, way: Way) -> Response:
-        link.stream.serve(way.timeline)
-        way.requests += 1
-        return await exchange(link, draft, max_body=self._terms.max_body)
-
-    async def _kept(self, origin: Origin) -> Link | None:
-        link = self._links.get(origin)
-        if link is None:
             return None
-        if link.reusable and (link.http2 or await link.stream.quiet()):
-            return link
-        self._drop(link)
-        return None
+        finally:
+            if connection.reusable:
+                self._kept[origin] = connection
+            else:
+                connection.channel.close()
+        return response
 
-    async def _open(self, origin: Origin, way: Way, turn: int, refuse: Refuse | None) -> Link:
-        way.fresh = True
-        way.timeline.enter(Phase.RESOLVE)
-        edge = await self._edge(origin, way, turn)
+    async def _exchange(
+        self, connection: Connection, request: Request, progress: Progress
+    ) -> Response:
+        """One request over a connection. Raises Interrupted or NotTaken."""
+        if connection.channel.timeline is not progress.timeline:
+            connection.channel.wire.serve(progress.timeline)
+        progress.requests += 1
+        return await connection.exchange(request, self._options.max_body)
+
+    async def _open(
+        self, origin: Origin, progress: Progress, turn: int, refuse: Refuse | None
+    ) -> Connection:
+        """A new connection. Raises AttemptFailed."""
+        progress.fresh = True
+        progress.timeline.enter(Phase.RESOLVE)
+        resolution = await self._options.resolve(origin.host, origin.port)
+        progress.timeline.resolve = resolution.seconds
+        if not resolution.edges:
+            raise AttemptFailed(
+                resolution.failure
+                or Failure(Phase.RESOLVE, Reason.NO_ADDRESSES, f"{origin.host} has no address")
+            )
+        edge = resolution.edges[(self._options.turn + turn) % len(resolution.edges)]
+        progress.timeline.edge = edge
         refusal = None if refuse is None else refuse(edge)
         if refusal is not None:
             raise AttemptFailed(refusal)
-        dialled = await self._dialler.dial(
-            origin,
-            edge,
-            way.timeline,
-            profile=self._terms.profile,
-            trust=self._terms.trust,
-            own_names=self._terms.own_names,
-        )
-        way.handshake, way.warnings = dialled.handshake, dialled.warnings
-        where = httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port)
-        try:
-            own = machine(where, dialled.stream, http2=dialled.http2)
-        except BaseException:
-            dialled.stream.close()
-            raise
-        return Link(origin, edge, dialled.stream, own, dialled.http2)
-
-    async def _edge(self, origin: Origin, way: Way, turn: int) -> Edge:
-        resolution = await self._terms.resolve(origin.host, origin.port)
-        way.timeline.resolve = resolution.seconds
-        if resolution.edges:
-            return resolution.edges[(self._terms.turn + turn) % len(resolution.edges)]
-        raise AttemptFailed(
-            resolution.failure
-            or Failure(Phase.RESOLVE, Reason.NO_ADDRESSES, f"{origin.host} has no address")
-        )
-
-    def _drop(self, link: Link) -> None:
-        link.stream.close()
-        if self._links.get(link.origin) is link:
-            del self._links[link.origin]
+        return await self._dialler.dial(origin, edge, progress, self._options)
 
     def close(self) -> None:
         """Close every kept connection, at once."""
-        for link in self._links.values():
-            link.stream.close()
-        self._links.clear()
+        for connection in self._kept.values():
+            connection.channel.close()
+        self._kept.clear()

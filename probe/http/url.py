@@ -10,7 +10,7 @@ import functools
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urljoin
 
 from probe.http.request import Request
@@ -98,13 +98,16 @@ def leads_to(answer: Response) -> str | None:
     return (answer.header("location") or None) if answer.status in _REDIRECTS else None
 
 
-def following(draft: Request, answer: Response, *, credentials: bool) -> Request | Failure:
+def following(
+    draft: Request, answer: Response, *, credentials: bool, cookies: httpx.Cookies
+) -> Request | Failure:
     """The request that follows a redirect, or why it must not be made.
 
     Args:
         draft: what was answered with the redirect.
         answer: the redirect.
         credentials: whether the request carried any.
+        cookies: those that the redirects of this call set; kept here.
     """
     try:
         url = clean_url(urljoin(draft.url, _text(answer.header("location") or "")))
@@ -120,9 +123,31 @@ def following(draft: Request, answer: Response, *, credentials: bool) -> Request
     # RFC 9110 section 15.4: 303 always turns into GET, 301 and 302 do so for POST.
     turns = answer.status == 303 and draft.method != "HEAD"
     turns = turns or (answer.status in {301, 302} and draft.method == "POST")
-    if not turns:
-        return Request(draft.method, url, draft.headers, draft.body)
-    return Request("GET", url, draft.headers).without("content-type")
+    following = replace(draft, url=url)
+    if turns:
+        following = replace(following, method="GET", body=b"").without("content-type")
+    return _with_cookies(following, draft, answer, cookies)
+
+
+def _with_cookies(
+    following: Request, draft: Request, answer: Response, cookies: httpx.Cookies
+) -> Request:
+    """The request with those cookies that redirects have set for its URL."""
+    lines = answer.all("set-cookie")
+    if not lines and not cookies:
+        return following
+    known = {cookie.name for cookie in cookies.jar}
+    head = [(b"set-cookie", line.encode("latin-1")) for line in lines]
+    before = httpx.Request(draft.method, parsed(draft.url))
+    cookies.extract_cookies(httpx.Response(answer.status, headers=head, request=before))
+    known |= {cookie.name for cookie in cookies.jar}
+    own = (draft.header("cookie") or "").split("; ")
+    pairs = [pair for pair in own if pair and pair.partition("=")[0] not in known]
+    carrier = httpx.Request(following.method, parsed(following.url))
+    carrier.headers.encoding = "utf-8"
+    cookies.set_cookie_header(carrier)
+    pairs += filter(None, [carrier.headers.get("cookie")])
+    return following.adding(("Cookie", "; ".join(pairs))) if pairs else following.without("cookie")
 
 
 def _text(location: str) -> str:

@@ -18,8 +18,7 @@ from probe.flow.credentials import Credentials
 from probe.flow.redact import Redactor
 from probe.flow.run import NewId, Plan, Run, new_id, plan_of
 from probe.flow.steps import command_step, http_step
-from probe.http.dial import Dialler
-from probe.http.session import Resolve, Session, SessionOptions
+from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step

@@ -14,10 +14,9 @@ import trio
 
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
-from probe.http.dial import Dialler
 from probe.http.request import Request
 from probe.http.response import Answered, Broken
-from probe.http.session import Resolve, Session, SessionOptions
+from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.http.url import clean_url
 from probe.model.defect import defect
 from probe.model.failure import Failure, Phase, Reason

@@ -61,13 +61,13 @@ HTTP: dict[str, Route] = {"/one": Reply(200), "/two": Reply(200), "/x": Reply(20
 EVERY_STEP = [
     ("probe.auth.values.Material.request", planted, Phase.SEND),
     ("probe.flow.run.Run.whole", planted, Phase.SEND),
-    ("probe.http.session.Session._edge", planted, Phase.RESOLVE),
+    ("probe.http.session.Session._open", planted, Phase.RESOLVE),
     ("probe.connection.tcp._connected", planted_soon, Phase.CONNECT),
     ("probe.connection.tls.SSL.Connection.request_ocsp", planted, Phase.TLS),
-    ("probe.http.session.machine", planted, Phase.TLS),
-    ("probe.http.exchange._core", planted, Phase.SEND),
-    ("probe.http.exchange._head", planted, Phase.RECEIVE),
-    ("probe.http.way.Way.trip", planted, Phase.SEND),
+    ("probe.http.session.Channel", planted, Phase.TLS),
+    ("probe.http.http1.rendered", planted, Phase.SEND),
+    ("probe.http.http1.Http1._parsed", planted, Phase.RECEIVE),
+    ("probe.http.session.Progress.facts", planted, Phase.SEND),
     ("probe.http.answers.judge", planted, Phase.EXPECT),
     ("probe.flow.steps.outcome_of", planted, Phase.EXPECT),
 ]

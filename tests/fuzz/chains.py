@@ -26,7 +26,8 @@ from probe.certificates import Judge
 from probe.certificates.trust import Roots
 from probe.connection.contexts import TlsContexts
 from probe.connection.presented import Presented
-from probe.model.result import Clock, TlsResult
+from probe.connection.timeline import Timeline
+from probe.model.result import TlsResult
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey
 from probe.model.target import Target as ProbeTarget
@@ -49,14 +50,10 @@ _CHECK = TlsCheck("check", "stores", ("live",))
 class _Shaken:
     """A handshake that took place, of which only what was presented matters."""
 
-    phase = None
-    connect_seconds = seconds = lag = 0.0
-    clock = Clock.APPLICATION
-
     def __init__(self, presented: Presented) -> None:
         self.presented = presented
 
-    async def settle(self) -> None:
+    async def settle(self, _deadline: float) -> None:
         pass
 
     def close(self) -> None:
@@ -82,7 +79,7 @@ async def _run(data: bytes) -> list[TlsResult]:
         Presented("TLS 1.3", "TLS_AES_128_GCM_SHA256", "X25519", "h2", tuple(elements), staple)
     )
 
-    async def connect(_edge: Edge) -> Any:
+    async def connect(_edge: Edge, _timeline: Timeline) -> Any:
         return shaken
 
     async def handshake(_wire: Any, _context: Any, *, server_name: bytes | None) -> Any:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import base64
 import gzip
 from dataclasses import replace
-from typing import Any
 
 import h2.config
 import h2.connection
 
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
-from probe.connection.timeline import Timeline
-from probe.http.dial import Dialled, Dialler
-from probe.http.stream import WatchedStream
+from probe.http.http2 import Http2
+from probe.http.session import Connection, Dialler, Progress, SessionOptions
 from probe.http.url import Origin
 from probe.model.auth import (
     Auth,
@@ -119,14 +117,19 @@ _FLOWS = (
 class _Plain(Dialler):
     """Opens connections as ever, and takes https for http, so that all bytes are the fuzzer's."""
 
-    http2 = False
+    async def dial(
+        self, origin: Origin, edge: Edge, progress: Progress, options: SessionOptions
+    ) -> Connection:
+        return await super().dial(replace(origin, scheme="http"), edge, progress, options)
 
-    async def dial(self, origin: Origin, edge: Edge, timeline: Timeline, **named: Any) -> Dialled:
-        dialled = await super().dial(replace(origin, scheme="http"), edge, timeline, **named)
-        if self.http2:
-            wire = dialled.stream.wire
-            dialled.stream, dialled.http2 = WatchedStream(wire, http2=True), True
-        return dialled
+
+class _Plain2(_Plain):
+    """The same for HTTP/2."""
+
+    async def dial(
+        self, origin: Origin, edge: Edge, progress: Progress, options: SessionOptions
+    ) -> Connection:
+        return Http2((await super().dial(origin, edge, progress, options)).channel)
 
 
 def _wall() -> float:
@@ -154,8 +157,8 @@ async def _run(data: bytes) -> list[FlowResult]:
     check = _FLOWS[which % len(_FLOWS)]
     prober = FlowProber(_CONTEXTS, Judge(), _read, _wall, ids=lambda size: "0" * (2 * size))
     if not how & 8:
-        prober._dialler = dialler = _Plain(_CONTEXTS, prober.judge, _wall)
-        dialler.http2 = bool(how & 1)
+        plain = _Plain2 if how & 1 else _Plain
+        prober._dialler = plain(_CONTEXTS, prober.judge, _wall)
     persona = Persona("someone", expect_denied=("put",) if how & 2 else ())
     target = ProbeTarget("shop.example")
     async with _SERVER.answering(data[2:].split(SEPARATOR)):

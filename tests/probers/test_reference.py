@@ -112,7 +112,9 @@ async def test_a_name_without_an_answer_is_the_networks() -> None:
     assert seen.outcome == Failed(failure)
 
 
-@pytest.mark.parametrize("where", ["probe.probers.reference._offset", "probe.http.exchange._head"])
+@pytest.mark.parametrize(
+    "where", ["probe.probers.reference._offset", "probe.http.http1.Http1._parsed"]
+)
 async def test_a_defect_of_ours_says_nothing_of_the_network(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

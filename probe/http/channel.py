@@ -1,0 +1,148 @@
+"""A connection as the HTTP modules use it: bounded, and timed next to the socket."""
+
+from __future__ import annotations
+
+import trio
+
+from probe.connection.failures import AttemptFailed
+from probe.connection.tcp import Wire
+from probe.connection.timeline import Timeline
+from probe.connection.tls import TlsStream
+from probe.http.response import Response
+from probe.model.failure import Failure, Phase, Reason
+
+HEAD_ROOM = 128 * 1024
+"""Bytes that a response's header may take, with all that comes before it: interim responses,
+settings, pings. Each may be tiny and cost a parser far more than its sender."""
+
+FRAMING = 128 * 1024
+"""Bytes that the framing of a body may take whatever the size of the body."""
+
+_PIECE = 16 * 1024
+"""Most bytes handed to a parser at once: one TLS record, some milliseconds of parsing even when
+it is all one-byte chunks. Between two full pieces the event loop gets its turn."""
+
+_GLANCE = 0.001
+"""Seconds in which bytes that are known to have arrived are read."""
+
+
+class Interrupted(AttemptFailed):
+    """An exchange that gave no whole response.
+
+    Attributes:
+        partial: status and headers, if they had arrived.
+    """
+
+    def __init__(self, failure: Failure, partial: Response | None = None) -> None:
+        super().__init__(failure)
+        self.partial = partial
+
+
+class NotTaken(Exception):
+    """The server said that it has not looked at this request (RFC 9113 section 6.8)."""
+
+
+class Channel:
+    """One connection for one exchange at a time.
+
+    Attributes:
+        wire: the TCP connection.
+        room: bytes that the peer may still send in this exchange.
+        heard: whether anything arrived in this exchange.
+        ended: the peer has closed its side.
+    """
+
+    def __init__(self, stream: TlsStream | Wire) -> None:
+        self._stream = stream
+        self.wire = stream.wire if isinstance(stream, TlsStream) else stream
+        self.room = 0
+        self.heard = False
+        self.ended = False
+        self._full = False
+
+    @property
+    def timeline(self) -> Timeline:
+        """Of the call that the connection serves now."""
+        return self.wire.timeline
+
+    def begin(self) -> None:
+        """Start an exchange."""
+        self.room = HEAD_ROOM
+        self.heard = False
+        self.timeline.begin_request()
+
+    async def send(self, data: bytes, *, last: bool) -> None:
+        """Write a part of the request. Raises AttemptFailed.
+
+        Args:
+            data: what to write.
+            last: the request is complete with it.
+        """
+        timeline = self.timeline
+        if timeline.written_from is None:
+            timeline.written_from = trio.current_time()
+        await self._stream.send_all(data)
+        if last and timeline.written is None:
+            timeline.written = trio.current_time()
+            if timeline.phase is Phase.SEND:
+                timeline.enter(Phase.WAIT)
+
+    async def receive(self) -> bytes:
+        """Wait for bytes of the response; empty when the peer has closed its side.
+
+        Raises AttemptFailed: the connection broke, or the peer sends without end.
+        """
+        if self._full:
+            await trio.lowlevel.checkpoint()
+        data = await self._stream.receive_some(_PIECE)
+        self._full = len(data) == _PIECE
+        if data:
+            self.heard = True
+            self.charge(len(data))
+        else:
+            self.ended = True
+        return data
+
+    def charge(self, cost: int) -> None:
+        """Take what a part of the response costs from its room. Raises AttemptFailed."""
+        self.room -= cost
+        if self.room < 0:
+            detail = "the answer on the wire has no end"
+            raise AttemptFailed(Failure(self.timeline.phase, Reason.TOO_LARGE, detail))
+
+    def answered(self) -> None:
+        """Note that the response has begun, with the bytes that were read last."""
+        timeline = self.timeline
+        if timeline.answered is None:
+            timeline.answered = timeline.arrived
+        if timeline.phase is not Phase.RECEIVE:
+            timeline.enter(Phase.RECEIVE)
+
+    def invalid(self, detail: str) -> AttemptFailed:
+        """What to raise for a response that is not HTTP as it should be."""
+        return AttemptFailed(Failure(self.timeline.phase, Reason.HTTP_INVALID, detail))
+
+    def closed(self) -> AttemptFailed:
+        """What to raise when the peer has closed its side too early."""
+        detail = "closed before the answer was whole"
+        return AttemptFailed(Failure(self.timeline.phase, Reason.CLOSED, detail))
+
+    async def unasked(self) -> bytes | None:
+        """What arrived while nothing was asked; None when the connection has ended.
+
+        What is readable may be no more than a session ticket (RFC 8446 section 4.6.1).
+        """
+        data = b""
+        if self.wire.readable():
+            with trio.move_on_after(_GLANCE):
+                try:
+                    data = await self._stream.receive_some(_PIECE)
+                except AttemptFailed:
+                    self.ended = True
+                self.ended = self.ended or not data
+        return None if self.ended else data
+
+    def close(self) -> None:
+        """Close at once."""
+        self.ended = True
+        self._stream.close()

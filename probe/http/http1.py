@@ -1,0 +1,301 @@
+"""HTTP/1.1: one request at a time on one connection (RFC 9112).
+
+The head of a response is read here, as leniently as curl and browsers read it. llhttp, which
+refuses much that they take, frames the body: it is given a head of our own that says no more
+than how the body is delimited.
+"""
+
+from __future__ import annotations
+
+import re
+
+import httptools
+import trio
+
+from probe.connection.failures import AttemptFailed
+from probe.http.channel import FRAMING, Channel, Interrupted
+from probe.http.decode import with_body
+from probe.http.request import Request
+from probe.http.response import Response
+from probe.http.url import parsed
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that say that a body is empty (RFC 9110 section 8.6)."""
+
+_AT_ONCE = 16 * 1024
+"""Bytes of a request that fit into the socket. While a longer one is written its response is
+awaited already: a server may refuse it early and read no further."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS = re.compile(rb"HTTP/(1\.[01]|2(?:\.0)?) *([1-9][0-9]{2})(?![0-9])", re.IGNORECASE)
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_OPENING = b"HTTP/"
+_MOST_LINES = 2000
+_CHUNKED, _TO_THE_END = -1, -2
+
+
+class Http1:
+    """One connection that speaks HTTP/1.1.
+
+    Attributes:
+        reusable: whether another request may go over it.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.reusable = True
+        self._unread = b""  # received and not looked at yet
+        self._unsent: AttemptFailed | None = None  # why the request did not leave whole
+
+    async def still_open(self) -> bool:
+        """Whether a kept connection is open, with nothing on it that was not asked for."""
+        self.reusable = self.reusable and await self.channel.unasked() == b""
+        return self.reusable
+
+    async def exchange(self, request: Request, max_body: int) -> Response:
+        """Send a request and read the response.
+
+        Args:
+            request: with every header but Content-Length; a Host of its own replaces the URL's.
+            max_body: most bytes of the decoded body.
+
+        Raises:
+            Interrupted: anything that keeps the response from being whole.
+        """
+        self.channel.begin()
+        self.reusable = False  # until the exchange has ended well
+        self._unsent = None
+        data = rendered(request)
+        if len(data) <= _AT_ONCE:
+            await self._send(data)
+            return await self._response(request.method, max_body)
+        found: Response | Interrupted | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, data)
+            try:
+                found = await self._response(request.method, max_body)
+            except Interrupted as error:
+                found = error
+            nursery.cancel_scope.cancel()
+        if isinstance(found, Response):
+            return found
+        assert found is not None  # noqa: S101 - else cancelled
+        raise found
+
+    async def _send(self, data: bytes) -> None:
+        """Write the request. A server may answer and close before it has read everything."""
+        try:
+            await self.channel.send(data, last=True)
+        except AttemptFailed as error:
+            self._unsent = error
+
+    async def _receive(self) -> bytes:
+        """Wait for bytes; empty at the end. Raises AttemptFailed."""
+        try:
+            data = await self.channel.receive()
+        except AttemptFailed as error:
+            raise self._unsent or error from None
+        if data:
+            self.channel.answered()
+        elif self._unsent is not None:
+            raise self._unsent
+        return data
+
+    async def _response(self, method: str, max_body: int) -> Response:
+        head: Response | None = None
+        body = _Body()
+        try:
+            head = await self._head()
+            while head.status < 200 and head.status != 101:
+                head = await self._head()
+            self.channel.room += FRAMING + 2 * max_body  # twice leaves room for small chunks
+            framing = self._framing(method, head)
+            cut = await self._read(body, framing, max_body)
+        except AttemptFailed as error:
+            if head is not None:
+                head = await with_body(head, body.whole, max_body, cut=True)
+            raise Interrupted(error.failure, head) from error
+        sent = self.channel.timeline.written is not None
+        self.reusable = sent and not cut and not body.extra and _stays(head) and framing >= _CHUNKED
+        return await with_body(head, body.whole, max_body, cut=cut)
+
+    async def _head(self) -> Response:
+        """Read one head. Raises AttemptFailed."""
+        data, self._unread = self._unread.lstrip(b"\r\n"), b""
+        while True:
+            if data[: len(_OPENING)].upper() != _OPENING[: len(data)]:
+                opening = bytes(data[:16])
+                raise self.channel.invalid(f"the answer is no HTTP: it begins with {opening!r}")
+            end = _HEAD_END.search(data)
+            if end is not None:
+                self._unread = data[end.end() :]
+                return self._parsed(data[: end.start()])
+            more = await self._receive()
+            if not more:
+                raise self.channel.closed()
+            data = (data + more).lstrip(b"\r\n")
+
+    def _parsed(self, raw: bytes) -> Response:
+        """Read status line and headers. Raises AttemptFailed.
+
+        What curl and browsers overlook is overlooked: bare line feeds and carriage returns,
+        folded lines, lines without a colon, spaces before one, odd characters in names.
+        """
+        if b"\0" in raw:
+            raise self.channel.invalid("a NUL byte in the header")
+        lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b" ").split(b"\n")
+        start = _STATUS.match(lines[0])
+        if start is None:
+            shown = lines[0][:60].decode("ascii", "backslashreplace")
+            raise self.channel.invalid(f"no status line of HTTP/1.1: {shown}")
+        if len(lines) > _MOST_LINES:
+            raise self.channel.invalid(f"a header of {len(lines)} lines")
+        headers: list[tuple[str, str]] = []
+        for line in lines[1:]:
+            if line[:1] in (b" ", b"\t") and headers:
+                name, value = headers.pop()
+                headers.append((name, f"{value} {line.decode('latin-1').strip()}".strip()))
+                continue
+            before, colon, after = line.decode("latin-1").partition(":")
+            name = before.strip().lower()
+            if colon and name:
+                headers.append((name, after.strip()))
+        version = "HTTP/1.0" if start[1] == b"1.0" else "HTTP/1.1"
+        return Response(int(start[2]), tuple(headers), b"", version)
+
+    def _framing(self, method: str, head: Response) -> int:
+        """How many bytes the body has, or how else it is delimited (RFC 9112 section 6.3).
+
+        Raises AttemptFailed.
+        """
+        codings = set(_listed(head, "transfer-encoding")) - {"", "identity"}
+        lengths = set(_listed(head, "content-length"))
+        if method == "HEAD" or head.status in {101, 204, 304}:
+            return 0
+        if codings and lengths:
+            # curl goes by the first and proxies refuse it: whose bytes are whose is unsure.
+            detail = "both Content-Length and Transfer-Encoding (RFC 9112 section 6.3)"
+            raise self.channel.invalid(detail)
+        if codings:
+            if codings != {"chunked"}:
+                named = ", ".join(sorted(codings))[:60]
+                raise self.channel.invalid(f"Transfer-Encoding {named} was not asked for")
+            return _CHUNKED
+        if not lengths:
+            return _TO_THE_END
+        said = " and ".join(sorted(lengths))
+        if len(lengths) > 1 or not (said.isascii() and said.isdecimal()):
+            raise self.channel.invalid(f"Content-Length {said[:60]!r}")
+        return int(said[:_MOST_DIGITS])
+
+    async def _read(self, body: _Body, framing: int, max_body: int) -> bool:
+        """Read the body. Whether it was left because it is too long. Raises AttemptFailed."""
+        parser = httptools.HttpResponseParser(body)
+        parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
+        data, self._unread = _told(framing) + self._unread, b""
+        while True:
+            try:
+                parser.feed_data(data)
+            except httptools.HttpParserError as error:
+                if not (body.ended or body.in_trailer):
+                    raise self.channel.invalid(f"a chunk that is none: {error}") from error
+                body.ended = body.extra = True
+            if body.ended:
+                return False
+            if body.size > max_body:
+                return True
+            data = await self._receive()
+            if not data:
+                if framing == _TO_THE_END:
+                    return False
+                raise self.channel.closed()
+
+
+_MOST_DIGITS = 18
+
+
+def _told(framing: int) -> bytes:
+    """The head that llhttp is given.
+
+    After ``Connection: close`` it refuses bytes behind the end of the body, which is how they
+    are noticed.
+    """
+    delimited = {_CHUNKED: b"Transfer-Encoding: chunked\r\n", _TO_THE_END: b""}
+    length = b"Content-Length: %d\r\n" % framing
+    return b"HTTP/1.1 200 OK\r\nConnection: close\r\n%b\r\n" % delimited.get(framing, length)
+
+
+class _Body:
+    """Gathers the body; llhttp calls the methods whose names begin with ``on_``.
+
+    Attributes:
+        ended: the body is whole.
+        extra: more bytes than the body's came.
+        in_trailer: only a trailer is missing, and what stands there is of no use here.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.ended = self.extra = self.in_trailer = False
+        self._pieces: list[bytes] = []
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def on_body(self, data: bytes) -> None:
+        self.in_trailer = False
+        self.size += len(data)
+        self._pieces.append(data)
+
+    def on_chunk_header(self) -> None:
+        self.in_trailer = True  # unless a byte of a chunk follows
+
+    def on_chunk_complete(self) -> None:
+        self.in_trailer = False
+
+    def on_message_complete(self) -> None:
+        self.ended = True
+
+
+def rendered(request: Request) -> bytes:
+    """The request as bytes: headers as UTF-8, as shells and curl would send them.
+
+    Raises:
+        ValueError: it would be more than one request, or none. Quotes nothing: it may hold
+            secrets.
+    """
+    url = parsed(request.url)
+    own = request.header("host")
+    headers = [(b"Host", url.netloc if own is None else own.encode())]
+    rest = request.without("host").headers
+    headers += [(name.encode(), value.encode()) for name, value in rest]
+    if request.body or request.method in _WITH_BODY:
+        headers.append((b"Content-Length", b"%d" % len(request.body)))
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), url.raw_path)]
+    lines += [b"%b: %b" % header for header in headers]
+    head = b"\r\n".join(lines)
+    ends = len(lines) - 1
+    if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\0" in head:
+        raise ValueError("a line end or a NUL byte within a request's head")
+    if not all(_TOKEN.fullmatch(name) for name, _ in (*headers, (request.method.encode(), b""))):
+        raise ValueError("a method or a header's name that is no token")
+    return b"%b\r\n\r\n%b" % (head, request.body)
+
+
+def _listed(head: Response, name: str) -> list[str]:
+    """The items of a header that is a list, in lower case."""
+    values = head.all(name)
+    return [one.strip().lower() for value in values for one in value.split(",")]
+
+
+def _stays(head: Response) -> bool:
+    """Whether the server keeps the connection (RFC 9112 section 9.3)."""
+    said = _listed(head, "connection")
+    if "close" in said or head.status == 101:
+        return False
+    return head.version == "HTTP/1.1" or "keep-alive" in said

@@ -1,0 +1,285 @@
+"""HTTP/2: one request at a time on one connection, by h2's public interface (RFC 9113)."""
+
+from __future__ import annotations
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+from h2.settings import SettingCodes, Settings
+
+from probe.connection.failures import AttemptFailed
+from probe.http.channel import FRAMING, Channel, Interrupted, NotTaken
+from probe.http.decode import with_body
+from probe.http.request import Request
+from probe.http.response import Response
+from probe.http.url import parsed
+from probe.model.failure import Failure, Reason
+
+_SETTINGS = {
+    SettingCodes.ENABLE_PUSH: 0,
+    SettingCodes.MAX_CONCURRENT_STREAMS: 100,
+    SettingCodes.MAX_HEADER_LIST_SIZE: 65536,
+}
+_WINDOW = 2**24
+"""Bytes that connection and stream may receive above the 64 KiB that they begin with."""
+
+_FRAME_COST = 100
+"""Bytes that each event takes from an exchange's room beside those on the wire: a frame of a
+single byte costs the agent far more than it costs the server."""
+
+_GOAWAY = 7
+_HEADER = 9  # bytes of a frame's header (RFC 9113 section 4.1)
+_LONGEST = 16384  # bytes of a frame's payload, as we never allowed more (section 4.2)
+
+_HOPS = frozenset(
+    {"connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+)
+"""Headers that have no place in HTTP/2 (section 8.2.2); curl leaves them out too."""
+
+
+class Http2:
+    """One connection that speaks HTTP/2.
+
+    Attributes:
+        reusable: whether another request may go over it.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.reusable = True
+        # What we send was checked when it was filled in.
+        config = h2.config.H2Configuration(validate_outbound_headers=False, header_encoding=None)
+        self._h2 = h2.connection.H2Connection(config)
+        self._h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
+        self._frames = _Frames()
+        self._begun = False
+
+    async def still_open(self) -> bool:
+        """Whether a kept connection is open; what arrived on it meanwhile is taken in."""
+        data = await self.channel.unasked() if self.reusable else None
+        self.reusable = data is not None
+        if data:
+            try:
+                self._taken(data)
+            except AttemptFailed:
+                self.reusable = False
+        self.reusable = self.reusable and not self._frames.leaving
+        return self.reusable
+
+    async def exchange(self, request: Request, max_body: int) -> Response:
+        """Send a request and read the response.
+
+        Args:
+            request: with every header but Content-Length; a Host of its own replaces the URL's.
+            max_body: most bytes of the decoded body.
+
+        Raises:
+            Interrupted: anything that keeps the response from being whole.
+            NotTaken: the request may be repeated on another connection, whatever it is.
+        """
+        self.channel.begin()
+        self.reusable = False  # until the exchange has ended well
+        if not self._begun:
+            self._begun = True
+            self._h2.initiate_connection()
+            self._h2.increment_flow_control_window(_WINDOW)
+        try:
+            stream = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(stream, _fields(request), end_stream=not request.body)
+            self._h2.increment_flow_control_window(_WINDOW, stream)
+        except h2.exceptions.ProtocolError as error:
+            raise Interrupted(self._failed(f"not HTTP/2: {error}")) from error
+        talk = _Talk(stream, request.body, max_body)
+        try:
+            await self._converse(talk)
+        except AttemptFailed as error:
+            head = talk.head
+            if head is not None:
+                head = await with_body(head, talk.whole, max_body, cut=True)
+            raise Interrupted(error.failure, head) from error
+        assert talk.head is not None  # noqa: S101 - a conversation ends with one
+        self.reusable = talk.ended and not talk.unsent and not self._frames.leaving
+        return await with_body(talk.head, talk.whole, max_body, cut=talk.too_long)
+
+    async def _converse(self, talk: _Talk) -> None:
+        """Send and receive until the response is whole or too long. Raises AttemptFailed."""
+        channel = self.channel
+        while not (talk.ended or talk.too_long):
+            unsent = await self._send(talk)
+            try:
+                data = await channel.receive()
+            except AttemptFailed as error:
+                raise unsent or error from None
+            if not data:
+                said = self._frames.said
+                raise unsent or (AttemptFailed(self._failed(said)) if said else channel.closed())
+            for event in self._taken(data):
+                channel.charge(_FRAME_COST)
+                self._note(talk, event)
+            if self._frames.refuses(talk.stream):
+                if self._frames.calm:
+                    raise NotTaken
+                raise AttemptFailed(self._failed(self._frames.said))
+
+    async def _send(self, talk: _Talk) -> AttemptFailed | None:
+        """Write what may be written now. Why that failed: the server may have answered before."""
+        try:
+            while talk.unsent:
+                window = self._h2.local_flow_control_window(talk.stream)
+                size = min(window, self._h2.max_outbound_frame_size, len(talk.unsent))
+                if size <= 0:
+                    break
+                part, talk.unsent = talk.unsent[:size], talk.unsent[size:]
+                self._h2.send_data(talk.stream, bytes(part), end_stream=not talk.unsent)
+        except h2.exceptions.ProtocolError as error:
+            return AttemptFailed(self._failed(f"not HTTP/2: {error}"))
+        # Once the request is out, acknowledgements can wait while an answer lies there.
+        sent = self.channel.timeline.written is not None
+        if sent and self.channel.wire.readable():
+            return None
+        data = self._h2.data_to_send()
+        if data:
+            try:
+                await self.channel.send(data, last=not talk.unsent)
+            except AttemptFailed as error:
+                return error
+        return None
+
+    def _taken(self, data: bytes) -> list[h2.events.Event]:
+        """What the server's bytes say. Raises AttemptFailed."""
+        try:
+            return self._h2.receive_data(self._frames.without_goaway(data))
+        except h2.exceptions.DenialOfServiceError as error:
+            detail = f"HTTP/2 headers without end: {error}"
+            phase = self.channel.timeline.phase
+            raise AttemptFailed(Failure(phase, Reason.TOO_LARGE, detail)) from error
+        except h2.exceptions.ProtocolError as error:
+            raise AttemptFailed(self._failed(f"not HTTP/2: {error}")) from error
+
+    def _note(self, talk: _Talk, event: h2.events.Event) -> None:
+        """Take in one event. Raises AttemptFailed."""
+        match event:
+            case h2.events.ResponseReceived(stream_id=talk.stream, headers=fields):
+                talk.head = self._head(fields)
+                self.channel.answered()
+                self.channel.room += FRAMING + 2 * talk.max_body
+            case h2.events.DataReceived(stream_id=talk.stream, data=data):
+                talk.pieces.append(data)
+                talk.size += len(data)
+                self._h2.acknowledge_received_data(event.flow_controlled_length, talk.stream)
+            case h2.events.StreamEnded(stream_id=talk.stream):
+                talk.ended = True
+            case h2.events.StreamReset(stream_id=talk.stream, error_code=code) if not talk.ended:
+                raise AttemptFailed(self._failed(f"RST_STREAM {_name(code)}"))
+
+    def _head(self, fields: list[tuple[bytes, bytes]]) -> Response:
+        """Status and headers. Raises AttemptFailed."""
+        headers = tuple((k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in fields)
+        status = dict(headers).get(":status", "")
+        if not (len(status) == 3 and status.isascii() and status.isdecimal() and status >= "100"):
+            raise self.channel.invalid(f"an HTTP/2 answer with the status {status[:20]!r}")
+        rest = tuple(header for header in headers if not header[0].startswith(":"))
+        return Response(int(status), rest, b"", "HTTP/2")
+
+    def _failed(self, detail: str) -> Failure:
+        return Failure(self.channel.timeline.phase, Reason.HTTP2_ERROR, detail)
+
+
+class _Talk:
+    """One request and what has come of it so far."""
+
+    def __init__(self, stream: int, body: bytes, max_body: int) -> None:
+        self.stream = stream
+        self.unsent = memoryview(body)
+        self.max_body = max_body
+        self.head: Response | None = None
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.ended = False
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join(self.pieces)
+
+    @property
+    def too_long(self) -> bool:
+        return self.size > self.max_body
+
+
+class _Frames:
+    """Cuts GOAWAY frames out of what the server sends, and judges them.
+
+    h2 refuses all that follows a GOAWAY, and with it the answers to requests that the server
+    says it will still give (RFC 9113 section 6.8).
+
+    Attributes:
+        leaving: the server takes no further request on this connection.
+        calm: it leaves without an error.
+        said: what it said, in words; empty before it did.
+    """
+
+    def __init__(self) -> None:
+        self.leaving = False
+        self.calm = True
+        self.said = ""
+        self._last = 0
+        self._held = b""
+        self._passing = 0  # bytes of the present frame that are still to pass
+
+    def refuses(self, stream: int) -> bool:
+        """Whether the server said that it did not look at this request."""
+        return self.leaving and stream > self._last
+
+    def without_goaway(self, data: bytes) -> bytes:
+        """What of the server's bytes is for h2."""
+        data, self._held = self._held + data, b""
+        passed = []
+        at = 0
+        while at < len(data):
+            if not self._passing:
+                length = int.from_bytes(data[at : at + 3], "big")
+                if len(data) - at < _HEADER:
+                    break
+                if data[at + 3] == _GOAWAY and 8 <= length <= _LONGEST:
+                    if len(data) - at < _HEADER + length:
+                        break
+                    self._judge(data[at + _HEADER : at + _HEADER + length])
+                    at += _HEADER + length
+                    continue
+                self._passing = _HEADER + length
+            part = data[at : at + self._passing]
+            passed.append(part)
+            self._passing -= len(part)
+            at += len(part)
+        self._held = data[at:]
+        return b"".join(passed)
+
+    def _judge(self, payload: bytes) -> None:
+        self._last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+        code = int.from_bytes(payload[4:8], "big")
+        self.leaving, self.calm = True, code == h2.errors.ErrorCodes.NO_ERROR
+        self.said = f"GOAWAY {_name(code)}"
+        if payload[8:]:
+            self.said += f" {payload[8:108].decode('ascii', 'backslashreplace')}"
+
+
+def _fields(request: Request) -> list[tuple[bytes, bytes]]:
+    """A request's pseudo-headers and headers (section 8.3.1)."""
+    url = parsed(request.url)
+    own = request.header("host")
+    fields = [
+        (b":method", request.method.encode()),
+        (b":authority", url.netloc if own is None else own.encode()),
+        (b":scheme", url.raw_scheme),
+        (b":path", url.raw_path),
+    ]
+    for name, value in request.headers:
+        if name.lower() not in _HOPS:
+            fields.append((name.lower().encode(), value.encode()))
+    return fields
+
+
+def _name(code: int | None) -> str:
+    return code.name if isinstance(code, h2.errors.ErrorCodes) else str(code)
