@@ -25,6 +25,7 @@ from probe.edges.message import (
     is_response_to,
     is_truncated,
     parse,
+    subnet_option,
 )
 from probe.model.failure import Failure, Phase, Reason
 
@@ -146,7 +147,7 @@ def build(question: DnsQuestion, message_id: int, *, edns: bool = True) -> bytes
     Raises:
         UnaskableName: no server could be asked for such a name.
     """
-    options = b"" if question.subnet is None else question.subnet.option
+    options = b"" if question.subnet is None else subnet_option(question.subnet)
     return encode(question.name, _kind(question), message_id, options if edns else None)
 
 
@@ -264,7 +265,7 @@ def _scope(message: Message, question: DnsQuestion) -> int | None:
     """The scope that came back for our subnet; another subnet's option counts as none."""
     if question.subnet is None:
         return None
-    sent = question.subnet.option[4:]
+    sent = subnet_option(question.subnet)[4:]
     for code, data in message.options:
         ours = len(data) == len(sent) and data[:3] + data[4:] == sent[:3] + sent[4:]
         if code == CLIENT_SUBNET and ours:

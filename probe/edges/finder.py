@@ -42,12 +42,6 @@ _AFTER_DEFECT = 10.0
 """Seconds until a question is asked again that our own code could not finish."""
 
 
-@dataclass(slots=True)
-class _Known:
-    memory: EdgeMemory
-    used_at: float
-
-
 @dataclass(frozen=True, slots=True)
 class FinderStats:
     """What the finder did since it was made, for metrics.
@@ -88,7 +82,7 @@ class EdgeFinder:
         self._routes: dict[str, tuple[bool, float]] = {}
         self._hosts = WatchedFile(hosts_file, parse_hosts)
         self._system = WatchedFile(resolv_conf, parse_resolv_conf)
-        self._known: dict[tuple[object, ...], _Known] = {}
+        self._memories: dict[tuple[object, ...], EdgeMemory] = {}
         self._next_sweep = float("-inf")
         self._subnet_ignored: Counter[str] = Counter()
 
@@ -202,11 +196,9 @@ class EdgeFinder:
         # families, because addresses of a family that nobody asks for would never decay.
         asked = (options.servers, options.families, options.keep)
         key = (name, *asked, *sorted(options.client_subnets.items()))
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = _Known(EdgeMemory(options.keep, MOST_EDGES), now)
-        known.used_at = now
-        return known.memory
+        memory = self._memories.setdefault(key, EdgeMemory(options.keep, MOST_EDGES))
+        memory.used_at = now
+        return memory
 
     def _sweep(self, now: float) -> None:
         """Forget names that nobody has asked for in an hour, so that memory stays bounded."""
@@ -214,12 +206,9 @@ class EdgeFinder:
             return
         self._next_sweep = now + 60.0
         self._asker.forget_before(now - _FORGET_AFTER)
-        for key, known in list(self._known.items()):
-            if known.used_at < now - _FORGET_AFTER:
-                del self._known[key]
-        for ip, (_, until) in list(self._routes.items()):
-            if until < now:
-                del self._routes[ip]
+        oldest = now - _FORGET_AFTER
+        self._memories = {k: one for k, one in self._memories.items() if one.used_at >= oldest}
+        self._routes = {ip: one for ip, one in self._routes.items() if one[1] >= now}
 
     def _reachable(self, found: Resolution) -> Resolution:
         """Leave out and count IPv6 edges for which this host has no route."""

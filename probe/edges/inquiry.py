@@ -92,7 +92,7 @@ class Inquiry:
         if not regions:
             return [("", DnsQuestion(name, family))]
         return [
-            (region, DnsQuestion(name, family, subnet(text))) for region, text in regions.items()
+            (region, DnsQuestion(name, family, _subnet(text))) for region, text in regions.items()
         ]
 
     def _known(self, question: DnsQuestion) -> tuple[DnsOutcome, float] | None:
@@ -152,15 +152,9 @@ def _joined(first: DnsAnswer, further: DnsOutcome) -> DnsOutcome:
 
 
 @lru_cache(maxsize=1024)
-def subnet(text: str) -> Subnet:
-    """A prefix as written; bits beyond its length are dropped.
-
-    Raises:
-        ValueError: not a prefix (the configuration refuses such).
-    """
-    network = ip_network(text, strict=False)
-    family: IpVersion = 4 if network.version == 4 else 6
-    return Subnet(family, int(network.network_address), network.prefixlen)
+def _subnet(text: str) -> Subnet:
+    """A prefix as written; the configuration refuses what is none."""
+    return ip_network(text, strict=False)
 
 
 # ---------------------------------------------------------------- what was heard amounts to

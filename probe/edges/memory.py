@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import NamedTuple
 
 from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion
@@ -48,7 +48,7 @@ def valid_for(question: DnsQuestion, outcome: DnsOutcome) -> Subnet | None:
         return subnet
     if outcome.scope is None:
         return None
-    return subnet.shortened(min(outcome.scope, subnet.length))
+    return subnet.supernet(new_prefix=min(outcome.scope, subnet.prefixlen))
 
 
 class _Kept(NamedTuple):
@@ -115,7 +115,11 @@ def _key(question: DnsQuestion) -> tuple[str, IpVersion, bool]:
 
 def _within(inner: Subnet | None, outer: Subnet | None) -> bool:
     """Whether what holds for ``outer`` holds for ``inner``; None is every client."""
-    return outer is None or (inner is not None and outer.covers(inner))
+    if inner is None or outer is None:
+        return outer is None
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 @dataclass(slots=True)
@@ -130,6 +134,9 @@ class EdgeMemory:
 
     Answers rotate, so an address that the latest answer leaves out is still probed for a while.
     A source is who named an address: client region, empty for ourselves, and IP version.
+
+    Attributes:
+        used_at: when somebody last asked for the name; kept here for whoever forgets old ones.
     """
 
     def __init__(self, keep: float, limit: int) -> None:
@@ -141,6 +148,7 @@ class EdgeMemory:
         """
         self._keep = keep
         self._limit = limit
+        self.used_at = float("-inf")
         self._sightings: dict[tuple[str, IpVersion], dict[str, _Sighting]] = {}
 
     def answered(

@@ -12,9 +12,11 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, NamedTuple
 
 IpVersion = Literal[4, 6]
+Subnet = IPv4Network | IPv6Network
 
 A, NS, CNAME, SOA, AAAA, OPT = 1, 2, 5, 6, 28, 41
 INTERNET = 1
@@ -99,45 +101,6 @@ class Message:
         return int.from_bytes(self.wire[at + 16 : at + 20], "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Subnet:
-    """A client network to ask on behalf of (RFC 7871).
-
-    Attributes:
-        version: 4 or 6.
-        network: the address as an integer; bits after ``length`` are zero.
-        length: significant bits.
-    """
-
-    version: IpVersion
-    network: int
-    length: int
-
-    @property
-    def bits(self) -> int:
-        """Width of an address of this family."""
-        return 32 if self.version == 4 else 128
-
-    @property
-    def option(self) -> bytes:
-        """The EDNS option in wire form. Only bytes with significant bits are sent (section 6)."""
-        address = self.network.to_bytes(self.bits // 8, "big")[: (self.length + 7) // 8]
-        data = struct.pack("!HBB", 1 if self.version == 4 else 2, self.length, 0) + address
-        return _QUESTION.pack(CLIENT_SUBNET, len(data)) + data
-
-    def covers(self, other: Subnet) -> bool:
-        """Whether every address of ``other`` lies in this network."""
-        if self.version != other.version or self.length > other.length:
-            return False
-        shift = self.bits - self.length
-        return self.network >> shift == other.network >> shift
-
-    def shortened(self, length: int) -> Subnet:
-        """The network around this one that has only ``length`` significant bits."""
-        shift = self.bits - length
-        return Subnet(self.version, (self.network >> shift) << shift, length)
-
-
 def encode(name: str, kind: int, message_id: int, options: bytes | None) -> bytes:
     """Encode a question.
 
@@ -156,6 +119,14 @@ def encode(name: str, kind: int, message_id: int, options: bytes | None) -> byte
     if options is None:
         return question
     return question + b"\0" + _RECORD.pack(OPT, UDP_PAYLOAD, 0, len(options)) + options
+
+
+def subnet_option(subnet: Subnet) -> bytes:
+    """Encode the EDNS option that asks on behalf of clients in a network (RFC 7871 section 6)."""
+    address = subnet.network_address.packed[: (subnet.prefixlen + 7) // 8]
+    family = 1 if subnet.version == 4 else 2
+    data = struct.pack("!HBB", family, subnet.prefixlen, 0) + address
+    return _QUESTION.pack(CLIENT_SUBNET, len(data)) + data
 
 
 def is_response_to(wire: bytes, message_id: int) -> bool:

@@ -28,7 +28,7 @@ Answering = Callable[[DnsQuestion], DnsOutcome]
 
 def region_of(question: DnsQuestion) -> str:
     assert question.subnet is not None
-    first = question.subnet.network >> 24
+    first = question.subnet.network_address.packed[0]
     return {203: "sa-east", 198: "us-east", 192: "eu-west"}[first]
 
 

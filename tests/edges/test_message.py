@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from ipaddress import ip_network
 
 import dns.edns
 import dns.exception
@@ -31,7 +32,7 @@ from probe.model.failure import Reason
 
 NAME = "shop.example"
 ASKED = DnsQuestion(NAME, 4)
-SUBNET = Subnet(4, 0xCB007100, 24)  # 203.0.113.0/24
+SUBNET = ip_network("203.0.113.0/24")
 
 
 def response(
@@ -61,10 +62,10 @@ def told(reply: dns.message.Message, question: DnsQuestion = ASKED) -> Reply:
 @pytest.mark.parametrize(
     ("subnet", "text"),
     [
-        (Subnet(4, 0xCB007100, 24), "ECS 203.0.113.0/24 scope/0"),
-        (Subnet(4, 0xCB000000, 9), "ECS 203.0.0.0/9 scope/0"),
-        (Subnet(4, 0, 0), "ECS 0.0.0.0/0 scope/0"),
-        (Subnet(6, 0x20010DB8 << 96, 32), "ECS 2001:db8::/32 scope/0"),
+        (ip_network("203.0.113.0/24"), "ECS 203.0.113.0/24 scope/0"),
+        (ip_network("203.0.0.0/9"), "ECS 203.0.0.0/9 scope/0"),
+        (ip_network("0.0.0.0/0"), "ECS 0.0.0.0/0 scope/0"),
+        (ip_network("2001:db8::/32"), "ECS 2001:db8::/32 scope/0"),
     ],
 )
 def test_a_question_with_a_subnet_is_what_the_reference_reads(subnet: Subnet, text: str) -> None:
@@ -262,7 +263,7 @@ def test_the_scope_of_our_subnet_is_taken() -> None:
 
 def test_an_option_cut_short_is_no_scope() -> None:
     """As long as what matters of it, for a subnet of no bits at all, and without a scope."""
-    everybody = DnsQuestion(NAME, 4, Subnet(4, 0, 0))
+    everybody = DnsQuestion(NAME, 4, ip_network("0.0.0.0/0"))
     reply = response("shop.example. 60 A 192.0.2.1", question=everybody)
     reply.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.ECS, b"\0\1\0")])
     answer = told(reply, everybody)
