@@ -1,4 +1,4 @@
-"""The page about reasons, made from what the product says of them."""
+"""The page about reasons and the words of alerts, made from what the product says of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from probe.model.failure import OURS, Phase, Reason
 from probe.model.reasons import Explanation, error_in_browser, explanations, phase_texts
 
-PAGE = Path(__file__).parents[2] / "docs/reasons.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/reasons.md"
+TEMPLATE = ROOT / "deploy/alertmanager/templates/reasons.tmpl"
 
 _HEAD = """\
 # Reasons
@@ -29,6 +31,20 @@ These make a result inconclusive: nothing was learnt, and no target is blamed. T
 [ProbeInconclusive](runbooks/ProbeInconclusive.md), [ProbeVantageIll](runbooks/ProbeVantageIll.md)
 or [ProbeDefect](runbooks/ProbeDefect.md).
 """
+
+
+_TEMPLATE = """\
+{{/* The titles of reasons. Made from probe/model/reasons.toml: change them there. */}}
+{{ define "probe.reason" -}}
+"""
+
+
+def alert_template() -> str:
+    """The titles for Alertmanager, as one template that chooses by name."""
+    lines = [
+        f'if eq . "{reason}" }}}}{explanations()[reason].title}\n' for reason in sorted(Reason)
+    ]
+    return _TEMPLATE + "{{ " + "{{- else ".join(lines) + "{{- else }}{{ . }}{{ end -}}\n{{ end }}\n"
 
 
 def page() -> str:

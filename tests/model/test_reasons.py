@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from probe.lab.faults.table import TABLE
 from probe.model.failure import OURS, Phase, Reason
 from probe.model.reasons import explanations, phase_texts, title_of
 
-from .reasons_page import PAGE, page
+from .reasons_page import PAGE, TEMPLATE, alert_template, page
 
 ROOT = Path(__file__).parents[2]
 MOST_WORDS = 30
@@ -58,11 +59,12 @@ def test_a_title_is_found_by_name_and_other_texts_stay() -> None:
     assert title_of("dns") == "dns"
 
 
-def test_the_page_is_what_the_entries_say() -> None:
+@pytest.mark.parametrize(("file", "made"), [(PAGE, page), (TEMPLATE, alert_template)])
+def test_what_is_made_of_the_entries_is_current(file: Path, made: Callable[[], str]) -> None:
     """After a change of the entries run this test with UPDATE_DOCS=1."""
     if os.environ.get("UPDATE_DOCS"):
-        PAGE.write_text(page())
-    assert PAGE.read_text() == page(), "run with UPDATE_DOCS=1"
+        file.write_text(made())
+    assert file.read_text() == made(), "run with UPDATE_DOCS=1"
 
 
 def test_the_page_explains_what_is_the_agents_own_at_its_end() -> None:

@@ -1,0 +1,48 @@
+"""What alerts say in chat: the meaning of the first reason stands below the description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from probe.model.reasons import title_of
+
+TEMPLATES = Path(__file__).parents[2] / "deploy/alertmanager/templates/*.tmpl"
+
+Run = Callable[..., str]
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize(
+    ("labels", "description", "reason"),
+    [
+        ({}, "9 fail. Reasons: certificate/name_mismatch (9), tls/timeout (2).", "name_mismatch"),
+        ({}, "2 of 3 names are not answered. Reasons: nxdomain. Names: a.", "nxdomain"),
+        ({}, "9 fail. Reasons: tls/timeout, tls/reset.", "timeout"),
+        ({"reason": "secret_missing"}, "1 target (auth/secret_missing).", "secret_missing"),
+        ({}, "9 fail. Reasons: see the agent's page.", None),
+        ({}, "9 fail. Reasons: not known.", None),
+        ({}, "The agent is down.", None),
+    ],
+)
+def test_the_first_reason_has_its_title_and_a_link(
+    amtool: Run, tmp_path: Path, labels: dict[str, str], description: str, reason: str | None
+) -> None:
+    url = "https://probe.example/docs"
+    words = {"description": description, "runbook_url": f"{url}/runbooks/ProbeAgentDown.md"}
+    alert = {"status": "firing", "labels": labels, "annotations": words}
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps({"status": "firing", "alerts": [alert]}))
+    said = amtool(
+        "template",
+        "render",
+        f"--template.glob={TEMPLATES}",
+        '--template.text={{ template "probe.chat" . }}',
+        f"--template.data={data}",
+    )
+    more = "" if reason is None else f"\n{title_of(reason)}: {url}/reasons.md#{reason}"
+    assert said.strip().partition("\n\n")[0] == description + more
