@@ -31,7 +31,7 @@ from probe.agent.sources import Sources
 from probe.agent.supervised import supervised
 from probe.agent.warmup import say_first_look, warmed_up
 from probe.certificates import TrustError
-from probe.config import ConfigError
+from probe.config import DocumentError
 from probe.config.apart import LoaderError, reload_apart
 from probe.connection import kernel_time
 from probe.model.defect import trace
@@ -216,7 +216,7 @@ class Service:
             spec = await reload_apart(
                 options.config, region=options.region, environ=options.environ
             )
-        except ConfigError as error:
+        except DocumentError as error:
             self._refuse(error)
             return
         except LoaderError as error:
@@ -273,7 +273,7 @@ class Service:
         self._coverage.set_targets(name, targets)
         self._flows.set_targets(name, targets)
 
-    def _refuse(self, error: ConfigError) -> None:
+    def _refuse(self, error: DocumentError) -> None:
         problems = error.problems
         for problem in problems[:_PROBLEMS_LOGGED]:
             self._log.error("configuration problem", problem=str(problem))

@@ -29,7 +29,7 @@ region_option = click.option(
 
 def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
     """The configuration; with ``apart`` this process stays free of what reading it needs."""
-    from probe.config import ConfigError
+    from probe.config import DocumentError
     from probe.config.apart import LoaderError, load_apart
 
     try:
@@ -38,7 +38,7 @@ def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
         from probe.config import load
 
         return load(config, region=region, environ=os.environ)
-    except ConfigError as error:
+    except DocumentError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(BAD_CONFIGURATION)

@@ -23,14 +23,14 @@ def validate(files: tuple[Path, ...]) -> None:
     Prints every problem as file:line:column: message. Notes are no problems. Exit status:
     0 good, 1 problems.
     """
-    from probe.config import ConfigError
+    from probe.config import DocumentError
     from probe.config import validate as read
 
     bad = False
     for file in files:
         try:
             spec, notes = read(file, environ=os.environ)
-        except ConfigError as error:
+        except DocumentError as error:
             bad = True
             for problem in error.problems:
                 click.echo(str(problem), err=True)

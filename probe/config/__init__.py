@@ -9,15 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from probe.config.error import ConfigError
 from probe.config.secrets import SecretReader
-from probe.documents.problem import Problem
+from probe.documents.problem import DocumentError, Problem
 
 if TYPE_CHECKING:
     from probe.config.loading import load, load_targets, validate
 
 __all__ = [
-    "ConfigError",
+    "DocumentError",
     "Problem",
     "SecretReader",
     "load",

@@ -22,8 +22,7 @@ from typing import Any
 
 import trio
 
-from probe.config.error import ConfigError
-from probe.documents.problem import Problem
+from probe.documents.problem import DocumentError, Problem
 from probe.model.spec import Spec
 
 PATIENCE = 60.0
@@ -45,7 +44,7 @@ async def reload_apart(
     """`probe.config.load`, in a process of its own; cancelled, it ends at once with its child.
 
     Raises:
-        ConfigError: with every problem.
+        DocumentError: with every problem.
         LoaderError: the child failed; the message holds the end of what it said.
     """
     command = [sys.executable, "-P", "-m", __name__, str(path), region or ""]
@@ -68,7 +67,7 @@ async def reload_apart(
     answer = pickle.loads(done.stdout)  # noqa: S301 - our own child wrote it
     if isinstance(answer, Spec):
         return answer
-    raise ConfigError([Problem(*problem) for problem in answer])
+    raise DocumentError(*(Problem(*problem) for problem in answer))
 
 
 async def _kill(child: trio.Process) -> None:
@@ -82,7 +81,7 @@ def main(path: str, region: str) -> None:
     answer: object
     try:
         answer = load(Path(path), region=region or None, environ=os.environ)
-    except ConfigError as error:
+    except DocumentError as error:
         answer = [(p.file, p.line, p.column, p.message) for p in error.problems]
     sys.stdout.buffer.write(pickled(answer))
 

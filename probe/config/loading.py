@@ -15,9 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from probe.config.error import ConfigError, TooManyProblems
 from probe.config.explain import explain
-from probe.config.resolve.file import ConfigFile
+from probe.config.resolve.file import ConfigFile, TooManyProblems
 from probe.config.resolve.spec import resolve
 from probe.config.shape.base import ReadAs, Shape
 from probe.config.shape.file import FileShape
@@ -56,7 +55,7 @@ def load(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -
         environ: the environment; secrets are not read here.
 
     Raises:
-        ConfigError: with every problem of the file.
+        DocumentError: with every problem of the file.
     """
     return _load(path, region, environ, strict=False)[0]
 
@@ -68,7 +67,7 @@ def validate(path: Path, *, environ: Mapping[str, str]) -> tuple[Spec, Sequence[
         the spec, and notes on what is no problem and may surprise.
 
     Raises:
-        ConfigError: with every problem of all these files.
+        DocumentError: with every problem of all these files.
     """
     return _load(path, None, environ, strict=True)
 
@@ -77,18 +76,15 @@ def _load(
     path: Path, region: str | None, environ: Mapping[str, str], *, strict: bool
 ) -> tuple[Spec, Sequence[Problem]]:
     file = ConfigFile(str(path), strict)
-    try:
-        data = read_bytes(path, MOST_BYTES)
-        shape = read(decode(data, file.path), file.path)
-    except DocumentError as error:
-        raise ConfigError(error.problems) from None
+    data = read_bytes(path, MOST_BYTES)
+    shape = read(decode(data, file.path), file.path)
     spec = None
     with contextlib.suppress(TooManyProblems):  # they are in the file
         written = shape.region.name if shape.region else None
         where = _region(file, region, environ, written)
         spec = resolve(file, shape, where, hashlib.sha256(data).hexdigest())
     if spec is None or file.problems:
-        raise ConfigError(file.problems)
+        raise DocumentError(*file.problems)
     if spec.region is None and not spec.region_from:
         message = "no region is named; probe run needs region: here, --region or PROBE_REGION"
         file.notes.append(Problem(file.path, 1, 1, message))
@@ -99,14 +95,11 @@ def load_targets(path: Path) -> tuple[Target, ...]:
     """The targets of one ``file_sd`` file, YAML or JSON.
 
     Raises:
-        ConfigError: with every problem of the file.
+        DocumentError: with every problem of the file.
     """
-    try:
-        listed = read_file(path)
-    except DocumentError as error:
-        raise ConfigError(error.problems) from None
+    listed = read_file(path)
     if listed.problems:
-        raise ConfigError(listed.problems)
+        raise DocumentError(*listed.problems)
     return listed.targets
 
 

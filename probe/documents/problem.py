@@ -39,11 +39,18 @@ class Problem:
 
 
 class DocumentError(Exception):
-    """A document that cannot be used as a whole; ``problems`` is never empty."""
+    """A document that cannot be used as a whole, with everything that is wrong with it.
+
+    Attributes:
+        problems: sorted by file, line and column; never empty.
+    """
 
     def __init__(self, *problems: Problem) -> None:
-        self.problems = problems
-        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(sorted(set(problems)))
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) >= MOST_PROBLEMS:
+            lines.append(f"stopped after {len(lines)} problems; fix these and run again")
+        super().__init__("\n".join(lines))
 
 
 def unknown(what: str, name: str, known: Collection[str]) -> str:

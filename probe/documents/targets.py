@@ -106,7 +106,7 @@ def read_list(
     reader = _Reader(file, problems, seen)
     targets = tuple(target for group in root.items for target in reader.group(group))
     if reader.problems and not targets:
-        raise DocumentError(*sorted(reader.problems))
+        raise DocumentError(*reader.problems)
     return Listed(targets, reader.rejected, tuple(sorted(reader.problems)), tuple(reader.notes))
 
 

@@ -19,7 +19,7 @@ from probe.agent import log
 from probe.agent.filing import Excuse, Filing
 from probe.agent.gate.narrowing import Selection, SelectionError, narrow, wanted
 from probe.agent.lag import LagMeter
-from probe.config import ConfigError, load
+from probe.config import DocumentError, load
 from probe.config.apart import LoaderError, load_apart
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveResult
@@ -240,7 +240,7 @@ def test_problems_read_apart_are_the_same(file: Path) -> None:
     file.write_text(CONFIGURATION.replace("dns: {}", "dsn: {}, hostnam: a.example"))
     found: list[list[str]] = []
     for read in (load, load_apart):
-        with pytest.raises(ConfigError) as raised:
+        with pytest.raises(DocumentError) as raised:
             read(file, environ=os.environ)
         found.append([str(problem) for problem in raised.value.problems])
     assert found[0] == found[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import ConfigError, load, validate
+from probe.config import DocumentError, load, validate
 from probe.model.spec import Spec
 
 Loader = Callable[..., Spec]
@@ -43,7 +43,7 @@ def problems(loaded: Loader) -> Problems:
     def problems_of(text: str | bytes, files: Mapping[str, str | bytes] | None = None) -> list[str]:
         try:
             loaded(text, files)
-        except ConfigError as error:
+        except DocumentError as error:
             return [str(problem) for problem in error.problems]
         return []
 

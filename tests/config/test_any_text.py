@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from probe.config import ConfigError, load, load_targets
+from probe.config import DocumentError, load, load_targets
 from probe.config.shape.file import FileShape
 from probe.documents.problem import MOST_PROBLEMS
 from probe.model.spec import Spec
@@ -32,11 +32,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("any") / "probe.yaml"
 
 
-def outcome(path: Path, text: str | bytes) -> Spec | ConfigError:
+def outcome(path: Path, text: str | bytes) -> Spec | DocumentError:
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:
         return load(path, environ={})
-    except ConfigError as error:
+    except DocumentError as error:
         for problem in error.problems:
             assert problem.line >= 1
             assert problem.column >= 1
@@ -142,7 +142,7 @@ def _holders(node: Any) -> Iterator[tuple[Any, Any]]:
 def test_any_target_file(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     targets: tuple[Target, ...] = ()
-    with contextlib.suppress(ConfigError):
+    with contextlib.suppress(DocumentError):
         targets = load_targets(path)
     assert all(target.name for target in targets)
 
@@ -188,7 +188,7 @@ def many(count: int, make: Callable[[int], str]) -> str:
 def test_much_of_anything_ends_soon_with_a_bounded_answer(path: Path, text: str) -> None:
     """No clock here: work that grows with the square would take minutes, and be noticed."""
     found = outcome(path, text)
-    assert isinstance(found, ConfigError)
+    assert isinstance(found, DocumentError)
     assert len(found.problems) <= MOST_PROBLEMS + 1
     assert len(str(found)) < 1_000_000
 

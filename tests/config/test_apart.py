@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import ConfigError, load
+from probe.config import DocumentError, load
 from probe.config.apart import LoaderError, load_apart
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -21,9 +21,9 @@ def test_the_same_spec_comes_back(name: str) -> None:
 def test_the_same_problems_come_back(tmp_path: Path) -> None:
     path = tmp_path / "probe.yaml"
     path.write_text("checks: [{kind: tls}]\nfoo: 1\n")
-    with pytest.raises(ConfigError) as here:
+    with pytest.raises(DocumentError) as here:
         load(path, environ={})
-    with pytest.raises(ConfigError) as there:
+    with pytest.raises(DocumentError) as there:
         load_apart(path, environ=dict(os.environ))
     assert there.value.problems == here.value.problems
 

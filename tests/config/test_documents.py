@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import ConfigError, load
+from probe.config import DocumentError, load
 from probe.config.loading import MOST_BYTES
 
 Problems = Callable[..., list[str]]
@@ -83,13 +83,13 @@ def test_what_is_no_file_says_so(
 ) -> None:
     path = tmp_path / "probe.yaml"
     make(path)
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(DocumentError) as raised:
         load(path, environ={})
     assert str(raised.value) == f"{path}:1:1: {message}"
 
 
 def test_a_path_that_no_file_can_have_says_so() -> None:
-    with pytest.raises(ConfigError, match="cannot be read: not a valid path"):
+    with pytest.raises(DocumentError, match="cannot be read: not a valid path"):
         load(Path("a\0b"), environ={})
 
 
@@ -98,5 +98,5 @@ def test_an_unreadable_file_says_why(tmp_path: Path) -> None:
     path = tmp_path / "probe.yaml"
     path.write_text(GOOD)
     path.chmod(0)
-    with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
+    with pytest.raises(DocumentError, match="cannot be read: Permission denied"):
         load(path, environ={})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import ConfigError, load, load_targets, validate
+from probe.config import DocumentError, load, load_targets, validate
 from probe.model.secret import SecretRef
 from probe.model.spec import FileSource, HttpSource, Spec, TargetList
 from probe.model.target import Target
@@ -191,7 +191,7 @@ def test_an_agent_starts_whatever_its_lists_hold(tmp_path: Path) -> None:
     path = tmp_path / "probe.yaml"
     path.write_text(TEXT.format("{files: [missing.yaml, broken.yaml, 'nofolder/*.yaml']}"))
     assert len(load(path, environ={}).targets["t"].files) == 3
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(DocumentError) as raised:
         validate(path, environ={})
     assert len(raised.value.problems) == 3
 
@@ -204,7 +204,7 @@ def test_an_agent_starts_though_no_target_has_a_label_that_a_step_names(tmp_path
         "[{name: s, get: 'https://{target}/{labels.__meta_tier}'}]}]"
     )
     load(path, environ={})
-    with pytest.raises(ConfigError, match="__meta_tier"):  # nor does a running agent know it
+    with pytest.raises(DocumentError, match="__meta_tier"):  # nor does a running agent know it
         validate(path, environ={})
 
 
@@ -213,7 +213,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path: Path) -> None:
     (folder / "targets").mkdir(parents=True)
     (folder / "targets" / "t.yaml").write_text("- targets: [b a]")
     (folder / "probe.yaml").write_text(TEXT.format("{files: targets/t.yaml}"))
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(DocumentError) as raised:
         validate(folder / "probe.yaml", environ={})
     assert raised.value.problems[0].file == f"{folder}/targets/t.yaml"
 
@@ -225,9 +225,9 @@ def test_a_target_file_can_be_read_alone(tmp_path: Path) -> None:
     labels = {"version": "1.10", "on": "yes"}  # as written
     assert targets == (Target("b.example", None, labels), Target("a.example", 444, labels))
     path.write_text("- targets: [b example]")
-    with pytest.raises(ConfigError, match='"b example" has a space in it'):
+    with pytest.raises(DocumentError, match='"b example" has a space in it'):
         load_targets(path)
-    with pytest.raises(ConfigError, match="there is no such file"):
+    with pytest.raises(DocumentError, match="there is no such file"):
         load_targets(tmp_path / "none.yaml")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from probe.config import ConfigError
+from probe.config import DocumentError
 from probe.model.spec import Limits, Listen, Spec
 
 Problems = Callable[..., list[str]]
@@ -134,7 +134,7 @@ def test_a_region_that_cannot_be_a_label_says_where_it_comes_from(
     loaded: Loader, option: str | None, variable: str | None, expected: str
 ) -> None:
     environ = {} if variable is None else {"PROBE_REGION": variable}
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(DocumentError) as raised:
         loaded(TLS, region=option, environ=environ)
     assert str(raised.value) == f"probe.yaml:1:1: {expected}"
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from probe.config import ConfigError, validate
+from probe.config import DocumentError, validate
 from probe.documents.pem import Wanted, pem_problem
 from probe.lab.ca import Pki
 
@@ -142,7 +142,7 @@ checks:
   - name: other
     client_certificate: {certificate: "file:elsewhere.pem", key: "env:KEY"}
 """)
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(DocumentError) as raised:
         validate(path, environ={})
     found = [str(problem).removeprefix(f"{path}:") for problem in raised.value.problems]
     assert [problem.split(";")[0] for problem in found] == [

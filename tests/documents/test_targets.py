@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.config import ConfigError, load, load_targets, validate
+from probe.config import load, load_targets, validate
 from probe.discovery import TargetWatcher
 from probe.documents import targets as reading
 from probe.documents.problem import DocumentError, Problem
@@ -218,7 +218,7 @@ async def test_every_reader_finds_the_same(
 
     if problems:  # validate and a batch: strict, and every problem at once
         for strict in (lambda: validate(config, environ={}), lambda: load_targets(path)):
-            with pytest.raises(ConfigError) as raised:
+            with pytest.raises(DocumentError) as raised:
                 strict()
             assert sorted(map(str, raised.value.problems)) == sorted(problems)
     else:

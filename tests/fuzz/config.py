@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from probe.config import ConfigError, load, validate
+from probe.config import DocumentError, load, validate
 from probe.config.apart import pickled
 from probe.config.shape.file import FileShape
 from probe.model.spec import Spec
@@ -33,10 +33,10 @@ def run(data: bytes) -> None:
 
 
 def _read(reader: Callable[[], Spec]) -> Spec | None:
-    with contextlib.suppress(ConfigError):
+    with contextlib.suppress(DocumentError):
         try:
             return reader()
-        except ConfigError as error:
+        except DocumentError as error:
             for problem in error.problems:
                 told = problem.message.isprintable() and problem.message
                 if not told or problem.line < 1 or problem.column < 1:

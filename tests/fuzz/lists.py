@@ -9,7 +9,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from probe.config import ConfigError, load_targets
+from probe.config import DocumentError, load_targets
 from probe.discovery import TargetWatcher
 from probe.model.spec import FileSource, HttpSource, TargetList
 from tests.fuzz.loopback import Loopback
@@ -39,7 +39,7 @@ def run(data: bytes) -> None:
         found = in_virtual_time(_from_file, path, patience=0.05)
         try:
             strict = load_targets(path)
-        except ConfigError:
+        except DocumentError:
             strict = ()
         if strict and found.statuses[0].problems:
             raise Finding(f"validate accepts what an agent rejects: {found.statuses}")

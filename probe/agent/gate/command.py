@@ -14,7 +14,7 @@ import trio
 from probe.agent.gate.narrowing import Selection, SelectionError, narrow, normal, wanted
 from probe.agent.gate.rounds import Round
 from probe.agent.parts import build_parts, first_look
-from probe.config import ConfigError, load_targets
+from probe.config import DocumentError, load_targets
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.model.spec import Spec
 from probe.model.target import Target
@@ -164,7 +164,7 @@ def _all_known(selection: Selection, spec: Spec, targets: Mapping[str, Sequence[
 def _batch(path: Path) -> tuple[Target, ...]:
     try:
         return load_targets(path)
-    except ConfigError as error:
+    except DocumentError as error:
         raise SelectionError("\n".join(str(problem) for problem in error.problems)) from error
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from probe.config.error import TooManyProblems
 from probe.config.shape.base import Shape
 from probe.documents.nodes import Node, Position
 from probe.documents.problem import MOST_PROBLEMS, Problem
@@ -22,6 +21,10 @@ if TYPE_CHECKING:
 
 Names = Mapping[str, object]
 """Names in the order written; what they stand for matters elsewhere."""
+
+
+class TooManyProblems(Exception):
+    """More problems were found than anyone reads; raised after the last one is noted."""
 
 
 @dataclass(slots=True)

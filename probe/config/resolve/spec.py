@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar, assert_never
+from typing import Any, assert_never
 
 from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.flow import api_check
@@ -30,11 +29,6 @@ from probe.model.spec import (
 )
 from probe.model.tls import ChainExpectations, Trust
 from probe.net.names import quoted
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    S = TypeVar("S", bound=DataclassInstance)
 
 
 def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str) -> Spec:
@@ -126,19 +120,16 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
         timeout=timeout,
         expect=file.built(ChainExpectations, shape.expect),
         trust=trust(file, shape.trust) or sections.trust,
-        confirm=_merged(Confirmation(), defaults.confirm, shape.confirm),
-        consensus=_merged(ConsensusRule(), defaults.consensus, shape.consensus),
+        confirm=Confirmation(**_written(defaults.confirm, shape.confirm)),
+        consensus=ConsensusRule(**_written(defaults.consensus, shape.consensus)),
     )
     _check_alpn(file, shape, check)
     return check
 
 
-def _merged(base: S, *shapes: Shape | None) -> S:
-    """The base with what is written in the shapes, later ones first."""
-    for shape in shapes:
-        if shape is not None:
-            base = replace(base, **shape.written())
-    return base
+def _written(*shapes: Shape | None) -> dict[str, Any]:
+    """What is written in the shapes, later ones first."""
+    return {key: value for one in shapes if one for key, value in one.written().items()}
 
 
 def _check_alpn(file: ConfigFile, shape: TlsCheckShape, check: TlsCheck) -> None:

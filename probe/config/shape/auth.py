@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import Field
 
 from probe.config.shape import defaults
-from probe.config.shape.base import Shape, optional, wrong
+from probe.config.shape.base import Rewritten, Shape, optional, wrong
 from probe.config.shape.expressions import ConditionText, ExpressionText
 from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
 from probe.config.shape.texts import (
@@ -239,21 +237,9 @@ AuthField = Annotated[
 ]
 
 
-class _OrNone:
-    """Credentials, or the word ``none`` for going without."""
-
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        def read(value: object) -> object:
-            return None if value == "none" else value
-
-        return core_schema.no_info_before_validator_function(read, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [{"const": "none"}, handler(core)]}
-
-
-PersonaAuthField = Annotated[AuthField | None, _OrNone()]
+_OR_NONE = Rewritten(
+    lambda value: None if value == "none" else value,
+    lambda schema: {"anyOf": [{"const": "none"}, schema]},
+)
+PersonaAuthField = Annotated[AuthField | None, _OR_NONE]
+"""Credentials, or the word ``none`` for going without."""

@@ -6,7 +6,7 @@ beside a time-out) is decided in ``resolve``, once every single value is right.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
@@ -173,37 +173,47 @@ class ReadAs:
 
 
 @dataclass(frozen=True)
-class OneOrMany:
-    """A list of which a single entry may be written without the brackets."""
+class Rewritten:
+    """A type of which another spelling may be written too.
+
+    Attributes:
+        rewrite: gives the full spelling of a value, and any other value as it is.
+        schema: gives the JSON Schema of all spellings from that of the full one.
+    """
+
+    rewrite: Callable[[Any], object]
+    schema: Callable[[JsonSchemaValue], JsonSchemaValue]
 
     def __get_pydantic_core_schema__(
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        def listed(value: object) -> object:
-            return value if isinstance(value, list) or value is None else [value]
-
-        return core_schema.no_info_before_validator_function(listed, handler(source))
+        return core_schema.no_info_before_validator_function(self.rewrite, handler(source))
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        many = handler(core)
-        return {"anyOf": [many["items"], many]}
+        return self.schema(handler(core))
 
 
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+_ONE_OR_MANY = Rewritten(_listed, lambda many: {"anyOf": [many["items"], many]})
 Item = TypeVar("Item")
-Several = Annotated[list[Item], OneOrMany()]
-AtLeastOne = Annotated[list[Item], OneOrMany(), Field(min_length=1)]
+Several = Annotated[list[Item], _ONE_OR_MANY]
+"""A list of which a single entry may be written without the brackets."""
+AtLeastOne = Annotated[list[Item], _ONE_OR_MANY, Field(min_length=1)]
 
 
+@dataclass(frozen=True, eq=False)
 class Short:
     """A shape of which a plain value stands for the mapping with only one key.
 
     ``Short({str: "kind"})`` lets ``tls13`` stand for ``{kind: tls13}``.
     """
 
-    def __init__(self, keys: dict[type, str]) -> None:
-        self._keys = keys
+    keys: Mapping[type, str]
 
     def __get_pydantic_core_schema__(
         self, source: type[Any], handler: GetCoreSchemaHandler
@@ -211,7 +221,7 @@ class Short:
         def spelled_out(value: object) -> object:
             if isinstance(value, dict) or value is None:
                 return value
-            key = self._keys.get(type(value), self._keys.get(str))
+            key = self.keys.get(type(value), self.keys.get(str))
             return value if key is None else {key: value}
 
         return core_schema.no_info_before_validator_function(spelled_out, handler(source))
@@ -221,7 +231,7 @@ class Short:
     ) -> JsonSchemaValue:
         long = handler(core)
         properties = handler.resolve_ref_schema(long)["properties"]
-        keys = dict.fromkeys(self._keys.values())
+        keys = dict.fromkeys(self.keys.values())
         return {"anyOf": [*(_without_null(properties[key]) for key in keys), long]}
 
 

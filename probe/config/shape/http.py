@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     PlainValidator,
     WithJsonSchema,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 
-from probe.config.shape.base import wrong
+from probe.config.shape.base import Rewritten, wrong
 from probe.config.shape.expressions import Regex
 from probe.config.shape.texts import Text, TextOrReference, text
 from probe.model.secret import SecretRef
@@ -102,26 +97,16 @@ ExpectedStatus = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Present:
-    """A mapping of headers of which only the names may be written, alone or in a list."""
-
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        def named(value: object) -> object:
-            listed = [value] if isinstance(value, str) else value
-            if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
-                return dict.fromkeys(listed)
-            return value
-
-        return core_schema.no_info_before_validator_function(named, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        name = {"type": "string"}
-        return {"anyOf": [name, {"type": "array", "items": name}, handler(core)]}
+def _named(value: object) -> object:
+    listed = [value] if isinstance(value, str) else value
+    if isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+        return dict.fromkeys(listed)
+    return value
 
 
-HeaderExpectations = Annotated[dict[HeaderName, Regex | None], Present()]
+_NAME = {"type": "string"}
+_NAMES_ALONE = Rewritten(
+    _named, lambda schema: {"anyOf": [_NAME, {"type": "array", "items": _NAME}, schema]}
+)
+HeaderExpectations = Annotated[dict[HeaderName, Regex | None], _NAMES_ALONE]
+"""A mapping of headers of which only the names may be written, alone or in a list."""

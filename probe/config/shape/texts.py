@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     PlainValidator,
     WithJsonSchema,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 
-from probe.config.shape.base import Unit, wrong
+from probe.config.shape.base import Rewritten, Unit, wrong
 from probe.config.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -145,22 +140,8 @@ def scalar_text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
 
 
-@dataclass(frozen=True)
-class _Lenient:
-    """Text for which a whole number may stand: both have one spelling only."""
-
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(scalar_text, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": ["string", "integer"]}
-
-
-Text = Annotated[str, _Lenient()]
+Text = Annotated[str, Rewritten(scalar_text, lambda _: {"type": ["string", "integer"]})]
+"""Text for which a whole number may stand: both have one spelling only."""
 
 
 # ---------------------------------------------------------------- references to secrets
