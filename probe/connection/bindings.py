@@ -13,6 +13,9 @@ from itertools import pairwise
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 
+_BUFFER = ffi.new("char[]", 64 * 1024)
+"""More than one record, which is what OpenSSL writes before it asks to be emptied."""
+
 
 def offer_groups(context: SSL.Context, groups: tuple[str, ...]) -> bool:
     """Offer these key exchange groups, in this order, and no other.
@@ -48,6 +51,15 @@ def _chosen(result: int) -> bool:
     if result != 1:
         lib.ERR_clear_error()  # else the next call that looks finds it
     return result == 1
+
+
+def outgoing(tls: SSL.Connection) -> bytes:
+    """Take the bytes that OpenSSL wants on the wire; empty when there are none.
+
+    pyOpenSSL allocates a buffer for each call, and says "none" by an exception.
+    """
+    size = lib.BIO_read(tls._from_ssl, _BUFFER, len(_BUFFER))
+    return bytes(ffi.buffer(_BUFFER, size)) if size > 0 else b""
 
 
 def staple(tls: SSL.Connection) -> bytes | None:

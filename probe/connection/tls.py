@@ -14,6 +14,7 @@ import trio
 from OpenSSL import SSL
 
 from probe.connection import failures
+from probe.connection.bindings import outgoing
 from probe.connection.failures import AttemptFailed
 from probe.connection.presented import Presented, collect
 from probe.connection.tcp import Wire
@@ -273,14 +274,6 @@ class TlsStream:
                 pass
             self.wire.try_send(self._unsent + outgoing(self._tls))
             self.wire.close()
-
-
-def outgoing(tls: SSL.Connection) -> bytes:
-    """What OpenSSL wants on the wire; empty when nothing."""
-    try:
-        return tls.bio_read(_READ)
-    except SSL.WantReadError:
-        return b""
 
 
 def queue(error: SSL.Error) -> list[tuple[str, str, str]]:
