@@ -96,17 +96,12 @@ class EventLog:
 
 def transition_fields(change: Transition) -> dict[str, object]:
     """The fields of a change of state; empty ones are left out."""
-    fields: dict[str, object] = dict(key_fields(change.key))
-    fields |= {"before": change.before, "after": change.after, "since": timestamp(change.since)}
-    if (failure := change.failure) is not None:
-        fields |= {"phase": failure.phase.value, "reason": failure.reason.value}
-        fields["title"] = title_of(failure.reason)
-        if failure.detail:
-            fields["detail"] = failure.detail
-    if change.command:
-        fields["command"] = change.command
-    if change.note:
-        fields["note"] = change.note
+    kept = {"before", "after"}  # a healthy flow has no layer to blame
+    fields = {name: value for name, value in change.fields().items() if value or name in kept}
+    fields.pop("at", None)
+    fields["since"] = timestamp(change.since)
+    if change.failure is not None:
+        fields["title"] = title_of(change.failure.reason)
     return fields
 
 
@@ -117,15 +112,7 @@ def timestamp(seconds: float) -> str:
 
 def key_fields(key: EdgeKey | FlowKey | ProviderKey) -> dict[str, str]:
     """What a line is about; empty parts are left out."""
-    fields = {"check": key.check, "target": key.target, "provider": key.provider}
-    match key:
-        case EdgeKey():
-            fields |= {"edge": key.edge, "client": key.client}
-        case FlowKey():
-            fields |= {"persona": key.persona}
-        case ProviderKey():
-            pass
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in key._asdict().items() if value}
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-from probe.model.failure import Failure
+from probe.model.failure import Failure, failure_fields
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 
 
@@ -42,6 +43,19 @@ class Transition:
     failure: Failure | None = None
     command: str = ""
     note: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """The change as texts and times, for a log line or a page."""
+        return {
+            **self.key._asdict(),
+            "before": self.before,
+            "after": self.after,
+            "since": self.since,
+            "at": self.at,
+            **failure_fields(self.failure),
+            "command": self.command,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,3 +73,27 @@ def test_a_passing_attempt_on_a_flapping_edge_keeps_the_reason() -> None:
     census.judge(key, EdgeStatus.FLAPPING, 5.0, None)
     trouble = Trouble(key.target, key.edge, EdgeStatus.FLAPPING, (Phase.TLS, Reason.RESET), 5.0)
     assert census.of(key).troubles == {key: trouble}
+
+
+def test_what_fails_alike_is_grouped_anew_only_after_a_change() -> None:
+    """Pages and scrapes ask often, and ten thousand failing edges take long to group."""
+    census = Census()
+    key = EdgeKey("stores", "a.example", "cdn", "192.0.2.1:443", "default")
+    provider = census.of(key)
+    census.add(key)
+    census.judge(key, EdgeStatus.FAILING, 1.0, Failure(Phase.TLS, Reason.TIMEOUT))
+    before = provider.groups()
+    census.judge(key, EdgeStatus.FAILING, 1.0, Failure(Phase.TLS, Reason.TIMEOUT))
+    assert provider.groups() is before
+    changes = (
+        lambda: census.unsee(key, 5.0),
+        lambda: census.see(key),
+        lambda: census.name(key, named=False),
+        lambda: census.judge(key, EdgeStatus.FLAPPING, 1.0, None),
+        lambda: census.judge(key, EdgeStatus.PASSING, 2.0, None),
+        lambda: census.remove(key),
+    )
+    for change in changes:
+        before = provider.groups()
+        change()
+        assert provider.groups() is not before

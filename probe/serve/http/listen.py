@@ -17,7 +17,7 @@ import trio
 
 from probe.model.spec import Listen
 from probe.model.target import endpoint
-from probe.serve.http.server import Router, Server
+from probe.serve.http.server import Router, WebServer
 
 
 class ListenError(Exception):
@@ -57,11 +57,11 @@ async def serve(
             await turn()
         sock.listen(128)  # a second call on a socket that listens changes nothing
         on_serving()
-        await _accept(Server(router), trio.SocketListener(sock), stop)
+        await _accept(WebServer(router), trio.SocketListener(sock), stop)
 
 
 async def _accept(
-    server: Server, listener: trio.SocketListener, stop: Callable[[], Awaitable[None]]
+    server: WebServer, listener: trio.SocketListener, stop: Callable[[], Awaitable[None]]
 ) -> None:
     async with trio.open_nursery() as connections:
         accept = partial(trio.serve_listeners, handler_nursery=connections)

@@ -96,7 +96,7 @@ class _Connection:
                     return
 
 
-class Server:
+class WebServer:
     """Serves connections until it is told to finish.
 
     Args:

@@ -3,18 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from heapq import nsmallest
 from typing import assert_never
 
-from probe.model.failure import Failure
+from probe.model.failure import Failure, failure_fields
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
-from probe.serve.page.views import FlowProblem, FlowView, StepView
 from probe.serve.records import CONFIRMED, TROUBLED, FlowRecord, shown_state
 from probe.serve.series.flow_samples import degraded
 from probe.state.diagnosis import INCONCLUSIVE
 
 NAMED = 60
 """Most targets named in one problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of the latest run of a flow.
+
+    Attributes:
+        outcome: ``passed``, ``degraded``, ``failed``, ``inconclusive`` or ``skipped``.
+    """
+
+    step: str
+    layer: str
+    outcome: str
+    phase: str
+    reason: str
+    detail: str
+    status: int | None
+    seconds: float | None
+    attempts: int
+    edge: str
+    request: str
+    headers: dict[str, str]
+    body: str
+    command: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowView:
+    """One flow, with the steps of its latest run; of its latest failed run while it fails.
+
+    Attributes:
+        layer: the layer to blame; empty when healthy, ``inconclusive`` when the fault is ours.
+        why: the rule that named it.
+        unseen: since when nobody has judged it, once that is too long.
+    """
+
+    check: str
+    target: str
+    provider: str
+    persona: str
+    state: str
+    since: float
+    at: float
+    seconds: float
+    run_id: str
+    layer: str
+    why: str
+    fails_open: bool
+    phase: str
+    reason: str
+    detail: str
+    steps: tuple[StepView, ...]
+    unseen: float | None
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a person should look."""
+        return self.state in {"suspect", "failing", "flapping", "unseen"} or bool(self.layer)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowProblem:
+    """Flows of one check that fail alike.
+
+    Attributes:
+        layer: the layer to blame, empty when none was named; ``inconclusive`` when the fault
+            is ours since they were last judged.
+        personas: who is affected; empty without personas.
+        targets: names, the first ones; ``of_targets`` is how many the check has.
+        unseen: as of ``ProblemView``.
+    """
+
+    check: str
+    layer: str
+    reason: str
+    fails_open: bool
+    since: float
+    personas: tuple[str, ...]
+    targets: tuple[str, ...]
+    targets_total: int
+    of_targets: int
+    unseen: int
+    unseen_since: float | None
 
 
 def flow_views(records: Iterable[FlowRecord], most: int) -> list[FlowView]:
@@ -76,10 +160,8 @@ def flow_view(record: FlowRecord) -> FlowView:
     diagnosis, key = record.diagnosis, record.key
     failure = _failure((record.last if diagnosis.layer == INCONCLUSIVE else shown).outcome)
     return FlowView(
-        check=key.check,
-        target=key.target,
-        provider=key.provider,
-        persona=key.persona,
+        **key._asdict(),
+        **failure_fields(failure),
         state=shown_state(record.status, record.last.outcome),
         since=record.since,
         at=shown.at,
@@ -88,9 +170,6 @@ def flow_view(record: FlowRecord) -> FlowView:
         layer=diagnosis.layer,
         why=diagnosis.why,
         fails_open=diagnosis.fails_open,
-        phase=failure.phase.value if failure else "",
-        reason=failure.reason.value if failure else "",
-        detail=failure.detail if failure else "",
         steps=tuple(map(_step, _with_slow_logins(record, shown.steps))),
         unseen=record.unseen,
     )
@@ -104,17 +183,14 @@ def _with_slow_logins(record: FlowRecord, steps: tuple[StepResult, ...]) -> tupl
 
 
 def _step(result: StepResult) -> StepView:
-    failure, evidence = _failure(result.outcome), result.evidence
-    skipped = isinstance(result.outcome, Skipped)
+    evidence = result.evidence
     return StepView(
+        **failure_fields(_failure(result.outcome)) | {"detail": _detail(result.outcome)},
         step=result.step,
         layer=result.layer,
         outcome=_outcome(result),
-        phase=failure.phase.value if failure else "",
-        reason=failure.reason.value if failure else "",
-        detail=_detail(result.outcome),
         status=evidence.status,
-        seconds=None if skipped else result.timings.total,
+        seconds=None if isinstance(result.outcome, Skipped) else result.timings.total,
         attempts=result.attempts,
         edge=result.edge.label if result.edge else "",
         request=evidence.request,

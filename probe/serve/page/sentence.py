@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from probe.model.reasons import title_of
+from probe.serve.page.flow_view import FlowProblem
 from probe.serve.page.standing import Level, Overview, StateCounts
-from probe.serve.page.views import FlowProblem, ProblemView
+from probe.serve.page.views import ProblemView
 from probe.state.diagnosis import INCONCLUSIVE
 
 

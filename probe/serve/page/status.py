@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 from itertools import islice
 
-from probe.model.result import Failed, Inconclusive
-from probe.model.state import EdgeStatus
-from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.census import NOT_KNOWN, Through, TroubleGroup
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import ApiCheck
+from probe.model.state import EdgeStatus, Transition
+from probe.serve.census import NOT_KNOWN, Through, failing
+from probe.serve.memory.agent import causes
 from probe.serve.memory.store import Store
 from probe.serve.page.flow_view import flow_problems, flow_views
+from probe.serve.page.problems import edge_views, problem_views
 from probe.serve.page.sentence import in_words, level_of, sentence_of
-from probe.serve.page.standing import Overview, standing_of, states_of
-from probe.serve.page.status_parts import (
-    agent_view,
-    blind_views,
-    change_view,
-    check_views,
-    name_views,
-    provider_views,
-    split_views,
-    unseen_views,
+from probe.serve.page.standing import Overview, States, standing_of, states_of
+from probe.serve.page.views import (
+    AgentView,
+    BlindView,
+    ChangeView,
+    CheckView,
+    NameView,
+    ProviderView,
+    SplitView,
+    StatusView,
+    Totals,
+    UnseenView,
 )
-from probe.serve.page.views import EdgeView, ProblemView, StatusView, Totals
-from probe.serve.records import EdgeRecord, TargetKey
 
 PROBLEMS, FLOWS, NAMES, CHANGES = 50, 40, 50, 100
 """Most entries of each list."""
 
-PER_PROBLEM = 60
-"""Most edges, and most targets, named in one problem."""
+NAMED = 10
+"""Edges named in one comparison of certificates, and targets of what is unseen."""
 
 EDGES = 500
 """Edges listed one by one, unless asked otherwise."""
-
-_GRAVITY = {EdgeStatus.FAILING: 0, EdgeStatus.FLAPPING: 1, EdgeStatus.SUSPECT: 2}
 
 
 def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
@@ -47,11 +48,10 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
         now: wall time.
         edges: most failing edges to list one by one.
     """
-    groups = {through: census.groups() for through, census in store.census.providers.items()}
     states = states_of(store)
     standing = standing_of(store, states)
     totals = _totals(store, standing)
-    problems = sorted(_problems(store, groups), key=_weight)
+    problems = problem_views(store)
     flows = flow_problems(store.flows.values())
     return StatusView(
         region=store.region,
@@ -62,27 +62,28 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
         standing=standing,
         problems=tuple(problems[:PROBLEMS]),
         problems_total=len(problems),
-        edges=tuple(_edges(store, edges)),
+        edges=tuple(edge_views(store, edges)),
         edges_total=totals.edges_failing + totals.edges_suspect,
         flow_problems=tuple(flows[:PROBLEMS]),
         flows=tuple(flow_views(store.flows.values(), FLOWS)),
         flows_total=len(store.flows),
-        names=tuple(name_views(store, NAMES)),
+        names=tuple(_name_views(store, NAMES)),
         names_total=len(store.unresolved),
-        splits=tuple(split_views(store, NAMES)),
+        splits=tuple(_split_views(store, NAMES)),
         splits_total=len(store.differing),
-        blind=tuple(blind_views(store)),
-        unseen=tuple(unseen_views(store)),
-        providers=tuple(provider_views(store, groups, states)),
-        checks=tuple(check_views(store)),
-        changes=tuple(map(change_view, islice(store.journal, CHANGES))),
+        blind=tuple(_blind_views(store)),
+        unseen=tuple(_unseen_views(store)),
+        providers=tuple(_provider_views(store, states)),
+        checks=tuple(_check_views(store)),
+        changes=changes_of(store.journal),
         sources=tuple(store.agent.sources()),
-        agent=agent_view(store),
+        agent=_agent_view(store),
     )
 
 
-Groups = Mapping[Through, list[TroubleGroup]]
-"""What does not pass, per provider, alike things together."""
+def changes_of(changes: Iterable[Transition], most: int = CHANGES) -> tuple[ChangeView, ...]:
+    """The first of these changes of state."""
+    return tuple(ChangeView(**change.fields()) for change in islice(changes, most))
 
 
 def _totals(store: Store, standing: Overview) -> Totals:
@@ -103,92 +104,118 @@ def _totals(store: Store, standing: Overview) -> Totals:
     )
 
 
-# ---------------------------------------------------------------- problems and edges
+def _name_views(store: Store, most: int) -> Iterator[NameView]:
+    """Name resolutions that fail now; first those whose edges are still known and probed."""
+    ranked = ((not record.resolution.edges, key) for key, record in store.unresolved.items())
+    for _, key in nsmallest(most, ranked):
+        record = store.unresolved[key]
+        failure = record.resolution.failure
+        if failure is not None:
+            yield NameView(
+                **key._asdict(),
+                reason=failure.reason.value,
+                detail=failure.detail,
+                since=record.failing_since or record.at,
+                edges=len(record.resolution.edges),
+            )
 
 
-def _problems(store: Store, groups: Groups) -> Iterator[ProblemView]:
-    """Edges and names that do not pass, grouped by provider and reason; flows stand apart."""
-    for through, alike in groups.items():
-        for group in alike:
-            if not isinstance(group.first, FlowKey):
-                yield _problem(store, through, group, group.first)
+def _split_views(store: Store, most: int) -> Iterator[SplitView]:
+    """Certificates that differ across edges, those beyond their grace first."""
+    ranked = ((not split.alarming, key) for key, split in store.differing.items())
+    for _, key in nsmallest(most, ranked):
+        split = store.differing[key]
+        edges = sorted({edge.edge for edge in split.minority})
+        yield SplitView(
+            **key._asdict(),
+            distinct=split.distinct,
+            minority=tuple(edges[:NAMED]),
+            minority_total=len(edges),
+            since=split.since,
+            alarming=split.alarming,
+        )
 
 
-def _problem(
-    store: Store, through: Through, group: TroubleGroup, first: EdgeKey | ProviderKey
-) -> ProblemView:
-    census = store.census.providers[through]
-    detail, browser, command = _evidence(store, first)
-    return ProblemView(
-        check=through.check,
-        provider=through.provider,
-        phase=group.why[0].value,
-        reason=group.why[1].value,
-        state=group.state.value,
-        since=group.since,
-        edges=tuple(nsmallest(PER_PROBLEM, group.edges)),
-        edges_total=len(group.edges),
-        of_edges=len(census.edges),
-        targets=tuple(nsmallest(PER_PROBLEM, group.targets)),
-        targets_total=len(group.targets),
-        of_targets=len(census.targets),
-        example=first.target,
-        detail=detail,
-        browser=browser,
-        command=command,
-        unseen=group.unseen,
-        unseen_since=group.unseen_since,
-        unnamed=tuple(nsmallest(PER_PROBLEM, group.unnamed)),
-    )
+def _blind_views(store: Store) -> Iterator[BlindView]:
+    """What cannot be judged, by check and reason."""
+    counts: Counter[tuple[str, Phase, Reason]] = Counter()
+    examples: dict[tuple[str, Phase, Reason], Failure] = {}
+    for key, failure in store.blind.items():
+        why = (key.check, failure.phase, failure.reason)
+        counts[why] += 1
+        if why not in examples:
+            examples[why] = failure
+    for why, count in counts.most_common():
+        check, phase, reason = why
+        yield BlindView(check, phase.value, reason.value, count, examples[why].detail)
 
 
-def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
-    """Detail, what a browser shows, and the command, of the latest failure."""
-    if isinstance(key, ProviderKey):
-        resolved = store.unresolved.get(key)
-        failure = (resolved.failed or resolved.resolution.failure) if resolved else None
-        return (failure.detail if failure else "", "", "")
-    record = store.targets[TargetKey(key.check, key.target)].edges[key]
-    view = edge_view(record)
-    return (view.detail, view.browser, view.command)
+def _unseen_views(store: Store) -> Iterator[UnseenView]:
+    """What nobody has judged for too long, by provider."""
+    for through, census in sorted(store.census.providers.items(), key=lambda item: item[0]):
+        if not census.unseen:
+            continue
+        targets = {key.target for key in census.unseen}
+        first = min(census.unseen, key=census.unseen.__getitem__)
+        yield UnseenView(
+            **through._asdict(),
+            count=len(census.unseen),
+            of=len(census.members),
+            targets=tuple(nsmallest(NAMED, targets)),
+            targets_total=len(targets),
+            since=census.unseen[first],
+            example=" ".join(part for part in first[1:] if part),
+        )
 
 
-def _weight(problem: ProblemView) -> tuple[bool, int, float]:
-    """Confirmed before suspect, then by breadth, then by age."""
-    return (not problem.confirmed, -problem.targets_total, problem.since)
+def _provider_views(store: Store, states: Mapping[Through, States]) -> Iterator[ProviderView]:
+    """Every provider of every check, with what of it fails."""
+    for through, census in sorted(store.census.providers.items(), key=lambda item: item[0]):
+        now = failing(census.groups())
+        yield ProviderView(
+            **through._asdict(),
+            state=_gravest(states[through]),
+            edges=len(census.edges),
+            edges_failing=now.edges,
+            targets=len(census.targets),
+            targets_failing=now.targets,
+            inconclusive=sum(n for (_, (_, blind)), n in census.states.items() if blind),
+            unseen=len(census.unseen),
+            attempts=census.tally.attempts,
+            failed_attempts=census.tally.failed,
+            since=now.since,
+        )
 
 
-def _edges(store: Store, most: int) -> Iterator[EdgeView]:
-    """Edges that do not pass: confirmed ones first, in a stable order."""
-    keyed = (
-        (_GRAVITY[trouble.status], key)
-        for census in store.census.providers.values()
-        for key, trouble in census.troubles.items()
-        if isinstance(key, EdgeKey)
-    )
-    for _, key in nsmallest(most, keyed):
-        yield edge_view(store.targets[TargetKey(key.check, key.target)].edges[key])
+def _gravest(states: States) -> str:
+    """The gravest state of what a provider serves: "passing" only when all of it passes."""
+    known = {name for (_, name), number in states.items() if number > 0}
+    if EdgeStatus.FLAPPING in known:
+        return EdgeStatus.FAILING.value
+    grave = (EdgeStatus.FAILING, EdgeStatus.SUSPECT, EdgeStatus.UNSEEN, "inconclusive", "awaited")
+    return next((str(name) for name in grave if name in known), EdgeStatus.PASSING.value)
 
 
-def edge_view(record: EdgeRecord) -> EdgeView:
-    """An edge with the evidence of its latest failed attempt."""
-    key, shown = record.key, record.evidence or record.last
-    outcome = shown.outcome
-    failure = outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
-    return EdgeView(
-        check=key.check,
-        target=key.target,
-        provider=key.provider,
-        edge=key.edge,
-        client=key.client,
-        state=record.status.value,
-        since=record.since,
-        phase=failure.phase.value if failure else "",
-        reason=failure.reason.value if failure else "",
-        detail=failure.detail if failure else "",
-        browser=shown.browser,
-        command=shown.command,
-        at=shown.at,
-        unseen=record.unseen,
-        unnamed=record.unnamed,
+def _check_views(store: Store) -> Iterator[CheckView]:
+    """Every check of the configuration."""
+    for check in store.checks.values():
+        kind = "api" if isinstance(check, ApiCheck) else "tls"
+        yield CheckView(
+            check.name, kind, check.interval, tuple(check.providers), dict(check.labels)
+        )
+
+
+def _agent_view(store: Store) -> AgentView:
+    """The agent on itself."""
+    agent, health = store.agent, store.agent.health()
+    return AgentView(
+        version=agent.version,
+        started_at=store.started_at,
+        ready=agent.ready,
+        config_digest=agent.digest,
+        reload_success=agent.reload.success if agent.reload else None,
+        reload_at=agent.reload.at if agent.reload else None,
+        reload_problem=agent.reload.problem if agent.reload else "",
+        vantage_healthy=None if health is None else health.healthy,
+        vantage_causes=causes(health),
     )

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
 
-from probe.model.result import CertificateFacts, Failed, Handshake, Inconclusive
+from probe.model.failure import failure_fields
+from probe.model.result import CertificateFacts, Handshake
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey
 from probe.serve.memory.store import Store
-from probe.serve.page.flow_view import flow_view
+from probe.serve.page.flow_view import FlowView, flow_view
+from probe.serve.page.problems import edge_fields
 from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import Level, standing_of_target
-from probe.serve.page.status_parts import change_view
-from probe.serve.page.views import ChangeView, FlowView
+from probe.serve.page.status import changes_of
+from probe.serve.page.views import ChangeView, EdgeView
 from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord, shown_state
 
 EDGES, LEAVES, NAMES, CHANGES, FLOWS = 200, 20, 30, 30, 30
@@ -23,35 +25,20 @@ EDGES, LEAVES, NAMES, CHANGES, FLOWS = 200, 20, 30, 30, 30
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeDetail:
+class EdgeDetail(EdgeView):
     """One edge of the target, as last seen.
 
     Attributes:
         agreed: what the handshake agreed on, in words.
         letter: which of the leaves it presents.
-        unseen: since when nobody has judged it, once that is too long.
-        unnamed: since when DNS no longer names it.
     """
 
-    provider: str
-    edge: str
-    client: str
-    state: str
-    since: float
-    at: float
-    connect: float | None
-    handshake: float | None
-    agreed: str
-    letter: str
-    minority: bool
-    not_after: float | None
-    phase: str
-    reason: str
-    detail: str
-    browser: str
-    command: str
-    unseen: float | None
-    unnamed: float | None
+    connect: float | None = None
+    handshake: float | None = None
+    agreed: str = ""
+    letter: str = ""
+    minority: bool = False
+    not_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +121,7 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         flows=tuple(
             flow_view(flow) for record in records for flow in islice(record.flows.values(), FLOWS)
         ),
-        changes=tuple(
-            change_view(change)
-            for change in islice((c for c in store.journal if c.key.target == name), CHANGES)
-        ),
+        changes=changes_of((c for c in store.journal if c.key.target == name), CHANGES),
     )
 
 
@@ -149,23 +133,13 @@ def _never(store: Store, key: EdgeKey) -> EdgeDetail:
     """An edge that never had a result, long after it should."""
     since = store.silence.unseen[key].since
     return EdgeDetail(
-        provider=key.provider,
-        edge=key.edge,
-        client=key.client,
+        **key._asdict(),
+        **failure_fields(None),
         state=EdgeStatus.UNSEEN.value,
         since=since,
-        at=since,
-        connect=None,
-        handshake=None,
-        agreed="",
-        letter="",
-        minority=False,
-        not_after=None,
-        phase="",
-        reason="",
-        detail="",
         browser="",
         command="",
+        at=since,
         unseen=since,
         unnamed=None,
     )
@@ -191,30 +165,16 @@ def _leaf(edge: EdgeRecord) -> CertificateFacts | None:
 
 
 def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
-    last, leaf = record.last, _leaf(record)
-    shown = record.evidence or last
-    outcome = shown.outcome
-    failure = outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
+    last, leaf, seen = record.last, _leaf(record), record.unseen is None
     return EdgeDetail(
-        provider=record.key.provider,
-        edge=record.key.edge,
-        client=record.key.client,
-        state=shown_state(record.status, record.last.outcome),
-        since=record.since,
-        at=shown.at,
-        connect=last.timings.connect if record.unseen is None else None,
-        handshake=last.timings.tls if record.unseen is None else None,
-        agreed=_agreed(last.handshake) if last.handshake and record.unseen is None else "",
+        **edge_fields(record),
+        state=shown_state(record.status, last.outcome),
+        connect=last.timings.connect if seen else None,
+        handshake=last.timings.tls if seen else None,
+        agreed=_agreed(last.handshake) if last.handshake and seen else "",
         letter=letters.get(leaf.fingerprint_sha256, "") if leaf else "",
         minority=record.minority,
         not_after=leaf.not_after if leaf else None,
-        phase=failure.phase.value if failure else "",
-        reason=failure.reason.value if failure else "",
-        detail=failure.detail if failure else "",
-        browser=shown.browser,
-        command=shown.command,
-        unseen=record.unseen,
-        unnamed=record.unnamed,
     )
 
 

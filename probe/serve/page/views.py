@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probe.serve.memory.agent import SourceView
+from probe.serve.page.flow_view import FlowProblem, FlowView
 from probe.serve.page.standing import Level, Overview
 
 
@@ -105,90 +106,6 @@ class EdgeView:
     at: float
     unseen: float | None
     unnamed: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    """One step of the latest run of a flow.
-
-    Attributes:
-        outcome: ``passed``, ``degraded``, ``failed``, ``inconclusive`` or ``skipped``.
-    """
-
-    step: str
-    layer: str
-    outcome: str
-    phase: str
-    reason: str
-    detail: str
-    status: int | None
-    seconds: float | None
-    attempts: int
-    edge: str
-    request: str
-    headers: dict[str, str]
-    body: str
-    command: str
-    trace_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class FlowView:
-    """One flow, with the steps of its latest run; of its latest failed run while it fails.
-
-    Attributes:
-        layer: the layer to blame; empty when healthy, ``inconclusive`` when the fault is ours.
-        why: the rule that named it.
-        unseen: since when nobody has judged it, once that is too long.
-    """
-
-    check: str
-    target: str
-    provider: str
-    persona: str
-    state: str
-    since: float
-    at: float
-    seconds: float
-    run_id: str
-    layer: str
-    why: str
-    fails_open: bool
-    phase: str
-    reason: str
-    detail: str
-    steps: tuple[StepView, ...]
-    unseen: float | None
-
-    @property
-    def troubled(self) -> bool:
-        """Whether a person should look."""
-        return self.state in {"suspect", "failing", "flapping", "unseen"} or bool(self.layer)
-
-
-@dataclass(frozen=True, slots=True)
-class FlowProblem:
-    """Flows of one check that fail alike.
-
-    Attributes:
-        layer: the layer to blame, empty when none was named; ``inconclusive`` when the fault
-            is ours since they were last judged.
-        personas: who is affected; empty without personas.
-        targets: names, the first ones; ``of_targets`` is how many the check has.
-        unseen: as of ``ProblemView``.
-    """
-
-    check: str
-    layer: str
-    reason: str
-    fails_open: bool
-    since: float
-    personas: tuple[str, ...]
-    targets: tuple[str, ...]
-    targets_total: int
-    of_targets: int
-    unseen: int
-    unseen_since: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,9 +209,6 @@ class ChangeView:
     check: str
     target: str
     provider: str
-    edge: str
-    client: str
-    persona: str
     before: str
     after: str
     since: float
@@ -304,6 +218,9 @@ class ChangeView:
     detail: str
     command: str
     note: str
+    edge: str = ""
+    client: str = ""
+    persona: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, TypeVar, assert_never
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, assert_never
 
 from probe.model.spec import Check, TlsCheck
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
@@ -30,12 +30,10 @@ from probe.serve.series.edge_samples import (
 from probe.serve.series.families import of_group
 from probe.serve.series.family import BASE_LABELS, LabelPairs, SeriesGroup, clean
 from probe.serve.series.flow_samples import flow_samples, persona_samples, step_samples
-from probe.serve.series.fragments import FragmentTable
+from probe.serve.series.fragments import FragmentTable, RowKey
 from probe.serve.series.histograms import Histograms
 from probe.serve.series.info import split_samples
 from probe.serve.series.target_samples import steady_target_samples, target_samples
-
-RowKey = TypeVar("RowKey", bound=Hashable)
 
 
 class Tables:

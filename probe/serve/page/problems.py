@@ -1,0 +1,115 @@
+"""What does not pass now: kinds of failure over a provider, and edges one by one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import nsmallest
+from typing import Any
+
+from probe.model.failure import failure_fields
+from probe.model.result import Failed, Inconclusive
+from probe.model.state import EdgeStatus
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.serve.census import ProviderCensus, Through, TroubleGroup
+from probe.serve.memory.store import Store
+from probe.serve.page.views import EdgeView, ProblemView
+from probe.serve.records import EdgeRecord, TargetKey
+
+PER_PROBLEM = 60
+"""Most edges, and most targets, named in one problem."""
+
+_GRAVITY = {EdgeStatus.FAILING: 0, EdgeStatus.FLAPPING: 1, EdgeStatus.SUSPECT: 2}
+
+
+def problem_views(store: Store) -> list[ProblemView]:
+    """Edges and names that do not pass, by provider and reason, gravest first.
+
+    Flows stand apart.
+    """
+    problems = [
+        _problem(store, through, census, group, group.first)
+        for through, census in store.census.providers.items()
+        for group in census.groups()
+        if not isinstance(group.first, FlowKey)
+    ]
+    return sorted(problems, key=_weight)
+
+
+def _problem(
+    store: Store,
+    through: Through,
+    census: ProviderCensus,
+    group: TroubleGroup,
+    first: EdgeKey | ProviderKey,
+) -> ProblemView:
+    detail, browser, command = _evidence(store, first)
+    return ProblemView(
+        **through._asdict(),
+        phase=group.why[0].value,
+        reason=group.why[1].value,
+        detail=detail,
+        browser=browser,
+        command=command,
+        state=group.state.value,
+        since=group.since,
+        edges=tuple(nsmallest(PER_PROBLEM, group.edges)),
+        edges_total=len(group.edges),
+        of_edges=len(census.edges),
+        targets=tuple(nsmallest(PER_PROBLEM, group.targets)),
+        targets_total=len(group.targets),
+        of_targets=len(census.targets),
+        example=first.target,
+        unseen=group.unseen,
+        unseen_since=group.unseen_since,
+        unnamed=tuple(nsmallest(PER_PROBLEM, group.unnamed)),
+    )
+
+
+def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
+    """Detail, what a browser shows, and the command, of the latest failure."""
+    if isinstance(key, ProviderKey):
+        resolved = store.unresolved.get(key)
+        failure = (resolved.failed or resolved.resolution.failure) if resolved else None
+        return (failure.detail if failure else "", "", "")
+    record = store.targets[TargetKey(key.check, key.target)].edges[key]
+    view = edge_view(record)
+    return (view.detail, view.browser, view.command)
+
+
+def _weight(problem: ProblemView) -> tuple[bool, int, float]:
+    """Confirmed before suspect, then by breadth, then by age."""
+    return (not problem.confirmed, -problem.targets_total, problem.since)
+
+
+def edge_views(store: Store, most: int) -> Iterator[EdgeView]:
+    """Edges that do not pass: confirmed ones first, in a stable order."""
+    keyed = (
+        (_GRAVITY[trouble.status], key)
+        for census in store.census.providers.values()
+        for key, trouble in census.troubles.items()
+        if isinstance(key, EdgeKey)
+    )
+    for _, key in nsmallest(most, keyed):
+        yield edge_view(store.targets[TargetKey(key.check, key.target)].edges[key])
+
+
+def edge_view(record: EdgeRecord) -> EdgeView:
+    """An edge with the evidence of its latest failed attempt."""
+    return EdgeView(**edge_fields(record), state=record.status.value)
+
+
+def edge_fields(record: EdgeRecord) -> dict[str, Any]:
+    """What both pages say of an edge, but for its state."""
+    shown = record.evidence or record.last
+    outcome = shown.outcome
+    failure = outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
+    return {
+        **record.key._asdict(),
+        **failure_fields(failure),
+        "since": record.since,
+        "browser": shown.browser,
+        "command": shown.command,
+        "at": shown.at,
+        "unseen": record.unseen,
+        "unnamed": record.unnamed,
+    }
