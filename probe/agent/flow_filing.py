@@ -19,7 +19,7 @@ from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
 from probe.serve import Store
 from probe.state.confirmation import advance
-from probe.state.diagnosis import WINDOW, denials, diagnose, is_denied, step_of
+from probe.state.diagnosis import WINDOW, denials, diagnose, must_be_refused
 from probe.state.history import Attempt, History
 
 HEALTHY = "healthy"
@@ -196,7 +196,7 @@ def _with_denials(
 ) -> Diagnosis:
     """Add whether calls that must be refused are: a run without an answer to one says nothing."""
     told = denials(run, check, persona)
-    left = {s for s in known.open - told.keys() if is_denied(step_of(s, check), persona)}
+    left = {s for s in known.open - told.keys() if must_be_refused(s, check, persona)}
     known.open = frozenset(left | {step for step, succeeded in told.items() if succeeded})
     return replace(found, fails_open=bool(known.open), refused=bool(told) and not known.open)
 

@@ -18,7 +18,7 @@ from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import Failed, FlowResult, Inconclusive, Outcome, Passed
 from probe.model.state import Diagnosis
-from probe.state.diagnosis.evidence import denials, is_denied, step_of
+from probe.state.diagnosis.evidence import denials, must_be_refused
 from probe.state.diagnosis.rules import EITHER, INCONCLUSIVE, RATE_LIMIT, RULES
 from probe.state.diagnosis.window import failing_runs, lingers, observe
 
@@ -29,9 +29,8 @@ __all__ = [
     "WINDOW",
     "denials",
     "diagnose",
-    "is_denied",
+    "must_be_refused",
     "personas_differ",
-    "step_of",
 ]
 
 WINDOW = 3

@@ -114,8 +114,8 @@ def _status(result: StepResult, status: int | None, codes: tuple[str, ...]) -> M
 
 def role(result: StepResult, check: ApiCheck, persona: Persona | None) -> Role:
     """What a result's step proves, by its declared layer and its credentials."""
-    step = step_of(result.step, check)
-    if is_denied(step, persona):
+    step = _step_of(result.step, check)
+    if isinstance(step, Step) and step.denied_to(persona):
         return Role.DENY
     if result.layer in {"control", "login", "token"}:
         return Role(result.layer)
@@ -124,13 +124,14 @@ def role(result: StepResult, check: ApiCheck, persona: Persona | None) -> Role:
     return Role.FREE
 
 
-def step_of(name: str, check: ApiCheck) -> Step | CommandStep | None:
+def _step_of(name: str, check: ApiCheck) -> Step | CommandStep | None:
     """The step of that name; None for the login of an auth entry."""
     return next((step for step in check.steps if step.name == name), None)
 
 
-def is_denied(step: Step | CommandStep | None, persona: Persona | None) -> bool:
-    """Whether the call must be refused."""
+def must_be_refused(name: str, check: ApiCheck, persona: Persona | None) -> bool:
+    """Whether the step of that name is a call that must be refused to the persona."""
+    step = _step_of(name, check)
     return isinstance(step, Step) and step.denied_to(persona)
 
 
@@ -138,7 +139,7 @@ def denials(run: FlowResult, check: ApiCheck, persona: Persona | None) -> dict[s
     """Of the calls that must be refused, those that a run got an answer to: did they succeed?"""
     told: dict[str, bool] = {}
     for result in run.steps:
-        if is_denied(step_of(result.step, check), persona):
+        if must_be_refused(result.step, check, persona):
             found = mark(result, denied=True, router_codes=check.router_codes)
             if found not in _NO_ANSWER:
                 told[result.step] = told.get(result.step, False) or found is Mark.OPEN
@@ -153,7 +154,7 @@ def _with_credentials(step: Step | CommandStep | None, persona: Persona | None) 
 
 def backend(result: StepResult, check: ApiCheck) -> str:
     """What served a call: as declared, else the host in its URL, else the step's own name."""
-    step = step_of(result.step, check)
+    step = _step_of(result.step, check)
     if isinstance(step, Step) and step.backend is not None:
         return step.backend
     url = result.evidence.request.partition(" ")[2]

@@ -111,7 +111,7 @@ def _pattern(check: ApiCheck, persona: Persona | None, runs: Sequence[FlowResult
     for number, run in enumerate(runs):
         latest = number == len(runs) - 1
         for result in run.steps:
-            denied = evidence.is_denied(evidence.step_of(result.step, check), persona)
+            denied = evidence.must_be_refused(result.step, check, persona)
             mark = evidence.mark(result, denied=denied, router_codes=check.router_codes)
             before = found.get(result.step)
             found[result.step] = View(
