@@ -6,15 +6,15 @@ import dataclasses
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import trio
 
 from probe.auth.signers import Signer
 from probe.auth.tokens import ENDED_GRANT, Token, login_failed
-from probe.auth.values import Material, names_in
+from probe.auth.values import Material, names_in, walk
 from probe.http.request import Request
 from probe.http.response import Response
 from probe.model.auth import CookieAuth, EarlyRefusal, JsonLoginAuth, OAuth2
@@ -27,6 +27,96 @@ _ASKS = frozenset({"token", "success", "refused", "expires_at", "expires_in"})
 
 _PATIENCE = 30.0
 """Seconds to wait for what other logins of a service say before it is blamed."""
+
+
+class Login(ABC):
+    """A call of its own that gives a token.
+
+    Attributes:
+        url: template of where it goes.
+        slower_than: seconds; a slower login is *degraded*, not failed.
+        refresh_token: the configured refresh token, which a response may replace.
+    """
+
+    def __init__(self, url: str, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
+        self.url = url
+        self.slower_than: float | None = spec.slower_than
+        self.early_refusal: EarlyRefusal = spec.early_refusal
+        self.refresh_token: SecretRef | None = None
+        self._fields = {one.name: getattr(spec, one.name) for one in dataclasses.fields(spec)}
+        self._names = names_in([one for name, one in self._fields.items() if name not in _ASKS])
+        self._latest: tuple[tuple[str | None, ...], str] | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether all checks that log in alike share what came of it.
+
+        A refresh token that rotates has one successor: whoever uses it must share it, or the
+        first of two providers or personas locks the other out (RFC 6749 section 6).
+        """
+        return False
+
+    def identity(self, material: Material) -> str:
+        """A digest of the login's configuration, filled in: what it is remembered under.
+
+        Flows of many targets share one token unless the login itself depends on the target. The
+        files of kept refresh tokens are named by it, so it must stay what it is.
+
+        Raises:
+            NoValue: it needs a value that is not there.
+        """
+        values = tuple(map(material.get, self._names))
+        if self._latest is None or self._latest[0] != values:
+            filled = {
+                name: one if name in _ASKS else walk(one, partial(_filled, material), str)
+                for name, one in self._fields.items()
+            }
+            self._latest = values, hashlib.sha256(repr(filled).encode()).hexdigest()
+        return self._latest[1]
+
+    def secrets(self, read: Callable[[SecretRef], str]) -> str:
+        """A digest of the secrets behind the login, to notice that they were replaced.
+
+        Raises:
+            SecretError: one is missing.
+        """
+        digest = hashlib.sha256()
+        walk(self._fields, str, lambda ref: digest.update(f"{ref}\0{read(ref)}\0".encode()))
+        return digest.hexdigest()
+
+    @abstractmethod
+    def request(self, material: Material, refresh: Secret | None = None) -> Request:
+        """The login's request.
+
+        Args:
+            material: of the run.
+            refresh: a rotated refresh token that replaces the configured one.
+
+        Raises:
+            SecretError: a secret is missing.
+            NoValue: it needs a value that is not there.
+            Unsafe: a value cannot be sent.
+            BadUrl: its URL cannot be called.
+        """
+
+    def token(self, response: Response, now: float, sent: Request) -> Token | Failure:
+        """The token that a response gave for the request that was sent, or why there is none."""
+        if response.status == 429:  # what any service may say when it is not well
+            return Failure(Phase.AUTH, Reason.RATE_LIMITED, "answered 429")
+        if response.status >= 500:
+            return login_failed(response)
+        return self._token(response, now, sent)
+
+    @abstractmethod
+    def _token(self, response: Response, now: float, sent: Request) -> Token | Failure: ...
+
+    @abstractmethod
+    def signer(self, token: str) -> Signer:
+        """Shows the token on a request."""
+
+
+def _filled(material: Material, text: str) -> str:
+    return material.fill(text) if "{" in text else text
 
 
 @dataclass(slots=True)
@@ -152,142 +242,3 @@ class TokenStore:
         old = [key for key, slot in self._slots.items() if now - slot.used_at > self._keep]
         for key in old:
             del self._slots[key]
-
-
-class Login(ABC):
-    """A call of its own that gives a token.
-
-    Attributes:
-        url: template of where it goes.
-        slower_than: seconds; a slower login is *degraded*, not failed.
-        identity: what the login is remembered under.
-        refresh_token: the configured refresh token, which a response may replace.
-    """
-
-    def __init__(self, url: str, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
-        self.url = url
-        self.slower_than: float | None = spec.slower_than
-        self.early_refusal: EarlyRefusal = spec.early_refusal
-        self.refresh_token: SecretRef | None = None
-        self.identity = LoginIdentity(spec)
-
-    @property
-    def shared(self) -> bool:
-        """Whether all checks that log in alike share what came of it.
-
-        A refresh token that rotates has one successor: whoever uses it must share it, or the
-        first of two providers or personas locks the other out (RFC 6749 section 6).
-        """
-        return False
-
-    @abstractmethod
-    def request(self, material: Material, refresh: Secret | None = None) -> Request:
-        """The login's request.
-
-        Args:
-            material: of the run.
-            refresh: a rotated refresh token that replaces the configured one.
-
-        Raises:
-            SecretError: a secret is missing.
-            NoValue: it needs a value that is not there.
-            Unsafe: a value cannot be sent.
-            BadUrl: its URL cannot be called.
-        """
-
-    def token(self, response: Response, now: float, sent: Request) -> Token | Failure:
-        """The token that a response gave for the request that was sent, or why there is none."""
-        if response.status == 429:  # what any service may say when it is not well
-            return Failure(Phase.AUTH, Reason.RATE_LIMITED, "answered 429")
-        if response.status >= 500:
-            return login_failed(response)
-        return self._token(response, now, sent)
-
-    @abstractmethod
-    def _token(self, response: Response, now: float, sent: Request) -> Token | Failure: ...
-
-    @abstractmethod
-    def signer(self, token: str) -> Signer:
-        """Shows the token on a request."""
-
-
-class LoginIdentity:
-    """What a login is remembered under, and what tells that its secrets were replaced."""
-
-    def __init__(self, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
-        self._fields = _as_mapping(spec)
-        self._names = names_in(*(one for name, one in self._fields.items() if name not in _ASKS))
-        self._latest: tuple[tuple[str | None, ...], str] | None = None
-
-    def of(self, material: Material) -> str:
-        """A digest of the login's configuration, filled in.
-
-        Flows of many targets share one token unless the login itself depends on the target. The
-        files of kept refresh tokens are named by it, so it must stay what it is.
-
-        Raises:
-            NoValue: it needs a value that is not there.
-        """
-        values = tuple(map(material.get, self._names))
-        if self._latest is None or self._latest[0] != values:
-            filled = {
-                name: one if name in _ASKS else _filled(one, material)
-                for name, one in self._fields.items()
-            }
-            self._latest = values, hashlib.sha256(repr(filled).encode()).hexdigest()
-        return self._latest[1]
-
-    def secrets(self, read: Callable[[SecretRef], str]) -> str:
-        """A digest of the secrets behind the login.
-
-        Raises:
-            SecretError: one is missing.
-        """
-        digest = hashlib.sha256()
-        for ref in _refs(self._fields):
-            digest.update(f"{ref}\0{read(ref)}\0".encode())
-        return digest.hexdigest()
-
-
-def _as_mapping(value: Any) -> Any:
-    """A value with its records, but for references to secrets, as mappings."""
-    match value:
-        case SecretRef():
-            return value
-        case Mapping():
-            return {name: _as_mapping(one) for name, one in value.items()}
-        case list() | tuple():
-            return [_as_mapping(one) for one in value]
-        case _ if dataclasses.is_dataclass(value):
-            fields = dataclasses.fields(value)
-            return {one.name: _as_mapping(getattr(value, one.name)) for one in fields}
-        case _:
-            return value
-
-
-def _filled(value: Any, material: Material) -> Any:
-    match value:
-        case str():
-            return material.fill(value) if "{" in value else value
-        case SecretRef():
-            return str(value)
-        case dict():
-            return {name: _filled(one, material) for name, one in value.items()}
-        case list():
-            return [_filled(one, material) for one in value]
-        case _:
-            return value
-
-
-def _refs(value: Any) -> Iterator[SecretRef]:
-    match value:
-        case SecretRef():
-            yield value
-        case dict():
-            for one in value.values():
-                yield from _refs(one)
-        case list():
-            for one in value:
-                yield from _refs(one)
-        case _:
-            return

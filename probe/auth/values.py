@@ -7,9 +7,10 @@ credentials. Such values are checked where they are used.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -59,7 +60,11 @@ _NOT_IN_PROGRAM = re.compile(r"[\0\ud800-\udfff]")
 
 
 class Values:
-    """Values by name: the check's and the persona's, the target's, and captures."""
+    """Values by name: the check's and the persona's, the target's, and captures.
+
+    Filling a template in raises `NoValue` for a value that is not there, and `Unsafe` for one that
+    must not be sent.
+    """
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
@@ -74,12 +79,7 @@ class Values:
         return self._captured.get(name, self._given.get(name))
 
     def fill(self, text: str) -> str:
-        """A template filled in.
-
-        Raises:
-            NoValue: it names a value that is not there.
-            Unsafe: a value cannot be sent.
-        """
+        """A template filled in."""
         if "{" not in text and "}" not in text:
             return text
         pieces = _parsed(text).pieces
@@ -90,10 +90,6 @@ class Values:
 
         Where the host stands an IPv6 address gets its brackets, and ``{target}`` is without
         its port when the URL writes one behind it.
-
-        Raises:
-            NoValue: it names a value that is not there.
-            Unsafe: a value cannot be sent.
         """
         filled = ""
         pieces = _parsed(text).pieces
@@ -113,24 +109,14 @@ class Values:
         return filled
 
     def fill_header(self, text: str) -> str:
-        """A header's value filled in.
-
-        Raises:
-            NoValue: it names a value that is not there.
-            Unsafe: the result would not stay one header.
-        """
+        """A header's value filled in; unsafe when the result would not stay one header."""
         value = self.fill(text)
         if not fits_header(value):
             raise Unsafe("a header's value would hold a line end or control character")
         return value
 
     def fill_argument(self, text: str) -> str:
-        """A program's argument filled in.
-
-        Raises:
-            NoValue: it names a value that is not there.
-            Unsafe: a captured value would be read as an option.
-        """
+        """A program's argument filled in; unsafe when a value would be read as an option."""
         value = self.fill(text)
         if value.startswith("-") and not text.startswith("-"):
             raise Unsafe("a value would turn an argument into an option")
@@ -174,15 +160,7 @@ class Material(Values):
 
     def document(self, value: Any) -> Any:
         """A JSON document whose string leaves are templates or secrets."""
-        match value:
-            case str() | SecretRef():
-                return self.text(value)
-            case Mapping():
-                return {key: self.document(one) for key, one in value.items()}
-            case list() | tuple():
-                return [self.document(one) for one in value]
-            case _:
-                return value
+        return walk(value, self.fill, self.read)
 
     def request(self, template: RequestTemplate) -> Request:
         """A step's request filled in.
@@ -222,32 +200,36 @@ def fits_program(value: str) -> bool:
     return _NOT_IN_PROGRAM.search(value) is None
 
 
-def names_in(*documents: Any) -> tuple[str, ...]:
-    """Names that the templates in texts, documents and requests need, each once."""
-    found: dict[str, None] = {}
-    for text in _texts(documents):
-        if "{" in text:
-            found.update(dict.fromkeys(_parsed(text).names))
-    return tuple(found)
+def walk(value: Any, text: Callable[[str], Any], secret: Callable[[SecretRef], Any]) -> Any:
+    """A text, document or record with each text and each reference to a secret replaced.
 
-
-def tokens_named(*documents: Any) -> tuple[str, ...]:
-    """Names of auth entries whose token templates name as ``{auth.NAME}``, each once."""
-    return tuple(name[5:] for name in names_in(*documents) if name.startswith("auth."))
-
-
-def _texts(value: Any) -> Iterator[str]:
+    Mappings and records become dictionaries, tuples become lists.
+    """
     match value:
         case str():
-            yield value
+            return text(value)
+        case SecretRef():
+            return secret(value)
         case Mapping():
-            for one in value.values():
-                yield from _texts(one)
+            return {name: walk(one, text, secret) for name, one in value.items()}
         case list() | tuple():
-            for one in value:
-                yield from _texts(one)
-        case RequestTemplate():
-            yield value.url
-            yield from _texts((value.headers, value.query, value.json, value.form, value.body))
+            return [walk(one, text, secret) for one in value]
+        case _ if dataclasses.is_dataclass(value):
+            fields = dataclasses.fields(value)
+            return {one.name: walk(getattr(value, one.name), text, secret) for one in fields}
         case _:
-            return  # numbers, secrets, nothing
+            return value
+
+
+def names_in(*values: Any) -> tuple[str, ...]:
+    """Names that the templates in texts, documents and records need, each once."""
+    texts: list[str] = []
+    walk(values, texts.append, str)
+    return tuple(
+        dict.fromkeys(name for text in texts if "{" in text for name in _parsed(text).names)
+    )
+
+
+def tokens_named(*values: Any) -> tuple[str, ...]:
+    """Names of auth entries whose token templates name as ``{auth.NAME}``, each once."""
+    return tuple(name[5:] for name in names_in(*values) if name.startswith("auth."))

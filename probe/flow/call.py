@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -16,6 +17,8 @@ from probe.http.session import Refuse
 from probe.model.failure import Failure, Phase
 from probe.model.result import Timings
 from probe.net.library import httpx
+
+_PHASES = ("resolve", "connect", "tls", "send", "wait", "receive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,29 +152,18 @@ def _refusal(run: Run, signed: Request) -> Failure | None:
 
 def joined(several: list[CallFacts]) -> CallFacts:
     """Several requests as one: phases summed, as blackbox_exporter sums over redirects."""
-    last = several[-1]
-    timings = [one.timings for one in several]
-    summed = Timings(
-        resolve=_sum([t.resolve for t in timings]),
-        connect=_sum([t.connect for t in timings]),
-        tls=_sum([t.tls for t in timings]),
-        send=_sum([t.send for t in timings]),
-        wait=_sum([t.wait for t in timings]),
-        receive=_sum([t.receive for t in timings]),
-        total=sum(t.total for t in timings),
-        lag=max(t.lag for t in timings),
-        clock=last.timings.clock,
-    )
-    opened = next((one.handshake for one in reversed(several) if one.handshake), None)
+    last, timings = several[-1], [one.timings for one in several]
+    phases = {name: _sum(getattr(one, name) for one in timings) for name in _PHASES}
+    total, lag = sum(one.total for one in timings), max(one.lag for one in timings)
     return replace(
         last,
-        timings=summed,
-        handshake=opened,
+        timings=Timings(**phases, total=total, lag=lag, clock=last.timings.clock),
+        handshake=next((one.handshake for one in reversed(several) if one.handshake), None),
         fresh=any(one.fresh for one in several),
         requests=sum(one.requests for one in several),
     )
 
 
-def _sum(parts: list[float | None]) -> float | None:
+def _sum(parts: Iterable[float | None]) -> float | None:
     there = [part for part in parts if part is not None]
     return sum(there) if there else None

@@ -14,7 +14,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,23 +62,25 @@ class NotDone:
     stderr: bytes = b""
 
 
-async def run(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    *,
-    stdin: bytes | None = None,
-    cap: int,
-    deadline: float,
-) -> Ran | NotDone:
-    """Run a program to its end or to the deadline. Never raises for what the program does.
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is run.
 
-    Args:
+    Attributes:
         arguments: program and arguments; the program is looked up in the environment's PATH.
         environment: the whole of it, but for PATH, HOME and TMPDIR when absent.
         stdin: what it may read; None for nothing.
         cap: bytes kept of stdout and stderr, each.
-        deadline: trio time.
     """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    stdin: bytes | None
+    cap: int
+
+
+async def run(program: Program, deadline: float) -> Ran | NotDone:
+    """Run a program to its end or to the trio time. Never raises for what the program does."""
     start = trio.current_time()
     folder = await trio.to_thread.run_sync(_make_folder)
     if isinstance(folder, Failure):
@@ -87,17 +89,17 @@ async def run(
         defaults = {"PATH": _PATH, "HOME": folder, "TMPDIR": folder}
         try:
             process = await trio.lowlevel.open_process(
-                list(arguments),
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                program.arguments,
+                stdin=subprocess.DEVNULL if program.stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=folder,
-                env={**defaults, **environment},
+                env={**defaults, **program.environment},
                 start_new_session=True,
             )
         except OSError as error:
-            return NotDone(_not_started(arguments[0], error), trio.current_time() - start)
-        return await _Attended(process, cap).attend(stdin, start, deadline)
+            return NotDone(_not_started(program.arguments[0], error), trio.current_time() - start)
+        return await _Attended(process, program.cap).attend(program.stdin, start, deadline)
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(_remove, folder)

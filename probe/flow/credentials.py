@@ -142,43 +142,48 @@ class Credentials:
         return Granted(made) if isinstance(made, Signer) else Withheld(made)
 
     async def _ask(self, name: str, login: Login, *, renew: bool) -> Granted | Withheld:
-        """The token that is kept, or a new one."""
+        """The token that is kept, or a new one. A kept one needs no lock."""
         made: tuple[StepResult, ...] = ()
         try:
-            mark = self._run.prepare(lambda: self._mark(name, login))
-            if not isinstance(mark, str):
-                return Withheld(mark)
-            url = self._run.values.fill_url(login.url)
-            slot = self._slots[name] = self._slot(mark, url)
-            before, asked = slot.token, trio.current_time()
+            found = self._run.prepare(lambda: self._slot(name, login))
+            if not isinstance(found, tuple):
+                return Withheld(found)
+            slot, mark = found
+            before = slot.token
             if slot.lock.locked() or self._wanted(slot, renew=renew):
-                with trio.CancelScope(deadline=self._run.deadline) as waiting:
-                    async with slot.lock:
-                        waiting.deadline = float("inf")  # the login keeps the deadline itself
-                        if slot.failed is not None and slot.failed_at > asked:
-                            made = (
-                                self._logins.repeated(name, slot),
-                            )  # of a run that we waited for
-                        elif self._wanted(slot, renew=renew and slot.token is before):
-                            result = await self._logins.log_in(name, login, slot, mark)
-                            if isinstance(result, Skipped):
-                                return Withheld(result)
-                            made = (result,)
+                result = await self._log_in(name, login, slot, mark, renew=renew)
+                if isinstance(result, Skipped):
+                    return Withheld(result)
+                made = () if result is None else (result,)
             return self._grant(name, login, slot, kept=slot.token is before, logins=made)
         except Exception as error:  # whatever we did wrong costs one step, and no result
             return Withheld(Inconclusive(defect(error, Phase.AUTH)), made)
 
-    def _mark(self, name: str, login: Login) -> str:
-        """What the login is remembered under."""
-        identity = login.identity.of(self._run.values)
-        key = self._run.key
-        if login.shared:
-            return identity
-        return f"{key.check}\0{key.provider}\0{key.persona}\0{name}\0{identity}"
+    def _slot(self, name: str, login: Login) -> tuple[Slot, str]:
+        """The login's memory, and what it is remembered under."""
+        key, check, values = self._run.key, self._run.check, self._run.values
+        mark = login.identity(values)
+        if not login.shared:
+            mark = f"{key.check}\0{key.provider}\0{key.persona}\0{name}\0{mark}"
+        every = 2 * check.interval + check.flow_timeout
+        url = values.fill_url(login.url)
+        slot = self._store.slot(mark, trio.current_time(), service=url, every=every)
+        self._slots[name] = slot
+        return slot, mark
 
-    def _slot(self, mark: str, url: str) -> Slot:
-        every = 2 * self._run.check.interval + self._run.check.flow_timeout
-        return self._store.slot(mark, trio.current_time(), service=url, every=every)
+    async def _log_in(
+        self, name: str, login: Login, slot: Slot, mark: str, *, renew: bool
+    ) -> StepResult | Skipped | None:
+        """Log in, unless another run has just done so or the run's time ends before that."""
+        before, asked = slot.token, trio.current_time()
+        with trio.CancelScope(deadline=self._run.deadline) as waiting:
+            async with slot.lock:
+                waiting.deadline = float("inf")  # the login keeps the deadline itself
+                if slot.failed is not None and slot.failed_at > asked:
+                    return self._logins.repeated(name, slot)  # of a run that we waited for
+                if self._wanted(slot, renew=renew and slot.token is before):
+                    return await self._logins.log_in(name, login, slot, mark)
+        return None
 
     def _wanted(self, slot: Slot, *, renew: bool) -> bool:
         """Whether to log in."""

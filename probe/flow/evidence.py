@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from probe.auth.signers import Signer
 from probe.flow.call import Exchange
-from probe.flow.command import NotDone, Ran
+from probe.flow.command import NotDone, Program, Ran
 from probe.flow.redact import clip
 from probe.flow.run import Run
 from probe.http.response import Response
@@ -70,14 +70,7 @@ def of_exchange(
     )
 
 
-def of_program(
-    run: Run,
-    arguments: list[str],
-    environment: Mapping[str, str],
-    ended: Ran | NotDone,
-    *,
-    bad: bool,
-) -> Evidence:
+def of_program(run: Run, program: Program, ended: Ran | NotDone, *, bad: bool) -> Evidence:
     """Evidence of a program that was run; what it wrote and a command for failures only."""
     redactor = run.redactor
     body = line = ""
@@ -86,11 +79,11 @@ def of_program(
         wrote = (one.decode("utf-8", "replace") for one in (ended.stderr, ended.stdout))
         shown = (redactor.redact_foreign(text).strip() for text in wrote)
         body = clip("\n".join(part for part in shown if part), _BODY_SHOWN)
-        own = [f"{name}={redactor.shell(value)}" for name, value in environment.items()]
-        words = [redactor.shell(argument) for argument in arguments]
+        own = [f"{name}={redactor.shell(value)}" for name, value in program.environment.items()]
+        words = [redactor.shell(argument) for argument in program.arguments]
         line = " ".join((["env", *own] if own else []) + words)
     return Evidence(
-        request=redactor.redact(shlex.join(arguments)),
+        request=redactor.redact(shlex.join(program.arguments)),
         status=ended.code if isinstance(ended, Ran) else None,
         body=body,
         command=line,

@@ -44,7 +44,7 @@ class LoginMaker:
         A token that still serves stays when a login on its own clock fails.
         """
         run = self.run
-        secrets = run.prepare(lambda: login.identity.secrets(run.values.read))
+        secrets = run.prepare(lambda: login.secrets(run.values.read))
         if not isinstance(secrets, str):
             return _not_made(name, secrets)
         if slot.held(secrets, trio.current_time()):

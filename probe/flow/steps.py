@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from probe.auth.tokens import CLOCK_TOLERANCE, clock_off, clock_skew
@@ -216,28 +216,24 @@ async def _findings(
         return found
     if not step.captures or (denied and not step.deny):
         return found
+    captured = await _captured(run, step, response)
+    return replace(found, failures=(*found.failures, *captured))
+
+
+async def _captured(run: Run, step: Step, response: Response) -> tuple[Failure, ...]:
+    """Learn what a response holds for later steps; what is missing of it."""
     captured = await run_off_loop(
         partial(answers.capture, step.captures, response),
         patterns=any(one.source == "regex" for one in step.captures),
-        size=size,
+        size=len(response.body),
         deadline=run.deadline,
     )
     if isinstance(captured, Failure):
-        return replace(found, failures=(*found.failures, captured))
+        return (captured,)
     for name in run.plan.secret_captures & captured.values.keys():
         run.redactor.add(captured.values[name], name)
     run.values.learn(captured.values)
-    return replace(found, failures=(*found.failures, *captured.failures))
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What a program is given."""
-
-    arguments: list[str]
-    environment: dict[str, str]
-    stdin: bytes | None
-    contains: tuple[str, ...]
+    return captured.failures
 
 
 async def command_step(run: Run, credentials: Credentials, step: CommandStep) -> _Results:
@@ -251,15 +247,16 @@ async def command_step(run: Run, credentials: Credentials, step: CommandStep) ->
         return (*granted.logins, _result(step, granted.why))
     try:
         given = run.prepare(partial(_program, run, step.command))
-        if not isinstance(given, _Given):
+        if not isinstance(given, tuple):
             return (*granted.logins, _result(step, given))
-        return (*granted.logins, await _run_program(run, step, given))
+        return (*granted.logins, await _run_program(run, step, *given))
     except Exception as error:  # whatever we did wrong costs one step
         return (*granted.logins, _result(step, Inconclusive(defect(error, Phase.SEND))))
 
 
-def _program(run: Run, spec: Command) -> _Given:
-    arguments = [run.values.fill_argument(text) for text in spec.arguments]
+def _program(run: Run, spec: Command) -> tuple[command.Program, tuple[str, ...]]:
+    """The program, and what its output must contain."""
+    arguments = tuple(map(run.values.fill_argument, spec.arguments))
     if any(run.redactor.knows(argument) for argument in arguments):
         raise Unsafe("secrets go into a program's environment or stdin, not its arguments")
     environment = {name: run.values.text(value) for name, value in spec.environment.items()}
@@ -267,22 +264,21 @@ def _program(run: Run, spec: Command) -> _Given:
     stdin = None if spec.stdin is None else run.values.text(spec.stdin)
     if not all(map(fits_program, (*arguments, *environment.values(), stdin or ""))):
         raise Unsafe("a program would be given a NUL or half a surrogate pair")
-    return _Given(arguments, environment, None if stdin is None else stdin.encode(), contains)
+    data = None if stdin is None else stdin.encode()
+    return command.Program(arguments, environment, data, spec.output_cap), contains
 
 
-async def _run_program(run: Run, step: CommandStep, given: _Given) -> StepResult:
+async def _run_program(
+    run: Run, step: CommandStep, program: command.Program, contains: tuple[str, ...]
+) -> StepResult:
     spec = step.command
-    ended = await command.run(
-        given.arguments,
-        {"TRACEPARENT": run.traceparent(), **given.environment},
-        stdin=given.stdin,
-        cap=spec.output_cap,
-        deadline=run.step_deadline(step.timeout),
-    )
+    traced = {"TRACEPARENT": run.traceparent(), **program.environment}
+    deadline = run.step_deadline(step.timeout)
+    ended = await command.run(replace(program, environment=traced), deadline)
     match ended:
         case command.Ran():
             found = await run_off_loop(
-                partial(command.judge, spec, given.contains, ended),
+                partial(command.judge, spec, contains, ended),
                 patterns=bool(spec.matches),
                 size=len(ended.stdout),
                 deadline=run.deadline,
@@ -299,5 +295,5 @@ async def _run_program(run: Run, step: CommandStep, given: _Given) -> StepResult
         outcome=run.cleaned(outcome),
         timings=Timings(total=ended.seconds, lag=run.lag()),
         attempts=1,
-        evidence=evidence.of_program(run, given.arguments, given.environment, ended, bad=bad),
+        evidence=evidence.of_program(run, program, ended, bad=bad),
     )

@@ -43,17 +43,8 @@ _CLEANUP_SHARE = 0.25
 _CLEANUP_AT_SHUTDOWN = 1.0
 """Seconds that cleanup may still take when the agent is being stopped."""
 
-
 _MOST_PLANS = 1024
 """Flows whose plan is remembered from run to run."""
-
-
-def _no_lag() -> float:
-    return 0.0
-
-
-def _no_names(_provider: str) -> tuple[str, ...]:
-    return ()
 
 
 @dataclass(slots=True)
@@ -76,10 +67,10 @@ class FlowProber:
     judge: Judge
     secrets: ReadSecret
     wall: Callable[[], float]
-    lag: Callable[[], float] = _no_lag
+    lag: Callable[[], float] = lambda: 0.0
     state_dir: Path | None = None
     ids: NewId = new_id
-    own_names: Callable[[str], tuple[str, ...]] = _no_names
+    own_names: Callable[[str], tuple[str, ...]] = lambda _provider: ()
     proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     _store: TokenStore = field(init=False, default_factory=TokenStore)
     _plans: dict[FlowKey, Plan] = field(init=False, default_factory=dict)

@@ -69,26 +69,26 @@ def test_an_identity_is_that_of_earlier_releases(
 ) -> None:
     """Files of rotated refresh tokens are named by it: another one would lock the agent out."""
     one = login(spec)
-    assert one.identity.of(material()) == digest
-    assert one.identity.of(material()) == digest, "remembered"
+    assert one.identity(material()) == digest
+    assert one.identity(material()) == digest, "remembered"
 
 
 def test_an_identity_depends_on_the_values_that_the_login_names_and_no_others() -> None:
     one = login(JSON)
-    mine = one.identity.of(material())
-    assert one.identity.of(material(target="other.example")) == mine
-    assert one.identity.of(material(who="you")) != mine
-    assert one.identity.of(material()) == mine
+    mine = one.identity(material())
+    assert one.identity(material(target="other.example")) == mine
+    assert one.identity(material(who="you")) != mine
+    assert one.identity(material()) == mine
     with pytest.raises(NoValue):
-        one.identity.of(Material({}, str, lambda _v, _n: None, lambda: 0.0))
+        one.identity(Material({}, str, lambda _v, _n: None, lambda: 0.0))
 
 
 def test_replaced_secrets_are_noticed_wherever_they_stand() -> None:
     for spec in (ROTATING, SIGNED, JSON, COOKIE):
         one = login(spec)
-        before = one.identity.secrets(lambda ref: f"old {ref}")
-        assert one.identity.secrets(lambda ref: f"old {ref}") == before
-        assert one.identity.secrets(lambda ref: f"new {ref}") != before
+        before = one.secrets(lambda ref: f"old {ref}")
+        assert one.secrets(lambda ref: f"old {ref}") == before
+        assert one.secrets(lambda ref: f"new {ref}") != before
 
 
 def test_only_what_needs_a_call_of_its_own_is_a_login() -> None:
