@@ -63,18 +63,18 @@ class World:
             ValueError: the probability is none.
         """
         rule = self.board.add(fault, FAULTS[fault], where or Where(), probability)
-        await self._follow()
+        await self.follow()
         return rule.number
 
     async def remove(self, number: int) -> None:
         """Switch one fault off."""
         self.board.remove(number)
-        await self._follow()
+        await self.follow()
 
     async def clear(self) -> None:
         """Switch every fault off."""
         self.board.clear()
-        await self._follow()
+        await self.follow()
 
     async def move(self, domains: Iterable[str], canonical: str) -> None:
         """Point the DNS of these domains elsewhere: ``cdn_host(…)`` or ``MULTI_CDN``."""
@@ -84,7 +84,8 @@ class World:
         """What is broken now: every (domain, edge) that a fault covers."""
         return broken_by(self.board.rules(), self.info)
 
-    async def _follow(self) -> None:
+    async def follow(self) -> None:
+        """Let every edge listen or fall silent as its faults now say."""
         for edge in self.edges.values():
             await edge.follow(self._nursery)
 
@@ -139,7 +140,7 @@ async def open_world(
         info = WorldInfo(layout, places, ports, str(roots), distinct)
         ours = tuple(place for place in places if share is None or share.serves(place))
         world = _assemble(info, ours, pki, board, zone, resolvers, nursery)
-        await world._follow()
+        await world.follow()
         yield world
         nursery.cancel_scope.cancel()
 
