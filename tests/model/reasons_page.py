@@ -84,7 +84,7 @@ def _own() -> Iterator[str]:
 def _entry(reason: Reason, explanation: Explanation) -> str:
     causes = "\n".join(f"- {cause}" for cause in explanation.causes)
     check = explanation.check or phase_texts()[explanation.phases[0]].check
-    shown = "\n".join(_shown(reason, explanation))
+    shown = "".join(f"{line}\n\n" for line in _shown(reason, explanation))
     return (
         f"### `{reason}`\n\n**{explanation.title}.** {explanation.explanation}\n\n"
         f"Usual causes:\n\n{causes}\n\n{shown}Check by hand:\n\n```sh\n{check}\n```\n"
@@ -103,6 +103,6 @@ def _shown(reason: Reason, explanation: Explanation) -> Iterator[str]:
             f"`{error}`" + (f" ({', '.join(phases)})" if several else "")
             for error, phases in errors.items()
         ]
-        yield f"A browser shows {', '.join(named)}.\n"
+        yield f"A browser shows {', '.join(named)}."
     if explanation.curl:
-        yield f"curl shows `{explanation.curl}`.\n"
+        yield f"curl shows `{explanation.curl}`."

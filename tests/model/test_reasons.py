@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -40,10 +41,20 @@ def test_an_entry_is_whole_and_its_sentences_are_short(reason: Reason) -> None:
     assert entry.phases
     assert entry.causes
     assert set(entry.browser) <= set(entry.phases)
+    assert re.match(r"curl: \(\d+\) |HTTP/2 |$", entry.curl)
     for text in (entry.explanation, *entry.causes):
         assert text.endswith("."), text
         for sentence in re.split(r"(?<=\.) ", text):
             assert len(sentence.split()) <= MOST_WORDS, sentence
+
+
+def test_commands_are_what_a_shell_reads() -> None:
+    checks = [entry.check for entry in explanations().values()]
+    checks += [text.check for text in phase_texts().values()]
+    said = subprocess.run(
+        ["/bin/sh", "-n"], input="\n".join(checks), capture_output=True, text=True, check=False
+    )
+    assert said.stderr == ""
 
 
 def test_reasons_occur_in_the_phases_that_their_entries_name() -> None:
