@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -19,8 +20,15 @@ from probe.auth.tokens import (
     refused,
     seconds,
 )
-from probe.auth.values import Material
-from probe.http.answers import NotJson, as_text, condition, cookie, expression, parse_json
+from probe.auth.values import Material, fits_header
+from probe.http.answers import (
+    NotJson,
+    as_text,
+    condition,
+    cookie_attributes,
+    document_of,
+    expression,
+)
 from probe.http.request import Request, form_body, json_body
 from probe.http.response import Response
 from probe.http.url import clean_url
@@ -67,7 +75,7 @@ class JsonLogin(Login):
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
         spec = self._spec
         try:
-            document = parse_json(response.body, response.charset)
+            document = document_of(response)
         except NotJson as error:
             detail = f"answered {response.status} with {error}"
             return malformed(detail) if response.ok else login_failed(response)
@@ -117,27 +125,20 @@ class CookieLogin(Login):
             return refused(response, now, f"answered {response.status}")
         if not response.ok and not 300 <= response.status < 400:  # a form's login often redirects
             return login_failed(response)
-        value = cookie(response, self._spec.cookie)
-        if not value:
+        said = cookie_attributes(response, self._spec.cookie)
+        if said is None or not said[""]:
             return login_failed(response, f" and set no cookie {self._spec.cookie}")
-        if any(character in value for character in ' ,;\\"'):
-            return malformed("the cookie holds characters that none may hold (RFC 6265)")
-        return issued(value, response, now, expires_at=now + self._life(response, now))
+        if not fits_header(said[""]):
+            return malformed("the cookie holds a control character")
+        return issued(said[""], response, now, expires_at=now + self._life(said, now))
 
-    def _life(self, response: Response, now: float) -> float:
+    def _life(self, said: Mapping[str, str], now: float) -> float:
         """Seconds that the cookie lasts: Max-Age beats Expires (RFC 6265 section 5.3)."""
-        for line in response.all("set-cookie"):
-            pair, *attributes = line.split(";")
-            if pair.partition("=")[0].strip() != self._spec.cookie:
-                continue
-            split = (one.partition("=") for one in attributes)
-            said = {name.strip().lower(): value.strip() for name, _, value in split}
-            life = seconds(said.get("max-age"))
-            if life is None and "expires" in said:
-                until = http_date(said["expires"])
-                life = None if until is None else until - now
-            return self._spec.max_age if life is None else life
-        return self._spec.max_age
+        life = seconds(said.get("max-age"))
+        if life is None:
+            until = http_date(said.get("expires"))
+            life = None if until is None else until - now
+        return self._spec.max_age if life is None else life
 
 
 class OAuth2Login(Login):
@@ -222,7 +223,7 @@ class OAuth2Login(Login):
 
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
         try:
-            document = parse_json(response.body, response.charset)
+            document = document_of(response)
         except NotJson as error:
             if response.ok:
                 return malformed(f"answered {response.status} with {error}")

@@ -158,7 +158,7 @@ class TlsStream:
         presented: facts of the handshake.
     """
 
-    __slots__ = ("_tls", "_unsent", "presented", "wire")
+    __slots__ = ("_flushing", "_last_words", "_more", "_tls", "_unsent", "presented", "wire")
 
     def __init__(
         self, wire: Wire, tls: SSL.Connection, unsent: bytes, presented: Presented
@@ -168,6 +168,8 @@ class TlsStream:
         self._tls = tls
         # The client's Finished travels with whatever is written next: one segment, one call.
         self._unsent = unsent
+        self._flushing = self._more = False
+        self._last_words = False  # something was read when writing failed, and not looked at yet
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write everything. Raises AttemptFailed."""
@@ -196,10 +198,17 @@ class TlsStream:
                 return b""
             except SSL.Error as error:
                 raise self._refused(error) from error
-            data = await self.wire.receive_some()
-            if not data:
+            try:
+                data = await self.wire.receive_some()
+            except AttemptFailed:
+                if not self._last_words:
+                    raise
+                data = b""
+            if data:
+                self._tls.bio_write(data)
+            elif not self._last_words:
                 return b""
-            self._tls.bio_write(data)
+            self._last_words = False
 
     async def settle(self, deadline: float = math.inf) -> None:
         """Learn whether the server takes our client certificate, or its absence.
@@ -231,15 +240,28 @@ class TlsStream:
                 raise self._refused(error) from error
 
     async def flush(self) -> None:
-        """Write what OpenSSL has ready. Raises AttemptFailed."""
-        data = self._unsent + outgoing(self._tls)
-        self._unsent = b""
-        if data:
-            try:
-                await self.wire.send_all(data)
-            except AttemptFailed:
-                self._hear_last_words()
-                raise
+        """Write what OpenSSL has ready. Raises AttemptFailed.
+
+        One task may read while another writes. The one that writes takes along what OpenSSL
+        gets ready meanwhile, so that no two records mix.
+        """
+        self._more = self._flushing
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            while True:
+                data = self._unsent + outgoing(self._tls)
+                self._unsent, self._more = b"", False
+                if data:
+                    await self.wire.send_all(data)
+                if not self._more:
+                    return
+        except AttemptFailed:
+            self._hear_last_words()
+            raise
+        finally:
+            self._flushing = False
 
     def _hear_last_words(self) -> None:
         """The peer is gone. If an alert said why, that is the failure: raise it."""
@@ -247,6 +269,7 @@ class TlsStream:
         if not data:
             return
         self._tls.bio_write(data)
+        self._last_words = True
         try:
             self._tls.recv(1, socket.MSG_PEEK)
         except (SSL.WantReadError, SSL.ZeroReturnError):

@@ -303,11 +303,6 @@ def as_text(value: Any) -> str | None:
     return json.dumps(value, separators=(",", ":"))
 
 
-def cookie(answer: Response, name: str) -> str | None:
-    """The value that the answer gives a cookie, if it gives one."""
-    return (cookie_attributes(answer, name) or {}).get("")
-
-
 def cookie_attributes(answer: Response, name: str) -> dict[str, str] | None:
     """The attributes that the answer gives a cookie, in lower case, and its value under ``""``.
 

@@ -1,0 +1,152 @@
+"""Bodies that are too long, in a coding, or in one that nobody knows: what of them matters."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import zlib
+
+import brotli
+import pytest
+
+from probe.http.answers import capture, judge
+from probe.http.decode import with_body
+from probe.http.response import Answered, Response
+from probe.model.failure import Reason
+from probe.model.flow import Capture, Expect
+from tests.support.http_server import serve
+
+from .conftest import CAP, Make, says
+from .test_odd_answers import coded
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+CODINGS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+}
+
+
+async def decoded(coding: str, data: bytes, *, cut: bool = False) -> Response:
+    head = Response(200, (("content-encoding", coding),))
+    return await with_body(head, data, CAP, cut=cut)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_a_coding_is_undone_within_its_cap(coding: str) -> None:
+    encode = CODINGS[coding]
+    whole = await decoded(coding, encode(b"x" * CAP))
+    assert (whole.body, whole.body_fault) == (b"x" * CAP, None)
+    for size in (CAP + 1, 50_000_000):
+        found = await decoded(coding, encode(bytes(size)))
+        assert found.body == bytes(CAP)
+        assert found.body_fault is not None
+        assert found.body_fault.reason is Reason.TOO_LARGE
+        assert "max_body" in found.body_fault.detail
+    nothing = await decoded(coding, b"")
+    assert (nothing.body, nothing.body_fault) == (b"", None)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_what_is_no_such_coding_is_no_body(coding: str) -> None:
+    half = CODINGS[coding](b"hello" * 50)[:-3]
+    for data in (half, b"plain text"):
+        found = await decoded(coding, data)
+        assert found.body == b""
+        assert found.body_fault is not None
+        assert found.body_fault.reason is Reason.UNDECODABLE
+    beginning = await decoded(coding, half, cut=True)
+    assert beginning.body_fault is not None
+    assert beginning.body_fault.reason is Reason.TOO_LARGE
+
+
+async def test_codings_on_top_of_each_other() -> None:
+    twice = gzip.compress(gzip.compress(b"ok"))
+    assert (await decoded("gzip, gzip", twice)).body == b"ok"
+    bomb = await decoded("gzip, gzip", gzip.compress(gzip.compress(bytes(50_000_000))))
+    assert bomb.body_fault is not None
+    assert bomb.body_fault.reason is Reason.TOO_LARGE
+    many = await decoded("gzip, gzip, gzip", twice)
+    assert many.body_fault is not None
+    assert many.body_fault.reason is Reason.UNDECODABLE
+
+
+BARE = Expect(status=("200",))
+
+
+@pytest.mark.parametrize("coding", ["UTF-8", "none", "binary", "aws-chunked", "aws-chunked, gzip"])
+async def test_an_unknown_coding_matters_only_to_who_needs_the_body(
+    caller: Make, coding: str
+) -> None:
+    async with serve(None, says(coded(coding.encode(), gzip.compress(b"ok")))) as server:
+        found = await caller(server.port)()
+    assert isinstance(found, Answered)
+    assert judge(BARE, found.response, seconds=0).failures == ()
+    [failure] = judge(Expect(contains=("ok",)), found.response, seconds=0).failures
+    assert failure.reason is Reason.UNDECODABLE
+
+
+LONG = b"begin " + b"x" * 2000 + b" end"
+
+READ_SO_FAR = [
+    (BARE, True),
+    (Expect(contains=("begin",)), True),
+    (Expect(matches=("beg.n",)), True),
+    (Expect(contains=("begin", "end")), False),
+    (Expect(matches=("e.d",)), False),
+    (Expect(not_matches=("nothing",)), False),
+    (Expect(max_size=10_000), False),
+    (Expect(json=("a",)), False),
+]
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+@pytest.mark.parametrize(("expect", "enough"), READ_SO_FAR)
+async def test_a_long_page_is_read_as_far_as_it_is_needed(
+    caller: Make, coding: str, expect: Expect, enough: bool
+) -> None:
+    body = LONG if coding == "identity" else gzip.compress(LONG)
+    async with serve(None, says(coded(coding.encode(), body))) as server:
+        found = await caller(server.port)()
+    assert isinstance(found, Answered), found
+    failures = judge(expect, found.response, seconds=0).failures
+    if enough:
+        assert failures == ()
+    else:
+        [failure] = failures
+        assert failure.reason is Reason.TOO_LARGE
+        assert failure.detail == "more than 1000 bytes of body; raise max_body to read on"
+
+
+async def test_a_page_that_is_left_half_read_ends_its_connection(caller: Make) -> None:
+    async with serve(None, says(coded(b"identity", bytes(200_000)))) as server:
+        call = caller(server.port)
+        for count in (1, 2):
+            found = await call()
+            assert isinstance(found, Answered), found
+            assert server.connections == count
+
+
+async def test_a_capture_of_half_a_page_says_why_it_is_missing(caller: Make) -> None:
+    wanted = (Capture("a", "json", "a"), Capture("b", "header", "x-b"))
+    async with serve(None, says(coded(b"identity", LONG))) as server:
+        found = await caller(server.port)()
+    assert isinstance(found, Answered)
+    reasons = [one.reason for one in capture(wanted, found.response).failures]
+    assert reasons == [Reason.TOO_LARGE, Reason.CAPTURE_MISSING]
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 3000), (5, 1500), (9, 1500)])
+async def test_small_chunks_are_no_fault(caller: Make, size: int, count: int) -> None:
+    chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * count + b"0\r\n\r\n"
+    async with serve(None, says(answer)) as server:
+        found = await caller(server.port, cap=20_000)()
+    assert isinstance(found, Answered), found
+    assert len(found.response.body) == size * count
