@@ -53,10 +53,11 @@ class Series:
         for slot, count in counts.items():
             row[slot] = float(count)
 
-    def written(self) -> list[dict[str, str]]:
-        """In promtool's notation."""
+    def written(self, hours: int = 24) -> list[dict[str, str]]:
+        """In promtool's notation, from midnight on for so many hours."""
+        end = hours * 3600 // STEP + 1
         return [
-            {"series": name, "values": " ".join(_runs(self._seen(name, row)))}
+            {"series": name, "values": " ".join(_runs(self._seen(name, row)[:end]))}
             for name, row in self._rows.items()
         ]
 

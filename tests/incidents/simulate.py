@@ -88,8 +88,15 @@ def faults_of(days: int, seed: int) -> list[Fault]:
     return found
 
 
-def day(number: int, seed: int, faults: list[Fault], regions: tuple[str, ...] = REGIONS) -> Found:
-    """Simulate a day and let Prometheus judge it."""
+def day(
+    number: int,
+    seed: int,
+    faults: list[Fault],
+    regions: tuple[str, ...] = REGIONS,
+    *,
+    hours: int = 24,
+) -> Found:
+    """Simulate a day and let Prometheus judge its first ``hours``."""
     mine = [fault for fault in faults if fault.day == number]
     series = Series()
     shared = tuple(bursts(random.Random(f"{seed} {number} bursts"), SHARED))
@@ -97,14 +104,14 @@ def day(number: int, seed: int, faults: list[Fault], regions: tuple[str, ...] = 
         dice = random.Random(f"{seed} {number} {region}")
         here = [fault for fault in mine if region in fault.regions]
         region_day(series, region, dice, here, shared)
-    return judged(series, mine)
+    return judged(series, mine, hours)
 
 
-def judged(series: Series, faults: list[Fault]) -> Found:
+def judged(series: Series, faults: list[Fault], hours: int = 24) -> Found:
     """Run the rules over the series with promtool, and read what fired."""
     asked = [
         (hour, 'count_over_time(ALERTS{alertstate="firing",severity!="none"}[1h])')
-        for hour in range(1, 25)
+        for hour in range(1, hours + 1)
     ]
     for fault in faults:
         region = "|".join(fault.regions)
@@ -122,7 +129,7 @@ def judged(series: Series, faults: list[Fault]) -> Found:
         "tests": [
             {
                 "interval": f"{STEP}s",
-                "input_series": series.written(),
+                "input_series": series.written(hours),
                 "promql_expr_test": [
                     {"expr": expr, "eval_time": f"{at}h" if at <= 24 else f"{at}s"}
                     for at, expr in asked

@@ -1,4 +1,4 @@
-"""One simulated day of one region; thirty days of three are the command in ``simulate.py``."""
+"""A simulated night of one region; a whole day of three is one of the long tests."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def test_runs_that_give_nothing_are_unseen_after_three_intervals_until_one_does(
 
 
 @pytest.mark.real
-def test_a_noisy_day_pages_nobody_and_hides_no_fault() -> None:
+def test_a_noisy_night_pages_nobody_and_hides_no_fault() -> None:
     region = ("sa-east",)
     faults = [
-        Fault("propagation", "tls", region, 0, Span(7_500, 9_000), 0.4, 30),
-        Fault("authorization", "flow", region, 0, Span(22_000, 23_000), 0.94),
-        Fault("names", "dns", region, 0, Span(43_500, 43_700), 1.0, 2),
-        Fault("silence", "silence", region, 0, Span(60_000, 61_000), 1.0, 0),
+        Fault("propagation", "tls", region, 0, Span(1_500, 2_700), 0.4, 30),
+        Fault("authorization", "flow", region, 0, Span(5_500, 6_500), 0.94),
+        Fault("names", "dns", region, 0, Span(8_000, 8_200), 1.0, 2),
+        Fault("silence", "silence", region, 0, Span(9_500, 10_300), 1.0, 0),
     ]
-    found = day(0, 1, faults, region)
+    found = day(0, 1, faults, region, hours=3)
     assert found.pages == {}
     assert set(found.seconds) == {"propagation", "authorization", "names", "silence"}
     assert None not in found.seconds.values()
