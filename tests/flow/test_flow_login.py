@@ -425,7 +425,9 @@ async def test_refused_credentials_are_not_tried_again_until_they_change_or_time
     assert platform.logins == 2, "the interval counts from the refusal"
 
 
-@pytest.mark.parametrize("after", ["120", formatdate(time.time() + 3000, usegmt=True)])
+@pytest.mark.parametrize(
+    "after", ["120", formatdate(time.time() + 3000, usegmt=True)], ids=["seconds", "date"]
+)
 async def test_retry_after_is_kept(ca: Ca, bench: Bench, after: str) -> None:
     platform = Platform()
     platform.login_route = Reply(429, headers=(("Retry-After", after),))

@@ -71,7 +71,9 @@ def test_a_damaged_hello_is_read_or_refused(at: int, value: int) -> None:
         assert hello is None or hello.raw == damaged
 
 
-@pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.1\r\n\r\n", HELLO[:50]])
+@pytest.mark.parametrize(
+    "data", [b"", b"GET / HTTP/1.1\r\n\r\n", HELLO[:50]], ids=["nothing", "http", "half"]
+)
 async def test_a_client_that_closes_early_or_speaks_http_sent_no_hello(data: bytes) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     await theirs.send_all(data)
