@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import trio
 
 from tests.support.agents import StartAgent
@@ -149,6 +150,7 @@ async def _refuse(stream: trio.SocketStream, *, status: str) -> None:
         )
 
 
+@pytest.mark.slow
 async def test_the_page_says_that_its_agent_is_hung_dead_or_ill(
     tmp_path: Path, plain: Path, agents: StartAgent
 ) -> None:
@@ -193,6 +195,7 @@ async def test_the_page_says_that_its_agent_is_hung_dead_or_ill(
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_without_scripts_the_time_of_the_picture_stands_there(
     tmp_path: Path, plain: Path, agents: StartAgent
 ) -> None:

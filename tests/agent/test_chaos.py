@@ -129,6 +129,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.slow
 async def test_no_series_claims_health_for_what_was_not_seen(
     tmp_path: Path, agents: StartAgent
 ) -> None:

@@ -109,6 +109,7 @@ async def test_the_gate_waits_until_the_last_edge_is_right(config: Path, lab: Re
     assert done[0].returncode == 0, done[0].stdout
 
 
+@pytest.mark.slow
 async def test_the_gate_wants_the_new_certificate_everywhere(config: Path, lab: RemoteLab) -> None:
     now = ("--provider", "cdn-b", "--target", "store-001.example", "-o", "json", "--all")
     rows = json.loads((await check(config, *now)).stdout)["results"]
@@ -123,9 +124,9 @@ async def test_the_gate_wants_the_new_certificate_everywhere(config: Path, lab: 
     assert "older_than_expected" in later.stdout
 
 
-async def test_bad_words_on_the_command_line_are_2_and_say_what_to_write(config: Path) -> None:
+def test_bad_words_on_the_command_line_are_2_and_say_what_to_write(plain: Path) -> None:
     cases = {
-        ("--provider", "cdn-c"): "did you mean cdn-b?",
+        ("--provider", "nowere"): "did you mean nowhere?",
         ("--check", "storse"): "did you mean stores?",
         ("--target", "nobody.example"): "holds nobody.example",
         ("--expect-fingerprint", "abc"): "64 digits",
@@ -134,10 +135,9 @@ async def test_bad_words_on_the_command_line_are_2_and_say_what_to_write(config:
         ("--targets", "/nonexistent.yaml"): "/nonexistent.yaml",
     }
     for words, hint in cases.items():
-        done = await check(config, *words)
-        assert done.returncode == 2, words
+        done = CliRunner().invoke(main, ["check", "--config", str(plain), *words])
+        assert done.exit_code == 2, words
         assert hint in done.stderr, (words, done.stderr)
-        assert "Traceback" not in done.stderr, words
 
 
 async def test_inconclusive_is_3(config: Path) -> None:

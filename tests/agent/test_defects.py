@@ -121,6 +121,7 @@ LOOPS = {
 }
 
 
+@pytest.mark.slow
 async def test_every_loop_may_crash_and_goes_on(
     config: Path, tmp_path: Path, agents: StartAgent
 ) -> None:

@@ -113,6 +113,7 @@ def assert_no_secret(text: str) -> None:
         assert value not in text, value
 
 
+@pytest.mark.slow
 async def test_the_layer_is_named_in_metrics_page_and_log_and_no_secret_is(
     flow: Path, lab: RemoteLab, agents: StartAgent
 ) -> None:
@@ -159,6 +160,7 @@ async def test_the_layer_is_named_in_metrics_page_and_log_and_no_secret_is(
     assert_no_secret("\n".join(json.dumps(line) for line in agent.log))
 
 
+@pytest.mark.slow
 async def test_an_identity_service_that_lost_its_clients_is_said_to_be_at_fault_everywhere(
     flow: Path, lab: RemoteLab, agents: StartAgent
 ) -> None:

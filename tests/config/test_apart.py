@@ -34,3 +34,11 @@ def test_a_child_that_cannot_start_is_an_error_of_its_own(
     monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
     with pytest.raises(LoaderError, match="cannot read"):
         load_apart(tmp_path / "probe.yaml", environ={})
+
+
+def test_a_child_that_dies_is_an_error_and_not_a_configuration(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(LoaderError, match="ended with 1"):
+        load_apart(tmp_path / "probe.yaml", environ={})

@@ -24,6 +24,7 @@ StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 EDGES = re.compile(r"^probe_edge_up\{.*\} 1\.0$", re.MULTILINE)
 
 
+@pytest.mark.slow
 async def test_every_scrape_during_an_upgrade_sees_every_edge(
     config: Path, agents: StartAgent
 ) -> None:

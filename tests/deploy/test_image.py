@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from tests.support.programs import DEPLOY, ROOT, program, run
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("image")]
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 DOCKERFILE = (DEPLOY / "image" / "Dockerfile").read_text()
@@ -133,6 +133,7 @@ def written(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if "__pycache__" not in path.parts}
 
 
+@pytest.mark.slow
 async def test_the_agent_runs_as_nobody_and_writes_nothing(
     built: Path, hasty: Path, agents: StartAgent
 ) -> None:

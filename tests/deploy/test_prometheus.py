@@ -118,6 +118,7 @@ def pages(config: Path, lab: RemoteLab) -> Path:
     return config
 
 
+@pytest.mark.slow
 async def test_dashboards_of_blackbox_exporter_and_remote_write(
     pages: Path, agents: StartAgent, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -240,8 +241,12 @@ async def test_folders_that_come_and_go_while_they_are_removed_cost_no_result(
     )
     for _ in range(3):
         assert (await run(bench, Command(python(code)))).outcome == Passed()
-    for folder in tmp_path.iterdir():
-        folder.rmdir()  # what the last round of removing raced with: at most empty ones
+    with trio.fail_after(30):  # what the last round of removing raced with: at most empty ones
+        while left := list(tmp_path.iterdir()):
+            for path in [*tmp_path.glob("*/*"), *left]:
+                with suppress(OSError):  # the daemon is quicker now and then
+                    path.rmdir()
+            await trio.sleep(0.01)
 
 
 async def test_what_may_not_be_removed_costs_no_result(

@@ -21,8 +21,10 @@ from tests.support.engines import Prometheus, open_prometheus
 from . import dashboards, scene
 from .dashboards import Question, label_values, substituted, variables
 
-_HEALTHY_WITHIN = 40.0
-_BROKEN_WITHIN = 60.0
+_HEALTHY_WITHIN = 120.0
+_BROKEN_WITHIN = 120.0
+"""Seconds of patience; a busy machine needs some of them."""
+
 SHARING = {"PROBE_ADDRESS": "127.0.0.1"}
 """The address of an agent that shares; only one does."""
 
@@ -77,6 +79,8 @@ def _names(asked: list[Question]) -> str:
 
 
 @pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.xdist_group("three agents")
 async def test_every_query_has_data_when_it_should(tmp_path: Path) -> None:
     asked = dashboards.questions()
     async with AsyncExitStack() as stack:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.programs import ROOT, program
+
 
 @pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.xdist_group("three agents")
 def test_a_cut_network_is_the_vantages_illness_and_no_targets_fault() -> None:
-    unshare = shutil.which("unshare")
-    if unshare is None or shutil.which("ip") is None:
-        pytest.fail("unshare or ip is missing: apt-get install util-linux iproute2")
+    program("ip")
     done = subprocess.run(
-        [unshare, "--map-root-user", "--net", sys.executable, "-m", "tests.incidents.cut"],
-        cwd=Path(__file__).parents[2],
+        [
+            program("unshare"),
+            "--map-root-user",
+            "--net",
+            sys.executable,
+            "-m",
+            "tests.incidents.cut",
+        ],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -22,7 +22,7 @@ from .receiver import Received, Receiver, receiving
 pytestmark = pytest.mark.real
 
 CASES = Path(__file__).parents[1] / "rules" / "cases"
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 _LOOK_EVERY = 0.2
 
 

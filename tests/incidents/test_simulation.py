@@ -71,6 +71,7 @@ def test_runs_that_give_nothing_are_unseen_after_three_intervals_until_one_does(
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_noisy_night_pages_nobody_and_hides_no_fault() -> None:
     region = ("sa-east",)
     faults = [

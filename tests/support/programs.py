@@ -21,6 +21,7 @@ PACKAGES = {
     "chromium": "chromium",
     "dash": "dash",
     "haproxy": "haproxy",
+    "ip": "iproute2",
     "knotd": "knot knot-module-geoip",
     "kubectl": "kubernetes-client",
     "nginx": "nginx-light",
@@ -29,6 +30,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "setpriv": "util-linux",
     "systemd-analyze": "systemd",
+    "unshare": "util-linux",
 }
 """Programs, and the Debian packages that hold them."""
 
