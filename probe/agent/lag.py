@@ -57,9 +57,10 @@ class LagMeter(trio.abc.Instrument):
             self._longest = max(self._longest, turn)
             self._turn_began = None
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Measure until cancelled."""
         trio.lowlevel.add_instrument(self)
+        task_status.started()
         try:
             while True:
                 self._due = trio.current_time() + self._period

@@ -88,12 +88,15 @@ class Notifier:
         """The end began."""
         self._tell("STOPPING=1", "STATUS=ending")
 
-    async def keep_watchdog(self) -> None:
+    async def keep_watchdog(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Give a sign of life at a third of the time asked for.
 
         A task like every other: when the loop does not turn, it does not run either, and the
         manager starts the agent anew.
         """
+        task_status.started()
         if self.watchdog is None:
             return
         while True:
@@ -144,8 +147,9 @@ _PERIOD = 3600.0
 """… and then every so many seconds, when also that which was set apart is walked once."""
 
 
-async def keep_still() -> None:
+async def keep_still(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Look after the collector until cancelled."""
+    task_status.started()
     gc.set_threshold(*gc.get_threshold()[:2], _FULL_AFTER)
     settle()
     for seconds in _AGAIN:

@@ -46,8 +46,9 @@ class ReferenceWatch:
         """Something failed: look now, unless we have just looked."""
         self._hurry.set()
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look until cancelled."""
+        task_status.started()
         while True:
             began = trio.current_time()
             self._hurry = trio.Event()

@@ -94,9 +94,10 @@ class SelfReport:
                 phase = Phase.CONNECT
         return Failure(phase, Reason.DEFECT, where)
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Say in the log what changes, until cancelled; metrics and page ask by themselves."""
         self._running = True
+        task_status.started()
         while True:
             self._judge()
             for server in self._dns().subnet_ignored.keys() - self._ignoring:

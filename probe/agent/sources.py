@@ -65,7 +65,10 @@ class Sources:
             task_status.started()
             await supervised("sources", self._look_after, self._crashed)
 
-    async def _look_after(self) -> None:
+    async def _look_after(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        task_status.started()
         while True:
             self._give_carried()
             await trio.sleep(_LOOK_EVERY)

@@ -46,7 +46,7 @@ async def supervised(
 
     Args:
         name: what the loop is called in log and metrics; one of ``LOOPS``.
-        loop: is given ``task_status`` when somebody waits for it to be ready.
+        loop: says through ``task_status`` that it is ready.
         crashed: told each crash.
         task_status: started with the loop, or with its first crash: a start waits for nobody
             who may never be ready.
@@ -60,10 +60,8 @@ async def supervised(
     while True:
         began = trio.current_time()
         try:
-            if task_status is trio.TASK_STATUS_IGNORED:
-                await loop()
-            else:
-                await loop(task_status=ready)
+            await loop(task_status=ready)
+            ready.started()
             return
         except* Exception as error:
             crashed(name, trace(error))

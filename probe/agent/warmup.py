@@ -26,14 +26,22 @@ _KNOWN = 10.0
 """Seconds after which the targets' names have been asked for; what DNS names later came later."""
 
 
-async def say_first_look(store: Store, log: EventLog, concurrency: int) -> None:
+async def say_first_look(
+    store: Store,
+    log: EventLog,
+    concurrency: int,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """Wait for the first look, and log when it takes longer and when it is done.
 
     Args:
         store: where results end.
         log: one line for each.
         concurrency: the configured bound, which is what a very large configuration waits for.
+        task_status: started at once.
     """
+    task_status.started()
     began = trio.current_time()
     await trio.sleep(_KNOWN)
     known = set(store.silence.awaited)

@@ -17,7 +17,7 @@ class Loop:
         self.began: list[float] = []
         self.told: list[tuple[str, str]] = []
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         self.began.append(trio.current_time())
         if not self.lives:
             await trio.sleep_forever()
@@ -54,7 +54,7 @@ async def test_the_pauses_grow_to_a_bound_and_shrink_when_it_ran_for_long(
 
 
 async def test_a_loop_that_ends_has_ended(autojump_clock: MockClock) -> None:
-    async def nothing_to_do() -> None:
+    async def nothing_to_do(*, task_status: trio.TaskStatus[None]) -> None:
         await trio.lowlevel.checkpoint()
 
     loop = Loop()
@@ -94,7 +94,7 @@ async def test_what_goes_wrong_while_it_is_cancelled_is_told_too(autojump_clock:
         finally:
             raise OSError("while ending")
 
-    async def loop() -> None:
+    async def loop(*, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             nursery.start_soon(forever)

@@ -1,0 +1,204 @@
+"""The parts of one agent, put together: who tells whom, and which loops run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import trio
+
+from probe.agent.coverage import Coverage
+from probe.agent.filing import Excuse, Filing
+from probe.agent.flow_filing import FlowFiling
+from probe.agent.flows import FlowCoverage
+from probe.agent.jobs import UNLISTED, JobKey, unlisted
+from probe.agent.lag import LagMeter
+from probe.agent.log import EventLog
+from probe.agent.options import AgentError
+from probe.agent.parts import build_parts
+from probe.agent.process import keep_still
+from probe.agent.references import ReferenceWatch
+from probe.agent.self_report import SelfReport
+from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
+from probe.agent.sources import Sources
+from probe.agent.supervised import supervised
+from probe.agent.warmup import say_first_look
+from probe.certificates import TrustError
+from probe.model.defect import trace
+from probe.model.spec import Share, Spec
+from probe.model.state import Transition
+from probe.model.target import FlowKey, Target
+from probe.schedule import Defect, Runner, Shard
+from probe.serve import Store, swept
+from probe.state.vantage import Vantage
+
+ADDRESS_VARIABLE = "PROBE_ADDRESS"
+
+_TICK_EVERY = 15.0
+_SWEEP_EVERY = 1.0
+_SLACK = 0.03
+"""Seconds; 99 in 100 starts are to be late by 50 ms at most, and a busy moment needs its part."""
+
+
+class Assembly:
+    """Everything that probes, files and shows, for one region.
+
+    Args:
+        spec: the configuration to start with, with the region.
+        environ: the environment, for secrets and our own address.
+        shard: which targets are this agent's, where several share a region.
+        log: where everything is said.
+
+    Raises:
+        AgentError: targets are to be shared, and our own address is unknown.
+    """
+
+    def __init__(self, spec: Spec, environ: Mapping[str, str], shard: Shard, log: EventLog) -> None:
+        self._spec = spec
+        self._shard = shard
+        self._log = log
+        me = environ.get(ADDRESS_VARIABLE, "")
+        self.store = Store(
+            spec.region or "",
+            started_at=time.time(),
+            clock=trio.current_time,
+            on_silence=self._fell_silent,
+        )
+        vantage = Vantage()
+        self._report = SelfReport(
+            self.store,
+            vantage,
+            log,
+            lambda: self._runner.counts(),  # noqa: PLW0108 - made below
+            lambda: parts.finder.stats(),  # noqa: PLW0108 - made below
+        )
+        self.crashed = self._report.crashed
+        self._lag = LagMeter(self._report.lagged)
+        self._parts = parts = build_parts(spec, environ, lag=self._lag.current)
+        self._runner: Runner[JobKey] = Runner(
+            wall=time.time,
+            limit=spec.limits.concurrency,
+            # Agents that share a region's targets look at the same one at different moments.
+            salt=f"{spec.region} {me}" if spec.share else spec.region or "",
+            slack=_SLACK,
+            on_start=self._report.started,
+            on_defect=self._defect,
+        )
+        self._references = ReferenceWatch(parts, vantage, self.crashed)
+        excuse = Excuse(vantage, self._references.hurry)
+        self._filing = Filing(self.store, log, excuse, self._request)
+        flow_filing = FlowFiling(self.store, log, excuse, self._request)
+        self._coverage = Coverage(parts, self._runner, self._filing, self.store)
+        self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
+        self._sources = Sources(parts, self.store, log, self._discovered, self.crashed)
+        self._sharing = None if spec.share is None else self._shared(spec.share, me)
+
+    def _shared(self, share: Share, me: str) -> Sharing:
+        try:
+            lookup = peer_lookup(me)
+        except NoAddressError as error:
+            raise AgentError(
+                f"share: each agent needs its own address in {ADDRESS_VARIABLE}, as DNS gives it "
+                f"for {share.peers}; {error}"
+            ) from None
+        sharing = Sharing(share, me, lookup, self._set_targets, self._log)
+        self.store.agent.readings.append(sharing.samples)
+        return sharing
+
+    async def start(self, work: trio.Nursery) -> None:
+        """Start every loop in the nursery, and probe what the configuration says."""
+        keep = partial(supervised, crashed=self.crashed)
+        await work.start(self._runner.run)
+        if self._sharing is not None:
+            await work.start(keep, "sharing", self._sharing.run)
+        await work.start(keep, "lag", self._lag.run)
+        await work.start(keep, "references", self._references.run)
+        self._configure()
+        self.store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
+        await work.start(self._sources.run)
+        await self._sources.configure(self._spec.targets)
+        await work.start(keep, "report", self._report.run)
+        await work.start(keep, "tick", self._tick)
+        await work.start(keep, "sweep", self._sweep)
+        await work.start(keep, "heap", keep_still)
+        say = partial(say_first_look, self.store, self._log, self._spec.limits.concurrency)
+        await work.start(keep, "first look", say)
+
+    async def follow(self, spec: Spec) -> None:
+        """Follow another configuration while everything runs."""
+        self._spec = spec
+        if self._sharing is not None:
+            self._sharing.forget_lists(spec.targets)
+        self._configure()
+        await self._sources.configure(spec.targets)
+
+    def keys(self) -> Iterator[JobKey]:
+        """Everything that is probed now."""
+        yield from self._coverage.keys()
+        yield from self._flows.keys()
+
+    def _configure(self) -> None:
+        for trust in {check.trust for check in self._spec.checks}:
+            try:
+                self._parts.judge.prepare(trust)  # 40 ms that the first handshake need not wait
+            except TrustError as error:
+                # Every attempt that needs them is inconclusive until they can be read.
+                self._log.error("trust roots cannot be read", problem=str(error))
+        self._references.configure(self._spec.references)
+        self.store.configure(self._spec)
+        self._coverage.configure(self._spec)
+        self._flows.configure(self._spec)
+        self._discovered(UNLISTED, unlisted(self._spec))
+
+    # ------------------------------------------------------------ from part to part
+
+    def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
+        """A list as its sources say; what of it is ours."""
+        targets = tuple(t for t in targets if self._shard.owns(t.label))
+        if self._sharing is None:
+            self._set_targets(name, targets)
+        else:
+            self._sharing.set_targets(name, targets)
+
+    def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        if name not in self._spec.targets and name != UNLISTED:
+            return  # it went while our share of it was worked out
+        self._coverage.set_targets(name, targets)
+        self._flows.set_targets(name, targets)
+
+    def _request(self, key: JobKey, after: float, beside: bool = False) -> None:
+        self._runner.request(key, after=after, beside=beside)
+
+    def _defect(self, defect: Defect[JobKey]) -> None:
+        """A run that our own code did not finish costs its key one result, and says so."""
+        failure, key = self._report.defect(defect), defect.job.key
+        try:
+            if isinstance(key, FlowKey):
+                self._flows.defect(key, failure)
+            else:
+                self._coverage.defect(key, failure)
+        except Exception as error:
+            # The result cannot even be filed: in a while its key counts as unseen.
+            self.crashed("filing", trace(error))
+
+    def _fell_silent(self, change: Transition) -> None:
+        """The first of a provider is unseen, or nothing of it any more."""
+        self.store.note(change)
+        self._log.transition(change)
+
+    # ------------------------------------------------------------ loops of its own
+
+    async def _sweep(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        task_status.started()
+        while True:
+            await swept(self.store)
+            await trio.sleep(_SWEEP_EVERY)
+
+    async def _tick(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        while True:
+            self._filing.tick(time.time())
+            await trio.sleep(_TICK_EVERY)
