@@ -13,9 +13,9 @@ from __future__ import annotations
 import copyreg
 import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,8 +34,22 @@ class LoaderError(Exception):
 
 
 def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -> Spec:
-    """`reload_apart` where no event loop runs yet."""
-    return trio.run(partial(reload_apart, path, region=region, environ=environ))
+    """Do as `reload_apart` where no event loop runs yet. Blocks.
+
+    Without one, because a handler of SIGTERM may raise SystemExit here, which no loop survives.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
+            _command(path, region),
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _unread(path, error) from error
+    return _answer(path, done)
 
 
 async def reload_apart(
@@ -47,11 +61,10 @@ async def reload_apart(
         DocumentError: with every problem.
         LoaderError: the child failed; the message holds the end of what it said.
     """
-    command = [sys.executable, "-P", "-m", __name__, str(path), region or ""]
     try:
         with trio.fail_after(PATIENCE):
             done = await trio.run_process(
-                command,
+                _command(path, region),
                 env=dict(environ),
                 capture_stdout=True,
                 capture_stderr=True,
@@ -59,8 +72,21 @@ async def reload_apart(
                 deliver_cancel=_kill,
             )
     except (OSError, trio.TooSlowError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"no answer in {PATIENCE:g} s"
-        raise LoaderError(f"cannot read {path} apart: {why}") from error
+        raise _unread(path, error) from error
+    return _answer(path, done)
+
+
+def _command(path: Path, region: str | None) -> list[str]:
+    return [sys.executable, "-P", "-m", __name__, str(path), region or ""]
+
+
+def _unread(path: Path, error: Exception) -> LoaderError:
+    why = error.strerror if isinstance(error, OSError) else f"no answer in {PATIENCE:g} s"
+    return LoaderError(f"cannot read {path} apart: {why}")
+
+
+def _answer(path: Path, done: subprocess.CompletedProcess[bytes]) -> Spec:
+    """What the child said. Raises DocumentError or LoaderError."""
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise LoaderError(f"reading {path} ended with {done.returncode}: {' '.join(said)}")
