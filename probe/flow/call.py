@@ -9,7 +9,7 @@ from typing import Protocol
 
 from probe.auth.signers import Signer
 from probe.auth.values import fits_header
-from probe.flow.run import Run, unsafe
+from probe.flow.run import FlowRun, unsafe
 from probe.http import url
 from probe.http.request import Request
 from probe.http.response import Answered, Broken, CallFacts, CallResult, Response
@@ -47,7 +47,7 @@ class _Send(Protocol):
 
 
 async def make(
-    run: Run,
+    run: FlowRun,
     request: Request,
     signer: Signer | None,
     *,
@@ -97,7 +97,7 @@ async def make(
 
 
 async def _once(
-    run: Run, request: Request, signer: Signer | None, send: _Send, *, secret: bool
+    run: FlowRun, request: Request, signer: Signer | None, send: _Send, *, secret: bool
 ) -> Exchange:
     """One request, and a second one when the signer is asked for more."""
     signed = request if signer is None else signer.sign(request)
@@ -117,7 +117,7 @@ async def _once(
     return Exchange(replace(second, facts=joined([call.facts, second.facts])), again)
 
 
-def _past_proxy(run: Run, call: CallResult) -> CallResult:
+def _past_proxy(run: FlowRun, call: CallResult) -> CallResult:
     """Say of a call that did not reach its host which proxy other programs would have used."""
     if not isinstance(call, Broken) or call.failure.phase not in {Phase.RESOLVE, Phase.CONNECT}:
         return call
@@ -129,7 +129,7 @@ def _past_proxy(run: Run, call: CallResult) -> CallResult:
     return replace(call, failure=replace(call.failure, detail=detail))
 
 
-def _carries_secret(run: Run, request: Request) -> bool:
+def _carries_secret(run: FlowRun, request: Request) -> bool:
     knows = run.redactor.knows
     return (
         knows(request.url)
@@ -138,7 +138,7 @@ def _carries_secret(run: Run, request: Request) -> bool:
     )
 
 
-def _refusal(run: Run, signed: Request) -> Failure | None:
+def _refusal(run: FlowRun, signed: Request) -> Failure | None:
     """Why a request that carries a secret must not leave."""
     where = url.parsed(signed.url)
     if where.scheme != "https":

@@ -17,7 +17,7 @@ from probe.auth.signers import Signer, StaticAuth, signer
 from probe.auth.store import Login, Slot, TokenStore
 from probe.auth.tokens import RefreshTokens
 from probe.flow.login import LoginMaker
-from probe.flow.run import Run
+from probe.flow.run import FlowRun
 from probe.model.auth import EarlyRefusal
 from probe.model.defect import defect
 from probe.model.failure import Phase
@@ -49,7 +49,7 @@ class Withheld:
 class Credentials:
     """Grants credentials; one for each run. Never raises for what a server or a secret does."""
 
-    def __init__(self, run: Run, store: TokenStore, refresh_tokens: RefreshTokens) -> None:
+    def __init__(self, run: FlowRun, store: TokenStore, refresh_tokens: RefreshTokens) -> None:
         self._run = run
         self._store = store
         self._logins = LoginMaker(run, store, refresh_tokens)

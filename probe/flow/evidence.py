@@ -10,7 +10,7 @@ from probe.auth.signers import Signer
 from probe.flow.call import Exchange
 from probe.flow.command import NotDone, Program, Ran
 from probe.flow.redact import clip
-from probe.flow.run import Run
+from probe.flow.run import FlowRun
 from probe.http.response import Response
 from probe.http.url import origin_of, parsed
 from probe.model.result import Evidence
@@ -27,7 +27,7 @@ _VERSIONS = {"HTTP/1.0": 1.0, "HTTP/1.1": 1.1, "HTTP/2": 2.0}
 
 
 def of_exchange(
-    run: Run,
+    run: FlowRun,
     exchange: Exchange,
     *,
     listed: tuple[str, ...],
@@ -70,7 +70,7 @@ def of_exchange(
     )
 
 
-def of_program(run: Run, program: Program, ended: Ran | NotDone, *, bad: bool) -> Evidence:
+def of_program(run: FlowRun, program: Program, ended: Ran | NotDone, *, bad: bool) -> Evidence:
     """Evidence of a program that was run; what it wrote and a command for failures only."""
     redactor = run.redactor
     body = line = ""
@@ -91,7 +91,7 @@ def of_program(run: Run, program: Program, ended: Ran | NotDone, *, bad: bool) -
     )
 
 
-def _headers(run: Run, response: Response, listed: tuple[str, ...]) -> Mapping[str, str]:
+def _headers(run: FlowRun, response: Response, listed: tuple[str, ...]) -> Mapping[str, str]:
     """The listed response headers that are there, redacted."""
     redactor = run.redactor
     for line in response.all("set-cookie"):
@@ -108,7 +108,7 @@ def _announced(response: Response) -> int:
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else -1
 
 
-def _curl(run: Run, exchange: Exchange, signer: Signer | None, seconds: float | None) -> str:
+def _curl(run: FlowRun, exchange: Exchange, signer: Signer | None, seconds: float | None) -> str:
     """A command that repeats a call: its edge pinned, its secrets as shell variables.
 
     ``--connect-to`` leaves SNI and Host as they are.

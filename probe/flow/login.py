@@ -10,7 +10,7 @@ import trio
 from probe.auth.store import Login, Slot, TokenStore
 from probe.auth.tokens import RefreshTokens, Token
 from probe.flow import call, evidence
-from probe.flow.run import Run
+from probe.flow.run import FlowRun
 from probe.http.answers import too_slow
 from probe.http.request import Request
 from probe.http.response import Answered, Broken
@@ -34,7 +34,7 @@ a failure, and fewer than lock an account."""
 class LoginMaker:
     """Makes the logins of one run."""
 
-    run: Run
+    run: FlowRun
     store: TokenStore
     refresh_tokens: RefreshTokens
 
@@ -154,7 +154,7 @@ class LoginMaker:
         )
 
 
-def _request(run: Run, login: Login, refresh: Secret | None) -> Request:
+def _request(run: FlowRun, login: Login, refresh: Secret | None) -> Request:
     request = login.request(run.values, refresh)
     if request.header("host") is None:  # the check's own stands for what its steps call
         request = request.adding(("Host", parsed(request.url).netloc.decode()))

@@ -46,7 +46,7 @@ def new_id(count: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FlowPlan:
     """What is the same in every run of a flow for one target and persona.
 
     Attributes:
@@ -69,7 +69,7 @@ class Plan:
     secret_captures: frozenset[str]
 
 
-def plan_of(check: ApiCheck, target: Target, persona: Persona | None) -> Plan:
+def plan_of(check: ApiCheck, target: Target, persona: Persona | None) -> FlowPlan:
     """Work out a flow's plan."""
     given = dict(check.vars)
     entries: dict[str, Auth | None] = dict(check.auth)
@@ -80,7 +80,7 @@ def plan_of(check: ApiCheck, target: Target, persona: Persona | None) -> Plan:
     given.update({f"labels.{name}": value for name, value in target.labels.items()})
     found = {name: None if one is None else entry_of(one) for name, one in entries.items()}
     urls = [entry.url for entry in found.values() if isinstance(entry, Login)]
-    return Plan(
+    return FlowPlan(
         check=check,
         target=target,
         persona=persona,
@@ -94,7 +94,7 @@ def plan_of(check: ApiCheck, target: Target, persona: Persona | None) -> Plan:
 
 
 @dataclass(slots=True)
-class Run:
+class FlowRun:
     """One run of a flow.
 
     Attributes:
@@ -105,7 +105,7 @@ class Run:
     """
 
     key: FlowKey
-    plan: Plan
+    plan: FlowPlan
     session: Session
     values: Material
     redactor: Redactor

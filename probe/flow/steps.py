@@ -10,7 +10,7 @@ from probe.auth.values import Unsafe, fits_program
 from probe.flow import call, command, evidence
 from probe.flow.credentials import Credentials, Granted, Withheld
 from probe.flow.off_loop import AT_ONCE, run_off_loop
-from probe.flow.run import Run
+from probe.flow.run import FlowRun
 from probe.http import answers
 from probe.http.request import Request
 from probe.http.response import Answered, Broken, Response
@@ -32,7 +32,7 @@ from probe.model.result import (
 _Results = tuple[StepResult, ...]
 
 
-async def http_step(run: Run, credentials: Credentials, step: Step) -> _Results:
+async def http_step(run: FlowRun, credentials: Credentials, step: Step) -> _Results:
     """Make a step's calls; the results of logins that it needs stand before its own."""
     results: _Results = ()
     lent = run.plan.lent[step.name]
@@ -52,7 +52,7 @@ def _result(step: Step | CommandStep, outcome: StepOutcome) -> StepResult:
 
 
 async def _attempt(
-    run: Run, credentials: Credentials, step: Step, granted: Granted, attempt: int
+    run: FlowRun, credentials: Credentials, step: Step, granted: Granted, attempt: int
 ) -> _Results:
     """One attempt; two calls when a kept token turns out to have ended."""
     lent = run.plan.lent[step.name]
@@ -81,7 +81,7 @@ async def _attempt(
 
 
 async def _call(
-    run: Run, step: Step, granted: Granted, attempt: int
+    run: FlowRun, step: Step, granted: Granted, attempt: int
 ) -> tuple[StepResult, int | None]:
     """One call, and the status of its response. A token's time is not in its deadline."""
     phase = Phase.SEND
@@ -106,7 +106,7 @@ async def _call(
         return _result(step, Inconclusive(defect(error, phase))), None
 
 
-def _prepared(run: Run, step: Step) -> tuple[Request, Expect]:
+def _prepared(run: FlowRun, step: Step) -> tuple[Request, Expect]:
     """The request, and what its response must be: what is missing costs no call.
 
     A persona's denial replaces what the step expects of everybody else.
@@ -120,7 +120,7 @@ def _prepared(run: Run, step: Step) -> tuple[Request, Expect]:
 
 
 def _suspects(
-    run: Run, credentials: Credentials, step: Step, result: StepResult, status: int | None
+    run: FlowRun, credentials: Credentials, step: Step, result: StepResult, status: int | None
 ) -> list[str]:
     """Entries whose kept token may have ended, by what the call answered.
 
@@ -137,7 +137,7 @@ def _suspects(
 
 
 async def _judged(
-    run: Run, step: Step, wanted: Expect, made: call.Exchange, granted: Granted
+    run: FlowRun, step: Step, wanted: Expect, made: call.Exchange, granted: Granted
 ) -> StepResult:
     facts, response = made.call.facts, made.response
     timings, lag = facts.timings, run.lag()
@@ -170,7 +170,7 @@ async def _judged(
     )
 
 
-def _register_secrets(run: Run, step: Step, response: Response) -> bool:
+def _register_secrets(run: FlowRun, step: Step, response: Response) -> bool:
     """Tell the redactor every secret capture in a response, even in one that is not accepted.
 
     Returns whether the body may be shown: a secret that was not found cannot be redacted.
@@ -187,7 +187,7 @@ def _register_secrets(run: Run, step: Step, response: Response) -> bool:
 
 
 async def _findings(
-    run: Run, step: Step, wanted: Expect, response: Response, timings: Timings
+    run: FlowRun, step: Step, wanted: Expect, response: Response, timings: Timings
 ) -> answers.Findings:
     """What is wrong with a response; what it holds for later steps is learnt on the way."""
     entry = None if step.auth is None else run.plan.entries[step.auth]
@@ -220,7 +220,7 @@ async def _findings(
     return replace(found, failures=(*found.failures, *captured))
 
 
-async def _captured(run: Run, step: Step, response: Response) -> tuple[Failure, ...]:
+async def _captured(run: FlowRun, step: Step, response: Response) -> tuple[Failure, ...]:
     """Learn what a response holds for later steps; what is missing of it."""
     captured = await run_off_loop(
         partial(answers.capture, step.captures, response),
@@ -236,7 +236,7 @@ async def _captured(run: Run, step: Step, response: Response) -> tuple[Failure, 
     return captured.failures
 
 
-async def command_step(run: Run, credentials: Credentials, step: CommandStep) -> _Results:
+async def command_step(run: FlowRun, credentials: Credentials, step: CommandStep) -> _Results:
     """Run a program; the results of logins that it needs stand before its own.
 
     Secrets reach a program through its environment or its stdin, never through its arguments,
@@ -254,7 +254,7 @@ async def command_step(run: Run, credentials: Credentials, step: CommandStep) ->
         return (*granted.logins, _result(step, Inconclusive(defect(error, Phase.SEND))))
 
 
-def _program(run: Run, spec: Command) -> tuple[command.Program, tuple[str, ...]]:
+def _program(run: FlowRun, spec: Command) -> tuple[command.Program, tuple[str, ...]]:
     """The program, and what its output must contain."""
     arguments = tuple(map(run.values.fill_argument, spec.arguments))
     if any(run.redactor.knows(argument) for argument in arguments):
@@ -269,7 +269,7 @@ def _program(run: Run, spec: Command) -> tuple[command.Program, tuple[str, ...]]
 
 
 async def _run_program(
-    run: Run, step: CommandStep, program: command.Program, contains: tuple[str, ...]
+    run: FlowRun, step: CommandStep, program: command.Program, contains: tuple[str, ...]
 ) -> StepResult:
     spec = step.command
     traced = {"TRACEPARENT": run.traceparent(), **program.environment}

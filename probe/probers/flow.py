@@ -16,7 +16,7 @@ from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
 from probe.flow.credentials import Credentials
 from probe.flow.redact import Redactor
-from probe.flow.run import NewId, Plan, Run, new_id, plan_of
+from probe.flow.run import FlowPlan, FlowRun, NewId, new_id, plan_of
 from probe.flow.steps import command_step, http_step
 from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.model.defect import defect
@@ -73,7 +73,7 @@ class FlowProber:
     own_names: Callable[[str], tuple[str, ...]] = lambda _provider: ()
     proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     _store: TokenStore = field(init=False, default_factory=TokenStore)
-    _plans: dict[FlowKey, Plan] = field(init=False, default_factory=dict)
+    _plans: dict[FlowKey, FlowPlan] = field(init=False, default_factory=dict)
     _refresh_tokens: RefreshTokens = field(init=False)
     _dialler: Dialler = field(init=False)
 
@@ -118,7 +118,9 @@ class FlowProber:
             outcome = Inconclusive(defect(error, Phase.SEND))
             return FlowResult(key, at, outcome, (), trio.current_time() - start)
 
-    def _plan(self, key: FlowKey, check: ApiCheck, target: Target, persona: Persona | None) -> Plan:
+    def _plan(
+        self, key: FlowKey, check: ApiCheck, target: Target, persona: Persona | None
+    ) -> FlowPlan:
         plan = self._plans.get(key)
         if (
             plan is None
@@ -131,7 +133,7 @@ class FlowProber:
             plan = self._plans[key] = plan_of(check, target, persona)
         return plan
 
-    def _begin(self, key: FlowKey, plan: Plan, resolve: Resolve, at: float) -> Run:
+    def _begin(self, key: FlowKey, plan: FlowPlan, resolve: Resolve, at: float) -> FlowRun:
         check, redactor = plan.check, Redactor()
 
         def read(ref: SecretRef) -> str:
@@ -147,7 +149,7 @@ class FlowProber:
             turn=int(at // check.interval),
             own_names=self.own_names(key.provider),
         )
-        return Run(
+        return FlowRun(
             key=key,
             plan=plan,
             session=Session(self._dialler, options),
@@ -170,7 +172,7 @@ def _profile(
     return ClientProfile(alpn=alpn, client_certificate=certificate, groups=groups)
 
 
-async def _all_steps(run: Run, credentials: Credentials, end: float) -> tuple[StepResult, ...]:
+async def _all_steps(run: FlowRun, credentials: Credentials, end: float) -> tuple[StepResult, ...]:
     """Run the steps until the trio time ``end``, and those of cleanup whatever came before."""
     ordinary = [step for step in run.check.steps if not step.cleanup]
     cleanup = [step for step in run.check.steps if step.cleanup]
@@ -187,7 +189,7 @@ async def _all_steps(run: Run, credentials: Credentials, end: float) -> tuple[St
 
 
 async def _steps(
-    run: Run, credentials: Credentials, steps: Iterable[Step | CommandStep], deadline: float
+    run: FlowRun, credentials: Credentials, steps: Iterable[Step | CommandStep], deadline: float
 ) -> tuple[StepResult, ...]:
     """Run steps in order. A defect of ours costs one step: what was seen before it stays."""
     run.deadline = deadline

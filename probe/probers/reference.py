@@ -1,8 +1,8 @@
 """Looks at a reference: does anything at all answer, and what time does it have?
 
-A reference tells whether this agent's own network, DNS and clock can be trusted. So any answer
-will do, also a refusal in TLS or an error in HTTP: what it must not be is what a broken network
-looks like, which is no address, no connection, silence, or a connection that is cut off.
+A reference tells whether this agent's own network, DNS and clock can be trusted. Any answer will
+do, even a refusal in TLS or an error in HTTP. What counts as broken is what a broken network looks
+like: no address, no connection, silence, or a connection that is cut off.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ HTTP: dict[str, Route] = {"/one": Reply(200), "/two": Reply(200), "/x": Reply(20
 
 EVERY_STEP = [
     ("probe.auth.values.Material.request", planted, Phase.SEND),
-    ("probe.flow.run.Run.whole", planted, Phase.SEND),
+    ("probe.flow.run.FlowRun.whole", planted, Phase.SEND),
     ("probe.http.session.Session._open", planted, Phase.RESOLVE),
     ("probe.connection.tcp._connected", planted_soon, Phase.CONNECT),
     ("probe.connection.tls.SSL.Connection.request_ocsp", planted, Phase.TLS),
@@ -202,7 +202,7 @@ async def test_a_secret_that_a_message_repeats_is_not_shown(
     def raises(self: object, *_: object, **__: object) -> NoReturn:
         raise ValueError("very-secret-token cannot be read")
 
-    monkeypatch.setattr("probe.flow.run.Run.whole", raises)
+    monkeypatch.setattr("probe.flow.run.FlowRun.whole", raises)
     check = ApiCheck("flow", (get("one", "/one", auth="t"),), auth={"t": BearerAuth(token)})
     async with serve(ca.context("api.example"), Http(HTTP)) as server:
         result = await bench.run(check, at(server.port))
