@@ -13,13 +13,12 @@ from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.jobs import UNLISTED, JobKey, unlisted
-from probe.agent.lag import LagMeter
 from probe.agent.log import EventLog
 from probe.agent.options import AgentError
 from probe.agent.parts import build_parts
 from probe.agent.process import keep_still
 from probe.agent.references import ReferenceWatch
-from probe.agent.self_report import SelfReport
+from probe.agent.self_report import LagMeter, SelfReport
 from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
 from probe.agent.sources import Sources
 from probe.agent.supervised import supervised

@@ -88,7 +88,7 @@ def check(
     from probe.agent.gate.command import CheckRequest, run_check
     from probe.agent.gate.narrowing import SelectionError
     from probe.agent.proxies import Proxies
-    from probe.report.progress import progress_on
+    from probe.report.console import progress_on
 
     spec = load_spec(config, region)
     if proxy := Proxies(os.environ).ignored(spec):
@@ -126,7 +126,7 @@ def _print_rows(rows: Sequence[ReportRow], output: str, *, region: str, all_rows
     else:
         from rich.console import Console
 
-        from probe.report.table import matrix, table
+        from probe.report.console import matrix, table
 
         console = Console()
         console.print(table(rows, all_rows=all_rows), crop=False)

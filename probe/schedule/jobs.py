@@ -104,7 +104,7 @@ class RunGroup(Generic[K]):
 
     __slots__ = ("counts", "jobs", "lanes")
 
-    def __init__(self, lanes: Lanes[Run[K]], counts: Counts) -> None:
+    def __init__(self, lanes: Lanes[JobRun[K]], counts: Counts) -> None:
         self.lanes = lanes
         self.counts = counts
         self.jobs = 0
@@ -118,7 +118,7 @@ class KeyRuns(Generic[K]):
     def __init__(self, job: Job[K], group: RunGroup[K]) -> None:
         self.job = job
         self.group = group
-        self.runs: list[Run[K]] = []
+        self.runs: list[JobRun[K]] = []
         self.slow = False
 
     def count_lost(self, due: Due[K]) -> None:
@@ -134,7 +134,7 @@ class KeyRuns(Generic[K]):
             counts.missed += 1
 
 
-class Run(Generic[K]):
+class JobRun(Generic[K]):
     """One run from being due to its end. ``scope`` is None while it waits for a place."""
 
     __slots__ = ("deadline", "due", "entry", "group", "job", "place", "scope", "stuck")

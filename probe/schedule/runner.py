@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-from probe.schedule.jobs import Counts, Defect, DefectKind, Job, KeyRuns, Run, RunGroup, Start
+from probe.schedule.jobs import Counts, Defect, DefectKind, Job, JobRun, KeyRuns, RunGroup, Start
 from probe.schedule.lanes import Lanes
 from probe.schedule.plan import FIRST, Due, Plan
 
@@ -78,7 +78,7 @@ class Runner(Generic[K]):
         self._entries: dict[K, KeyRuns[K]] = {}
         self._groups: dict[str, RunGroup[K]] = {}
         self._counts: dict[str, Counts] = {}  # kept for good: a counter that began anew would lie
-        self._running: dict[Run[K], None] = {}
+        self._running: dict[JobRun[K], None] = {}
         self._offset: float | None = None
         self._nursery: trio.Nursery | None = None
         self._poke = trio.Event()
@@ -208,7 +208,7 @@ class Runner(Generic[K]):
         if entry.runs and not due.beside:
             entry.count_lost(due)
             return
-        run = Run(entry, due)
+        run = JobRun(entry, due)
         entry.runs.append(run)
         if entry.group.lanes.offer(run.place, now):
             self._launch(run)
@@ -217,7 +217,7 @@ class Runner(Generic[K]):
         for place in group.lanes.admit(now):
             self._launch(place.item)
 
-    def _launch(self, run: Run[K]) -> None:
+    def _launch(self, run: JobRun[K]) -> None:
         assert self._nursery is not None  # noqa: S101 - runs are offered by run() alone
         run.job = run.entry.job
         run.scope = trio.CancelScope()
@@ -225,7 +225,7 @@ class Runner(Generic[K]):
         self._running[run] = None
         self._nursery.start_soon(self._execute, run, run.scope)
 
-    async def _execute(self, run: Run[K], scope: trio.CancelScope) -> None:
+    async def _execute(self, run: JobRun[K], scope: trio.CancelScope) -> None:
         if scope.cancel_called:  # dropped before it began
             self._end(run)
             return
@@ -246,7 +246,7 @@ class Runner(Generic[K]):
             self._on_defect(Defect(run.job, DefectKind.CUT, None))
         self._end(run)
 
-    def _end(self, run: Run[K]) -> None:
+    def _end(self, run: JobRun[K]) -> None:
         """Give back what a run holds, to those who wait."""
         self._running.pop(run, None)
         run.entry.runs.remove(run)
@@ -269,7 +269,7 @@ class Runner(Generic[K]):
         group = self._groups.get(name)
         if group is None:
             counts = self._counts.setdefault(name, Counts())
-            lanes: Lanes[Run[K]] = Lanes(self._limit, self._slow_after)
+            lanes: Lanes[JobRun[K]] = Lanes(self._limit, self._slow_after)
             group = self._groups[name] = RunGroup(lanes, counts)
         return group
 

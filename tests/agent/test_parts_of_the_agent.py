@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from probe.agent import log
 from probe.agent.filing import Excuse, Filing
 from probe.agent.gate.narrowing import Selection, SelectionError, narrow, wanted
-from probe.agent.lag import LagMeter
+from probe.agent.self_report import LagMeter
 from probe.config import load
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveResult

@@ -21,7 +21,7 @@ from probe.model.result import Failed, FlowResult, Passed, Result, StepResult, T
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.report import RowVerdict, exit_code, rows_of
-from probe.report.progress import RoundProgress
+from probe.report.console import RoundProgress
 
 GOOD, BAD = Target("good.example"), Target("bad.example")
 EDGE, NEW = Edge("192.0.2.1", 443), Edge("192.0.2.2", 443)

@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from probe import region as room
 from probe.model.spec import RegionSource
 from probe.region import RegionError, find_region
-from probe.region import region as room
 
 StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 Answer = tuple[int, dict[str, str], bytes]

@@ -27,8 +27,8 @@ from probe.model.result import (
 )
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.report import RowVerdict, exit_code, rows_of
+from probe.report.console import matrix, table
 from probe.report.machine import to_json, to_junit
-from probe.report.table import matrix, table
 
 NAME_MISMATCH = Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH, "shows *.cdn-b.example")
 

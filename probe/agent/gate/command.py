@@ -19,7 +19,7 @@ from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, p
 from probe.model.spec import Spec
 from probe.model.target import Target
 from probe.report import ReportRow, RowVerdict, rows_of
-from probe.report.progress import OnProgress
+from probe.report.console import OnProgress
 
 T = TypeVar("T")
 

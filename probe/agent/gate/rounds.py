@@ -36,7 +36,7 @@ from probe.model.result import (
 from probe.model.spec import Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
-from probe.report.progress import OnProgress, RoundProgress
+from probe.report.console import OnProgress, RoundProgress
 
 _CONCURRENCY = 100
 """Attempts at once: enough to hide latency, too few to look like an attack on one edge."""

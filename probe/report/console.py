@@ -1,17 +1,97 @@
-"""Rows as rich tables: what needs attention first, then a matrix of certificates by edge."""
+"""What a person at a terminal or in a pipeline reads: how far a round is, then what was found.
+
+What needs attention comes first, then a matrix of certificates by edge.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from probe.model.reasons import title_of
 from probe.report.rows import ReportRow, RowVerdict
+
+LINE_EVERY = 10.0
+"""Seconds between lines where nobody watches: a pipeline's log shows that work goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """How far a round is.
+
+    Attributes:
+        done: attempts finished; grows.
+        known: attempts known so far; grows while DNS is still answering.
+        wrong: edges or flows that are not right (yet).
+        round: counts from 1.
+    """
+
+    done: int
+    known: int
+    wrong: int
+    round: int = 1
+
+
+OnProgress = Callable[[RoundProgress], None]
+
+
+@contextmanager
+def progress_on(
+    console: Console, *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[OnProgress]:
+    """What to tell how far the work is: a bar on a terminal, else a line now and then."""
+    if console.is_terminal:
+        with _bar(console) as told:
+            yield told
+    else:
+        yield _lines(console, clock)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[OnProgress]:
+    columns = (
+        TextColumn("round {task.fields[round]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[wrong]} not right"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("probing", total=None, wrong=0, round=1)
+
+        def told(progress: RoundProgress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.known,
+                wrong=progress.wrong,
+                round=progress.round,
+            )
+
+        yield told
+
+
+def _lines(console: Console, clock: Callable[[], float]) -> OnProgress:
+    due = clock() + LINE_EVERY
+
+    def told(progress: RoundProgress) -> None:
+        nonlocal due
+        if clock() >= due:
+            due = clock() + LINE_EVERY
+            done = f"{progress.done} of {progress.known} probed"
+            console.print(f"round {progress.round}: {done}, {progress.wrong} not right")
+
+    return told
+
 
 _STYLE = {
     RowVerdict.PASS: ("✓ pass", "green"),
@@ -37,7 +117,7 @@ def table(rows: Sequence[ReportRow], *, all_rows: bool) -> RenderableType:
         parts += [_block(group), Text()]
     passing = [row for row in rows if row.verdict is RowVerdict.PASS]
     if all_rows and passing:
-        parts += [_lines(passing), Text()]
+        parts += [_passing(passing), Text()]
     return Group(*parts, summary(rows))
 
 
@@ -75,7 +155,7 @@ def _block(group: Sequence[ReportRow]) -> Text:
     return text
 
 
-def _lines(rows: Sequence[ReportRow]) -> Table:
+def _passing(rows: Sequence[ReportRow]) -> Table:
     view = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in ("", "check", "target", "provider", "edge", "what"):
         view.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""The name of the region, from whoever knows it.
+"""The name of the region this process runs in, asked of the cluster or the cloud.
 
 Each source is a function that gives a name or raises ``NoRegionName``. Every answer is checked
 against the form that its source gives such names: a portal that answers everything with a page, or
