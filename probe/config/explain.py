@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from probe.config.shape.base import OURS, Shape
 from probe.documents.nodes import Node, ScalarNode, found
@@ -22,7 +22,6 @@ def explain(
     context: Mapping[str, Any],
     node: Node,
     shape: type[Shape] | None,
-    union: Any = None,
 ) -> str:
     """The message for one error.
 
@@ -32,7 +31,6 @@ def explain(
         context: what pydantic adds: bounds, expected words.
         node: the value found there, or what stands in its place.
         shape: the shape that the mapping around ``key`` was read as.
-        union: type of the section around a mapping whose ``kind`` is missing.
     """
     if kind == OURS:
         return str(context["message"])
@@ -41,11 +39,9 @@ def explain(
     match kind:
         case "extra_forbidden":
             return _unknown_key(key, shape)
-        case "union_tag_not_found":
-            return f'"kind" is missing; write one of: {", ".join(kinds(union))}'
         case "missing":
             return _missing(key, shape)
-        case "literal_error" | "union_tag_invalid":
+        case "literal_error":
             return _no_such_word(context, node)
         case _ if kind in _BOUNDS:
             words, name = _BOUNDS[kind]
@@ -139,14 +135,6 @@ def _unknown_key(key: str, shape: type[Shape] | None) -> str:
     return unknown("key", key, known)
 
 
-def kinds(union: Any) -> list[str]:
-    """What ``kind`` may be in the members of a union, or of lists and mappings of one."""
-    if isinstance(union, type) and get_origin(union) is None:
-        field = union.model_fields.get("kind") if issubclass(union, Shape) else None
-        return list(get_args(field.annotation)) if field else []
-    return [kind for part in get_args(union) for kind in kinds(part)]
-
-
 def _missing(key: str, shape: type[Shape] | None) -> str:
     field = None if shape is None else shape.named_fields().get(key)
     example = (
@@ -156,7 +144,7 @@ def _missing(key: str, shape: type[Shape] | None) -> str:
 
 
 def _no_such_word(context: Mapping[str, Any], node: Node) -> str:
-    words = _words(context.get("expected_tags") or context.get("expected", ""))
+    words = _words(context.get("expected", ""))
     if not isinstance(node, ScalarNode):
         return f"expected a word, found {found(node)}; write one of: {', '.join(words)}"
     return unknown("value", node.text, words)

@@ -11,14 +11,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from probe.config.explain import explain
 from probe.config.resolve.file import ConfigFile, TooManyProblems
 from probe.config.resolve.spec import resolve
-from probe.config.shape.base import ReadAs, Shape
+from probe.config.shape.base import ReadAs
 from probe.config.shape.file import FileShape
 from probe.config.shape.texts import NAME_PATTERN
 from probe.documents.compose import compose
@@ -26,7 +26,6 @@ from probe.documents.files import decode, read_bytes
 from probe.documents.nodes import (
     MappingNode,
     Node,
-    Position,
     ScalarNode,
     child,
     found,
@@ -149,11 +148,7 @@ def read(text: str, file: str) -> FileShape:
         shape = FileShape.model_validate(to_data(root), context=read_as)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
-        trails = (_Trail(root, one["loc"], one["type"], read_as) for one in errors)
-        wrong = [
-            trail.problem(file, one.get("ctx", {}))
-            for trail, one in zip(trails, errors, strict=True)
-        ]
+        wrong = (_problem(file, root, read_as, one) for one in errors)
         raise DocumentError(*problems, *wrong) from None
     if problems:
         raise DocumentError(*problems)
@@ -161,68 +156,24 @@ def read(text: str, file: str) -> FileShape:
     return shape
 
 
-class _Trail:
-    """The way from the root to where an error is.
+def _problem(file: str, root: Node, read_as: ReadAs, error: ErrorDetails) -> Problem:
+    """One of pydantic's errors in our words, at its position.
 
-    pydantic's locations name keys and indexes, and between them the tags of unions, which
-    stand nowhere in the tree; and behind a short form, keys that nobody wrote.
+    Locations name keys and indexes, a missing key, keys that nobody wrote behind a short form,
+    and ``[key]`` for a key that is wrong itself.
     """
-
-    def __init__(
-        self, root: Node, location: Sequence[str | int], kind: str, read_as: ReadAs
-    ) -> None:
-        self._kind = kind
-        self._steps: list[tuple[Node, str | int]] = []
-        self._node = root
-        self._last = ""
-        self._about_key = bool(location) and location[-1] == "[key]"
-        self._shapes = read_as.shapes
-        tagged: Node | None = None  # a mapping is the member of one union only
-        parts = location[:-1] if self._about_key else location
-        for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
-            self._last = str(part)
-            inside = left > 0  # a tag always has a key of its member behind it
-            if inside and tagged is not self._node and self._is_tag(part):
-                tagged = self._node
-            elif (below := child(self._node, part)) is not None:
-                self._steps.append((self._node, part))
-                self._node = below
-
-    def _is_tag(self, part: str | int) -> bool:
-        """Whether a part names the member of a union: ``<call>``, or the value of ``kind``."""
-        if not isinstance(self._node, MappingNode) or self._node not in self._shapes:
-            return False
-        kind = child(self._node, "kind")
-        return str(part).startswith("<") or (isinstance(kind, ScalarNode) and kind.value == part)
-
-    def problem(self, file: str, context: dict[str, Any]) -> Problem:
-        """The error as a problem with its position."""
-        where = self._position()
-        shape, union = self._shape(), self._section()
-        message = explain(self._kind, self._last, context, self._value(), shape, union)
-        return Problem(file, where.line, where.column, message)
-
-    def _shape(self) -> type[Shape] | None:
-        """What the mapping around the wrong or missing key was read as."""
-        at_node = self._kind == "missing" or not self._steps
-        holder = self._node if at_node else self._steps[-1][0]
-        return self._shapes.get(holder) if isinstance(holder, MappingNode) else None
-
-    def _section(self) -> Any:
-        """The type of the innermost key on the way."""
-        for holder, key in reversed(self._steps):
-            shape = self._shapes.get(holder) if isinstance(holder, MappingNode) else None
-            if shape is not None and key in shape.named_fields():
-                return shape.named_fields()[str(key)].annotation
-        return None
-
-    def _value(self) -> Node:
-        if self._kind == "union_tag_invalid":
-            return child(self._node, "kind") or self._node
-        return self._node
-
-    def _position(self) -> Position:
-        if self._kind == "extra_forbidden" or self._about_key:
-            holder, key = self._steps[-1]
-            return key_position(holder, str(key))
-        return self._value().position
+    kind, loc = error["type"], error["loc"]
+    about_key = loc[-1:] == ("[key]",)
+    holder, node, key = root, root, ""
+    for part in loc[:-1] if about_key else loc:
+        key, below = str(part), child(node, part)
+        if below is not None:
+            holder, node = node, below
+    if kind == "missing":
+        holder = node
+    shape = read_as.shapes.get(holder) if isinstance(holder, MappingNode) else None
+    where = node.position
+    if kind == "extra_forbidden" or about_key:
+        where = key_position(holder, key)
+    message = explain(kind, key, error.get("ctx", {}), node, shape)
+    return Problem(file, where.line, where.column, message)

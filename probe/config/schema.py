@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from probe.config.shape.base import Unit
 from probe.config.shape.file import FileShape
 
 COMMAND = "python -m probe.config.schema"
@@ -25,7 +29,7 @@ def json_schema() -> dict[str, Any]:
     It says what one value may be. That names exist and times fit together is not in it:
     ``probe validate`` says that.
     """
-    tidy: dict[str, Any] = _tidy(FileShape.model_json_schema(by_alias=True))
+    tidy: dict[str, Any] = _tidy(FileShape.model_json_schema(schema_generator=_WithDefaults))
     # Keys that start with x- hold whatever anchors are made of.
     tidy["patternProperties"] = {"^x-": {}}
     return {
@@ -38,6 +42,39 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as it stands in its file."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+class _WithDefaults(GenerateJsonSchema):
+    """Fills ``{default}`` in the descriptions of a shape's fields."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        made, shape = super().model_schema(schema), schema["cls"]
+        for key, field in shape.named_fields().items():
+            described = made["properties"][key]
+            if "{default}" in described.get("description", ""):
+                default = _as_written(getattr(shape.spec, key), field.annotation)
+                described["description"] = described["description"].replace("{default}", default)
+        return made
+
+
+def _as_written(value: object, annotation: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return f"[{', '.join(map(str, value))}]"
+        case float() | int() if (unit := _unit(annotation)) is not None:
+            return unit.written(value)
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def _unit(annotation: Any) -> Unit | None:
+    if isinstance(annotation, Unit):
+        return annotation
+    return next(filter(None, map(_unit, get_args(annotation))), None)
 
 
 def _tidy(node: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from probe.config.shape import defaults
-from probe.config.shape.base import Rewritten, Shape, optional, wrong
+from probe.config.shape.base import BY_KIND, Rewritten, Shape, optional, wrong
 from probe.config.shape.expressions import ConditionText, ExpressionText
 from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
 from probe.config.shape.texts import (
@@ -57,28 +57,32 @@ class BearerShape(HeaderTokenShape):
     capture: str | None = optional("Name of a capture of an earlier step, instead of token.")
 
 
+Username = Annotated[
+    TextOrReference,
+    Field(description="The user: text, or a reference.", examples=["env:USERNAME"]),
+]
+PasswordField = Annotated[
+    Password,
+    Field(
+        description=f'{_WHERE.format("password")} "" sends an empty one.', examples=["env:PASSWORD"]
+    ),
+]
+
+
 class BasicShape(Shape):
     """User and password in a header (RFC 7617)."""
 
     kind: Literal["basic"] = Field(description="basic: RFC 7617.")
-    username: TextOrReference = Field(
-        description="The user: text, or a reference.", examples=["env:USERNAME"]
-    )
-    password: Password = Field(
-        description=f'{_WHERE.format("password")} "" sends an empty one.', examples=["env:PASSWORD"]
-    )
+    username: Username
+    password: PasswordField
 
 
 class DigestShape(Shape):
     """User and password by challenge and response (RFC 7616)."""
 
     kind: Literal["digest"] = Field(description="digest: RFC 7616.")
-    username: TextOrReference = Field(
-        description="The user: text, or a reference.", examples=["env:USERNAME"]
-    )
-    password: Password = Field(
-        description=f'{_WHERE.format("password")} "" sends an empty one.', examples=["env:PASSWORD"]
-    )
+    username: Username
+    password: PasswordField
 
 
 class HeadersShape(Shape):
@@ -233,7 +237,7 @@ AuthField = Annotated[
     | OAuth2Shape
     | SigV4Shape
     | CookieShape,
-    Field(discriminator="kind"),
+    BY_KIND,
 ]
 
 

@@ -6,7 +6,7 @@ beside a time-out) is decided in ``resolve``, once every single value is right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
@@ -17,14 +17,16 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PrivateAttr,
+    ValidationError,
     ValidationInfo,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from probe.documents.nodes import Block, MappingNode, Node, Position, at, key_position
+from probe.documents.problem import unknown
 
 OURS: Final = "probe"
 """Type of the errors whose message is already what a person should read."""
@@ -47,35 +49,6 @@ class Unit:
     written: Callable[[Any], str]
 
 
-def _show_defaults(schema: JsonSchemaValue, shape: type[Any]) -> None:
-    """Fill ``{default}`` in the descriptions of a shape's fields."""
-    for key, field in shape.named_fields().items():
-        described = schema["properties"][key]
-        if "{default}" in described.get("description", ""):
-            default = _as_written(getattr(shape.spec, key), field.annotation)
-            described["description"] = described["description"].replace("{default}", default)
-
-
-def _as_written(value: object, annotation: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case tuple():
-            return f"[{', '.join(map(str, value))}]"
-        case float() | int() if (unit := _unit(annotation)) is not None:
-            return unit.written(value)
-        case float():
-            return f"{value:g}"
-        case _:
-            return str(value)
-
-
-def _unit(annotation: Any) -> Unit | None:
-    if isinstance(annotation, Unit):
-        return annotation
-    return next(filter(None, map(_unit, get_args(annotation))), None)
-
-
 class Shape(BaseModel):
     """A mapping of the configuration file, and where it stands.
 
@@ -91,7 +64,6 @@ class Shape(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
-        json_schema_extra=_show_defaults,
     )
     spec: ClassVar[object] = None
     _node: Node = PrivateAttr()
@@ -167,6 +139,60 @@ class ReadAs:
 
     def __init__(self) -> None:
         self.shapes: dict[MappingNode, type[Shape]] = {}
+
+
+# ---------------------------------------------------------------- unions
+
+
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """Chooses the member of a union of shapes, so that only this one is read.
+
+    Attributes:
+        choose: gives the member for a mapping, and raises ValidationError where it cannot.
+    """
+
+    choose: Callable[[Mapping[str, Any], Sequence[type[Shape]]], type[Shape]]
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        members = get_args(source)
+
+        def read(value: object, info: ValidationInfo) -> Shape:
+            chosen = self.choose(value, members) if isinstance(value, dict) else members[0]
+            return chosen.model_validate(value, context=info.context)
+
+        shown = core_schema.tagged_union_schema(
+            {one.__name__: handler.generate_schema(one) for one in members}, "kind"
+        )
+        return core_schema.with_info_plain_validator_function(read, json_schema_input_schema=shown)
+
+
+def kinds(members: Sequence[type[Shape]]) -> dict[str, type[Shape]]:
+    """What ``kind`` may be, and the member that each word stands for."""
+    return {kind: one for one in members for kind in get_args(one.model_fields["kind"].annotation)}
+
+
+def _by_kind(value: Mapping[str, Any], members: Sequence[type[Shape]]) -> type[Shape]:
+    known, kind = kinds(members), value.get("kind")
+    words = ", ".join(known)
+    match kind:
+        case str() if kind in known:
+            return known[kind]
+        case None:
+            raise wrong(f'"kind" is missing; write one of: {words}')
+        case str() | int() | float():
+            message = unknown("value", str(kind), known)
+        case _:
+            what = "a list" if isinstance(kind, list) else "a mapping"
+            message = f"expected a word, found {what}; write one of: {words}"
+    raise ValidationError.from_exception_data(
+        "kind", [InitErrorDetails(type=wrong(message), loc=("kind",), input=None)]
+    )
+
+
+BY_KIND: Final = OneOf(_by_kind)
 
 
 # ---------------------------------------------------------------- short forms

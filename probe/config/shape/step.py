@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from probe.config.shape import defaults
-from probe.config.shape.base import AtLeastOne, Several, Shape, optional, wrong
+from probe.config.shape.base import AtLeastOne, OneOf, Several, Shape, optional, wrong
 from probe.config.shape.expressions import CapturingRegex, ConditionText, ExpressionText, Regex
 from probe.config.shape.http import (
     CookieName,
@@ -208,11 +208,8 @@ class CommandStepShape(StepShape):
     expect: CommandExpectShape | None = optional("What the program must do.")
 
 
-def _call_or_command(value: object) -> str:
-    return "<command>" if isinstance(value, Mapping) and "command" in value else "<call>"
+def _call_or_command(value: Mapping[str, Any], _: object) -> type[Shape]:
+    return CommandStepShape if "command" in value else CallShape
 
 
-StepField = Annotated[
-    Annotated[CallShape, Tag("<call>")] | Annotated[CommandStepShape, Tag("<command>")],
-    Discriminator(_call_or_command),
-]
+StepField = Annotated[CallShape | CommandStepShape, OneOf(_call_or_command)]

@@ -84,28 +84,26 @@ Size = Annotated[
 ]
 
 
-def between(least: str, most: str) -> AfterValidator:
-    """Bounds of a ``Duration``, as one writes them."""
-    low, high = parse_duration(least), parse_duration(most)
+def _bounds(
+    parse: Callable[[object], float], written: Callable[[Any], str]
+) -> Callable[[str, str], AfterValidator]:
+    def bounds(least: str, most: str) -> AfterValidator:
+        low, high = parse(least), parse(most)
 
-    def check(seconds: float) -> float:
-        if not low <= seconds <= high:
-            raise wrong(f"must be between {least} and {most}; found {format_duration(seconds)}")
-        return seconds
+        def check(value: float) -> float:
+            if not low <= value <= high:
+                raise wrong(f"must be between {least} and {most}; found {written(value)}")
+            return value
 
-    return AfterValidator(check)
+        return AfterValidator(check)
+
+    return bounds
 
 
-def size_between(least: str, most: str) -> AfterValidator:
-    """Bounds of a ``Size``, as one writes them."""
-    low, high = parse_size(least), parse_size(most)
-
-    def check(size: int) -> int:
-        if not low <= size <= high:
-            raise wrong(f"must be between {least} and {most}; found {format_size(size)}")
-        return size
-
-    return AfterValidator(check)
+between = _bounds(parse_duration, format_duration)
+"""Bounds of a ``Duration``, as one writes them."""
+size_between = _bounds(parse_size, format_size)
+"""Bounds of a ``Size``, as one writes them."""
 
 
 Interval = Annotated[Duration, between("1s", "1d")]
