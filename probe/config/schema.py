@@ -1,12 +1,8 @@
-"""JSON Schema of the configuration file, for editors: made from the shapes, never by hand.
-
-``python -m probe.config.schema [FILE]`` writes it.
-"""
+"""JSON Schema of the configuration file, for editors: made from the shapes, never by hand."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,9 +11,6 @@ from pydantic_core import core_schema
 
 from probe.config.shape.base import Unit
 from probe.config.shape.file import FileShape
-
-COMMAND = "python -m probe.config.schema"
-"""Writes the schema that stands beside the example configuration."""
 
 PLACE = Path("config", "probe.schema.json")
 """Beside the example configuration, seen from the top of the source tree."""
@@ -125,14 +118,3 @@ def _plain_options(node: dict[str, Any]) -> dict[str, Any]:
     if len(options) == 1:
         return {**options[0], **rest}
     return {"anyOf": options, **rest}
-
-
-def main(arguments: list[str]) -> int:
-    """Write the schema to the file named, or to its place in the source tree."""
-    path = Path(arguments[0]) if arguments else PLACE
-    path.write_text(schema_text(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -204,7 +204,7 @@ def test_the_operators_rules_are_those_of_prometheus(everything: list[Manifest])
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, f"run python deploy/kubernetes/render.py: {done.stdout}"
+    assert done.returncode == 0, f"run python -m tests.regenerate: {done.stdout}"
     groups = only(everything, "PrometheusRule")["spec"]["groups"]
     assert len({group["name"] for group in groups}) == len(groups)
     monitor = only(everything, "PodMonitor")["spec"]

@@ -31,7 +31,7 @@ every_board = pytest.mark.parametrize("board", [_board(path) for path in FILES],
 
 def test_committed_files_are_current() -> None:
     done = generator("--check")
-    assert done.returncode == 0, f"run deploy/grafana/build.py: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"run python -m tests.regenerate: {done.stdout}{done.stderr}"
 
 
 def test_every_dashboard_is_there_under_the_name_that_links_use() -> None:

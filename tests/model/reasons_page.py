@@ -17,7 +17,7 @@ _HEAD = """\
 
 Every failure has a phase and a reason. Both are labels of metrics and fields of the log. This page
 says what each reason means. It is made from `probe/model/reasons.toml`: change the text there and
-run `UPDATE_DOCS=1 pytest tests/model/test_reasons.py`.
+run `python -m tests.regenerate`.
 
 In the commands, `NAME` is the domain, `EDGE` one of its addresses, `PORT` that address's port,
 `URL` the call's and `SERVER` a DNS server. The status page shows a command with all of them filled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import tomllib
@@ -72,10 +71,7 @@ def test_a_title_is_found_by_name_and_other_texts_stay() -> None:
 
 @pytest.mark.parametrize(("file", "made"), [(PAGE, page), (TEMPLATE, alert_template)])
 def test_what_is_made_of_the_entries_is_current(file: Path, made: Callable[[], str]) -> None:
-    """After a change of the entries run this test with UPDATE_DOCS=1."""
-    if os.environ.get("UPDATE_DOCS"):
-        file.write_text(made())
-    assert file.read_text() == made(), "run with UPDATE_DOCS=1"
+    assert file.read_text() == made(), "run python -m tests.regenerate"
 
 
 def test_the_page_explains_what_is_the_agents_own_at_its_end() -> None:

@@ -66,7 +66,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not(alert: str) -> 
 def test_committed_rules_are_what_the_parameters_give() -> None:
     render = runpy.run_path(str(PROMETHEUS / "render.py"))
     for path, text in render["rendered"]().items():
-        assert path.read_text() == text, f"run deploy/prometheus/render.py: {path.name} differs"
+        assert path.read_text() == text, f"run python -m tests.regenerate: {path.name} differs"
     assert {p.name for p in render["rendered"]()} == {
         p.name for p in (PROMETHEUS / "rules").iterdir()
     }

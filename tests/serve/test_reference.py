@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -22,10 +21,7 @@ from .world import ILL, START, World, filled, flow_result, spec
 
 
 def test_the_docs_hold_the_table() -> None:
-    """After a change of the table run this test with UPDATE_DOCS=1."""
-    if os.environ.get("UPDATE_DOCS"):
-        DOCS.write_text(page())
-    assert DOCS.read_text() == page(), "run with UPDATE_DOCS=1"
+    assert DOCS.read_text() == page(), "run python -m tests.regenerate"
 
 
 def test_names_are_unique_and_labels_do_not_clash() -> None:
