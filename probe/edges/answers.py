@@ -114,7 +114,7 @@ DnsOutcome = DnsAnswer | NoAnswer
 def no_answer(
     question: DnsQuestion, reason: Reason, detail: str, *, without_edns: bool = False
 ) -> NoAnswer:
-    """What asking a question came to when no server said anything about its name."""
+    """Make the outcome of a question when no server said anything about its name."""
     failure = Failure(Phase.RESOLVE, reason, f"{question}: {detail}")
     return NoAnswer(failure, reason not in _NO_SIGN_OF_LIFE, without_edns=without_edns)
 
@@ -152,7 +152,7 @@ def build(question: DnsQuestion, message_id: int, *, edns: bool = True) -> bytes
 
 
 def read(data: bytes, question: DnsQuestion, message_id: int, server: str) -> Reply:
-    """What the bytes of a server say about a question.
+    """Read what the bytes of a server say about a question.
 
     Args:
         data: a whole message.

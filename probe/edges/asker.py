@@ -32,7 +32,7 @@ MUTE_AFTER = 3
 MUTE_PATIENCE = 0.5
 """Seconds that an AAAA question may then take. Servers that drop them are common (RFC 4074), and
 browsers wait for no longer than 0.05 s once A was answered (RFC 8305 section 3). A server that is
-merely slow goes on looking, and answers when it is asked the next time."""
+only slow goes on looking, and answers when it is asked the next time."""
 
 _CONTROL_TIMEOUT = 2.0
 _TICK = 0.02  # seconds: paced questions leave in small groups, which wakes the loop less often
@@ -81,14 +81,14 @@ class _Line:
         self._due = float("-inf")
 
     def take_turn(self, now: float) -> float:
-        """Seconds to wait before the next packet, so that the rate holds."""
+        """Reserve the next packet's turn, so that the rate holds; return seconds to wait."""
         self._due = max(self._due, now - self._burst) + self._gap
         if self._due <= now:
             return 0.0
         return ceil(self._due / _TICK) * _TICK - now
 
     def heard(self, question: DnsQuestion, outcome: DnsOutcome, now: float) -> None:
-        """Keep count of signs of life; a fault of our own is neither that nor silence."""
+        """Count signs of life and silence; a fault of our own is neither."""
         if isinstance(outcome, DnsAnswer) and question != ROOT:
             self.answered = question
         if not isinstance(outcome, NoAnswer) or outcome.alive:
@@ -101,7 +101,7 @@ class _Line:
             self._reason = outcome.failure.reason
 
     def patience(self, question: DnsQuestion, timeout: float) -> float:
-        """Seconds that a question may take: few for AAAA where that is expected to be dropped.
+        """Choose the seconds for a question: few for AAAA where a server is likely to drop it.
 
         Not for a name that has no A, and hangs on its AAAA.
         """
@@ -117,7 +117,7 @@ class _Line:
         return timeout
 
     def spared(self, question: DnsQuestion) -> NoAnswer:
-        """The verdict on a question that need not wait for the same silence again."""
+        """Make the outcome of a question that is not sent to silent servers."""
         detail = (
             f"not asked, {self.labels} left {self.unanswered} questions in a row "
             "unanswered and control questions too"
@@ -138,7 +138,7 @@ class Asker:
     def known(
         self, servers: Servers, question: DnsQuestion, options: DnsOptions
     ) -> tuple[DnsOutcome, float] | None:
-        """What is known already, with the seconds it still holds."""
+        """Find an outcome that is known already, with the seconds it still holds."""
         line = self._lines.get(servers)
         return None if line is None else line.cache.find(question, trio.current_time(), options)
 
@@ -148,7 +148,7 @@ class Asker:
         """Ask now, or wait for the same question that is under way.
 
         Args:
-            servers: whom to ask.
+            servers: asked in this order.
             question: what to ask.
             timeout: seconds, counted from the first packet.
             ours: the servers are this host's own resolvers. When they are silent altogether

@@ -64,21 +64,21 @@ class Manners:
         self._plain_until: dict[NameServer, float] = {}
 
     def takes_edns(self, server: NameServer, now: float) -> bool:
-        """Whether to ask this server with EDNS."""
+        """Tell whether to ask this server with EDNS."""
         return self._plain_until.get(server, now) <= now
 
     def spoke_edns(self, server: NameServer) -> None:
-        """An answer came with an OPT record."""
+        """Note that an answer came with an OPT record."""
         self._strikes.pop(server, None)
         self._plain_until.pop(server, None)
 
     def refused(self, server: NameServer, now: float) -> None:
-        """The server answered a plain question after an error that speaks of EDNS."""
+        """Note that the server answered a plain question after an error about EDNS."""
         self._strikes[server] = _STRIKES
         self._plain_until[server] = now + PLAIN_FOR
 
     def dropped(self, server: NameServer, now: float) -> None:
-        """The server left questions with EDNS unanswered and answered a plain one."""
+        """Note that the server left questions with EDNS unanswered and answered a plain one."""
         strikes = self._strikes[server] = self._strikes.get(server, 0) + 1
         if strikes >= _STRIKES:
             self._plain_until[server] = now + PLAIN_FOR

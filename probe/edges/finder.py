@@ -87,7 +87,7 @@ class EdgeFinder:
         self._subnet_ignored: Counter[str] = Counter()
 
     async def find(self, provider: Provider, target: Target, port: int) -> Resolution:
-        """Every edge of a provider for a target.
+        """Find every edge of a provider for a target.
 
         Args:
             provider: fixed addresses, a hostname, or the target's own name through DNS.
@@ -108,7 +108,7 @@ class EdgeFinder:
             return _defective(error)
 
     async def resolve(self, host: str, port: int, options: DnsOptions | None = None) -> Resolution:
-        """Every edge behind a host name or address, whatever provider it belongs to.
+        """Find every edge behind a host name or address, of whatever provider.
 
         Args:
             host: name in A-label form, or an IP address. One without a dot is looked up in the
@@ -152,11 +152,11 @@ class EdgeFinder:
         return found
 
     def stats(self) -> FinderStats:
-        """Counters since the start."""
+        """Read the counters since the start."""
         return FinderStats(dict(self._asker.asked), dict(self._subnet_ignored))
 
     def _from_hosts_file(self, name: str, port: int, options: DnsOptions) -> Resolution | None:
-        """What this host's own file says; it has no say on behalf of clients elsewhere."""
+        """Look a name up in this host's hosts file, which says nothing about clients elsewhere."""
         if not options.hosts_file or options.client_subnets:
             return None
         known = self._hosts.value(trio.current_time()).get(name, ())
@@ -231,7 +231,7 @@ class EdgeFinder:
 
 
 def _defective(error: Exception) -> Resolution:
-    """What we did wrong costs this answer and nothing else."""
+    """Turn an exception of ours into a resolution without edges, to be asked for again soon."""
     return Resolution((), defect(error, Phase.RESOLVE), ttl=_AFTER_DEFECT)
 
 

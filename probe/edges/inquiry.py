@@ -59,7 +59,7 @@ class Inquiry:
 
     Attributes:
         asker: does the asking, and knows what is known.
-        servers: whom to ask.
+        servers: asked in this order.
         ours: they are this host's own resolvers.
         options: families, client regions, time-out, floor and cap.
     """
@@ -70,10 +70,10 @@ class Inquiry:
     options: DnsOptions
 
     async def about(self, name: str) -> list[Heard]:
-        """Hear about a name for every family and client region."""
+        """Ask about a name for every family and client region."""
         asked = [self._questions(name, family) for family in self.options.families]
         found: _Found = {}
-        if len(asked) == 1 or all(self._known(one) for whom in asked for _, one in whom):
+        if len(asked) == 1 or all(self._known(one) for each in asked for _, one in each):
             for questions in asked:
                 await self._hear_all(questions, found)
         else:
@@ -83,7 +83,7 @@ class Inquiry:
         return [found[one] for questions in asked for one in questions]
 
     def left(self, heard: Iterable[Heard]) -> float:
-        """Seconds until the first of these answers is worth asking for again."""
+        """Compute the seconds until the first of these answers is worth asking for again."""
         known = [self._known(question) for one in heard for question in one.hops]
         return min(0.0 if one is None else one[1] for one in known)
 
@@ -161,7 +161,7 @@ def _subnet(text: str) -> Subnet:
 
 
 def failure_of(heard: Sequence[Heard]) -> Failure | None:
-    """DNS's own failure, if any: clients of at least one region get no address.
+    """Judge whether DNS itself fails: clients of at least one region get no address.
 
     With several regions the first failing one gives the reason and the detail names all.
     """
@@ -204,7 +204,7 @@ def _empty(question: DnsQuestion, answers: Sequence[DnsAnswer]) -> Failure:
 
 
 def notes_of(heard: Sequence[Heard]) -> tuple[str, ...]:
-    """Evidence beside the verdict: ignored client subnets, families nobody answered for."""
+    """Collect notes: ignored client subnets, and families for which nobody answered."""
     notes: dict[str, None] = {}
     for one in heard:
         if one.subnet_ignored and isinstance(one.outcome, DnsAnswer):
@@ -218,7 +218,7 @@ def notes_of(heard: Sequence[Heard]) -> tuple[str, ...]:
 
 
 def unsearched(failure: Failure | None, name: str, search: Sequence[str]) -> Failure | None:
-    """The failure of a name that is not there, with what search domains had to do with it."""
+    """Add to the failure of a missing name what search domains had to do with it."""
     if failure is None or not search:
         return failure
     where = f"the search domains {', '.join(search)}"

@@ -17,7 +17,7 @@ NEGATIVE_CAP = 30.0
 
 
 def lifetime(outcome: DnsOutcome, options: DnsOptions, *, other_family: bool = False) -> float:
-    """Seconds until asking again is worthwhile.
+    """Compute the seconds until asking again is worthwhile. The one place that decides it.
 
     Addresses hold for their TTL, a negative answer for its SOA minimum (RFC 2308) but not
     longer than ``NEGATIVE_CAP``; when nobody answered it is the floor. The floor always wins.
@@ -37,7 +37,7 @@ def lifetime(outcome: DnsOutcome, options: DnsOptions, *, other_family: bool = F
 
 
 def valid_for(question: DnsQuestion, outcome: DnsOutcome) -> Subnet | None:
-    """The widest client network for which the outcome holds; None means every client.
+    """Find the widest client network for which the outcome holds; None means every client.
 
     A scope shorter than what was asked widens it; a longer one does not narrow it, since the
     question named no longer prefix. Without the option, the server did not look at the
@@ -73,7 +73,7 @@ class AnswerCache:
     def find(
         self, question: DnsQuestion, now: float, options: DnsOptions
     ) -> tuple[DnsOutcome, float] | None:
-        """A fresh outcome that holds for the question, with the seconds it has left."""
+        """Find a fresh outcome that holds for the question, with the seconds it has left."""
         for old in self._by_name.get(_key(question), ()):
             if not _within(question.subnet, old.network):
                 continue
@@ -84,7 +84,7 @@ class AnswerCache:
         return None
 
     def latest(self, question: DnsQuestion) -> DnsOutcome | None:
-        """The latest outcome that speaks of the question, fresh or not."""
+        """Find the latest outcome that covers the question, fresh or not."""
         known = reversed(self._by_name.get(_key(question), []))
         return next((one.outcome for one in known if _within(question.subnet, one.network)), None)
 
@@ -158,7 +158,7 @@ class EdgeMemory:
         cnames: tuple[str, ...],
         now: float,
     ) -> int:
-        """DNS answered this source with these addresses, perhaps none.
+        """Take in the addresses, perhaps none, with which DNS answered this source.
 
         Not to be called when nobody answered: silence says nothing about the edges.
 
@@ -178,7 +178,7 @@ class EdgeMemory:
         return len(excess)
 
     def edges(self, port: int, now: float) -> tuple[Edge, ...]:
-        """Every address worth probing as an edge at this port, IPv4 first, then by number."""
+        """List every address worth probing as an edge at this port, IPv4 first, then by number."""
         found: dict[str, list[tuple[str, _Sighting]]] = {}
         for (region, _), known in self._sightings.items():
             self._drop_old(known, now)

@@ -82,18 +82,18 @@ class Message:
     options: Sequence[tuple[int, bytes]]
 
     def data(self, record: Record) -> bytes:
-        """The record's data, compression and all."""
+        """Return a record's data, with compressed names as they are."""
         return self.wire[record.start : record.start + record.size]
 
     def name_in(self, record: Record) -> str:
-        """The name that the record's data consists of (NS, CNAME)."""
+        """Read the name that a record's data consists of (NS, CNAME)."""
         name, end = _name(self.wire, record.start)
         if end != record.start + record.size:
             raise Damaged("a record's data is longer or shorter than the name in it")
         return name
 
     def minimum_of(self, soa: Record) -> int:
-        """The last field of an SOA record: the TTL of negative answers (RFC 2308)."""
+        """Read the last field of an SOA record: the TTL of negative answers (RFC 2308)."""
         _, at = _name(self.wire, soa.start)
         _, at = _name(self.wire, at)
         if at + 20 != soa.start + soa.size:
@@ -130,12 +130,12 @@ def subnet_option(subnet: Subnet) -> bytes:
 
 
 def is_response_to(wire: bytes, message_id: int) -> bool:
-    """Whether the bytes have a header, are a response and repeat the id."""
+    """Tell whether the bytes have a header, are a response and repeat the id."""
     return len(wire) >= 12 and wire[2] & 0x80 != 0 and wire[:2] == message_id.to_bytes(2, "big")
 
 
 def is_truncated(wire: bytes) -> bool:
-    """The TC flag of a message that has a header."""
+    """Read the TC flag of a message that has a header."""
     return wire[2] & 0x02 != 0
 
 

@@ -43,7 +43,7 @@ class WatchedFile(Generic[T]):
         self._value: T | None = None
 
     def value(self, now: float) -> T:
-        """The parsed content as of the last look."""
+        """Return the parsed content as of the last look."""
         if self._value is not None and now < self._next_look:
             return self._value
         self._next_look = now + self._pause
@@ -61,7 +61,7 @@ class WatchedFile(Generic[T]):
 
 
 def parse_hosts(text: str) -> Mapping[str, tuple[str, ...]]:
-    """Names of a hosts file (hosts(5)) with every address given for them, in order."""
+    """Read the names of a hosts file (hosts(5)), each with its addresses in order."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         fields = line.partition("#")[0].split()
@@ -88,7 +88,7 @@ class ResolvConf:
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
-    """Name servers and search domains; of several lines with domains the last one holds."""
+    """Read name servers and search domains; of several lines with domains the last one holds."""
     servers: dict[NameServer, None] = {}
     search: list[str] = []
     for line in text.splitlines():
@@ -102,7 +102,7 @@ def parse_resolv_conf(text: str) -> ResolvConf:
 
 @lru_cache(maxsize=4096)
 def canonical_ip(text: str) -> str | None:
-    """The canonical form of an address (a zone allowed), or None for anything else."""
+    """Bring an address, with or without a zone, to canonical form; None for anything else."""
     try:
         return str(ip_address(text))
     except ValueError:
@@ -110,7 +110,7 @@ def canonical_ip(text: str) -> str | None:
 
 
 def has_route(ip: str) -> bool:
-    """Whether this host has a route to an IPv6 address.
+    """Tell whether this host has a route to an IPv6 address.
 
     Connecting a UDP socket asks the kernel for a route and sends nothing, so loopback and
     on-link addresses count on a host that has no default route.

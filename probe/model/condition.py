@@ -36,11 +36,11 @@ class Expression(Protocol):
     """A compiled expression."""
 
     def search(self, value: Any) -> Any:
-        """The value that the expression selects in a JSON document."""
+        """Find the value that the expression selects in a JSON document."""
 
 
 def plain(text: str) -> str:
-    """The condition as standard JMESPath."""
+    """Translate a condition to standard JMESPath."""
     tokens = [(match.lastgroup or "other", match.group()) for match in _TOKEN.finditer(text)]
     solid = [index for index, (kind, _) in enumerate(tokens) if kind != "space"]
     for place, index in enumerate(solid):
@@ -79,7 +79,7 @@ def compile_condition(text: str) -> Expression:
 
 
 def select(expression: Expression, document: Any) -> Any:
-    """What the expression selects; None when it does not apply to this document.
+    """Select a value of a document; None when the expression does not apply to it.
 
     A function called with a value of the wrong type is an error in JMESPath. For a probe
     that means that the answer has another shape, so it selects nothing.
@@ -93,6 +93,6 @@ def select(expression: Expression, document: Any) -> Any:
 
 
 def holds(condition: Expression, document: Any) -> bool:
-    """Whether the condition gives true: not null, false, or an empty text, list or object."""
+    """Tell whether a condition is true: not null, false, or an empty text, list or object."""
     found = select(condition, document)
     return found is not None and found is not False and found not in ("", [], {})

@@ -19,17 +19,17 @@ _CAUSES = 2
 
 
 def defect(error: BaseException, phase: Phase) -> Failure:
-    """The failure of an attempt that our own code could not finish.
+    """Make the failure of an attempt that our own code could not finish.
 
     Args:
-        error: what was raised, also a group.
+        error: what was raised, possibly a group.
         phase: what the attempt was about to do.
     """
     return Failure(phase, Reason.DEFECT, trace(error))
 
 
 def trace(error: BaseException) -> str:
-    """One bounded line: ``KeyError at probe/probers/tls.py:88 _shake < …``, innermost first."""
+    """Write one bounded line, the innermost place first: ``KeyError at tcp.py:88 connect < …``."""
     found = list(islice(_leaves(error), _LEAVES + 1))
     shown = "; ".join(_chain(leaf) for leaf in found[:_LEAVES])
     return shown if len(found) <= _LEAVES else f"{shown}; and more"

@@ -36,7 +36,7 @@ def compile_pattern(text: str) -> Any:
 
 
 def found(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text.
+    """Tell whether the pattern is found anywhere in the text.
 
     Raises:
         PatternError: as above.
@@ -45,7 +45,7 @@ def found(pattern: str, text: str) -> bool:
 
 
 def first_group(pattern: str, text: str) -> str | None:
-    """What the first group holds where the pattern is found first, without groups the whole.
+    """Return the first group of the first match; the whole match when there is no group.
 
     None when it is not found, or the group has no part in the match.
 

@@ -100,7 +100,7 @@ StepOutcome = Passed | Failed | Inconclusive | Skipped
 
 
 def outcome_of(failures: tuple[Failure, ...], warnings: tuple[Failure, ...] = ()) -> Outcome:
-    """The outcome for findings in order of importance: ours beat the target's."""
+    """Choose the outcome for findings in order of importance: ours beat the target's."""
     for failure in failures:
         if failure.ours:
             return Inconclusive(failure)

@@ -40,7 +40,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The secret itself; call it next to the socket, nowhere else."""
+        """Return the secret itself; call this next to the socket, nowhere else."""
         return self._value
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class SecretError(Exception):
     """A secret that is missing or unreadable; the message names the reference only."""
 
     def failure(self, phase: Phase = Phase.AUTH) -> Failure:
-        """The failure that this is: ours, never the target's."""
+        """Make the failure of a missing secret: ours, never the target's."""
         return Failure(phase, Reason.SECRET_MISSING, str(self))
 
 

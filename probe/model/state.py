@@ -45,7 +45,7 @@ class Transition:
     note: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """The change as texts and times, for a log line or a page."""
+        """Write the change as texts and times, for a log line or a page."""
         return {
             **self.key._asdict(),
             "before": self.before,

@@ -17,7 +17,7 @@ _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 def endpoint(host: str, port: int | str) -> str:
-    """Host and port as one text; an IPv6 address stands in brackets (RFC 3986 section 3.2.2)."""
+    """Join host and port; an IPv6 address stands in brackets (RFC 3986 section 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -63,7 +63,7 @@ class Template:
         return tuple(dict.fromkeys(found))
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The text with every placeholder filled in. Values are not templates themselves.
+        """Fill in every placeholder. Values are not templates themselves.
 
         Raises:
             UnknownName: a placeholder has no value.
@@ -74,7 +74,7 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """The template that a text is.
+    """Parse a text into a template.
 
     Raises:
         TemplateProblem: a brace that is neither doubled nor around a name.
@@ -100,7 +100,7 @@ def parse(text: str) -> Template:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names of a text's placeholders, each once, in the order of their first use.
+    """List the names of a text's placeholders, each once, in the order of their first use.
 
     Raises:
         TemplateProblem: as ``parse``.
@@ -109,7 +109,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def render(text: str, values: Mapping[str, str]) -> str:
-    """The text with every placeholder filled in.
+    """Fill in every placeholder.
 
     Raises:
         TemplateProblem: as ``parse``.

@@ -67,7 +67,7 @@ class Agreement:
         return tuple(sorted(key for leaf in self.leaves[1:] for key in leaf.keys))
 
     def overdue(self, rule: ConsensusRule, now: float) -> bool:
-        """Whether they differ now, and have for longer than a rolling renewal may.
+        """Tell whether the leaves differ now, and have for longer than a rolling renewal may.
 
         A renewal that all edges have finished is never overdue, however long it took.
         """
@@ -96,7 +96,7 @@ class _Group:
             self.agreed_since = at
 
     def settled(self, at: float, settle: float) -> bool:
-        """Whether a difference that ended has stayed so for long enough."""
+        """Tell whether a difference that ended has stayed so for long enough."""
         return self.agreed_since is not None and at - self.agreed_since >= settle
 
 
@@ -146,7 +146,7 @@ class Consensus:
         return tuple(changed)
 
     def remove(self, keys: Iterable[EdgeKey], at: float) -> tuple[Agreement, ...]:
-        """Forget edges that no longer exist; the agreements that changed."""
+        """Forget edges that no longer exist; return the agreements that changed."""
         changed: dict[Subject, Agreement] = {}
         for key in keys:
             subject = self._subjects.get(key)
@@ -155,13 +155,13 @@ class Consensus:
         return tuple(changed.values())
 
     def agreements(self, at: float) -> tuple[Agreement, ...]:
-        """All of them, in order."""
+        """List all agreements, in order."""
         return tuple(
             self._agreement(subject, self._groups[subject], at) for subject in sorted(self._groups)
         )
 
     def differing(self, at: float) -> tuple[Agreement, ...]:
-        """Those that differ or have not settled, in order; cheap when there are few."""
+        """List agreements that differ or have not settled, in order; cheap when there are few."""
         dated = [
             subject for subject, group in self._groups.items() if group.differs_since is not None
         ]
@@ -171,7 +171,7 @@ class Consensus:
         return tuple(one for one in agreements if one.differs_since is not None)
 
     def settled(self, at: float) -> tuple[Agreement, ...]:
-        """Agreements whose difference is over now because nothing happened since it ended.
+        """List agreements whose difference is over now because nothing happened since it ended.
 
         ``observe`` speaks of changes alone; call this now and then to hear of the rest. Each
         is given once.

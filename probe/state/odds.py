@@ -72,17 +72,17 @@ _KNOWN = 8  # failures that a rate is taken to rest on at least
 
 
 def score(history: History, policy: Confirmation) -> float:
-    """Failures of the streak, net of forgiven ones."""
+    """Count the failures of the streak, net of forgiven ones."""
     return history.bad - history.good / policy.forgive_after
 
 
 def forgotten(bad: int, good: int, policy: Confirmation) -> bool:
-    """Whether a streak's passes outweigh its failures, and one more."""
+    """Tell whether a streak's passes outweigh its failures, and one more."""
     return good >= (bad + _FORGET) * policy.forgive_after
 
 
 def flaps(history: History, policy: Confirmation) -> bool:
-    """Whether either test says that the edge fails now and then."""
+    """Tell whether either test says that the edge fails now and then."""
     sudden = history.bad - _SUDDEN_WEIGHT * history.good / policy.forgive_after
     return score(history, policy) >= policy.flapping_score or (
         sudden >= max(_SUDDEN_SHARE * policy.flapping_score, _SUDDEN_LEAST)
@@ -90,7 +90,7 @@ def flaps(history: History, policy: Confirmation) -> bool:
 
 
 def further_failures(history: History, policy: Confirmation) -> int:
-    """Failures in a row after the first one that make an edge failing.
+    """Compute how many failures in a row after the first one make an edge failing.
 
     One more where the streak had failures before the row: an edge under suspicion is attempted
     more often, and would else be called failing by chance more often as well.
@@ -99,14 +99,14 @@ def further_failures(history: History, policy: Confirmation) -> int:
 
 
 def is_over(history: History, policy: Confirmation, *, lull: bool) -> bool:
-    """Whether the passes in a row end flapping; ``lull``: all of its provider pass as well."""
+    """Tell whether the passes in a row end flapping; ``lull``: all of its provider pass too."""
     if history.passes >= policy.clear_after:
         return True
     return history.passes > policy.attempts and evidence(history) >= (EASED if lull else SURE)
 
 
 def evidence(history: History) -> float:
-    """How improbable the present passes in a row are for an edge that still fails as it did.
+    """Compute how improbable the passes in a row are for an edge that still fails as it did.
 
     Returns:
         ``-log`` of the probability; 0 when the last attempt failed.
@@ -147,15 +147,15 @@ class Lull:
             self.forget(key)
 
     def forget(self, key: EdgeKey) -> None:
-        """An edge that is not flapping or not passing, or is gone."""
+        """Drop an edge that is not flapping or not passing, or is gone."""
         self.passing.discard(key)
         if not self.passing:
             self._evidence.clear()
 
     def at(self, provider: str) -> bool:
-        """Whether the passes since a flapping edge of this provider last failed are evidence."""
+        """Tell whether passes since a flapping edge of this provider last failed are evidence."""
         return self._evidence.get(provider, 0.0) >= SURE
 
     def anywhere(self) -> bool:
-        """Whether there is a lull at any provider."""
+        """Tell whether there is a lull at any provider."""
         return any(sum_ >= SURE for sum_ in self._evidence.values())

@@ -102,7 +102,7 @@ class Budget:
         self._filled: float | None = None
 
     def take(self, wanted: int, urgency: Urgency, now: float, cost: float = 1.0) -> int:
-        """How many of ``wanted`` attempts of ``cost`` tokens each are granted.
+        """Grant as many of ``wanted`` attempts of ``cost`` tokens each as there are tokens for.
 
         ``now`` is monotonic seconds.
         """
@@ -172,7 +172,7 @@ class Confirmer:
             if not siblings:
                 del self._siblings[key.through]
             self._lull.forget(key)
-            self._rows.pop((key.provider, key.edge), None)  # rebuilt in no time if still true
+            self._rows.pop((key.provider, key.edge), None)  # counted anew if still down
         self._resize()
 
     def record(self, attempt: Attempt[EdgeKey], now: float) -> Reaction:
@@ -257,7 +257,7 @@ class Confirmer:
         return granted
 
     def neighbours(self, key: EdgeKey) -> tuple[EdgeKey, ...]:
-        """Other edges and clients of the same target and provider, the most telling first.
+        """List other edges and clients of the same target and provider, the most telling first.
 
         First other edges under the same client, then the rest; those not yet in doubt before
         those that are. Each edge starts from its own place in the order, so that the edges of

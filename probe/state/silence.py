@@ -28,7 +28,7 @@ _SPARE = 64
 
 
 def limit(interval: float) -> float:
-    """Seconds without a judged result after which a key with this interval is unseen."""
+    """Compute the seconds without a judged result after which a key is unseen."""
     return max(INTERVALS * interval, LEAST)
 
 
@@ -77,7 +77,7 @@ class Silence(Generic[K]):
         return key in self._watches
 
     def expect(self, key: K, interval: float, now: float, at: float) -> None:
-        """A key is to be judged every ``interval`` seconds; a known one may change its interval.
+        """Expect a judged result of a key every ``interval`` seconds, new or changed.
 
         Args:
             key: what is looked at.
@@ -100,7 +100,7 @@ class Silence(Generic[K]):
         self._push(watch, key)
 
     def forget(self, key: K) -> None:
-        """A key that is looked at no more; an unknown one is no error."""
+        """Stop expecting a key; an unknown one is no error."""
         if self._watches.pop(key, None) is None:
             return
         self.unseen.pop(key, None)
@@ -110,7 +110,7 @@ class Silence(Generic[K]):
             heapify(self._heap)
 
     def judged(self, key: K, now: float, at: float) -> bool:
-        """A result that passed or failed.
+        """Take note of a result that passed or failed.
 
         Args:
             key: an unknown one is no error.
@@ -134,7 +134,7 @@ class Silence(Generic[K]):
         return True
 
     def due(self, now: float) -> Iterator[K | None]:
-        """Keys that become unseen, in short steps; None is a step that found none.
+        """Find keys that become unseen, in short steps; None is a step that found none.
 
         The caller may pause between steps, stop, and ask anew: each key is given once.
         """

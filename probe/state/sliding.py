@@ -34,7 +34,7 @@ class SlidingShare:
         latest[2] += weight
 
     def sums(self, now: float) -> tuple[float, float]:
-        """Weight of the marked values, and of all."""
+        """Sum the weight of the marked values, and of all."""
         self._forget(int(now // self._part))
         return sum(part[1] for part in self._parts), sum(part[2] for part in self._parts)
 

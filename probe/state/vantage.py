@@ -16,8 +16,8 @@ late       runs start late for much of a window           time-outs, too slow
 *A bad sign at once makes the vantage doubtful*: failures are excused from that moment, because
 an edge is confirmed as failing within seconds. *Ill* is what is exported and alerted on: a
 sign that stayed bad for ``ill_after``. It is well again after ``well_after`` without a bad
-moment. A failure is excused when its attempt was under way in a bad moment, also when it ends
-after it.
+moment. A failure is excused when its attempt was under way in a bad moment, even if it ended
+later.
 
 Without references neither network nor DNS is judged, and nothing that targets do can make
 the vantage ill: when every provider fails at once, or no target's name resolves, that may be
@@ -153,7 +153,7 @@ class _Course:
                 self.ill = False
 
     def complaint(self, sign: Sign) -> Complaint | None:
-        """What to say of it: illness until it is over, a doubt only while it is bad."""
+        """Report an illness until it is over, and a doubt only while it is bad."""
         if self.bad_since is None or (self.good_since is not None and not self.ill):
             return None
         return Complaint(sign, self.bad_since, self.ill, self.why)
@@ -179,7 +179,7 @@ class Vantage:
     # ------------------------------------------------------------ evidence
 
     def reference(self, name: str, outcome: Outcome, now: float) -> None:
-        """The outcome of probing a reference; an inconclusive one says nothing."""
+        """Take in the outcome of probing a reference; an inconclusive one says nothing."""
         match outcome:
             case Passed():
                 self._references[name] = (now, None)
@@ -189,15 +189,15 @@ class Vantage:
                 pass
 
     def clock(self, name: str, offset: float, now: float) -> None:
-        """A reference's clock minus ours, in seconds, from its ``Date``."""
+        """Take in a reference's clock minus ours, in seconds, from its ``Date``."""
         self._offsets[name] = (now, offset)
 
     def dns(self, name: str, failure: Failure | None, now: float) -> None:
-        """How a question for a reference's name went; never for a target's (see the module)."""
+        """Take in how a question for a reference's name went; never for a target's (see above)."""
         self._names[name] = (now, failure)
 
     def lag(self, seconds: float, now: float) -> None:
-        """One measurement of event-loop lag, standing for the time since the last one.
+        """Take in one measurement of event-loop lag, which stands for the time since the last one.
 
         Counting measurements would not do: a loop that stands still for a second gives one,
         and then several in the next.
@@ -207,7 +207,7 @@ class Vantage:
         self._lag.add(seconds > self.rule.lag_bound, now, span)
 
     def late(self, seconds: float, now: float) -> None:
-        """Lateness of one start, intended waiting left out."""
+        """Take in the lateness of one start, in seconds, without intended waiting."""
         self._late.add(seconds > self.rule.late_bound, now)
 
     # ------------------------------------------------------------ judgement
@@ -235,7 +235,7 @@ class Vantage:
         return Health(tuple(complaints))
 
     def excuse(self, failure: Failure, started: float) -> Failure | None:
-        """Ours instead of the target's, when the attempt ran in a bad moment.
+        """Turn a target's failure into ours when the attempt ran in a bad moment.
 
         Args:
             failure: what the attempt found.

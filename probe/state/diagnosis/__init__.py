@@ -77,7 +77,7 @@ def _ours(run: FlowResult) -> Diagnosis:
 
 
 def personas_differ(latest: Mapping[str, Outcome]) -> bool:
-    """Whether one flow fails for some identities and works for others.
+    """Tell whether one flow fails for some identities and works for others.
 
     Args:
         latest: the outcome of each persona's latest run of one flow, target and provider. An

@@ -56,7 +56,7 @@ _CODE = re.compile(r'"code"\s*:\s*"([^"]{1,64})"')
 
 
 def mark(result: StepResult, *, denied: bool, router_codes: tuple[str, ...]) -> Mark:
-    """Reduce a result.
+    """Reduce the result of one call to a mark.
 
     Args:
         result: of one attempt.
@@ -113,7 +113,7 @@ def _status(result: StepResult, status: int | None, codes: tuple[str, ...]) -> M
 
 
 def role(result: StepResult, check: ApiCheck, persona: Persona | None) -> Role:
-    """What a result's step proves, by its declared layer and its credentials."""
+    """Tell what a result's step proves, by its declared layer and its credentials."""
     step = _step_of(result.step, check)
     if isinstance(step, Step) and step.denied_to(persona):
         return Role.DENY
@@ -130,13 +130,13 @@ def _step_of(name: str, check: ApiCheck) -> Step | CommandStep | None:
 
 
 def must_be_refused(name: str, check: ApiCheck, persona: Persona | None) -> bool:
-    """Whether the step of that name is a call that must be refused to the persona."""
+    """Tell whether the step of that name is a call that must be refused to the persona."""
     step = _step_of(name, check)
     return isinstance(step, Step) and step.denied_to(persona)
 
 
 def denials(run: FlowResult, check: ApiCheck, persona: Persona | None) -> dict[str, bool]:
-    """Of the calls that must be refused, those that a run got an answer to: did they succeed?"""
+    """Find calls that must be refused and were answered, and whether each succeeded."""
     told: dict[str, bool] = {}
     for result in run.steps:
         if must_be_refused(result.step, check, persona):
@@ -153,7 +153,7 @@ def _with_credentials(step: Step | CommandStep | None, persona: Persona | None) 
 
 
 def backend(result: StepResult, check: ApiCheck) -> str:
-    """What served a call: as declared, else the host in its URL, else the step's own name."""
+    """Name what served a call: as declared, else the host in its URL, else the step's own name."""
     step = _step_of(result.step, check)
     if isinstance(step, Step) and step.backend is not None:
         return step.backend

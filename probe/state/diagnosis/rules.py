@@ -59,7 +59,7 @@ def router(pattern: Pattern) -> Diagnosis | None:
         return _blame(ROUTER, pattern, "all backends get 502-504 or nothing")
     broken = (*silent, Mark.ERROR, Mark.PAGE)
     if _all(control, broken) and _none_but(deny, broken) and _all(authorized, broken):
-        return _blame(ROUTER, pattern, "every call fails, also those that nothing must authorize")
+        return _blame(ROUTER, pattern, "every call fails, with authorization or without")
     return None
 
 

@@ -69,7 +69,7 @@ class Pattern:
     runs: int
 
     def of(self, role: Role) -> tuple[View, ...]:
-        """Views of steps that ran, by role."""
+        """Select the views of steps that ran, by role."""
         return tuple(view for view in self.views if view.role is role and view.ran)
 
     @property
@@ -78,14 +78,14 @@ class Pattern:
         return tuple(view for view in self.views if view.failing)
 
     def fails(self, role: Role) -> bool:
-        """Whether a step of that role failed."""
+        """Tell whether a step of that role failed."""
         return any(view.failing for view in self.of(role))
 
 
 def observe(
     check: ApiCheck, persona: Persona | None, runs: Sequence[FlowResult]
 ) -> tuple[Pattern, Pattern]:
-    """What the runs show: since failures began, and in the latest run alone.
+    """Collect what the runs show: since failures began, and in the latest run alone.
 
     Args:
         check: the flow.
@@ -98,7 +98,7 @@ def observe(
 
 
 def failing_runs(check: ApiCheck, persona: Persona | None, runs: Iterable[FlowResult]) -> int:
-    """How many of the runs hold a failure."""
+    """Count the runs that hold a failure."""
     return sum(_bad(check, persona, run) for run in runs)
 
 
@@ -131,7 +131,7 @@ def _backend(before: View | None, said: str, step: str) -> str:
 
 
 def lingers(since: Pattern, latest: Pattern) -> bool:
-    """Whether failures may still be there although the latest run shows none.
+    """Judge whether failures may still be there although the latest run shows none.
 
     Where only a part of the calls fail, a run without failures is luck that happens; where
     all of them failed, it is recovery.
