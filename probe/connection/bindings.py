@@ -8,13 +8,13 @@ read here is what pyOpenSSL reads.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 
-_BUFFER = ffi.new("char[]", 64 * 1024)
-"""More than one record, which is what OpenSSL writes before it asks to be emptied."""
+_BUFFER = ffi.new("char[]", 128 * 1024)
+"""More than OpenSSL has ready at once: one record, or a certificate of the 100 KiB it accepts."""
+
+_ENCODED = ffi.gc(lib.BIO_new(lib.BIO_s_mem()), lib.BIO_free)
 
 
 def offer_groups(context: SSL.Context, groups: tuple[str, ...]) -> bool:
@@ -58,18 +58,7 @@ def outgoing(tls: SSL.Connection) -> bytes:
 
     pyOpenSSL allocates a buffer for each call, and says "none" by an exception.
     """
-    size = lib.BIO_read(tls._from_ssl, _BUFFER, len(_BUFFER))
-    return bytes(ffi.buffer(_BUFFER, size)) if size > 0 else b""
-
-
-def staple(tls: SSL.Connection) -> bytes | None:
-    """Return the stapled OCSP answer (DER) of a handshake; None when nothing was stapled.
-
-    pyOpenSSL hands it out in a callback only, at a hundredfold cost.
-    """
-    answer = ffi.new("unsigned char **")
-    size = lib.SSL_get_tlsext_status_ocsp_resp(tls._ssl, answer)
-    return bytes(ffi.buffer(answer[0], size)) if size > 0 else None
+    return _taken(tls._from_ssl)
 
 
 def presented_chain(tls: SSL.Connection) -> tuple[bytes, ...]:
@@ -80,11 +69,24 @@ def presented_chain(tls: SSL.Connection) -> tuple[bytes, ...]:
     stack = lib.SSL_get_peer_cert_chain(tls._ssl)
     if stack == ffi.NULL:
         return ()
-    bio = ffi.gc(lib.BIO_new(lib.BIO_s_mem()), lib.BIO_free)
-    start = ffi.new("char **")
-    ends = [0]
+    ders = []
     for at in range(lib.sk_X509_num(stack)):
-        lib.i2d_X509_bio(bio, lib.sk_X509_value(stack, at))
-        ends.append(lib.BIO_get_mem_data(bio, start))
-    encoded = bytes(ffi.buffer(start[0], ends[-1]))
-    return tuple([encoded[a:b] for a, b in pairwise(ends)])
+        lib.i2d_X509_bio(_ENCODED, lib.sk_X509_value(stack, at))
+        ders.append(_taken(_ENCODED))
+    return tuple(ders)
+
+
+def staple(tls: SSL.Connection) -> bytes | None:
+    """Return the stapled OCSP answer (DER) of a handshake; None when nothing was stapled.
+
+    pyOpenSSL hands it out in a callback only, which costs ten times as much.
+    """
+    answer = ffi.new("unsigned char **")
+    size = lib.SSL_get_tlsext_status_ocsp_resp(tls._ssl, answer)
+    return bytes(ffi.buffer(answer[0], size)) if size > 0 else None
+
+
+def _taken(bio: object) -> bytes:
+    """Empty a memory BIO."""
+    size = lib.BIO_read(bio, _BUFFER, len(_BUFFER))
+    return bytes(ffi.buffer(_BUFFER, size)) if size > 0 else b""
