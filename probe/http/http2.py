@@ -90,7 +90,7 @@ class Http2:
             self._h2.send_headers(stream, _fields(request), end_stream=not request.body)
             self._h2.increment_flow_control_window(_WINDOW, stream)
         except h2.exceptions.ProtocolError as error:
-            raise Interrupted(self._failed(f"not HTTP/2: {error}")) from error
+            raise Interrupted(self._failed(_words(error))) from error
         talk = _Talk(stream, request.body, max_body)
         try:
             await self._converse(talk)
@@ -134,7 +134,7 @@ class Http2:
                 part, talk.unsent = talk.unsent[:size], talk.unsent[size:]
                 self._h2.send_data(talk.stream, bytes(part), end_stream=not talk.unsent)
         except h2.exceptions.ProtocolError as error:
-            return AttemptFailed(self._failed(f"not HTTP/2: {error}"))
+            return AttemptFailed(self._failed(_words(error)))
         # Once the request is out, acknowledgements can wait while an answer lies there.
         sent = self.channel.timeline.written is not None
         if sent and self.channel.wire.readable():
@@ -156,7 +156,7 @@ class Http2:
             phase = self.channel.timeline.phase
             raise AttemptFailed(Failure(phase, Reason.TOO_LARGE, detail)) from error
         except h2.exceptions.ProtocolError as error:
-            raise AttemptFailed(self._failed(f"not HTTP/2: {error}")) from error
+            raise AttemptFailed(self._failed(_words(error))) from error
 
     def _note(self, talk: _Talk, event: h2.events.Event) -> None:
         """Take in one event. Raises AttemptFailed."""
@@ -165,6 +165,9 @@ class Http2:
                 talk.head = self._head(fields)
                 self.channel.answered()
                 self.channel.room += FRAMING + 2 * talk.max_body
+            case h2.events.InformationalResponseReceived(headers=fields):
+                if (b":status", b"101") in fields:
+                    raise AttemptFailed(self._failed("not HTTP/2: status 101 (section 8.6)"))
             case h2.events.DataReceived(stream_id=talk.stream, data=data):
                 talk.pieces.append(data)
                 talk.size += len(data)
@@ -233,16 +236,19 @@ class _Frames:
         return self.leaving and stream > self._last
 
     def without_goaway(self, data: bytes) -> bytes:
-        """What of the server's bytes is for h2."""
+        """What of the server's bytes is for h2. Raises h2's FrameTooLargeError."""
         data, self._held = self._held + data, b""
         passed = []
         at = 0
         while at < len(data):
             if not self._passing:
-                length = int.from_bytes(data[at : at + 3], "big")
                 if len(data) - at < _HEADER:
                     break
-                if data[at + 3] == _GOAWAY and 8 <= length <= _LONGEST:
+                length = int.from_bytes(data[at : at + 3], "big")
+                if length > _LONGEST:
+                    spoken = "HTTP/1" if data[at:].startswith(b"HTTP/1") else "a frame too large"
+                    raise h2.exceptions.FrameTooLargeError(spoken)
+                if data[at + 3] == _GOAWAY and length >= 8:
                     if len(data) - at < _HEADER + length:
                         break
                     self._judge(data[at + _HEADER : at + _HEADER + length])
@@ -281,5 +287,14 @@ def _fields(request: Request) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def _name(code: int | None) -> str:
-    return code.name if isinstance(code, h2.errors.ErrorCodes) else str(code)
+def _name(code: int) -> str:
+    """The name of an error code (section 7), or its number."""
+    try:
+        return h2.errors.ErrorCodes(code).name
+    except ValueError:
+        return str(code)
+
+
+def _words(error: h2.exceptions.ProtocolError) -> str:
+    """What h2 says, without the value that it may quote."""
+    return "not HTTP/2: " + str(error).partition(": b'")[0]

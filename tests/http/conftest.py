@@ -80,6 +80,10 @@ async def hangs_up(stream: Stream) -> None:
     return None
 
 
+async def waits(stream: Stream) -> None:
+    await trio.sleep_forever()
+
+
 Make = Callable[..., Caller]
 
 

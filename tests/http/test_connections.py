@@ -12,7 +12,7 @@ from probe.http.response import Answered, Broken
 from probe.model.failure import Reason
 from tests.support.http_server import Ca, Stream, serve
 
-from .conftest import Make, hangs_up, request_of, says
+from .conftest import Make, hangs_up, request_of, says, waits
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
@@ -107,10 +107,6 @@ async def test_the_rest_of_an_earlier_answer_is_no_answer(
 
 
 REFUSAL = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
-
-
-async def waits(stream: Stream) -> None:
-    await trio.sleep_forever()
 
 
 async def resets(stream: Stream) -> None:
