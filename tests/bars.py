@@ -49,6 +49,8 @@ def types(module: ast.Module) -> Iterator[str]:
                 yield from () if name.startswith("_") else (name,)
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 yield from (name,) if name[0].isupper() and not name.isupper() else ()
+            case _:
+                pass
 
 
 def main() -> int:
