@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from pathlib import Path
 
 import pytest
 import trio
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from probe.connection.contexts import CHROME_SIGNATURES
 from probe.connection.failures import AttemptFailed
+from probe.lab.ca import Credential, Pki
 from probe.lab.hello import handshake_bytes, read_hello
-from probe.model.tls import ClientProfile
-from tests.support.tls_server import start
+from probe.model.failure import Reason
+from probe.model.tls import ClientProfile, ProfileName
+from tests.support.tls_server import server_context, start, tls
 
-from .conftest import Client
+from .conftest import NAME, Client
 
 _SIGNATURE_ALGORITHMS, _SUPPORTED_GROUPS = 13, 10  # RFC 8446 section 4.2
 _CODES = {  # RFC 8446 section 4.2.3
@@ -81,3 +85,18 @@ async def test_the_profiles_of_other_clients_offer_what_openssl_offers(
     found = extensions(await hello_of(client, nursery, profile))
     assert _ED25519 in codes(found[_SIGNATURE_ALGORITHMS])
     assert codes(found[_SUPPORTED_GROUPS]) == [0x001D, 0x0017]
+
+
+@pytest.mark.parametrize("kind", ["default", "tls13"])
+async def test_a_certificate_that_browsers_do_not_take_fails_the_default_profile_alone(
+    kind: ProfileName, client: Client, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    key = ec.generate_private_key(ec.SECP521R1())
+    credential = Credential((pki.leaf([NAME], key=key), pki.issuer.certificate), key)
+    edge = await start(nursery, tls(server_context(tmp_path, credential)))
+    profile = ClientProfile(kind, kind)
+    if kind == "default":
+        failure = await client.failure(edge, profile=profile)
+        assert failure.reason is Reason.ALERT_HANDSHAKE_FAILURE
+    else:
+        (await client.stream(edge, profile=profile)).close()
