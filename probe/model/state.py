@@ -22,7 +22,7 @@ class EdgeStatus(StrEnum):
 
 
 CONFIRMED = frozenset({EdgeStatus.FAILING, EdgeStatus.FLAPPING})
-"""The states in which a failure is confirmed."""
+"""The states that count as failing: suspicion alone accuses nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,9 +130,7 @@ def _tls_row(result: TlsResult) -> ReportRow:
     leaf = result.handshake.leaf if result.handshake else None
     verified = result.handshake.verified_not_after if result.handshake else None
     return ReportRow(
-        check=result.key.check,
-        target=result.key.target,
-        provider=result.key.provider,
+        *result.key[:3],
         edge=result.key.edge,
         what=result.key.client,
         verdict=verdict,
@@ -164,9 +162,7 @@ def _step_row(result: FlowResult, step: StepResult) -> ReportRow:
     verdict, failure, notes = _verdict(step.outcome)
     ran = verdict is not RowVerdict.SKIPPED
     return ReportRow(
-        check=result.key.check,
-        target=result.key.target,
-        provider=result.key.provider,
+        *result.key[:3],
         edge=step.edge.label if step.edge else "",
         what=f"{result.key.persona}:{step.step}" if result.key.persona else step.step,
         verdict=verdict,
@@ -183,9 +179,7 @@ def _noted_row(result: ResolveResult) -> ReportRow:
     found = result.resolution
     skipped = (_without_route(found.skipped_ipv6),) if found.skipped_ipv6 else ()
     return ReportRow(
-        check=result.key.check,
-        target=result.key.target,
-        provider=result.key.provider,
+        *result.key[:3],
         edge="",
         what="dns",
         verdict=RowVerdict.SKIPPED if skipped else RowVerdict.PASS,
@@ -208,9 +202,7 @@ def _dns_row(result: ResolveResult) -> ReportRow:
         nothing = _without_route(found.skipped_ipv6)
         why = {"phase": "resolve", "reason": "no_addresses", "detail": nothing}
     return ReportRow(
-        check=result.key.check,
-        target=result.key.target,
-        provider=result.key.provider,
+        *result.key[:3],
         edge="",
         what="dns",
         verdict=RowVerdict.INCONCLUSIVE if ours or unseen else RowVerdict.FAIL,

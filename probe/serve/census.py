@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.state import EdgeStatus
+from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey
-from probe.serve.records import CONFIRMED, TROUBLED, OutcomeCounts, ResultKey, Why
+from probe.serve.records import TROUBLED, OutcomeCounts, ResultKey, Why
 
 T = TypeVar("T")
 

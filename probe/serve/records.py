@@ -24,9 +24,6 @@ from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
 TROUBLED = frozenset({EdgeStatus.SUSPECT, EdgeStatus.FAILING, EdgeStatus.FLAPPING})
 """States that a person wants to see."""
 
-CONFIRMED = frozenset({EdgeStatus.FAILING, EdgeStatus.FLAPPING})
-"""States that count as failing: suspicion alone accuses nobody."""
-
 Why = tuple[Phase, Reason]
 
 ResultKey = EdgeKey | FlowKey | ProviderKey

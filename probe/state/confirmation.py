@@ -37,7 +37,7 @@ from typing import assert_never
 from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed
 from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus, Transition
+from probe.model.state import CONFIRMED, EdgeStatus, Transition
 from probe.state.history import Attempt, Decision, History, K, Neighbours, Tally, Urgency
 from probe.state.odds import flaps, forgotten, further_failures, is_over, score
 
@@ -46,7 +46,6 @@ _FADE = 16  # failures after which old ones count half, so that a changed cause 
 _RATE_FADE = 32  # named failures after which rate and passes count half: it follows a change
 _SLOWER = 10  # times the sample interval until a flapping edge that failed is tried again
 _SETTLED = 10.0  # seconds until a streak can be flapping: losses of one moment come together
-_NAMED = (EdgeStatus.FAILING, EdgeStatus.FLAPPING)
 _NO_DECISION = Decision()
 
 
@@ -107,7 +106,7 @@ def _passed(history: History, attempt: Attempt[K], policy: Confirmation) -> Hist
 
 def _failed(history: History, attempt: Attempt[K], failure: Failure, now: float) -> History:
     bad, good = history.bad + 1, history.good
-    if bad > _RATE_FADE and history.status in _NAMED:
+    if bad > _RATE_FADE and history.status in CONFIRMED:
         bad, good = bad // 2, good // 2
     return history._replace(
         failed=history.failed + 1,
@@ -179,7 +178,7 @@ def _enter(counted: History, status: EdgeStatus, policy: Confirmation, now: floa
     entered = counted._replace(status=status, since=counted.row_at, changed=now)
     match status:
         case EdgeStatus.PASSING:
-            if counted.status not in _NAMED:
+            if counted.status not in CONFIRMED:
                 return entered
             # Named and recovered: watched like after a single failure, or for longer where it
             # failed now and then, so that it is soon named again if that was a lull.
@@ -257,6 +256,6 @@ def _urgency(after: History, beside: bool) -> Urgency:
 
 def _neighbours(after: History, transition: Transition | None) -> Neighbours:
     """One other edge at the first failure; all of them at each further one until it is named."""
-    if not after.failures or (after.status in _NAMED and transition is None):
+    if not after.failures or (after.status in CONFIRMED and transition is None):
         return Neighbours.NONE
     return Neighbours.ALL if after.bad > 1 else Neighbours.ONE

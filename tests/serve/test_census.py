@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.state import EdgeStatus
+from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey
 from probe.serve.census import Census, Through, Trouble, failing
-from probe.serve.records import CONFIRMED, TROUBLED
+from probe.serve.records import TROUBLED
 
 KEYS = [
     EdgeKey("c", target, provider, edge, client)

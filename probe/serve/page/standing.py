@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from probe.model.failure import Failure, Reason
-from probe.model.state import EdgeStatus
+from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import Through
 from probe.serve.memory.store import Store
-from probe.serve.records import CONFIRMED, TROUBLED, ResultKey, TargetRecord
+from probe.serve.records import TROUBLED, ResultKey, TargetRecord
 
 States = Counter[tuple[type[ResultKey], str]]
 """How many of each kind are in each state, by its name in ``StateCounts``."""

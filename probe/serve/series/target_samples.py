@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from probe.model.failure import Reason
 from probe.model.result import Failed, Handshake, Inconclusive, StepResult, Timings
-from probe.model.state import EdgeStatus
+from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import Edge, EdgeKey, ProviderKey
-from probe.serve.records import CONFIRMED, EdgeRecord, FlowRecord, TargetRecord
+from probe.serve.records import EdgeRecord, FlowRecord, TargetRecord
 from probe.serve.series import families
 from probe.serve.series.family import Sample, clean
 from probe.serve.series.flow_samples import worst_of
