@@ -26,8 +26,13 @@ _AT_ONCE = 16 * 1024
 """Bytes of a request that fit into the socket. While a longer one is written its response is
 awaited already: a server may refuse it early and read no further."""
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_STATUS = re.compile(rb"HTTP/(1\.[01]|2(?:\.0)?) *([1-9][0-9]{2})(?![0-9])", re.IGNORECASE)
+_ONE_HEAD = re.compile(
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\0-\x20]+ HTTP/1\.1"
+    rb"(\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\0\r\n]*)+"
+)
+"""The head of one request, whatever was filled into it."""
+_STATUS = re.compile(r"HTTP/(1\.[01]|2(?:\.0)?) *([1-9][0-9]{2})(?![0-9])", re.IGNORECASE)
+_BLANK = " \t"  # not all that str.strip() strips: bytes of UTF-8 look like its blanks
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _OPENING = b"HTTP/"
 _MOST_LINES = 2000
@@ -143,24 +148,24 @@ class Http1:
         """
         if b"\0" in raw:
             raise self.channel.invalid("a NUL byte in the header")
-        lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b" ").split(b"\n")
+        text = raw.replace(b"\r\n", b"\n").replace(b"\r", b" ").decode("latin-1")
+        lines = text.split("\n")
         start = _STATUS.match(lines[0])
         if start is None:
-            shown = lines[0][:60].decode("ascii", "backslashreplace")
-            raise self.channel.invalid(f"no status line of HTTP/1.1: {shown}")
+            raise self.channel.invalid(f"no status line of HTTP/1.1: {lines[0][:60]}")
         if len(lines) > _MOST_LINES:
             raise self.channel.invalid(f"a header of {len(lines)} lines")
         headers: list[tuple[str, str]] = []
         for line in lines[1:]:
-            if line[:1] in (b" ", b"\t") and headers:
+            if line[:1] in _BLANK and headers:
                 name, value = headers.pop()
-                headers.append((name, f"{value} {line.decode('latin-1').strip()}".strip()))
+                headers.append((name, f"{value} {line.strip(_BLANK)}".strip(_BLANK)))
                 continue
-            before, colon, after = line.decode("latin-1").partition(":")
-            name = before.strip().lower()
+            before, colon, after = line.partition(":")
+            name = before.strip(_BLANK).lower()
             if colon and name:
-                headers.append((name, after.strip()))
-        version = "HTTP/1.0" if start[1] == b"1.0" else "HTTP/1.1"
+                headers.append((name, after.strip(_BLANK)))
+        version = "HTTP/1.0" if start[1] == "1.0" else "HTTP/1.1"
         return Response(int(start[2]), tuple(headers), b"", version)
 
     def _framing(self, method: str, head: Response) -> int:
@@ -279,11 +284,8 @@ def rendered(request: Request) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method.encode(), url.raw_path)]
     lines += [b"%b: %b" % header for header in headers]
     head = b"\r\n".join(lines)
-    ends = len(lines) - 1
-    if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\0" in head:
-        raise ValueError("a line end or a NUL byte within a request's head")
-    if not all(_TOKEN.fullmatch(name) for name, _ in (*headers, (request.method.encode(), b""))):
-        raise ValueError("a method or a header's name that is no token")
+    if _ONE_HEAD.fullmatch(head) is None or head.count(b"\n") != len(headers):
+        raise ValueError("a request whose method, target or headers are none")
     return b"%b\r\n\r\n%b" % (head, request.body)
 
 

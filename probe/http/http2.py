@@ -179,7 +179,7 @@ class Http2:
 
     def _head(self, fields: list[tuple[bytes, bytes]]) -> Response:
         """Status and headers. Raises AttemptFailed."""
-        headers = tuple((k.decode("latin-1"), v.decode("latin-1").strip()) for k, v in fields)
+        headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in fields)
         status = dict(headers).get(":status", "")
         if not (len(status) == 3 and status.isascii() and status.isdecimal() and status >= "100"):
             raise self.channel.invalid(f"an HTTP/2 answer with the status {status[:20]!r}")

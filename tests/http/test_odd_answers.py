@@ -135,7 +135,7 @@ async def test_what_is_refused_is_refused_in_words(caller: Make, answer: bytes, 
 async def test_headers_are_read_as_they_were_meant(caller: Make) -> None:
     head = (
         b"X-A: one\r\n  two\r\nX-B : x\ry\r\nSet-Cookie: a=1\r\nSET-COOKIE: b=2\r\nX-C:\r\n"
-        b"nothing\r\nX-D: \xe9\r\n"
+        b"nothing\r\nX-D: \xe9\r\nX-E: voil\xc3\xa0\r\n"
     )
     async with serve(None, says(OK + head + BODY)) as server:
         result = await caller(server.port)()
@@ -147,6 +147,7 @@ async def test_headers_are_read_as_they_were_meant(caller: Make) -> None:
     assert response.header("x-c") == ""
     assert response.header("x-d") == "é"
     assert response.header("nothing") is None
+    assert response.header("x-e") == "voil\xc3\xa0", "a blank of Unicode is no blank here"
 
 
 SMUGGLED: list[tuple[str, Request]] = [
@@ -161,7 +162,7 @@ SMUGGLED: list[tuple[str, Request]] = [
 
 @pytest.mark.parametrize("request_", [r[1] for r in SMUGGLED], ids=[r[0] for r in SMUGGLED])
 def test_no_request_becomes_two(request_: Request) -> None:
-    with pytest.raises(ValueError, match=r"within a request's head|no token") as caught:
+    with pytest.raises(ValueError, match="are none") as caught:
         rendered(request_)
     assert "X-B" not in str(caught.value)
 
