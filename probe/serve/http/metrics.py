@@ -10,9 +10,9 @@ would cost the loop a switch interval (5 ms) at every system call of every hands
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import trio
 from prometheus_client import ProcessCollector, generate_latest
@@ -25,6 +25,8 @@ from probe.serve.series.family import Format, clean
 
 PIECE = 256 * 1024
 """Bytes handed on at once: large enough that per-piece costs vanish, small enough to copy fast."""
+
+T = TypeVar("T")
 
 TURN = 0.002
 """Seconds of joining between two checkpoints: less than a handshake notices."""
@@ -67,35 +69,40 @@ class _Process(Collector):
             yield metric
 
 
-async def exposition(store: Store, form: Format) -> AsyncGenerator[bytes, None]:
-    """The exposition in pieces of about ``PIECE`` bytes, others running in between.
+async def paced(steps: Iterable[T]) -> AsyncGenerator[T, None]:
+    """The steps, others running in between.
 
     A checkpoint lets every other task have its turn, which on a busy agent takes long: one
-    after each block would make a scrape take seconds just when somebody wants to see why.
+    after each step would make a scrape take seconds just when somebody wants to see why.
     """
-    pending: list[bytes] = []
-    size = 0
     began = trio.current_time()
-    for block in blocks(store, form):
-        pending.append(block)
-        size += len(block)
-        if size >= PIECE:
-            yield b"".join(pending)
-            pending, size = [], 0
+    for step in steps:
+        yield step
         if trio.current_time() - began > TURN:
             await trio.lowlevel.checkpoint()
             began = trio.current_time()
+
+
+async def exposition(store: Store, form: Format) -> AsyncGenerator[bytes, None]:
+    """The exposition in pieces of about ``PIECE`` bytes, others running in between."""
+    pending: list[bytes] = []
+    size = 0
+    async with aclosing(paced(blocks(store, form))) as steps:
+        async for block in steps:
+            pending.append(block)
+            size += len(block)
+            if size >= PIECE:
+                yield b"".join(pending)
+                pending, size = [], 0
     if size:
         yield b"".join(pending)
 
 
 async def swept(store: Store) -> None:
     """Find what became unseen, others running in between."""
-    began = trio.current_time()
-    for _ in store.sweep():
-        if trio.current_time() - began > TURN:
-            await trio.lowlevel.checkpoint()
-            began = trio.current_time()
+    async with aclosing(paced(store.sweep())) as steps:
+        async for _ in steps:
+            pass
 
 
 async def compressed(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

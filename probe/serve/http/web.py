@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.resources import files
 
 import trio
 
 from probe.serve.http.message import HTML, Refused, WebAnswer, WebRequest
-from probe.serve.http.metrics import choose_format, compressed, exposition, gzip_accepted, swept
+from probe.serve.http.metrics import (
+    choose_format,
+    compressed,
+    exposition,
+    gzip_accepted,
+    paced,
+    swept,
+)
 from probe.serve.http.places import Places
 from probe.serve.http.server import Handler, Router
 from probe.serve.memory.store import Store
+from probe.serve.page.problems import edge_views
 from probe.serve.page.status import EDGES, status_of
 from probe.serve.page.target_view import TargetView, target_view
 from probe.serve.page.views import StatusView
@@ -125,7 +133,9 @@ class _Handlers:
         if not (asked.isascii() and asked.isdecimal()) or int(asked[:9]) > _MOST_EDGES:
             raise Refused(400, f"edges: a number from 0 to {_MOST_EDGES}")
         await swept(self._store)
-        status = status_of(self._store, self._wall(), edges=int(asked))
+        status = status_of(self._store, self._wall(), edges=0)
+        edges = [view async for view in paced(edge_views(self._store, int(asked)))]
+        status = replace(status, edges=tuple(edges))
         body = await trio.to_thread.run_sync(_as_json, status)
         return WebAnswer(body, "application/json", headers=_HEADERS)
 

@@ -13,7 +13,7 @@ from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import ProviderCensus, Through, TroubleGroup
 from probe.serve.memory.store import Store
 from probe.serve.page.views import EdgeView, ProblemView
-from probe.serve.records import EdgeRecord, TargetKey
+from probe.serve.records import EdgeRecord
 
 PER_PROBLEM = 60
 """Most edges, and most targets, named in one problem."""
@@ -71,7 +71,9 @@ def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
         resolved = store.unresolved.get(key)
         failure = (resolved.failed or resolved.resolution.failure) if resolved else None
         return (failure.detail if failure else "", "", "")
-    record = store.targets[TargetKey(key.check, key.target)].edges[key]
+    record = store.of(key)
+    if not isinstance(record, EdgeRecord):
+        return ("", "", "")
     view = edge_view(record)
     return (view.detail, view.browser, view.command)
 
@@ -82,7 +84,7 @@ def _weight(problem: ProblemView) -> tuple[bool, int, float]:
 
 
 def edge_views(store: Store, most: int) -> Iterator[EdgeView]:
-    """Edges that do not pass: confirmed ones first, in a stable order."""
+    """Edges that do not pass: confirmed ones first, in a stable order, a step each."""
     keyed = (
         (_GRAVITY[trouble.status], key)
         for census in store.census.providers.values()
@@ -90,7 +92,9 @@ def edge_views(store: Store, most: int) -> Iterator[EdgeView]:
         if isinstance(key, EdgeKey)
     )
     for _, key in nsmallest(most, keyed):
-        yield edge_view(store.targets[TargetKey(key.check, key.target)].edges[key])
+        record = store.of(key)
+        if isinstance(record, EdgeRecord):  # else it went since the first step
+            yield edge_view(record)
 
 
 def edge_view(record: EdgeRecord) -> EdgeView:
