@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import (
@@ -20,6 +20,9 @@ from probe.model.result import (
 )
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
+
+KeyT = TypeVar("KeyT", EdgeKey, FlowKey)
+ResultT = TypeVar("ResultT", TlsResult, FlowResult)
 
 TROUBLED = frozenset({EdgeStatus.SUSPECT, EdgeStatus.FAILING, EdgeStatus.FLAPPING})
 """States that a person wants to see."""
@@ -36,6 +39,12 @@ def shown_state(status: EdgeStatus, latest: StepOutcome) -> str:
     return "inconclusive" if quiet and isinstance(latest, Inconclusive) else status.value
 
 
+class CheckKey(NamedTuple):
+    """One check."""
+
+    check: str
+
+
 class TargetKey(NamedTuple):
     """One target of one check, over all its providers."""
 
@@ -46,7 +55,10 @@ class TargetKey(NamedTuple):
 class StepKey(NamedTuple):
     """One step of one flow."""
 
-    flow: FlowKey
+    check: str
+    target: str
+    provider: str
+    persona: str
     step: str
     layer: str
 
@@ -115,27 +127,58 @@ class OutcomeCounts:
             self.inconclusive = counted(self.inconclusive, outcome.failure)
 
 
+class Belief(NamedTuple):
+    """What is believed after a result.
+
+    Attributes:
+        since: wall time at which the status began.
+        unseen: wall time since when nobody has judged it, once that is too long.
+    """
+
+    status: EdgeStatus
+    since: float
+    unseen: float | None = None
+
+
 @dataclass(slots=True)
-class EdgeRecord:
+class ProbedRecord(Generic[KeyT, ResultT]):
+    """Something that is probed: an edge or a flow.
+
+    Attributes:
+        last: the latest result, whatever its outcome.
+        evidence: the latest failed result, while the state is not passing.
+        unseen: as of ``Belief``; what failed before keeps its status.
+    """
+
+    key: KeyT
+    last: ResultT
+    status: EdgeStatus = EdgeStatus.UNKNOWN
+    since: float = 0.0
+    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
+    evidence: ResultT | None = None
+    unseen: float | None = None
+
+    def take(self, result: ResultT, belief: Belief) -> None:
+        """Note a result, and what is believed after it."""
+        self.last = result
+        self.status, self.since, self.unseen = belief
+        self.tally.add(result.outcome)
+        if isinstance(result.outcome, Failed):
+            self.evidence = result
+        elif belief.status not in TROUBLED:
+            self.evidence = None
+
+
+@dataclass(slots=True)
+class EdgeRecord(ProbedRecord[EdgeKey, TlsResult]):
     """One edge under one client profile.
 
     Attributes:
-        last: the latest attempt, whatever its outcome.
-        evidence: the latest failed attempt, while the state is not passing.
         minority: fewer edges present this leaf than another one.
-        unseen: wall time since when nobody has judged it, once that is too long; what failed
-            before keeps its status.
         unnamed: wall time since when DNS no longer names it; None while it does.
     """
 
-    key: EdgeKey
-    last: TlsResult
-    status: EdgeStatus
-    since: float
-    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
-    evidence: TlsResult | None = None
     minority: bool = False
-    unseen: float | None = None
     unnamed: float | None = None
 
 
@@ -149,25 +192,16 @@ class StepRecord:
 
 
 @dataclass(slots=True)
-class FlowRecord:
+class FlowRecord(ProbedRecord[FlowKey, FlowResult]):
     """One flow of one persona.
 
     Attributes:
-        evidence: the latest failed run, while the state is not passing.
-        unseen: as of an edge.
         slow_logins: logins that were slower than they may be, by name, until they are made again.
         early_refusals: steps so far that a kept token was refused for before its end.
     """
 
-    key: FlowKey
-    last: FlowResult
-    diagnosis: Diagnosis
-    status: EdgeStatus
-    since: float
-    tally: OutcomeCounts = field(default_factory=OutcomeCounts)
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
     steps: dict[StepKey, StepRecord] = field(default_factory=dict)
-    evidence: FlowResult | None = None
-    unseen: float | None = None
     slow_logins: dict[str, StepResult] = field(default_factory=dict)
     early_refusals: int = 0
 

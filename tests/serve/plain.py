@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
 from probe.serve import Store
-from probe.serve.series.family import Family, LabelPairs, Sample
+from probe.serve.series.families import of_group
+from probe.serve.series.family import BASE_LABELS, Sample, SeriesGroup
 from probe.serve.series.histograms import Histogram
 
 RowKey = TypeVar("RowKey", bound=Hashable)
@@ -20,11 +21,9 @@ RowKey = TypeVar("RowKey", bound=Hashable)
 class SeriesTable(Generic[RowKey]):
     """The series of one group, as values."""
 
-    def __init__(
-        self, families: Sequence[Family], labels_of: Callable[[RowKey], LabelPairs]
-    ) -> None:
-        self.families = tuple(families)
-        self._labels_of = labels_of
+    def __init__(self, group: SeriesGroup, region: str) -> None:
+        self.families = of_group(group)
+        self._labels, self._region = BASE_LABELS[group], region
         self._rows: dict[RowKey, tuple[Sample, ...]] = {}
 
     def __len__(self) -> int:
@@ -59,12 +58,18 @@ class SeriesTable(Generic[RowKey]):
         for family in self.families:
             metric = Metric(family.base, family.help, str(family.kind))
             for key, samples in self._rows.items():
-                labels = dict(self._labels_of(key))
+                labels = {name: whole(getattr(key, name)) for name in self._labels}
+                labels["region"] = whole(self._region)
                 for own, value, extra in samples:
                     if own is family:
                         metric.add_sample(family.name, labels | dict(extra), value)
             if metric.samples:
                 yield metric
+
+
+def whole(value: str) -> str:
+    """The value, what UTF-8 cannot hold as an escape."""
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def plain(made: Callable[[], Store]) -> Store:
@@ -93,11 +98,9 @@ class StoreCollector(Collector):
 def _metric(histogram: Histogram, region: str) -> Metric:
     family = histogram.family
     metric = Metric(family.base, family.help, str(family.kind))
-    region = region.encode("utf-8", "backslashreplace").decode()
     bounds = (*map(str, family.buckets), "+Inf")
     for labels, buckets in histogram.series.items():
-        named = {name: text.encode("utf-8", "backslashreplace").decode() for name, text in labels}
-        named["region"] = region
+        named = {name: whole(text) for name, text in labels} | {"region": whole(region)}
         total = 0
         for place, (bound, count) in enumerate(zip(bounds, buckets.counts, strict=True)):
             total += count

@@ -8,9 +8,16 @@ from dataclasses import replace
 from probe.model.flow import ApiCheck
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
 from probe.model.spec import Check
-from probe.model.state import Diagnosis, EdgeStatus
+from probe.model.state import Diagnosis
 from probe.serve.memory.memory import Memory
-from probe.serve.records import TROUBLED, FlowRecord, InstanceKey, StepKey, StepRecord, TargetRecord
+from probe.serve.records import (
+    Belief,
+    FlowRecord,
+    InstanceKey,
+    StepKey,
+    StepRecord,
+    TargetRecord,
+)
 from probe.serve.series import families
 from probe.serve.series.flow_samples import degraded
 
@@ -55,36 +62,21 @@ class FlowBook:
         for check, name, layer in gone:
             self._series.histograms.forget(("check", check), ("step", name), ("layer", layer))
         for record in self._memory.flows.values():
-            for step in [s for s in record.steps if (s.flow.check, s.step, s.layer) in gone]:
+            for step in [s for s in record.steps if (s.check, s.step, s.layer) in gone]:
                 del record.steps[step]
                 self._series.tables.step.drop(step)
 
     def record(
-        self,
-        target: TargetRecord,
-        result: FlowResult,
-        diagnosis: Diagnosis,
-        status: EdgeStatus,
-        since: float,
-        unseen: float | None,
+        self, target: TargetRecord, result: FlowResult, diagnosis: Diagnosis, belief: Belief
     ) -> None:
         """Take in one run."""
         key, result = result.key, slimmed(result)
         record = target.flows.get(key)
         if record is None:
-            record = FlowRecord(key, result, diagnosis, status, since)
-            self._memory.flows[key] = target.flows[key] = record
+            record = self._memory.flows[key] = target.flows[key] = FlowRecord(key, result)
             self._memory.census.add(key)
-        record.last, record.diagnosis = result, diagnosis
-        record.status, record.since, record.unseen = status, since, unseen
-        failure = None
-        if isinstance(result.outcome, Failed):
-            record.evidence, failure = result, result.outcome.failure
-        elif status not in TROUBLED:
-            record.evidence = None
-        record.tally.add(result.outcome)
-        self._memory.census.of(key).tally.add(result.outcome)
-        self._memory.census.judge(key, status, since, failure)
+        record.take(result, belief)
+        record.diagnosis = diagnosis
         if result.lag <= self._series.lag_bound:
             self._series.histograms.flow(result)
         record.early_refusals += sum(bool(step.early_refusal) for step in result.steps)
@@ -100,7 +92,7 @@ class FlowBook:
     def _steps(self, record: FlowRecord) -> None:
         latest: dict[StepKey, list[StepResult]] = {key: [] for key in record.steps}
         for result in record.last.steps:
-            latest.setdefault(StepKey(record.key, result.step, result.layer), []).append(result)
+            latest.setdefault(StepKey(*record.key, result.step, result.layer), []).append(result)
         for key, results in latest.items():
             step = record.steps.setdefault(key, StepRecord(key))
             step.latest = tuple(results)

@@ -13,6 +13,7 @@ from probe.model.state import EdgeStatus, Transition
 from probe.serve.memory.memory import Memory
 from probe.serve.records import (
     TROUBLED,
+    Belief,
     EdgeRecord,
     FlowRecord,
     ResolveRecord,
@@ -63,7 +64,7 @@ class Lookout:
         result: TlsResult | FlowResult,
         status: EdgeStatus,
         since: float,
-    ) -> tuple[EdgeStatus, float, float | None]:
+    ) -> Belief:
         """What is believed after a result: one that is inconclusive has seen nothing.
 
         Args:
@@ -71,19 +72,16 @@ class Lookout:
             result: of an edge or flow.
             status: what the judged results so far speak for.
             since: wall time at which that began.
-
-        Returns:
-            the status, since when, and since when it is unseen, if it is.
         """
         if not isinstance(result.outcome, Inconclusive):
             self.seen(target, result.key, result.at, status)
-            return status, since, None
+            return Belief(status, since)
         unseen = self._silence.unseen.get(result.key)
         if unseen is None:
-            return status, since, None
+            return Belief(status, since)
         if status in TROUBLED:
-            return status, since, unseen.since
-        return EdgeStatus.UNSEEN, unseen.since, unseen.since
+            return Belief(status, since, unseen.since)
+        return Belief(EdgeStatus.UNSEEN, unseen.since, unseen.since)
 
     def seen(
         self,

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from probe.model.failure import Failure, Reason
+from probe.model.failure import Reason
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -23,14 +23,16 @@ from probe.model.result import (
 )
 from probe.model.spec import Check, Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
-from probe.model.target import Target
+from probe.model.target import EdgeKey, FlowKey, Target
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.flows import FlowBook
 from probe.serve.memory.lookout import Lookout
 from probe.serve.memory.memory import Memory
 from probe.serve.records import (
     TROUBLED,
+    Belief,
     CertificateSplit,
+    CheckKey,
     EdgeRecord,
     ResolveRecord,
     ResultKey,
@@ -88,7 +90,7 @@ class Store(Memory):
         for name in before.keys() - self.checks.keys():
             self.set_targets(name, ())
             del self._listed[name]
-            self.series.tables.check_info.drop(name)
+            self.series.tables.check_info.drop(CheckKey(name))
         for record in list(self.targets.values()):
             if record.key.check not in self.checks:
                 self.forget_target(record)
@@ -99,7 +101,7 @@ class Store(Memory):
                 self.series.histograms.forget(("check", name), ("provider", provider))
         self._flow_book.configure(before, self.checks)
         for check in spec.checks:
-            self.series.tables.check_info.set(check.name, check_samples(check))
+            self.series.tables.check_info.set(CheckKey(check.name), check_samples(check))
             # At zero, so that the first event is an increase.
             self.agent.count(families.AGENT_UNKNOWN_REASONS, 0, check=check.name)
             self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, 0, check=check.name)
@@ -141,29 +143,21 @@ class Store(Memory):
         target = self._target(key.check, key.target)
         if target is None:
             return
-        status, since, unseen = self._lookout.believed(target, result, status, since)
+        belief = self._lookout.believed(target, result, status, since)
         record = target.edges.get(key)
+        known = record is not None
         if record is None:
-            record = target.edges[key] = EdgeRecord(key, result, status, since)
+            record = target.edges[key] = EdgeRecord(key, result)
             self.census.add(key)
-            unchanged = False
-        else:
-            unchanged = (
-                record.status is status
-                and status not in TROUBLED
-                and steady(record.last, result, self.series.lag_bound)
-            )
-        record.last, record.status, record.since = result, status, since
-        returned, record.unseen = record.unseen is not None and unseen is None, unseen
-        if isinstance(result.outcome, Failed):
-            record.evidence = result
-        elif status not in TROUBLED:
-            record.evidence = None
-        record.tally.add(result.outcome)
-        provider = self.census.of(key)
-        provider.tally.add(result.outcome)
-        self.census.judge(key, status, since, _failure(result.outcome))
-        self._count(key, result.outcome)
+        unchanged = (
+            known
+            and record.status is belief.status
+            and record.status not in TROUBLED
+            and steady(record.last, result, self.series.lag_bound)
+        )
+        returned = record.unseen is not None and belief.unseen is None
+        record.take(result, belief)
+        self._judge(key, result.outcome, belief)
         if result.timings.lag <= self.series.lag_bound:
             self.series.histograms.edge(result)
         else:
@@ -183,11 +177,11 @@ class Store(Memory):
         target = self._target(result.key.check, result.key.target)
         if target is None:
             return
-        status, since, unseen = self._lookout.believed(target, result, status, since)
+        belief = self._lookout.believed(target, result, status, since)
         if result.lag > self.series.lag_bound:
             self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, check=result.key.check)
-        self._flow_book.record(target, result, diagnosis, status, since, unseen)
-        self._count(result.key, result.outcome)
+        self._flow_book.record(target, result, diagnosis, belief)
+        self._judge(result.key, result.outcome, belief)
         self.series.target(target)
 
     def record_resolution(self, result: ResolveResult) -> None:
@@ -291,6 +285,13 @@ class Store(Memory):
             self.census.name(record.key, named=unnamed is None)
             self.series.edge(record)
 
+    def _judge(self, key: EdgeKey | FlowKey, outcome: Outcome, belief: Belief) -> None:
+        """Count a result over its provider, and what is believed after it."""
+        self.census.of(key).tally.add(outcome)
+        failure = outcome.failure if isinstance(outcome, Failed) else None
+        self.census.judge(key, belief.status, belief.since, failure)
+        self._count(key, outcome)
+
     def _count(self, key: ResultKey, outcome: Outcome) -> None:
         match outcome:
             case Inconclusive(failure):
@@ -305,7 +306,3 @@ class Store(Memory):
                 self.agent.count(families.AGENT_UNKNOWN_REASONS, check=key.check)
         if self.blind.pop(key, None) is not None:
             self.census.blind(key, False)
-
-
-def _failure(outcome: Outcome) -> Failure | None:
-    return outcome.failure if isinstance(outcome, Failed) else None

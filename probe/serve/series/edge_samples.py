@@ -7,7 +7,7 @@ at any more only those are left, failures, and dates that do not depend on looki
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from probe.model.result import (
     CertificateFacts,
@@ -20,9 +20,9 @@ from probe.model.result import (
 )
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.records import TROUBLED, EdgeRecord, OutcomeCounts, ResolveRecord, Why
+from probe.serve.records import TROUBLED, EdgeRecord, FlowRecord, OutcomeCounts, ResolveRecord, Why
 from probe.serve.series import families
-from probe.serve.series.family import Family, Sample, clean
+from probe.serve.series.family import Family, LabelPairs, Sample, clean, present
 
 NONE = "none"
 """Label value for a layer when there is none to blame: an empty label would not exist."""
@@ -42,34 +42,31 @@ def verdict(outcomes: Iterable[StepOutcome]) -> float | None:
     return None if blind else seen
 
 
-def seen(value: float | None, unseen: float | None) -> bool:
-    """Whether a verdict may be said: that something passes only while somebody looks."""
-    return value is not None and (unseen is None or value == 0.0)
+def said(outcomes: Iterable[StepOutcome], unseen: float | None) -> float | None:
+    """The verdict as far as it may be said: that something passes only while somebody looks."""
+    value = verdict(outcomes)
+    return value if unseen is None or value == 0.0 else None
 
 
 def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
     """The series of one edge."""
     last, tally = record.last, record.tally
-    samples: list[Sample] = [
-        (families.EDGE_STATE, 1.0, (("state", record.status.value),)),
-        (families.EDGE_ATTEMPTS, float(tally.attempts), ()),
-        (families.EDGE_FAILED_ATTEMPTS, float(tally.failed), ()),
+    samples = [
+        *state_samples(families.EDGE_STATE, families.EDGE_STATE_SINCE, record),
+        *present(
+            (families.EDGE_ATTEMPTS, tally.attempts),
+            (families.EDGE_FAILED_ATTEMPTS, tally.failed),
+            (families.EDGE_UP, said((last.outcome,), record.unseen)),
+            (families.EDGE_UNNAMED_SINCE, record.unnamed),
+            (families.EDGE_UNSEEN_SINCE, record.unseen),
+            (families.EDGE_CERTIFICATE_MINORITY, 1.0 if record.minority else None),
+        ),
+        *tallied(tally, families.EDGE_FAILURES, families.EDGE_INCONCLUSIVE),
     ]
-    up = verdict((last.outcome,))
-    if up is not None and seen(up, record.unseen):
-        samples.append((families.EDGE_UP, up, ()))
-    if record.status in TROUBLED:
-        samples.append((families.EDGE_STATE_SINCE, record.since, ()))
-    if record.unnamed is not None:
-        samples.append((families.EDGE_UNNAMED_SINCE, record.unnamed, ()))
-    if tally.failures or tally.inconclusive:
-        samples += tallied(tally, families.EDGE_FAILURES, families.EDGE_INCONCLUSIVE)
-    if record.minority:
-        samples.append((families.EDGE_CERTIFICATE_MINORITY, 1.0, ()))
     if last.handshake is not None and last.handshake.leaf is not None:
         samples += _leaf(last.handshake.leaf)
     if record.unseen is not None:
-        return [*samples, (families.EDGE_UNSEEN_SINCE, record.unseen, ())]
+        return samples
     if isinstance(last.outcome, Passed):
         # Two findings may share phase and reason; a series exists once.
         whys = dict.fromkeys((w.phase, w.reason) for w in last.outcome.warnings)
@@ -78,6 +75,12 @@ def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
     if last.handshake is not None:
         samples.append((families.EDGE_TLS_INFO, 1.0, _agreed(last.handshake)))
     return samples
+
+
+def state_samples(state: Family, since: Family, record: EdgeRecord | FlowRecord) -> list[Sample]:
+    """The state, and when it began while it is one that a person wants to see."""
+    began = record.since if record.status in TROUBLED else None
+    return [(state, 1.0, (("state", record.status.value),)), *present((since, began))]
 
 
 _UNSEEN = (("state", EdgeStatus.UNSEEN.value),)
@@ -102,44 +105,26 @@ def steady_edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
 
 def steady(before: TlsResult, after: TlsResult, lag_bound: float) -> bool:
     """Whether both passed alike: the same facts, the same phases measured."""
-    if not isinstance(before.outcome, Passed) or before.outcome != after.outcome:
-        return False
     old, new = before.timings, after.timings
-    if (
-        (old.lag <= lag_bound) != (new.lag <= lag_bound)
-        or (old.connect is None) != (new.connect is None)
-        or (old.tls is None) != (new.tls is None)
-    ):
-        return False
-    return before.edge == after.edge and _alike(before.handshake, after.handshake)
-
-
-def _alike(before: Handshake | None, after: Handshake | None) -> bool:
-    """Whether two handshakes say the same, cheaply: chains are compared by identity first."""
-    if before is None or after is None:
-        return before is after
-    return before is after or (
-        before.version == after.version
-        and before.cipher == after.cipher
-        and before.group == after.group
-        and before.alpn == after.alpn
-        and before.ocsp == after.ocsp
-        and before.verified_not_after == after.verified_not_after
-        and (before.chain is after.chain or before.chain == after.chain)
+    return (
+        isinstance(before.outcome, Passed)
+        and before.outcome == after.outcome
+        and (old.lag <= lag_bound) == (new.lag <= lag_bound)
+        and (old.connect is None) == (new.connect is None)
+        and (old.tls is None) == (new.tls is None)
+        and before.edge == after.edge
+        and before.handshake == after.handshake
     )
 
 
 def _timings(last: TlsResult, lag_bound: float) -> list[Sample]:
-    samples: list[Sample] = []
-    if last.timings.lag <= lag_bound:
-        if last.timings.connect is not None:
-            samples.append((families.EDGE_CONNECT, last.timings.connect, ()))
-        if last.timings.tls is not None and last.handshake is not None:
-            samples.append((families.EDGE_HANDSHAKE, last.timings.tls, ()))
-    return samples
+    if last.timings.lag > lag_bound:
+        return []
+    shook = last.timings.tls if last.handshake is not None else None
+    return present((families.EDGE_CONNECT, last.timings.connect), (families.EDGE_HANDSHAKE, shook))
 
 
-def _agreed(handshake: Handshake) -> tuple[tuple[str, str], ...]:
+def _agreed(handshake: Handshake) -> LabelPairs:
     return (
         ("alpn", clean(handshake.alpn or NONE)),
         ("cipher", clean(handshake.cipher)),
@@ -150,19 +135,16 @@ def _agreed(handshake: Handshake) -> tuple[tuple[str, str], ...]:
 
 
 def _leaf(leaf: CertificateFacts) -> list[Sample]:
-    return [
-        (families.EDGE_CERTIFICATE_NOT_AFTER, leaf.not_after, ()),
-        (families.EDGE_CERTIFICATE_INFO, 1.0, _certificate(leaf)),
-    ]
-
-
-def _certificate(leaf: CertificateFacts) -> tuple[tuple[str, str], ...]:
-    return (
+    labels = (
         ("fingerprint_sha256", leaf.fingerprint_sha256),
         ("issuer", clean(leaf.issuer)),
         ("key", clean(leaf.key)),
         ("serial", leaf.serial),
     )
+    return [
+        (families.EDGE_CERTIFICATE_NOT_AFTER, leaf.not_after, ()),
+        (families.EDGE_CERTIFICATE_INFO, 1.0, labels),
+    ]
 
 
 def resolve_samples(record: ResolveRecord) -> list[Sample]:
@@ -170,19 +152,20 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     resolution = record.resolution
     if record.attempts == 0:
         return []
-    samples: list[Sample] = [(families.RESOLVE_ATTEMPTS, float(record.attempts), ())]
+    success = None
     if record.failed is not None:
-        samples.append((families.RESOLVE_SUCCESS, 0.0, ()))
+        success = 0.0
     elif resolution.failure is None and record.unseen is None:
-        samples.append((families.RESOLVE_SUCCESS, 1.0, ()))
-    if record.unseen is None or not resolution.edges:
-        samples.append((families.RESOLVE_EDGES, float(len(resolution.edges)), ()))
-    if record.unseen is not None:
-        samples.append((families.RESOLVE_UNSEEN_SINCE, record.unseen, ()))
-    elif resolution.seconds is not None:
-        samples.append((families.RESOLVE, resolution.seconds, ()))
-    if resolution.skipped_ipv6:
-        samples.append((families.RESOLVE_SKIPPED_IPV6_EDGES, float(resolution.skipped_ipv6), ()))
+        success = 1.0
+    known = len(resolution.edges)
+    samples = present(
+        (families.RESOLVE_ATTEMPTS, record.attempts),
+        (families.RESOLVE_SUCCESS, success),
+        (families.RESOLVE_EDGES, known if record.unseen is None or not known else None),
+        (families.RESOLVE_UNSEEN_SINCE, record.unseen),
+        (families.RESOLVE, resolution.seconds if record.unseen is None else None),
+        (families.RESOLVE_SKIPPED_IPV6_EDGES, resolution.skipped_ipv6 or None),
+    )
     for reason, count in (record.failures or {}).items():
         samples.append((families.RESOLVE_FAILURES, float(count), (("reason", reason.value),)))
     return samples
@@ -190,17 +173,18 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
 
 def tallied(tally: OutcomeCounts, failures: Family, inconclusive: Family) -> list[Sample]:
     """Counters by phase and reason."""
+    counted = ((failures, tally.failures), (inconclusive, tally.inconclusive))
     return [
-        *_counts(failures, tally.failures or {}),
-        *_counts(inconclusive, tally.inconclusive or {}),
+        sample for family, counts in counted for sample in by_why(family, (counts or {}).items())
     ]
 
 
-def _counts(family: Family, counts: Mapping[Why, int]) -> list[Sample]:
-    return [(family, float(count), why_labels(why)) for why, count in counts.items()]
+def by_why(family: Family, counts: Iterable[tuple[Why, float]]) -> list[Sample]:
+    """One series for each phase and reason."""
+    return [(family, float(count), why_labels(why)) for why, count in counts]
 
 
-def why_labels(why: Why) -> tuple[tuple[str, str], ...]:
+def why_labels(why: Why) -> LabelPairs:
     """Phase and reason as labels."""
     phase, reason = why
     return (("phase", phase.value), ("reason", reason.value))

@@ -106,6 +106,11 @@ Sample = tuple[Family, float, LabelPairs]
 result."""
 
 
+def present(*values: tuple[Family, float | None]) -> list[Sample]:
+    """Samples of families without labels of their own; none for what was not measured."""
+    return [(family, float(value), ()) for family, value in values if value is not None]
+
+
 class Format(Enum):
     """An exposition format and its content type."""
 

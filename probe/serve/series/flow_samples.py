@@ -6,42 +6,40 @@ from collections.abc import Iterable
 
 from probe.model.failure import Reason
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
-from probe.serve.records import TROUBLED, FlowRecord, StepRecord
+from probe.serve.records import FlowRecord, StepRecord
 from probe.serve.series import families
-from probe.serve.series.edge_samples import NONE, seen, tallied, verdict
-from probe.serve.series.family import Sample, clean
+from probe.serve.series.edge_samples import NONE, said, state_samples, tallied, verdict
+from probe.serve.series.family import Sample, clean, present
 from probe.state.diagnosis import personas_differ
 
 
 def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
     """The series of one flow, its steps' apart."""
     last, tally, diagnosis = record.last, record.tally, record.diagnosis
-    samples: list[Sample] = [
-        (families.FLOW_STATE, 1.0, (("state", record.status.value),)),
-        (families.FLOW_RUNS, float(tally.attempts), ()),
-        (families.FLOW_FAILED_RUNS, float(tally.failed), ()),
+    samples = [
+        *state_samples(families.FLOW_STATE, families.FLOW_STATE_SINCE, record),
         *tallied(tally, families.FLOW_FAILURES, families.FLOW_INCONCLUSIVE),
-        (families.FLOW_EARLY_TOKEN_REFUSALS, float(record.early_refusals), ()),
     ]
-    if record.unseen is None or diagnosis.layer:
-        samples.append((families.FLOW_DIAGNOSIS, 1.0, (("layer", clean(diagnosis.layer or NONE)),)))
-    if diagnosis.fails_open or (diagnosis.refused and record.unseen is None):
-        samples.append((families.FLOW_FAILS_OPEN, float(diagnosis.fails_open), ()))
-    up = verdict((last.outcome,))
-    if up is not None and seen(up, record.unseen):
-        samples.append((families.FLOW_UP, up, ()))
-    if record.status in TROUBLED:
-        samples.append((families.FLOW_STATE_SINCE, record.since, ()))
-    if last.token_expires_at is not None:
-        samples.append((families.FLOW_TOKEN_EXPIRY, last.token_expires_at, ()))
-    if record.unseen is not None:
-        return [*samples, (families.FLOW_UNSEEN_SINCE, record.unseen, ())]
-    if up is not None:
-        worse = any(map(degraded, last.steps)) or bool(record.slow_logins)
-        samples.append((families.FLOW_DEGRADED, float(worse), ()))
-    if last.lag <= lag_bound:
-        samples.append((families.FLOW_DURATION, last.seconds, ()))
-    return samples
+    looked, opened = record.unseen is None, None
+    if diagnosis.fails_open or (diagnosis.refused and looked):
+        opened = float(diagnosis.fails_open)
+    if looked or diagnosis.layer:
+        layer = (("layer", clean(diagnosis.layer or NONE)),)
+        samples.append((families.FLOW_DIAGNOSIS, 1.0, layer))
+    worse = None
+    if looked and verdict((last.outcome,)) is not None:
+        worse = float(any(map(degraded, last.steps)) or bool(record.slow_logins))
+    return samples + present(
+        (families.FLOW_RUNS, tally.attempts),
+        (families.FLOW_FAILED_RUNS, tally.failed),
+        (families.FLOW_EARLY_TOKEN_REFUSALS, record.early_refusals),
+        (families.FLOW_FAILS_OPEN, opened),
+        (families.FLOW_UP, said((last.outcome,), record.unseen)),
+        (families.FLOW_TOKEN_EXPIRY, last.token_expires_at),
+        (families.FLOW_UNSEEN_SINCE, record.unseen),
+        (families.FLOW_DEGRADED, worse),
+        (families.FLOW_DURATION, last.seconds if looked and last.lag <= lag_bound else None),
+    )
 
 
 def persona_samples(alike: Iterable[FlowRecord]) -> list[Sample]:
@@ -74,34 +72,29 @@ def step_samples(record: StepRecord, lag_bound: float, unseen: float | None = No
         unseen: as of the step's flow.
     """
     tally, latest = record.tally, record.latest
-    samples: list[Sample] = [
-        (families.STEP_ATTEMPTS, float(tally.attempts), ()),
-        (families.STEP_FAILED_ATTEMPTS, float(tally.failed), ()),
-    ]
-    samples += tallied(tally, families.STEP_FAILURES, families.STEP_INCONCLUSIVE)
-    success = verdict(result.outcome for result in latest)
-    if success is not None and seen(success, unseen):
-        samples.append((families.STEP_SUCCESS, success, ()))
-    shown = worst_of(latest)
-    if unseen is not None and success != 0.0:
-        return samples
-    if shown is not None and shown.evidence.status is not None:
-        samples.append((families.STEP_STATUS_CODE, float(shown.evidence.status), ()))
+    success = said((result.outcome for result in latest), unseen)
+    shown = worst_of(latest) if unseen is None or success == 0.0 else None
+    samples = tallied(tally, families.STEP_FAILURES, families.STEP_INCONCLUSIVE) + present(
+        (families.STEP_ATTEMPTS, tally.attempts),
+        (families.STEP_FAILED_ATTEMPTS, tally.failed),
+        (families.STEP_SUCCESS, success),
+        (families.STEP_STATUS_CODE, shown.evidence.status if shown is not None else None),
+    )
     if unseen is not None:
         return samples
-    if latest and all(isinstance(result.outcome, Skipped) for result in latest):
-        samples.append((families.STEP_SKIPPED, 1.0, ()))
-    if success == 1.0 and any(map(degraded, latest)):
-        samples.append((families.STEP_DEGRADED, 1.0, ()))
+    skipped = bool(latest) and all(isinstance(result.outcome, Skipped) for result in latest)
+    slow = success == 1.0 and any(map(degraded, latest))
     durations = [
         result.timings.total
         for result in latest
         if result.attempts and not isinstance(result.outcome, Skipped)
         if result.timings.lag <= lag_bound
     ]
-    if durations:
-        samples.append((families.STEP_DURATION, max(durations), ()))
-    return samples
+    return samples + present(
+        (families.STEP_SKIPPED, 1.0 if skipped else None),
+        (families.STEP_DEGRADED, 1.0 if slow else None),
+        (families.STEP_DURATION, max(durations, default=None)),
+    )
 
 
 def worst_of(results: Iterable[StepResult]) -> StepResult | None:

@@ -14,15 +14,18 @@ absent cell is None.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from probe.serve.series.families import of_group
 from probe.serve.series.family import (
     BASE_LABELS,
     Family,
     Format,
     LabelPairs,
     Sample,
+    SeriesGroup,
+    clean,
     escape,
     frequent_number,
     header,
@@ -38,15 +41,19 @@ BLOCK = 2000
 
 
 class FragmentTable(Generic[RowKey]):
-    """The series of one group, as fragments."""
+    """The series of one group, as fragments.
 
-    def __init__(
-        self, families: Sequence[Family], labels_of: Callable[[RowKey], LabelPairs]
-    ) -> None:
-        self.families = tuple(families)
-        self._labels_of = labels_of
+    Args:
+        group: of families. Its labels are attributes of a row's key.
+        region: constant label of every series.
+    """
+
+    def __init__(self, group: SeriesGroup, region: str) -> None:
+        self.families = of_group(group)
+        self._labels = BASE_LABELS[group]
+        self._region = clean(region)
         self._rows: dict[RowKey, FragmentRow] = {}
-        self._names = sorted((*BASE_LABELS[self.families[0].group], "region"))
+        self._names = sorted((*self._labels, "region"))
         self._markers = [f',{name}="'.encode() for name in self._names]
 
     def __len__(self) -> int:
@@ -61,7 +68,7 @@ class FragmentTable(Generic[RowKey]):
             self.drop(key)
             return
         old = self._rows.get(key)
-        labels = (old and old[0]) or f"{label_text(self._labels_of(key))} ".encode()
+        labels = (old and old[0]) or self._labels_of(key)
         row: FragmentRow = [None] * (len(self.families) + 1)
         row[0] = labels
         for family, value, extra in samples:
@@ -82,6 +89,10 @@ class FragmentTable(Generic[RowKey]):
         for family, value, _ in samples:
             row[family.column + 1] = _end(value)
         return True
+
+    def _labels_of(self, key: RowKey) -> bytes:
+        labels = [(name, clean(getattr(key, name))) for name in self._labels]
+        return f"{label_text(sorted([*labels, ('region', self._region)]))} ".encode()
 
     def _spliced(self, labels: bytes, extra: LabelPairs) -> bytes:
         """The row's label text with further labels in their sorted places.

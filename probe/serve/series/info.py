@@ -14,8 +14,8 @@ from probe.model.spec import Check
 from probe.serve.census import ProviderCensus, failing
 from probe.serve.records import CertificateSplit
 from probe.serve.series import families
-from probe.serve.series.edge_samples import why_labels
-from probe.serve.series.family import BASE_LABELS, Family, LabelPairs, Sample, clean
+from probe.serve.series.edge_samples import by_why
+from probe.serve.series.family import BASE_LABELS, Family, LabelPairs, Sample, clean, present
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -60,47 +60,37 @@ def own_labels(family: Family, labels: Mapping[str, str]) -> LabelPairs:
 
 def split_samples(split: CertificateSplit) -> list[Sample]:
     """The series of one comparison."""
-    samples: list[Sample] = [
-        (families.CERTIFICATES_DISTINCT, float(split.distinct), ()),
+    return present(
+        (families.CERTIFICATES_DISTINCT, split.distinct),
         (
             families.CERTIFICATES_MINORITY_EDGES,
-            float(len({(key.provider, key.edge) for key in split.minority})),
-            (),
+            len({(key.provider, key.edge) for key in split.minority}),
         ),
-        (families.CERTIFICATES_SPLIT, float(split.alarming), ()),
-    ]
-    if split.since is not None:
-        samples.append((families.CERTIFICATES_DIFFER_SINCE, split.since, ()))
-    return samples
+        (families.CERTIFICATES_SPLIT, split.alarming),
+        (families.CERTIFICATES_DIFFER_SINCE, split.since),
+    )
 
 
 def provider_samples(census: ProviderCensus) -> list[Sample]:
     """The series of one provider; none says "nothing fails" when nothing is known."""
     tally, groups = census.tally, census.groups()
-    whole, now = len(census.targets), failing(groups)
-    samples: list[Sample] = [
-        (families.PROVIDER_RESULTS_EXPECTED, float(len(census.members)), ()),
-        (families.PROVIDER_RESULTS_MISSING, float(len(census.unseen)), ()),
-        (families.PROVIDER_TARGETS_UNSEEN, float(len({key.target for key in census.unseen})), ()),
-        (families.PROVIDER_ATTEMPTS, float(tally.attempts), ()),
-        (families.PROVIDER_FAILED_ATTEMPTS, float(tally.failed), ()),
+    edges, targets, now = len(census.edges), len(census.targets), failing(groups)
+    samples = present(
+        (families.PROVIDER_RESULTS_EXPECTED, len(census.members)),
+        (families.PROVIDER_RESULTS_MISSING, len(census.unseen)),
+        (families.PROVIDER_TARGETS_UNSEEN, len({key.target for key in census.unseen})),
+        (families.PROVIDER_ATTEMPTS, tally.attempts),
+        (families.PROVIDER_FAILED_ATTEMPTS, tally.failed),
+        (families.PROVIDER_TARGETS, targets or None),
+        (families.PROVIDER_TARGETS_FAILING, now.targets if targets else None),
+        (families.PROVIDER_TARGETS_FAILING_RATIO, now.targets / targets if targets else None),
+        (families.PROVIDER_EDGES, edges or None),
+        (families.PROVIDER_EDGES_FAILING, now.edges if edges else None),
+        (families.PROVIDER_FAILING_SINCE, now.since),
+    )
+    targets_by = [(g.why, len(g.targets)) for g in groups if g.confirmed]
+    return [
+        *samples,
+        *by_why(families.PROVIDER_TARGETS_FAILING_BY_REASON, targets_by),
+        *by_why(families.PROVIDER_FAILURES, (tally.failures or {}).items()),
     ]
-    if whole:
-        samples.append((families.PROVIDER_TARGETS, float(whole), ()))
-        samples.append((families.PROVIDER_TARGETS_FAILING, float(now.targets), ()))
-        samples.append((families.PROVIDER_TARGETS_FAILING_RATIO, now.targets / whole, ()))
-    if census.edges:
-        samples.append((families.PROVIDER_EDGES, float(len(census.edges)), ()))
-        samples.append((families.PROVIDER_EDGES_FAILING, float(now.edges), ()))
-    if now.since is not None:
-        samples.append((families.PROVIDER_FAILING_SINCE, now.since, ()))
-    samples += [
-        (families.PROVIDER_TARGETS_FAILING_BY_REASON, float(len(g.targets)), why_labels(g.why))
-        for g in groups
-        if g.confirmed
-    ]
-    samples += [
-        (families.PROVIDER_FAILURES, float(n), why_labels(why))
-        for why, n in (tally.failures or {}).items()
-    ]
-    return samples

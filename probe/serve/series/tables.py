@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 from probe.model.spec import Check, TlsCheck
@@ -12,6 +12,7 @@ from probe.serve.records import (
     TROUBLED,
     CertificatesKey,
     CertificateSplit,
+    CheckKey,
     EdgeRecord,
     FlowRecord,
     InstanceKey,
@@ -27,10 +28,9 @@ from probe.serve.series.edge_samples import (
     steady_edge_samples,
     unlooked_samples,
 )
-from probe.serve.series.families import of_group
-from probe.serve.series.family import BASE_LABELS, LabelPairs, SeriesGroup, clean
+from probe.serve.series.family import SeriesGroup
 from probe.serve.series.flow_samples import flow_samples, persona_samples, step_samples
-from probe.serve.series.fragments import FragmentTable, RowKey
+from probe.serve.series.fragments import FragmentTable
 from probe.serve.series.histograms import Histograms
 from probe.serve.series.info import split_samples
 from probe.serve.series.target_samples import steady_target_samples, target_samples
@@ -44,59 +44,29 @@ class Tables:
     """
 
     def __init__(self, region: str) -> None:
-        self._region = clean(region)
         self._all: list[FragmentTable[Any]] = []
-        self.target: FragmentTable[TargetKey] = self._made(SeriesGroup.TARGET, tuple)
-        self.target_info: FragmentTable[TargetKey] = self._made(SeriesGroup.TARGET_INFO, tuple)
-        self.check_info: FragmentTable[str] = self._made(
-            SeriesGroup.CHECK_INFO, lambda check: (check,)
-        )
-        self.edge: FragmentTable[EdgeKey] = self._made(
-            SeriesGroup.EDGE,
-            lambda key: (key.check, key.client, key.edge, key.provider, key.target),
-        )
-        self.certificates: FragmentTable[CertificatesKey] = self._made(
-            SeriesGroup.CERTIFICATES,
-            lambda key: (key.check, key.key_type, key.provider, key.target),
-        )
-        self.provider: FragmentTable[Through] = self._made(SeriesGroup.PROVIDER, tuple)
-        self.resolve: FragmentTable[ProviderKey] = self._made(
-            SeriesGroup.RESOLVE, lambda key: (key.check, key.provider, key.target)
-        )
-        self.flow: FragmentTable[FlowKey] = self._made(
-            SeriesGroup.FLOW, lambda key: (key.check, key.persona, key.provider, key.target)
-        )
-        self.personas: FragmentTable[ProviderKey] = self._made(
-            SeriesGroup.PERSONAS, lambda key: (key.check, key.provider, key.target)
-        )
-        self.step: FragmentTable[StepKey] = self._made(SeriesGroup.STEP, _step_values)
-        self.instance: FragmentTable[InstanceKey] = self._made(
-            SeriesGroup.INSTANCE, lambda key: (key.check, key.header, key.instance, key.step)
-        )
-        self.agent: FragmentTable[str] = self._made(SeriesGroup.AGENT, lambda _: ())
+
+        def made(group: SeriesGroup) -> FragmentTable[Any]:
+            table: FragmentTable[Any] = FragmentTable(group, region)
+            self._all.append(table)
+            return table
+
+        self.target: FragmentTable[TargetKey] = made(SeriesGroup.TARGET)
+        self.target_info: FragmentTable[TargetKey] = made(SeriesGroup.TARGET_INFO)
+        self.check_info: FragmentTable[CheckKey] = made(SeriesGroup.CHECK_INFO)
+        self.edge: FragmentTable[EdgeKey] = made(SeriesGroup.EDGE)
+        self.certificates: FragmentTable[CertificatesKey] = made(SeriesGroup.CERTIFICATES)
+        self.provider: FragmentTable[Through] = made(SeriesGroup.PROVIDER)
+        self.resolve: FragmentTable[ProviderKey] = made(SeriesGroup.RESOLVE)
+        self.flow: FragmentTable[FlowKey] = made(SeriesGroup.FLOW)
+        self.personas: FragmentTable[ProviderKey] = made(SeriesGroup.PERSONAS)
+        self.step: FragmentTable[StepKey] = made(SeriesGroup.STEP)
+        self.instance: FragmentTable[InstanceKey] = made(SeriesGroup.INSTANCE)
+        self.agent: FragmentTable[str] = made(SeriesGroup.AGENT)
 
     def __iter__(self) -> Iterator[FragmentTable[Any]]:
         """All tables, in the order of the exposition."""
         return iter(self._all)
-
-    def _made(
-        self, group: SeriesGroup, values_of: Callable[[RowKey], tuple[str, ...]]
-    ) -> FragmentTable[RowKey]:
-        names = BASE_LABELS[group]
-        region = ("region", self._region)
-
-        def labels_of(key: RowKey) -> LabelPairs:
-            values = map(clean, values_of(key))
-            return tuple(sorted((*zip(names, values, strict=True), region)))
-
-        table = FragmentTable(of_group(group), labels_of)
-        self._all.append(table)
-        return table
-
-
-def _step_values(key: StepKey) -> tuple[str, ...]:
-    flow = key.flow
-    return (flow.check, key.layer, flow.persona, flow.provider, key.step, flow.target)
 
 
 class Series:

@@ -16,7 +16,7 @@ from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import Edge, EdgeKey, ProviderKey
 from probe.serve.records import EdgeRecord, FlowRecord, TargetRecord
 from probe.serve.series import families
-from probe.serve.series.family import Sample, clean
+from probe.serve.series.family import Sample, clean, present
 from probe.serve.series.flow_samples import worst_of
 
 _NAMES_CAP = 1024
@@ -33,13 +33,12 @@ def target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
     elif any(r.resolution.failure for r in record.resolutions.values()):
         samples.append((families.IP_PROTOCOL, 0.0, ()))
     unseen = sum(1 for key, late in record.missing.items() if late and isinstance(key, EdgeKey))
-    if unseen:
-        samples.append((families.TARGET_EDGES_UNSEEN, float(unseen), ()))
     asked = [r.resolution.seconds for r in record.resolutions.values() if r.unseen is None]
     seconds = [value for value in asked if value is not None]
-    if seconds:
-        samples.append((families.DNS_LOOKUP_TIME, max(seconds), ()))
-    return samples
+    return samples + present(
+        (families.TARGET_EDGES_UNSEEN, unseen or None),
+        (families.DNS_LOOKUP_TIME, max(seconds, default=None)),
+    )
 
 
 def _verdict(record: TargetRecord) -> list[Sample]:
@@ -72,11 +71,8 @@ def _verdict(record: TargetRecord) -> list[Sample]:
         (families.TARGET_INCONCLUSIVE, 1.0, (("phase", phase), ("reason", reason)))
         for phase, reason in ours
     ]
-    if failed:
-        samples.append((families.SUCCESS, 0.0, ()))
-    elif passed and not doubt and not record.awaiting:
-        samples.append((families.SUCCESS, 1.0, ()))
-    return samples
+    healthy = passed and not doubt and not record.awaiting
+    return samples + present((families.SUCCESS, 0.0 if failed else 1.0 if healthy else None))
 
 
 def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
@@ -85,10 +81,7 @@ def _edges(record: TargetRecord, lag_bound: float) -> list[Sample]:
     if edges:
         failing = sum(1 for edge in edges if edge.status in CONFIRMED)
         whole = len(record.edges.keys() | _unjudged(record))
-        samples = [
-            (families.TARGET_EDGES, float(whole), ()),
-            (families.TARGET_EDGES_FAILING, float(failing), ()),
-        ]
+        samples = present((families.TARGET_EDGES, whole), (families.TARGET_EDGES_FAILING, failing))
         samples += steady_target_samples(record, lag_bound)
         samples += address_samples(_first(edges).last.edge)
     shaken = [edge for edge in edges if edge.last.handshake is not None]
@@ -123,7 +116,7 @@ def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample
         and edge.last.timings.lag <= lag_bound
         and not isinstance(edge.last.outcome, Inconclusive)
     ]
-    return [(families.DURATION, max(durations), ())] if durations else []
+    return present((families.DURATION, max(durations, default=None)))
 
 
 def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
@@ -131,8 +124,7 @@ def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
     samples = expiry_samples(step.handshake for step in steps if step.handshake is not None)
     flows = [flow for flow in record.flows.values() if flow.unseen is None]
     durations = [flow.last.seconds for flow in flows if flow.last.lag <= lag_bound]
-    if durations:
-        samples.append((families.DURATION, max(durations), ()))
+    samples += present((families.DURATION, max(durations, default=None)))
     worst = next((f for f in flows if isinstance(f.last.outcome, Failed)), next(iter(flows), None))
     shown = worst_of(worst.last.steps) if worst is not None else None
     if worst is None or shown is None:
@@ -153,10 +145,9 @@ def _first(edges: Iterable[EdgeRecord]) -> EdgeRecord:
 
 def address_samples(edge: Edge) -> list[Sample]:
     """IP version and address hash."""
-    return [
-        (families.IP_PROTOCOL, float(edge.version), ()),
-        (families.IP_ADDR_HASH, float(address_hash(edge.ip)), ()),
-    ]
+    return present(
+        (families.IP_PROTOCOL, edge.version), (families.IP_ADDR_HASH, address_hash(edge.ip))
+    )
 
 
 def address_hash(ip: str) -> int:
@@ -171,14 +162,12 @@ def address_hash(ip: str) -> int:
 def expiry_samples(every: Iterable[Handshake]) -> list[Sample]:
     """The earliest expiry over all edges: dates stay true when nobody looks."""
     shaken = list(every)
-    samples: list[Sample] = []
     sent = [certificate.not_after for one in shaken for certificate in one.chain]
-    if sent:
-        samples.append((families.SSL_EARLIEST_CERT_EXPIRY, min(sent), ()))
     verified = [one.verified_not_after for one in shaken if one.verified_not_after is not None]
-    if verified:
-        samples.append((families.SSL_LAST_CHAIN_EXPIRY, min(verified), ()))
-    return samples
+    return present(
+        (families.SSL_EARLIEST_CERT_EXPIRY, min(sent, default=None)),
+        (families.SSL_LAST_CHAIN_EXPIRY, min(verified, default=None)),
+    )
 
 
 def agreed_samples(shown: Handshake) -> list[Sample]:
@@ -207,23 +196,19 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _http(flow: FlowRecord, shown: StepResult, lag_bound: float) -> list[Sample]:
-    evidence = shown.evidence
-    samples: list[Sample] = [
-        (families.HTTP_STATUS_CODE, float(evidence.status or 0), ()),
-        (families.HTTP_SSL, float("https://" in evidence.request), ()),
-        (families.FAILED_DUE_TO_REGEX, float(any(map(_regex_failed, flow.last.steps))), ()),
-    ]
-    measured = (
+    evidence, steps = shown.evidence, flow.last.steps
+    redirects = [s.evidence.redirects for s in steps if s.evidence.redirects is not None]
+    samples = present(
+        (families.HTTP_STATUS_CODE, evidence.status or 0),
+        (families.HTTP_SSL, "https://" in evidence.request),
+        (families.FAILED_DUE_TO_REGEX, any(map(_regex_failed, steps))),
         (families.HTTP_VERSION, evidence.http_version),
         (families.HTTP_CONTENT_LENGTH, evidence.content_length),
         (families.HTTP_UNCOMPRESSED_BODY_LENGTH, evidence.body_size),
+        (families.HTTP_REDIRECTS, sum(redirects) if redirects else None),
     )
-    samples += [(family, float(value), ()) for family, value in measured if value is not None]
-    redirects = [s.evidence.redirects for s in flow.last.steps]
-    if any(count is not None for count in redirects):
-        samples.append((families.HTTP_REDIRECTS, float(sum(count or 0 for count in redirects)), ()))
     if flow.last.lag <= lag_bound:
-        samples += _http_phases(step.timings for step in flow.last.steps)
+        samples += _http_phases(step.timings for step in steps)
     return samples
 
 
