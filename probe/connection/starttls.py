@@ -25,22 +25,18 @@ async def upgrade(wire: Wire, protocol: Starttls) -> None:
     """Talk the server into TLS; the timeline keeps the seconds from connecting to the go-ahead.
 
     Args:
-        wire: just connected; closed here when the dialogue fails.
+        wire: just connected; the caller closes it when the dialogue fails.
         protocol: what the server speaks.
 
     Raises:
         AttemptFailed: phase ``starttls``.
     """
     wire.timeline.enter(Phase.STARTTLS)
-    try:
-        talk = _Talk(wire)
-        await _DIALOGUES[protocol](talk)
-        talk.done()
-        timeline = wire.timeline
-        timeline.starttls = max(timeline.arrived - timeline.entered, 0.0)
-    except BaseException:
-        wire.close()
-        raise
+    talk = _Talk(wire)
+    await _DIALOGUES[protocol](talk)
+    talk.done()
+    timeline = wire.timeline
+    timeline.starttls = max(timeline.arrived - timeline.entered, 0.0)
 
 
 class _Talk:

@@ -40,29 +40,20 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
     """Do a full handshake; never a resumed one.
 
     Args:
-        wire: connected; closed here when the handshake fails.
+        wire: connected; the caller closes it when the handshake fails.
         context: from `contexts.TlsContexts.get`.
         server_name: from `sni`.
 
     Raises:
         AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
     """
-    wire.timeline.enter(Phase.TLS)
-    try:
-        tls = SSL.Connection(context)
-        tls.set_connect_state()
-        if server_name is not None:
-            tls.set_tlsext_host_name(server_name)
-        tls.request_ocsp()
-        return await _shake(wire, tls)
-    except BaseException:
-        wire.close()
-        raise
-
-
-async def _shake(wire: Wire, tls: SSL.Connection) -> TlsStream:
-    """Carry bytes between OpenSSL and the socket until the handshake is over."""
     timeline = wire.timeline
+    timeline.enter(Phase.TLS)
+    tls = SSL.Connection(context)
+    tls.set_connect_state()
+    if server_name is not None:
+        tls.set_tlsext_host_name(server_name)
+    tls.request_ocsp()
     start = timeline.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
     most = timeline.received + MAX_HANDSHAKE

@@ -53,8 +53,12 @@ class Client:
         wire = None
         with trio.move_on_after(timeout):
             wire = await connect(edge, Timeline(trio.current_time()))
-            context = self._contexts.get(profile)
-            return await handshake(wire, context, server_name=sni(name))
+            try:
+                context = self._contexts.get(profile)
+                return await handshake(wire, context, server_name=sni(name))
+            except BaseException:
+                wire.close()
+                raise
         assert wire is not None, "not even connected in time"
         raise AttemptFailed(failures.timed_out(wire.timeline, trio.current_time()))
 

@@ -46,7 +46,7 @@ SEAMS = [
     (f"{MODULE}.connect", group, Phase.CONNECT),
     ("probe.connection.tcp._connected", group, Phase.CONNECT),
     ("probe.connection.tls.SSL.Connection.request_ocsp", planted, Phase.TLS),
-    ("probe.connection.tls._shake", group, Phase.TLS),
+    ("probe.connection.tls._send_flight", group, Phase.TLS),
     (f"{MODULE}.handshake", group, Phase.CONNECT),
     ("probe.connection.tls.TlsStream.settle", planted, Phase.TLS),
     ("probe.certificates.Judge.judge", planted, Phase.CERTIFICATE),
