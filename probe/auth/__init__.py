@@ -1,5 +1,5 @@
 """How a call shows who it is: credentials per request, and tokens from logins.
 
-Everything here but `store` and `rotation` is pure: what to send, and what an answer means.
-Sending is the flow's business.
+What to send and what a response means is decided here without I/O. Only `tokens.RefreshTokens`
+reads and writes files. Sending is the flow's business.
 """

@@ -25,6 +25,10 @@ from probe.model.secret import Secret, SecretRef
 _ASKS = frozenset({"token", "success", "refused", "expires_at", "expires_in"})
 """Fields that hold expressions on the response: no templates, though they may hold braces."""
 
+_TRIES = 3
+"""Refusals in a row of credentials that had worked until they are held back: as many as confirm
+a failure, and fewer than lock an account."""
+
 _PATIENCE = 30.0
 """Seconds to wait for what other logins of a service say before it is blamed."""
 
@@ -119,6 +123,29 @@ def _filled(material: Material, text: str) -> str:
     return material.fill(text) if "{" in text else text
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A login is not asked again: refused credentials would lock the account, a rate limit last.
+
+    Attributes:
+        until: trio time.
+        credentials: digest of those that were refused, because new ones are tried at once; empty
+            for all.
+    """
+
+    until: float
+    credentials: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Credentials that are not taken: their digest, since which trio time, how often in a row."""
+
+    credentials: str
+    since: float
+    count: int = 1
+
+
 @dataclass(slots=True)
 class Slot:
     """One login's memory. Whoever logs in holds the lock, so that runs do not log in twice.
@@ -131,17 +158,12 @@ class Slot:
         failed_at: trio time at which that was known.
         rejected: steps that refused the latest token right after it was issued: another login
             would not help them until its clock strikes.
-        hold: what to answer instead of asking again: refused credentials would lock the
-            account, and a rate limit would only last longer.
-        hold_until: trio time.
-        held_for: digest of the credentials that were refused; new ones are tried at once.
         evidence: of the latest failed login, for when it is not asked again.
         service: where it logs in; logins of one service are compared.
         every: seconds within which a run that uses it must come, or nothing uses it any more.
         worked_with: digest of the credentials that were accepted last; empty when none were.
         worked_at: trio time of that.
-        refused_at: trio time since when they are refused; infinite when they are not.
-        refusals: how often in a row.
+        refusals: in a row, until now; None when the latest login was not refused.
     """
 
     lock: trio.Lock = field(default_factory=trio.Lock)
@@ -150,42 +172,44 @@ class Slot:
     failed: Failure | None = None
     failed_at: float = -math.inf
     rejected: set[str] = field(default_factory=set)
-    hold: Failure | None = None
-    hold_until: float = -math.inf
-    held_for: str = ""
+    hold: Hold | None = None
     used_at: float = -math.inf
     evidence: Evidence = field(default_factory=Evidence)
     service: str = ""
     every: float = math.inf
     worked_with: str = ""
     worked_at: float = -math.inf
-    refused_at: float = math.inf
-    refusals: int = 0
+    refusals: Refusals | None = None
 
     def accepted(self, token: Token, credentials: str, now: float) -> None:
         """The login gave a token for these credentials."""
-        self.token, self.hold, self.failed = token, None, None
+        self.token, self.hold, self.failed, self.refusals = token, None, None, None
         self.rejected.clear()
         self.worked_with, self.worked_at = credentials, now
-        self.refused_at, self.refusals = math.inf, 0
 
-    def refused(self, credentials: str, now: float) -> None:
-        """The service does not take these credentials."""
-        if self.refusals == 0 or self.held_for != credentials:
-            self.refused_at, self.refusals = now, 0
-        self.refusals += 1
-        self.held_for = credentials
+    def refused(self, credentials: str, now: float, interval: float) -> None:
+        """The service does not take these credentials: hold them back for so many seconds.
+
+        Credentials that had worked are tried a few times more, which confirms the failure.
+        """
+        known = self.refusals
+        if known is None or known.credentials != credentials:
+            self.refusals = Refusals(credentials, now)
+        else:
+            self.refusals = replace(known, count=known.count + 1)
+        if not self.had_worked or self.refusals.count >= _TRIES:
+            self.hold = Hold(now + interval, credentials)
 
     def held(self, credentials: str, now: float) -> bool:
         """Whether these credentials must not be tried again yet."""
-        if self.hold is None or now >= self.hold_until:
+        if self.hold is None or now >= self.hold.until:
             return False
-        return not self.held_for or self.held_for == credentials
+        return self.hold.credentials in {"", credentials}
 
     @property
     def had_worked(self) -> bool:
         """Whether the credentials that are refused were accepted before, unchanged."""
-        return self.refusals > 0 and self.held_for == self.worked_with
+        return self.refusals is not None and self.refusals.credentials == self.worked_with
 
 
 class TokenStore:
@@ -211,10 +235,10 @@ class TokenStore:
         nobody's: then it lost its clients, or the secret was revoked. Other logins of the service
         that worked are asked again before it is blamed.
         """
-        failure = slot.failed
+        failure, refusals = slot.failed, slot.refusals
         if failure is None or failure.reason is not Reason.CREDENTIALS_REFUSED:
             return failure
-        if not slot.had_worked or failure.detail.endswith(ENDED_GRANT):
+        if refusals is None or not slot.had_worked or failure.detail.endswith(ENDED_GRANT):
             return failure
         others = [
             one
@@ -222,15 +246,15 @@ class TokenStore:
             if one is not slot and one.service == slot.service and one.failed is None
             if one.worked_with and now - one.used_at <= one.every
         ]
-        if any(one.worked_at > slot.refused_at for one in others):
+        if any(one.worked_at > refusals.since for one in others):
             detail = f"{failure.detail}; the service takes the credentials of others"
             return replace(failure, detail=detail)
         for one in others:
             one.tried_at = -math.inf
-        if others and now - slot.refused_at < _PATIENCE:
+        if others and now - refusals.since < _PATIENCE:
             detail = f"{failure.detail}; these credentials had worked, and others are tried now"
             return Failure(failure.phase, Reason.REFUSAL_UNCLEAR, detail)
-        ago = f"{slot.refused_at - slot.worked_at:.0f} s before the first refusal"
+        ago = f"{refusals.since - slot.worked_at:.0f} s before the first refusal"
         detail = (
             f"{failure.detail} to credentials that worked {ago}: "
             "the service lost its clients, or the secret was revoked"

@@ -75,17 +75,17 @@ def issued(
     expires_at: float | None,
     refresh: Secret | None = None,
 ) -> Token | Failure:
-    """A token from what stood in an response, or what is wrong with it.
+    """A token from what stood in a response, or what is wrong with it.
 
     Args:
         value: what stood where the token belongs.
         response: for the server's clock.
         now: wall time.
-        expires_at: wall time as the response says, absolute or reckoned; None when it does not.
+        expires_at: wall time as the response says, absolute or relative; None when it does not.
         refresh: a new refresh token, if any.
     """
     if not isinstance(value, str) or not value:
-        return malformed("the response holds no token where one is expected")
+        return malformed("the answer holds no token where one is expected")
     if len(value) > _LONGEST or not _SENDABLE.fullmatch(value):
         return malformed("the token holds characters that no header may carry, or is too long")
     inside = jwt_expiry(value)
@@ -102,7 +102,7 @@ def issued(
 
 
 def malformed(detail: str) -> Failure:
-    """The token service responseed well, and what it gave is no token."""
+    """The token service answered well, and what it gave is no token."""
     return Failure(Phase.AUTH, Reason.TOKEN_MALFORMED, detail)
 
 
@@ -121,7 +121,7 @@ def clock_off(skew: float) -> Failure:
 def clock_skew(response: Response, now: float) -> float | None:
     """Seconds that the server's clock is ahead of ours; None without a readable Date header.
 
-    An response out of a cache (``Age``) says when it was made, so its age is added.
+    A response out of a cache (``Age``) says when it was made, so its age is added.
     """
     said = http_date(response.header("date"))
     return None if said is None else said + (seconds_of(response.header("age")) or 0.0) - now

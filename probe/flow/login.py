@@ -7,7 +7,7 @@ from functools import partial
 
 import trio
 
-from probe.auth.store import Login, Slot, TokenStore
+from probe.auth.store import Hold, Login, Slot, TokenStore
 from probe.auth.tokens import RefreshTokens, Token
 from probe.flow import call, evidence
 from probe.flow.run import FlowRun
@@ -25,9 +25,6 @@ LAYER = "login"
 
 _ON_THE_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.CERTIFICATE})
 _LONGEST_HOLD = 3600.0
-_TRIES = 3
-"""Refusals in a row of credentials that had worked until they are held back: as many as confirm
-a failure, and fewer than lock an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +113,11 @@ class LoginMaker:
         now = trio.current_time()
         slot.failed, slot.failed_at, slot.hold = failure, now, None
         if failure.reason is Reason.CREDENTIALS_REFUSED:
-            slot.refused(secrets, now)
-            again = slot.had_worked and slot.refusals < _TRIES
-            slot.hold = None if again else failure
-            slot.hold_until = now + self.run.check.login_interval
+            slot.refused(secrets, now, self.run.check.login_interval)
         elif failure.reason is Reason.RATE_LIMITED and isinstance(made.call, Answered):
             after = made.call.response.header("retry-after")
-            slot.hold, slot.held_for = failure, ""
             seconds = retry_after(after, self.run.values.wall())
-            slot.hold_until = now + min(seconds, _LONGEST_HOLD)
+            slot.refusals, slot.hold = None, Hold(now + min(seconds, _LONGEST_HOLD))
 
     def _result(
         self, name: str, made: call.Exchange, failure: Failure | None, notes: tuple[Failure, ...]

@@ -73,7 +73,7 @@ class _Disguises:
         return None
 
 
-_disguises = functools.lru_cache(maxsize=1024)(_Disguises)  # a token serves many runs
+_disguises = functools.lru_cache(maxsize=256)(_Disguises)  # a token serves many runs
 
 
 class Redactor:
