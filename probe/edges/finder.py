@@ -196,7 +196,9 @@ class EdgeFinder:
         # families, because addresses of a family that nobody asks for would never decay.
         asked = (options.servers, options.families, options.keep)
         key = (name, *asked, *sorted(options.client_subnets.items()))
-        memory = self._memories.setdefault(key, EdgeMemory(options.keep, MOST_EDGES))
+        memory = self._memories.get(key)
+        if memory is None:
+            memory = self._memories[key] = EdgeMemory(options.keep, MOST_EDGES)
         memory.used_at = now
         return memory
 

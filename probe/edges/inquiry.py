@@ -50,7 +50,7 @@ class Heard:
         return asked_for_others and isinstance(outcome, DnsAnswer) and outcome.scope is None
 
 
-_Found = dict[tuple[str, DnsQuestion], Heard]
+_Found = dict[tuple[str, IpVersion], Heard]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Inquiry:
             async with trio.open_nursery() as nursery:
                 for questions in asked:
                     nursery.start_soon(self._hear_all, questions, found)
-        return [found[one] for questions in asked for one in questions]
+        return [found[region, one.family] for questions in asked for region, one in questions]
 
     def left(self, heard: Iterable[Heard]) -> float:
         """Compute the seconds until the first of these answers is worth asking for again."""
@@ -108,8 +108,10 @@ class Inquiry:
         for region, question in questions:
             await self._hear(region, question, found)
             done += 1
-            if isinstance(found[region, question].outcome, NoAnswer):
+            if isinstance(found[region, question.family].outcome, NoAnswer):
                 break
+        if done == len(questions):
+            return
         async with trio.open_nursery() as nursery:
             for region, question in questions[done:]:
                 nursery.start_soon(self._hear, region, question, found)
@@ -127,7 +129,7 @@ class Inquiry:
             further, more = await self._one(hops[-1])
             outcome = _joined(outcome, further)
             seconds = more if seconds is None else seconds + (more or 0.0)
-        found[region, question] = Heard(region, tuple(hops), outcome, seconds)
+        found[region, question.family] = Heard(region, tuple(hops), outcome, seconds)
 
     async def _one(self, question: DnsQuestion) -> tuple[DnsOutcome, float | None]:
         known = self._known(question)
