@@ -124,8 +124,7 @@ class JsonLoginShape(HeaderTokenShape, LoginShape):
         description="JMESPath of the token in the answer.", examples=["token"]
     )
     success: ConditionText | None = optional(
-        "Condition that must hold besides a 2xx status.",
-        examples=["authStatus == 'Success'"],
+        "Condition that must hold besides a 2xx status.", examples=["authStatus == 'Success'"]
     )
     refused: ConditionText | None = optional(
         "Condition that says that our credentials are wrong: inconclusive then."

@@ -58,8 +58,7 @@ class TlsCheckShape(CheckShape):
 
     kind: Literal["tls"] = Field(description="tls: handshakes with every edge.")
     targets: CheckTargetsField = Field(
-        description="Name of a list under targets, or the targets themselves.",
-        examples=["stores"],
+        description="Name of a list under targets, or the targets themselves.", examples=["stores"]
     )
     providers: AtLeastOne[Name] | None = optional(
         f"Names under providers; left out: what DNS gives customers now ({LIVE})."
@@ -103,8 +102,7 @@ class ApiCheckShape(CheckShape):
         description="api: a flow of calls; command: a flow of programs."
     )
     steps: Annotated[list[StepField], Field(min_length=1, max_length=100)] = Field(
-        description="Run in order.",
-        examples=[[{"name": "home", "get": "https://shop.example/"}]],
+        description="Run in order.", examples=[[{"name": "home", "get": "https://shop.example/"}]]
     )
     targets: CheckTargetsField | None = optional(
         "Name of a list under targets, or the targets themselves; the flow runs for "

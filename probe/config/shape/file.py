@@ -132,8 +132,7 @@ class FileShape(Shape):
         examples=["auto", "sa-east", {"from": ["aws"]}],
     )
     listen: Listening | None = optional(
-        f"Address of the metrics and the status page ({_LISTEN}).",
-        examples=[_LISTEN],
+        f"Address of the metrics and the status page ({_LISTEN}).", examples=[_LISTEN]
     )
     share: ShareShape | None = optional("Divide the targets among the agents of this region.")
     state_dir: PathText | None = optional("Directory where rotated refresh tokens are kept.")

@@ -128,8 +128,7 @@ class CallShape(StepShape):
     method: Annotated[str, text(_method)] | None = optional("Any other method, beside url.")
     url: UrlTemplate | None = optional("The URL beside method; a template.")
     headers: dict[RequestHeader, HeaderValue] = Field(
-        default={},
-        description="Request headers; values are templates. Host replaces the URL's.",
+        default={}, description="Request headers; values are templates. Host replaces the URL's."
     )
     query: dict[NotEmpty, Text] = Field(
         default={}, description="Appended to the URL; values are templates."

@@ -9,7 +9,16 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from probe.config.shape import defaults
 from probe.config.shape.base import AtLeastOne, Shape, Short, optional, wrong
-from probe.config.shape.texts import Duration, Name, PathText, Reference, between, from_text, text
+from probe.config.shape.texts import (
+    Duration,
+    Name,
+    NotEmpty,
+    PathText,
+    Reference,
+    between,
+    from_text,
+    text,
+)
 from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.tls import GroupName, ProfileName
 from probe.net.names import parse_host
@@ -27,7 +36,7 @@ def _days(value: object) -> float:
 
 
 Fingerprint = Annotated[str, text(parse_fingerprint)]
-Issuers = AtLeastOne[Annotated[str, Field(min_length=1)]]
+Issuers = AtLeastOne[NotEmpty]
 Fingerprints = AtLeastOne[Fingerprint]
 Moment = Annotated[float, from_text(parse_moment, "2024-05-31"), WithJsonSchema({"type": "string"})]
 Days = Annotated[
@@ -46,8 +55,7 @@ class TrustShape(Shape):
         "Mozilla's list (the default) or this host's store."
     )
     file: PathText | None = optional(
-        "PEM file of roots, relative to this file.",
-        examples=["roots.pem"],
+        "PEM file of roots, relative to this file.", examples=["roots.pem"]
     )
 
 
@@ -89,7 +97,7 @@ class ProfileShape(Shape):
         "Application protocols offered, in order; [] offers none."
     )
     min_version: Literal["TLSv1.2", "TLSv1.3"] | None = optional("The least TLS version offered.")
-    ciphers: Annotated[str, Field(min_length=1)] | None = optional(
+    ciphers: NotEmpty | None = optional(
         "OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
     )
     groups: GroupsField = None
@@ -109,7 +117,7 @@ class ChainShape(Shape):
     days_left: Days | None = optional(
         "Warn when the verified path ends in fewer days than this ({default})."
     )
-    issuers: AtLeastOne[Annotated[str, Field(min_length=1)]] | None = optional(
+    issuers: AtLeastOne[NotEmpty] | None = optional(
         "Texts of which one must be in the leaf's issuer."
     )
     fingerprints: Fingerprints | None = optional(
@@ -154,8 +162,7 @@ class ConfirmShape(Shape):
         "Passes that outweigh one failure ({default})."
     )
     clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = optional(
-        "Passes in a row that end flapping at the latest ({default}); fewer do "
-        "when they "
+        "Passes in a row that end flapping at the latest ({default}); fewer do when they "
         "are improbable for an edge that fails as often as this one did."
     )
 
