@@ -54,10 +54,10 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
                 "oauth2, sigv4, cookie"
             ],
         ),
-        ("{kind: bearer}", ["8: bearer needs one of token: and capture:, and neither is there"]),
+        ("{kind: bearer}", ["8: write one of: token, capture"]),
         (
             "{kind: bearer, token: env:A, capture: tok}",
-            ["8: bearer needs one of token: and capture:, and both are there"],
+            ["37: token and capture exclude each other; write one of them"],
         ),
         ("{kind: bearer, capture: tokk}", ['32: unknown capture "tokk"; did you mean "tok"?']),
         (
@@ -135,11 +135,11 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         (
             "{kind: json_login, url: 'https://x.example/', json: {a: b}, token: t, "
             "expires_at: a, expires_in: b}",
-            ["105: expires_at or expires_in; write one of the two"],
+            ["93: expires_at and expires_in exclude each other; write one of them"],
         ),
         (
             "{kind: cookie, url: 'https://x.example/', cookie: sid}",
-            ["8: a cookie login needs one of form: and json:"],
+            ["8: write one of: form, json"],
         ),
         (
             "{kind: cookie, url: 'https://x.example/', cookie: 'a b', form: {user: me}}",

@@ -103,14 +103,14 @@ checks:
 
 WRONG_REFERENCES = """\
 probe.yaml:2:27: ttl_floor (10m) is longer than ttl_cap (5m); write a floor up to the cap
-probe.yaml:3:38: duplicate address, first on line 3; remove one
-probe.yaml:3:54: addresses are fixed and need no dns; write one of the two
+probe.yaml:3:38: duplicate address, first on line 3
+probe.yaml:3:54: addresses and dns exclude each other; write one of them
 probe.yaml:4:10: this provider does not say how edges are found; write dns: {}, or hostname:, or addresses:
 probe.yaml:6:33: there is no file "store.yaml"; did you mean "stores.yaml"?
 probe.yaml:6:45: "stores.txt" must end in .yaml, .yml or .json
 probe.yaml:10:12: unknown target list "store"; did you mean "stores"?
 probe.yaml:11:21: unknown provider "cdn-x"; did you mean "cdn-d"?
-probe.yaml:11:28: the provider live is named twice; remove one
+probe.yaml:11:28: duplicate provider, first on line 11
 probe.yaml:12:21: two profiles are named "tls13"; give one a name: of its own
 probe.yaml:12:35: ciphers are chosen for TLS 1.2 only, and the profile tls13 does not speak it; leave them out
 probe.yaml:13:18: the profile "tls13" does not offer "h3", so no server can choose it; write one of: h2, http/1.1
@@ -120,14 +120,14 @@ probe.yaml:18:12: the timeout 6s is longer than the interval 5s; write timeout: 
 probe.yaml:21:28: Authorization holds a credential, and secrets are not allowed in this file; use auth: with kind: bearer, basic or headers
 probe.yaml:23:34: a login sends secrets, and secrets go over TLS only; write https://
 probe.yaml:23:74: secrets are not allowed in this file; use a reference: file:/path, env:NAME or credential:name
-probe.yaml:24:10: bearer needs one of token: and capture:, and neither is there
+probe.yaml:24:10: write one of: token, capture
 probe.yaml:26:22: nothing gives {hots} a value; none is defined
 probe.yaml:26:48: unknown layer "bakend"; did you mean "backend"?
 probe.yaml:27:12: duplicate step one, first on line 26
 probe.yaml:27:23: unknown auth "clii"; did you mean "cli"?
 probe.yaml:27:34: the step sends credentials, and secrets go over TLS only; write https://
 probe.yaml:28:5: the step has no URL; write for example get: https://shop.example/
-probe.yaml:28:30: a capture has one of json, header, cookie and regex, and none is there
+probe.yaml:28:30: write one of: json, header, cookie, regex
 probe.yaml:28:44: the step's timeout 2m is longer than the flow_timeout 25s; write timeout: 25s or less
 stores.yaml:1:27: write www.shop.example, not https://www.shop.example/
 stores.yaml:1:56: the port of "shop.example:0" must be between 1 and 65535

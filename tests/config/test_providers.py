@@ -27,16 +27,16 @@ ADDRESS = (
         ("{port: 443}", [f"3:6: {NO_WAY}"]),
         (
             "{hostname: x.example, addresses: [192.0.2.1]}",
-            ["3:7: addresses are fixed and need no hostname; write one of the two"],
+            ["3:7: addresses and hostname exclude each other; write one of them"],
         ),
         (
             "{addresses: [192.0.2.1], dns: {}}",
-            ["3:31: addresses are fixed and need no dns; write one of the two"],
+            ["3:31: addresses and dns exclude each other; write one of them"],
         ),
         ("{addresses: []}", ["3:18: write at least 1 entry"]),
         (
             "{addresses: [192.0.2.1, '192.0.2.1:443', 192.0.2.1]}",
-            ["3:47: duplicate address, first on line 3; remove one"],
+            ["3:47: duplicate address, first on line 3"],
         ),
         (
             "{addresses: [x.example, '192.0.2.1:0', 192.0.2.1/24, 5]}",
@@ -166,7 +166,7 @@ def test_a_provider_of_the_file_named_live_takes_its_place(loaded: Loader) -> No
     [
         ("[cdn-c]", '3:62: unknown provider "cdn-c"; did you mean "cdn-b"?'),
         ("[zzz]", '3:62: unknown provider "zzz"; write one of: cdn-b, live'),
-        ("[cdn-b, live, cdn-b]", "3:75: the provider cdn-b is named twice; remove one"),
+        ("[cdn-b, live, cdn-b]", "3:75: duplicate provider, first on line 3"),
         ("[]", "3:61: write at least 1 entry"),
         (
             "['a b']",

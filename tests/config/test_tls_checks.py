@@ -103,7 +103,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         (
             "trust: {file: ca.pem, roots: system}",
-            ["5:25: roots or a file; write one of the two"],
+            ["5:25: file and roots exclude each other; write one of them"],
         ),
         ("confirm: {attempts: 21}", ["5:23: must be at most 20"]),
         ("confirm: {spacing: 2m}", ["5:22: must be between 0 and 1m; found 2m"]),

@@ -62,9 +62,7 @@ def auth(scope: FlowScope, shape: AuthField) -> Auth:
 
 
 def _check_bearer(scope: FlowScope, shape: BearerShape) -> None:
-    if (shape.token is None) == (shape.capture is None):
-        both = "both are there" if shape.token else "neither is there"
-        scope.file.problem(shape.node, f"bearer needs one of token: and capture:, and {both}")
+    scope.file.one_of(shape, "token", "capture")
     if shape.capture is not None and shape.capture not in scope.captures:
         message = unknown("capture", shape.capture, scope.captures)
         scope.file.problem(shape.at("capture"), message)
@@ -75,17 +73,14 @@ def _check_bearer(scope: FlowScope, shape: BearerShape) -> None:
 
 def _json_login(scope: FlowScope, shape: JsonLoginShape) -> JsonLoginAuth:
     _check_login_url(scope, shape.url, shape.at("url"))
-    if shape.expires_at is not None and shape.expires_in is not None:
-        message = "expires_at or expires_in; write one of the two"
-        scope.file.problem(shape.at("expires_in"), message)
+    scope.file.one_of(shape, "expires_at", "expires_in", required=False)
     document, headers = _sent(scope, shape, "json"), _fields(scope, shape, "headers")
     return scope.file.built(JsonLoginAuth, shape, json=document, headers=headers)
 
 
 def _cookie(scope: FlowScope, shape: CookieShape) -> CookieAuth:
     _check_login_url(scope, shape.url, shape.at("url"))
-    if (shape.form is None) == (shape.json_ is None):
-        scope.file.problem(shape.node, "a cookie login needs one of form: and json:")
+    scope.file.one_of(shape, "form", "json")
     form = None if shape.form is None else _fields(scope, shape, "form")
     return scope.file.built(CookieAuth, shape, form=form, json=_sent(scope, shape, "json"))
 
@@ -107,7 +102,7 @@ def _sent(scope: FlowScope, shape: Shape, key: str) -> Any:
 
 def _fields(scope: FlowScope, shape: Shape, key: str) -> Any:
     """The same for a mapping of fields or headers, read-only."""
-    return scope.file.fixed(_sent(scope, shape, key))
+    return scope.file.fixed(_sent(scope, shape, key) or {})
 
 
 # ---------------------------------------------------------------- OAuth 2

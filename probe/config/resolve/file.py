@@ -63,6 +63,24 @@ class ConfigFile:
         if len(self.problems) >= MOST_PROBLEMS:
             raise TooManyProblems
 
+    def one_of(self, shape: Shape, *keys: str, required: bool = True) -> None:
+        """Note keys that exclude each other, and that a required one of them is missing."""
+        written = [key for key in keys if key in shape.written()]
+        if len(written) > 1:
+            message = f"{written[0]} and {written[1]} exclude each other; write one of them"
+            self.problem(shape.key_position(written[1]), message)
+        elif required and not written:
+            self.problem(shape.node, f"write one of: {', '.join(keys)}")
+
+    def unique(self, shape: Shape, key: str, what: str) -> None:
+        """Note entries of a list that stand in it already."""
+        first: dict[object, int] = {}
+        for index, value in enumerate(shape.written().get(key, ())):
+            where = shape.at(key, index)
+            if value in first:
+                self.problem(where, f"duplicate {what}, first on line {first[value]}")
+            first.setdefault(value, where.position.line)
+
     def beside(self, written: str) -> Path:
         """A path as written in the file: relative to the folder that holds the file."""
         return Path(self.path).parent / written

@@ -49,7 +49,7 @@ def api_check(sections: Sections, shape: ApiCheckShape) -> ApiCheck:
     headers(scope, shape.headers, shape.at("headers"))
     auths = {name: auth(scope, entry) for name, entry in shape.auth.items()}
     personas = tuple(_persona(scope, name, one) for name, one in shape.personas.items())
-    _refuse_repeated_layers(file, shape)
+    file.unique(shape, "layers", "layer")
     resolved = {} if shape.layers is None else {"layers": tuple(dict.fromkeys(shape.layers))}
     return file.built(
         ApiCheck,
@@ -80,14 +80,6 @@ def _refuse_edges_of_nobody(sections: Sections, shape: ApiCheckShape) -> None:
                 f"the edges of {name} stand for a target, and this check has none; "
                 "write targets: [HOST], and the steps' URLs with {target}",
             )
-
-
-def _refuse_repeated_layers(file: ConfigFile, shape: ApiCheckShape) -> None:
-    layers = shape.layers or []
-    for index, name in enumerate(layers):
-        if name in layers[:index]:
-            message = f"the layer {name} is named twice; remove one"
-            file.problem(shape.at("layers", index), message)
 
 
 # ---------------------------------------------------------------- personas
@@ -265,10 +257,7 @@ def _check_sense(file: ConfigFile, shape: CallShape, expect: ExpectShape, method
 
 
 def _capture(file: ConfigFile, name: str, shape: CaptureShape) -> Capture:
-    written = {key: text for key, text in shape.written().items() if key in _SOURCES}
-    if len(written) != 1:
-        count = "none is there" if not written else f"{' and '.join(written)} are there"
-        message = f"a capture has one of json, header, cookie and regex, and {count}"
-        file.problem(shape.node, message)
-    source, expression = next(iter(written.items()), ("json", "@"))
-    return file.built(Capture, shape, name=name, source=source, expression=expression)
+    file.one_of(shape, *_SOURCES)
+    written = shape.written()
+    source = next((key for key in _SOURCES if key in written), "json")
+    return file.built(Capture, shape, name=name, source=source, expression=written.get(source, "@"))

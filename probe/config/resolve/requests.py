@@ -14,7 +14,7 @@ from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.scope import FlowScope
 from probe.config.shape.step import METHODS, CallShape
 from probe.config.shape.texts import NEVER_HERE, NOT_READ, looks_like_reference, parse_reference
-from probe.documents.nodes import Node, at, child, key_position
+from probe.documents.nodes import Node, at, key_position
 from probe.model.auth import carries_credential
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretRef
@@ -35,7 +35,7 @@ def request(scope: FlowScope, shape: CallShape) -> RequestTemplate:
     file = scope.file
     method, key = _method_and_key(file, shape)
     url = shape.written().get(key, "https://unknown.invalid/")
-    _one_body(file, shape)
+    file.one_of(shape, "json", "form", "body", required=False)
     used = set(scope.used_by(url, shape.at(key)))
     used |= headers(scope, shape.headers, shape.at("headers"))
     refuse_references(file, shape.query, shape.at("query"))
@@ -74,13 +74,6 @@ def _method_and_key(file: ConfigFile, shape: CallShape) -> tuple[str, str]:
         message = "url: needs method: beside it; or write get: and the URL"
         file.problem(shape.key_position("url"), message)
     return shape.method or "GET", "url"
-
-
-def _one_body(file: ConfigFile, shape: CallShape) -> None:
-    bodies = [key for key in ("json", "form", "body") if child(shape.node, key) is not None]
-    if len(bodies) > 1:
-        message = f"a call sends one body, and {bodies[0]}: is there already; write one of the two"
-        file.problem(shape.key_position(bodies[1]), message)
 
 
 def _why_safe(scope: FlowScope, shape: CallShape, used: set[str]) -> str | None:

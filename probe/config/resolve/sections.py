@@ -43,16 +43,12 @@ class Sections:
 
     def providers_of(self, check: CheckShapes) -> tuple[str, ...]:
         """The providers that a check names, each known and named once."""
-        good: dict[str, None] = {}
+        known = dict.fromkeys([*self.providers, LIVE])
         for index, name in enumerate(check.providers or ()):
-            where = check.at("providers", index)
-            if name not in self.providers and name != LIVE:
-                known = dict.fromkeys([*self.providers, LIVE])
-                self.file.problem(where, unknown("provider", name, known))
-            elif name in good:
-                self.file.problem(where, f"the provider {name} is named twice; remove one")
-            good[name] = None
-        return tuple(good)
+            if name not in known:
+                self.file.problem(check.at("providers", index), unknown("provider", name, known))
+        self.file.unique(check, "providers", "provider")
+        return tuple(dict.fromkeys(check.providers or ()))
 
     def add_list(self, name: str, shape: TargetListShape) -> None:
         """Resolve a target list, of the file or of a check."""

@@ -93,9 +93,7 @@ def _region_sources(file: ConfigFile, shape: RegionShape | None) -> tuple[Region
     """Each source once, in the order written."""
     if shape is None:
         return ()
-    if shape.name is not None and shape.sources:
-        message = "the region's name, or from whom to ask it; write one of the two"
-        file.problem(shape.node, message)
+    file.one_of(shape, "name", "from", required=False)
     return tuple(dict.fromkeys(shape.sources))
 
 

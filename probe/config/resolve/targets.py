@@ -34,24 +34,15 @@ _ENDINGS = (".yaml", ".yml", ".json")
 
 def provider(file: ConfigFile, name: str, shape: ProviderShape) -> Provider:
     """One entry of ``providers``."""
-    ways = [key for key in ("addresses", "hostname") if getattr(shape, key) is not None]
-    if len(ways) == 2 or (ways == ["addresses"] and shape.dns is not None):
-        second = "hostname" if len(ways) == 2 else "dns"
-        message = f"addresses are fixed and need no {second}; write one of the two"
-        file.problem(shape.key_position(second), message)
-    if not (ways or shape.dns):
+    file.one_of(shape, "addresses", "hostname", required=False)
+    file.one_of(shape, "addresses", "dns", required=False)
+    if not (shape.addresses or shape.hostname or shape.dns):
         file.problem(
             shape.node,
             "this provider does not say how edges are found; "
             "write dns: {}, or hostname:, or addresses:",
         )
-    first: dict[object, int] = {}
-    for index, value in enumerate(shape.addresses or ()):
-        where = shape.at("addresses", index)
-        if value in first:
-            message = f"duplicate address, first on line {first[value]}; remove one"
-            file.problem(where, message)
-        first.setdefault(value, where.position.line)
+    file.unique(shape, "addresses", "address")
     return file.built(Provider, shape, name=name, dns=_dns(file, shape.dns))
 
 
@@ -191,16 +182,14 @@ def _http_source(file: ConfigFile, shape: HttpSourceShape) -> HttpSource:
 
 def references(file: ConfigFile, shape: VantageShape | None, roots: Trust) -> References:
     """The section ``vantage``."""
-    urls: dict[str, None] = {}
     if shape is None:
         return References(trust=roots)
     for index, url in enumerate(shape.references):
         where = shape.at("references", index)
-        scheme = _scheme(file, url, where, "https://one.example/", "references need none")
-        if scheme is not None and url in urls:
-            file.problem(where, "this reference is named twice; remove one")
-        urls[url] = None
-    return file.built(References, shape, urls=tuple(urls), trust=roots)
+        _scheme(file, url, where, "https://one.example/", "references need none")
+    file.unique(shape, "references", "reference")
+    urls = tuple(dict.fromkeys(shape.references))
+    return file.built(References, shape, urls=urls, trust=roots)
 
 
 def _scheme(file: ConfigFile, url: str, where: Node, example: str, no_user: str) -> str | None:

@@ -54,8 +54,7 @@ def trust(file: ConfigFile, shape: TrustShape | None) -> Trust | None:
         return None
     if shape.file is None:
         return Trust() if shape.roots is None else Trust(shape.roots)
-    if shape.roots is not None:
-        file.problem(shape.key_position("roots"), "roots or a file; write one of the two")
+    file.one_of(shape, "file", "roots")
     if not file.beside(shape.file).is_file():
         file.problem(
             shape.at("file"),

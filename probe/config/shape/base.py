@@ -107,12 +107,12 @@ class Shape(BaseModel):
         return key_position(self._node, self._checked(key))
 
     def written(self) -> dict[str, Any]:
-        """What is not left out, by the names that stand in the file."""
-        values = (
-            (key, getattr(self, name))
-            for key, name in zip(self.named_fields(), type(self).model_fields, strict=True)
-        )
-        return {key: value for key, value in values if value is not None}
+        """What the file says, by the names that stand in it."""
+        return {
+            field.alias or name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if name in self.model_fields_set
+        }
 
     def _checked(self, key: str) -> str:
         if key not in self.named_fields():
