@@ -69,7 +69,7 @@ def find_region(
     metadata: str = METADATA,
     account: Path = ACCOUNT,
 ) -> str:
-    """Ask in order until one names the region. Blocks: a few milliseconds, or 3 s a source.
+    """Ask sources in order until one names the region. Blocks for at most 3 s a source.
 
     Args:
         sources: whom to ask.
@@ -97,7 +97,7 @@ def find_region(
 
 
 def _aws(base: str) -> str:
-    """IMDSv2: a session token first, so that no forwarded request can ask in our name."""
+    """Ask IMDSv2. It wants a session token first, so that no forwarded request can ask for us."""
     lifetime = {"x-aws-ec2-metadata-token-ttl-seconds": "60"}
     token = _form(_TOKEN, _ask("PUT", base, "/latest/api/token", lifetime).text)[0]
     asked = _ask(
@@ -114,7 +114,7 @@ def _gce_base(environ: Mapping[str, str]) -> str | None:
 def _gce(base: str) -> str:
     answer = _ask("GET", base, "/computeMetadata/v1/instance/zone", {"metadata-flavor": "Google"})
     if answer.headers.get("metadata-flavor") != "Google":
-        raise NoRegionName("the answer does not bear the mark of this service")
+        raise NoRegionName("the answer lacks the header of this service")
     return _form(_GCE, answer.text)[1]
 
 
@@ -124,7 +124,7 @@ def _azure(base: str) -> str:
 
 
 def _kubernetes(environ: Mapping[str, str], account: Path) -> str:
-    """The node's label, read through the API; the right to ``get nodes`` is needed."""
+    """Read the node's label through the API. The right to ``get nodes`` is needed."""
     host, port = (environ.get(f"KUBERNETES_SERVICE_{what}") for what in ("HOST", "PORT"))
     if not host or not port:
         raise NoRegionName("this is no pod: KUBERNETES_SERVICE_HOST is not set")

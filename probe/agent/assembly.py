@@ -1,4 +1,4 @@
-"""The parts of one agent, put together: who tells whom, and which loops run."""
+"""The parts of one agent, put together: which part tells which, and which loops run."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Assembly:
         await self._sources.configure(spec.targets)
 
     def keys(self) -> Iterator[JobKey]:
-        """Everything that is probed now."""
+        """Yield the key of everything that is probed now."""
         yield from self._coverage.keys()
         yield from self._flows.keys()
 
@@ -153,7 +153,7 @@ class Assembly:
     # ------------------------------------------------------------ from part to part
 
     def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
-        """A list as its sources say; what of it is ours."""
+        """Hand on what is ours of a list as its sources give it."""
         targets = tuple(t for t in targets if self._shard.owns(t.label))
         if self._sharing is None:
             self._set_targets(name, targets)
@@ -170,7 +170,7 @@ class Assembly:
         self._runner.request(key, after=after, beside=beside)
 
     def _defect(self, defect: Defect[JobKey]) -> None:
-        """A run that our own code did not finish costs its key one result, and says so."""
+        """File an inconclusive result for a run that our own code did not finish."""
         failure, key = self._report.defect(defect), defect.job.key
         try:
             if isinstance(key, FlowKey):
@@ -182,7 +182,7 @@ class Assembly:
             self.crashed("filing", trace(error))
 
     def _fell_silent(self, change: Transition) -> None:
-        """The first of a provider is unseen, or nothing of it any more."""
+        """Tell page and log that the first target of a provider is unseen, or none any more."""
         self.store.note(change)
         self._log.transition(change)
 

@@ -112,7 +112,7 @@ class Coverage:
                 self._cover(check)
 
     def keys(self) -> Iterator[JobKey]:
-        """Everything that is probed now."""
+        """Yield the key of everything that is probed now."""
         for key, covered in self._covered.items():
             yield key
             yield from covered.jobs
@@ -149,15 +149,15 @@ class Coverage:
                 self._runner.request(key)
 
     def _look(self, keys: list[ProviderKey]) -> None:
-        """Ask for the edges of all of these soon."""
+        """Ask DNS for the edges of these targets within seconds."""
         self._runner.request_all(keys, within=FIRST_LOOK, rate=FIRST_RATE)
 
     def _lookup(self, key: ProviderKey) -> tuple[Provider, int]:
-        """What the edges depend on beside the target."""
+        """Return what the edges depend on besides the target."""
         return self._providers[key.provider], self._checks[key.check].port
 
     def _attempted(self, key: ProviderKey) -> tuple[object, ...]:
-        """What the verdict on an edge depends on beside the edge and the target."""
+        """Return what the verdict on an edge depends on besides the edge and the target."""
         check = self._checks[key.check]
         judged = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
         return *judged, check.timeout, self._providers[key.provider].own_names
@@ -230,5 +230,5 @@ class Coverage:
 
 
 def _patience(provider: Provider) -> float:
-    """Seconds that asking for a provider's edges may take."""
+    """Add up the seconds that a look-up of a provider's edges may take."""
     return 2 * provider.dns.timeout + GRACE + FIRST_LOOK

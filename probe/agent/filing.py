@@ -40,7 +40,7 @@ class Excuse:
         self._on_failure = on_failure
 
     def __call__(self, outcome: OutcomeT, began: float) -> OutcomeT | Inconclusive:
-        """The outcome to file.
+        """Return the outcome to file.
 
         Args:
             outcome: of an attempt, a run or a step.
@@ -76,7 +76,7 @@ class Filing:
         self._dns_failing: dict[ProviderKey, float] = {}
 
     def configure(self, spec: Spec, at: float) -> None:
-        """Follow a configuration: histories of checks that stay are kept. ``at``: wall time."""
+        """Follow a configuration at this wall time. Histories of checks that stay are kept."""
         self._checks = checks_of(spec, TlsCheck)
         for name in self._confirmers.keys() - self._checks.keys():
             del self._confirmers[name], self._consensus[name]
@@ -89,11 +89,11 @@ class Filing:
                 self._consensus[name] = Consensus(check.consensus)
 
     def watch(self, check: str, keys: Iterable[EdgeKey]) -> None:
-        """Edges that are probed from now on."""
+        """Add edges that are probed from now on."""
         self._confirmers[check].add(keys)
 
     def forget(self, check: str, keys: Iterable[EdgeKey], at: float) -> None:
-        """Edges that are probed no more, at this wall time."""
+        """Forget edges that are not probed any more, at this wall time."""
         keys = list(keys)
         if check in self._confirmers:
             self._confirmers[check].remove(keys)
@@ -101,12 +101,12 @@ class Filing:
         self._store.forget(keys)
 
     def forget_provider(self, key: ProviderKey) -> None:
-        """A target that is no longer reached through this provider."""
+        """Forget a target that is not reached through this provider any more."""
         self._dns_failing.pop(key, None)
         self._store.forget([key])
 
     def edge(self, result: TlsResult) -> None:
-        """One attempt on one edge."""
+        """File one attempt on one edge."""
         key = result.key
         confirmer = self._confirmers.get(key.check)
         if confirmer is None:
@@ -130,7 +130,7 @@ class Filing:
             self._ask(extra.key, extra.after, extra.beside)
 
     def resolution(self, result: ResolveResult) -> None:
-        """What DNS said; a change between answering and failing is a change of state.
+        """File an answer of DNS. A change between answering and failing is a change of state.
 
         A failure of our own is counted and shown as that, and changes nothing.
         """
@@ -157,7 +157,7 @@ class Filing:
             self._tell(Transition(result.key, "failing", "ok", result.at, result.at, note="dns"))
 
     def tick(self, at: float) -> None:
-        """Let time pass for what nobody observes: differences that are over, or overdue."""
+        """Update differences of certificates without a new result: those over, those overdue."""
         for name, consensus in self._consensus.items():
             self._split(name, consensus.settled(at), at)
             self._split(name, consensus.differing(at), at)

@@ -24,7 +24,7 @@ from probe.state.history import Attempt, History
 
 HEALTHY = "healthy"
 SUSPECT = "suspect"
-UNNAMED = "unnamed"  # runs fail, for want of time for example, and no layer is to blame
+UNNAMED = "unnamed"  # runs fail, because time runs out for example, and no layer is to blame
 FAILS_OPEN = "fails_open"  # waits for no confirmation
 
 _UNCLEAR_EVERY = 10.0
@@ -126,7 +126,7 @@ class FlowFiling:
             self._ask(key, after, decision.beside)
 
     def _excused(self, result: FlowResult, began: float) -> FlowResult:
-        """The run with every failure that the vantage explains made inconclusive."""
+        """Make every failure of a run inconclusive that the vantage explains."""
         steps = tuple(
             replace(step, outcome=self._excuse(step.outcome, began)) for step in result.steps
         )
@@ -137,10 +137,11 @@ class FlowFiling:
         return replace(result, outcome=outcome, steps=steps)
 
     def _ask_others(self, refused: FlowKey, known: _Known, now: float) -> None:
-        """Are the credentials of the flow's other personas refused too? Then this one again.
+        """Ask for a run of each other persona, to see whether its credentials are refused too.
 
-        Each other needs one run that began since. Those that are unclear themselves run again
-        anyhow. This one runs again ever later: it may wait for a login that no run here makes.
+        Each needs one run that began since. Those that are unclear themselves run again without
+        this. The refused one runs again at growing distances, because it may wait for a login that
+        no run here makes.
         """
         known.unclear = since = now if known.unclear is None else known.unclear
         for key in self._kin[refused[:2]]:
@@ -194,7 +195,7 @@ class FlowFiling:
 def _with_denials(
     known: _Known, check: ApiCheck, persona: Persona | None, run: FlowResult, found: Diagnosis
 ) -> Diagnosis:
-    """Add whether calls that must be refused are: a run without an answer to one says nothing."""
+    """Add whether calls that must be refused are. Without an answer to one nothing changes."""
     told = denials(run, check, persona)
     left = {s for s in known.open - told.keys() if must_be_refused(s, check, persona)}
     known.open = frozenset(left | {step for step, succeeded in told.items() if succeeded})
@@ -208,7 +209,7 @@ def _unclear(step: StepResult) -> bool:
 
 
 def _what(result: FlowResult, history: History) -> Failure | None:
-    """What to say of it: our own fault names the secret or file, where the flow's names neither."""
+    """Choose the failure to log. Our own one names the secret or file; the flow's names neither."""
     match result.outcome:
         case Inconclusive(ours):
             return ours
@@ -217,7 +218,7 @@ def _what(result: FlowResult, history: History) -> Failure | None:
 
 
 def blame_of(diagnosis: Diagnosis) -> str:
-    """The diagnosis as one word: ``healthy``, ``fails_open``, or the layer to blame."""
+    """Put a diagnosis in one word: ``healthy``, ``fails_open``, or the layer to blame."""
     if diagnosis.fails_open:
         return FAILS_OPEN
     return diagnosis.layer or HEALTHY

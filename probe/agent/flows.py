@@ -103,7 +103,7 @@ class FlowCoverage:
             self._filing.file(FlowResult(key, self._wall(), Inconclusive(failure), ()))
 
     def keys(self) -> Iterable[FlowKey]:
-        """Every flow that runs now."""
+        """Return the key of every flow that runs now."""
         return self._running
 
     def _cover(self, check: ApiCheck) -> None:
@@ -152,11 +152,11 @@ class FlowCoverage:
         self._filing.file(result)
 
     def _question(self, key: FlowKey) -> tuple[object, ...]:
-        """What a run depends on beside the target."""
+        """Return what a run depends on besides the target."""
         persona = persona_of(self._checks[key.check], key.persona)
         return self._alike[key.check], self._providers.get(key.provider), persona
 
 
 def _alike(check: ApiCheck) -> ApiCheck:
-    """The check without what says when and for whom it runs."""
+    """Copy a check without what says when and for which persona it runs."""
     return replace(check, interval=1.0, targets=None, providers=(), personas=(), labels={})

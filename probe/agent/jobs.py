@@ -22,19 +22,19 @@ _RESOLVING = ":resolve"
 
 
 def checks_of(spec: Spec, kind: type[CheckT]) -> dict[str, CheckT]:
-    """The checks of one kind by name."""
+    """Return the checks of one kind by name."""
     return {check.name: check for check in spec.checks if isinstance(check, kind)}
 
 
 def unlisted(spec: Spec) -> tuple[Target, ...]:
-    """The targets of the list ``UNLISTED``."""
+    """Make the list ``UNLISTED``: a target for each flow that names no list."""
     return tuple(Target(check.name) for check in spec.checks if check.targets is None)
 
 
 def targets_of(
     check: TlsCheck | ApiCheck, lists: Mapping[str, tuple[Target, ...]]
 ) -> tuple[Target, ...]:
-    """The targets of a check; a flow without a list is its own."""
+    """Return the targets of a check. A flow without a list is its own target."""
     if check.targets is not None:
         return lists.get(check.targets, ())
     return tuple(target for target in lists.get(UNLISTED, ()) if target.label == check.name)
@@ -43,7 +43,7 @@ def targets_of(
 def provider_jobs(
     check: TlsCheck | ApiCheck, targets: Iterable[Target]
 ) -> dict[ProviderKey, Target]:
-    """Each target through each provider. The provider is empty for a flow that names none."""
+    """Pair each target with each provider. The provider is empty for a flow that names none."""
     return {
         ProviderKey(check.name, target.label, provider): target
         for target in targets
@@ -54,7 +54,7 @@ def provider_jobs(
 def edge_jobs(
     check: TlsCheck, through: ProviderKey, edges: Iterable[Edge]
 ) -> dict[EdgeKey, tuple[Edge, ClientProfile]]:
-    """Each edge of a target through one provider, as each client."""
+    """Pair each edge of a target through one provider with each client profile."""
     return {
         EdgeKey(*through, edge.label, profile.name): (edge, profile)
         for edge in edges
@@ -63,7 +63,7 @@ def edge_jobs(
 
 
 def flow_jobs(check: ApiCheck, through: ProviderKey) -> dict[FlowKey, Persona | None]:
-    """A flow for a target through one provider, as each persona; as nobody where it has none."""
+    """Make a key for each persona of a flow; one without a persona where the flow has none."""
     return {
         FlowKey(*through, persona.name if persona is not None else ""): persona
         for persona in check.personas or (None,)
@@ -71,15 +71,15 @@ def flow_jobs(check: ApiCheck, through: ProviderKey) -> dict[FlowKey, Persona | 
 
 
 def persona_of(check: ApiCheck, name: str) -> Persona | None:
-    """The persona of that name; None where a flow has none."""
+    """Find a persona by its name; None where a flow has none."""
     return next((persona for persona in check.personas if persona.name == name), None)
 
 
 def resolving(check: str) -> str:
-    """The runner's group for the DNS questions of a check: they have lanes of their own."""
+    """Name the runner's group for the DNS questions of a check: they have lanes of their own."""
     return check + _RESOLVING
 
 
 def check_of(group: str) -> str:
-    """The check that a group of the runner works for."""
+    """Name the check that a group of the runner works for."""
     return group.removesuffix(_RESOLVING)

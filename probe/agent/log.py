@@ -47,26 +47,26 @@ class EventLog:
         self._defects: dict[str, tuple[float, int]] = {}
 
     def info(self, event: str, **fields: object) -> None:
-        """Something a person may want to know later."""
+        """Log what a person may want to know later."""
         self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Something a person should look at."""
+        """Log what a person should look at."""
         self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
-        """A defect or a fault of the agent itself."""
+        """Log a defect or a fault of the agent itself."""
         self._write(logging.ERROR, event, fields)
 
     def transition(self, change: Transition, **more: str) -> None:
-        """One line for a change of state, with evidence and how to reproduce it."""
+        """Log a change of state, with evidence and how to reproduce it."""
         good = change.after in ("passing", "healthy", "ok")
         level = logging.INFO if good or change.after == "suspect" else logging.WARNING
         further = {name: value for name, value in more.items() if value}
         self._write(level, "state", transition_fields(change) | further)
 
     def defect(self, kind: str, trace: str, **fields: object) -> None:
-        """What our own code did wrong; the same place once a minute, with how often since.
+        """Log what our own code did wrong: one place once a minute, with how often since.
 
         Args:
             kind: ``result``, ``loop``, or how a run ended (``crashed``, ``cut``, ``stuck``).
@@ -95,7 +95,7 @@ class EventLog:
 
 
 def transition_fields(change: Transition) -> dict[str, object]:
-    """The fields of a change of state; empty ones are left out."""
+    """Collect the fields of a change of state. Empty ones are left out."""
     kept = {"before", "after"}  # a healthy flow has no layer to blame
     fields = {name: value for name, value in change.fields().items() if value or name in kept}
     fields.pop("at", None)
@@ -106,12 +106,12 @@ def transition_fields(change: Transition) -> dict[str, object]:
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC with milliseconds."""
+    """Write seconds since the epoch by RFC 3339, in UTC with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def key_fields(key: EdgeKey | FlowKey | ProviderKey) -> dict[str, str]:
-    """What a line is about; empty parts are left out."""
+    """Collect the fields that say what a line is about. Empty ones are left out."""
     return {name: value for name, value in key._asdict().items() if value}
 
 
@@ -150,7 +150,7 @@ class _TextFormatter(logging.Formatter):
 
 
 def _printable(text: str) -> str:
-    """Text with control characters and line breaks shown as escapes."""
+    """Show control characters and line breaks as escapes."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -43,10 +43,10 @@ class Options:
 
 
 def region_asked(spec: Spec, options: Options) -> str:
-    """The region by whoever the command line or the configuration says to ask.
+    """Ask the sources that the command line or the configuration names for the region.
 
     Raises:
-        NoRegionError: nobody is to be asked, or nobody knows.
+        NoRegionError: no source is named, or none knows the region.
     """
     sources = options.region_from or spec.region_from
     if not sources:
@@ -63,7 +63,7 @@ def region_asked(spec: Spec, options: Options) -> str:
 
 
 def listen_asked(text: str) -> Listen:
-    """The address of ``--listen``, by the rules of ``listen:``. Raises AgentError."""
+    """Read the address of ``--listen`` by the rules of ``listen:``. Raises AgentError."""
     try:
         return parse_listen(text)
     except NameProblem as problem:

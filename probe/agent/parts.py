@@ -53,7 +53,7 @@ class Parts:
 def build_parts(
     spec: Spec, environ: Mapping[str, str], *, lag: Callable[[], float] = lambda: 0.0
 ) -> Parts:
-    """Build them; nothing is read, resolved or opened yet.
+    """Build the probers and the finder. Nothing is read, resolved or opened yet.
 
     Args:
         spec: gives the providers' own names.
@@ -82,7 +82,7 @@ def build_parts(
 def resolver_of(
     finder: EdgeFinder, provider: Provider | None, target: Target
 ) -> Callable[[str, int], Awaitable[Resolution]]:
-    """How a flow finds the addresses of its hosts.
+    """Return the function by which a flow finds the addresses of its hosts.
 
     A provider stands for the target, so that only the target's own host is reached through it
     (addresses pinned, SNI and Host kept). Every other host of the flow is asked of DNS in the
@@ -101,7 +101,7 @@ def resolver_of(
 
 
 async def first_look(parts: Parts, wanted: TargetList) -> tuple[tuple[Target, ...], list[str]]:
-    """The targets of a list, every source looked at once; and what is wrong with its sources."""
+    """Look at every source of a list once. Returns its targets and the sources' problems."""
     watcher = TargetWatcher(wanted, parts.secrets.read)
     problems: list[str] = []
     try:

@@ -1,7 +1,7 @@
 """The process that the agent is: signals, the service manager, the garbage collector.
 
-A signal whose default action is to kill must not do so before anybody listens, nor once nobody
-listens any more. It is blocked then, and delivered when the receiver is open.
+A signal whose default action is to kill must not do so before the agent follows signals, or after
+it has stopped following them. It is blocked then, and delivered when the receiver is open.
 
 The service manager is told how it goes in systemd's protocol (sd_notify(3)): a message is a
 datagram of ``KEY=value`` lines to the socket that ``NOTIFY_SOCKET`` names. Nobody answers, and no
@@ -31,13 +31,13 @@ _HELD = {signal.SIGTERM, signal.SIGHUP}  # trio itself looks after SIGINT
 
 
 def hold_signals() -> None:
-    """Keep what comes for `signals_received`; for the moments in which trio starts."""
+    """Block the signals until `signals_received` takes them, while trio starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
 
 
 @contextmanager
 def signals_received() -> Iterator[AsyncIterator[int]]:
-    """The signals, in the order in which they come; those that were held first."""
+    """Yield the signals in the order in which they come; those that were held come first."""
     with trio.open_signal_receiver(*FOLLOWED) as signals:
         before = signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
         try:
@@ -51,7 +51,7 @@ _PATH, _WATCHDOG, _WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PI
 
 
 class Notifier:
-    """The line to the service manager; silent where nobody listens.
+    """Tells the service manager how it goes; silent where no manager listens.
 
     Args:
         environ: as the manager gave it.
@@ -72,20 +72,20 @@ class Notifier:
         self.watchdog = _watchdog(environ, os.getpid() if pid is None else pid)
 
     def ready(self, status: str) -> None:
-        """Started, or reloaded: everything that was asked for is in place."""
+        """Tell that the start or the reload is over."""
         self._tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """A reload began; ``ready`` ends it. systemd 253 and later compare the time."""
+        """Tell that a reload began. ``ready`` ends it. systemd 253 and later compare the time."""
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
     def status(self, status: str) -> None:
-        """What ``systemctl status`` shows beside the state."""
+        """Tell what ``systemctl status`` shows beside the state."""
         self._tell(f"STATUS={status}")
 
     def stopping(self) -> None:
-        """The end began."""
+        """Tell that the end began."""
         self._tell("STOPPING=1", "STATUS=ending")
 
     async def keep_watchdog(
@@ -120,14 +120,14 @@ class Notifier:
 
 
 def _address(path: str) -> str | None:
-    """A path, or ``@`` and a name in Linux's abstract namespace; others are not ours."""
+    """Understand a path, or ``@`` and a name in Linux's abstract namespace. None for others."""
     if path.startswith("@"):
         return "\0" + path[1:]
     return path if path.startswith("/") else None
 
 
 def _watchdog(environ: Mapping[str, str], pid: int) -> float | None:
-    """Seconds within which a sign of life is expected; None when none is."""
+    """Read the seconds within which a sign of life is expected; None when none is."""
     written, owner = environ.get(_WATCHDOG, ""), environ.get(_WATCHDOG_PID, "")
     if not (written.isascii() and written.isdecimal()) or int(written[:18]) == 0:
         return None
@@ -144,7 +144,7 @@ _AGAIN = (60.0, 600.0)
 """Seconds after the start at which what has come since is set apart too …"""
 
 _PERIOD = 3600.0
-"""… and then every so many seconds, when also that which was set apart is walked once."""
+"""… and then every so many seconds. Then what was set apart is walked once too."""
 
 
 async def keep_still(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

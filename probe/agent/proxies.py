@@ -32,7 +32,7 @@ class Proxies:
         self._without = [one.strip().lower() for one in without.split(",")]
 
     def variable(self, scheme: str, host: str) -> str | None:
-        """The variable that names a proxy for a host, None when there is none for it.
+        """Return the variable that names a proxy for a host; None where no proxy is meant for it.
 
         Args:
             scheme: ``http`` or ``https``.
@@ -41,7 +41,7 @@ class Proxies:
         return None if _excepted(host.lower(), self._without) else self._names.get(scheme)
 
     def ignored(self, spec: Spec) -> str | None:
-        """A variable that would have mattered to a check; None when there is none."""
+        """Return a variable that names a proxy for something that is probed; None without one."""
         if not any(self._names.values()):
             return None
         found = (self.variable(scheme, host) for scheme, host in _called(spec))
@@ -63,7 +63,7 @@ def _excepted(host: str, without: Iterable[str]) -> bool:
 
 
 def _called(spec: Spec) -> Iterator[tuple[str, str]]:
-    """Scheme and host of what is probed; an empty host where only the run knows it."""
+    """Yield scheme and host of what is probed. The host is empty where only the run knows it."""
     for check in spec.checks:
         if not isinstance(check, ApiCheck):
             yield "https", ""

@@ -43,11 +43,11 @@ class ReferenceWatch:
         self.hurry()
 
     def hurry(self) -> None:
-        """Something failed: look now, unless we have just looked."""
+        """Look now, because something failed, unless the last look was a moment ago."""
         self._hurry.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look until cancelled."""
+        """Look at the references until cancelled."""
         task_status.started()
         while True:
             began = trio.current_time()

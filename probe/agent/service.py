@@ -120,7 +120,7 @@ class Service:
             self._log.warning("no proxy is used", what=f"{proxy} is set; probes go past it")
 
     async def _follow(self, received: AsyncIterator[int]) -> None:
-        """Note each wish for a reload; return when it is time to end."""
+        """Note each SIGHUP for the reloading loop. Returns at the signal to end."""
         async for number in received:
             if number != signal.SIGHUP:
                 self._log.info("stopping", signal=signal.Signals(number).name)
@@ -192,7 +192,7 @@ class Service:
     # ------------------------------------------------------------ for the service manager
 
     async def _take_over(self) -> None:
-        """Another agent serves our address: know what it knows before answering."""
+        """Wait until we know what the agent knows that serves our address now."""
         limit = self._options.handover or 0.0
         self._manager.status("another agent serves the address; getting to know the targets")
         self._log.info(

@@ -94,7 +94,7 @@ class Sharing:
             self._let_go()
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
-        """A list as discovered; our share of it is delivered soon."""
+        """Take a list as it was discovered. Our share of it is delivered soon."""
         known = self._lists.setdefault(name, _List())
         known.targets = {target.label: target for target in targets}
         self._changed[name] = None
@@ -108,7 +108,7 @@ class Sharing:
             self._changed.pop(name, None)
 
     def samples(self) -> Iterator[Sample]:
-        """The share in numbers, once it is known."""
+        """Yield the share as metrics, once it is known."""
         if self._looked:
             yield families.AGENT_SHARE_PEERS, float(len(self._ring.peers)), ()
             yield families.AGENT_SHARE_PEERS_UP, float(self._blind_since is None), ()
@@ -120,7 +120,7 @@ class Sharing:
     # ------------------------------------------------------------ inside
 
     async def _look(self) -> bool:
-        """Ask DNS; whether peers or replicas are others than before."""
+        """Ask DNS for the peers. Returns whether peers or replicas changed."""
         before = (self._ring.peers, self._replicas)
         found = await self._lookup(self._share.peers)
         if isinstance(found, str):
@@ -179,21 +179,21 @@ class _List:
         self._held: dict[str, float] = {}
 
     def turn(self, ours: set[str], until: float) -> None:
-        """A new share; what is lost is held until then."""
+        """Take a new share, and hold what is lost until this time."""
         self._held |= dict.fromkeys(self._ours - ours, until)
         for label in self._held.keys() & ours:
             del self._held[label]
         self._ours = ours
 
     def let_go(self, now: float) -> bool:
-        """Hold no longer what was held long enough; whether that was anything."""
+        """Drop what was held for long enough. Returns whether there was anything."""
         over = [label for label, until in self._held.items() if until <= now]
         for label in over:
             del self._held[label]
         return bool(over)
 
     def effective(self) -> tuple[Target, ...]:
-        """What is probed here, in the list's order."""
+        """Return the targets that are probed here, in the list's order."""
         mine = self._ours | self._held.keys()
         return tuple(target for label, target in self.targets.items() if label in mine)
 
@@ -209,7 +209,7 @@ class NoAddressError(ValueError):
 def peer_lookup(
     me: str, servers: tuple[NameServer, ...] = ()
 ) -> Callable[[str], Awaitable[frozenset[str] | str]]:
-    """A function that finds peers.
+    """Return a function that asks DNS for the addresses of all peers.
 
     Args:
         me: our own address. Its family alone is asked for: in a cluster with both, each pod has

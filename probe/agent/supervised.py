@@ -80,7 +80,7 @@ class _Once:
         self._told = False
 
     def started(self, value: None = None) -> None:
-        """Pass on the first time."""
+        """Pass on the first call; ignore the rest."""
         if not self._told:
             self._told = True
             self._status.started(value)

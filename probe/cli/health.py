@@ -35,7 +35,7 @@ def health(listen: str, ready: bool, timeout: float) -> None:
 
 
 def ask(listen: str, path: str, timeout: float) -> str | None:
-    """What is wrong, None when the answer has status 200.
+    """Ask an agent for a path, and return what is wrong. None: its answer has status 200.
 
     Args:
         listen: ``ADDRESS:PORT`` as given to the agent; for the address of every network the

@@ -28,7 +28,7 @@ region_option = click.option(
 
 
 def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
-    """The configuration; with ``apart`` this process stays free of what reading it needs."""
+    """Read the configuration. With ``apart`` another process does, so that this one stays small."""
     from probe.config import DocumentError
     from probe.config.apart import LoaderError, load_apart
 

@@ -44,7 +44,7 @@ def validate(files: tuple[Path, ...]) -> None:
 
 
 def _inventory(spec: Spec) -> str:
-    """``2 checks, 3 providers, 1 target list``."""
+    """Count what a configuration holds: ``2 checks, 3 providers, 1 target list``."""
     counts = [
         (len(spec.checks), "check"),
         (len(spec.providers), "provider"),

@@ -21,7 +21,7 @@ from probe.model.reasons import title_of
 from probe.report.rows import ReportRow, RowVerdict
 
 LINE_EVERY = 10.0
-"""Seconds between lines where nobody watches: a pipeline's log shows that work goes on."""
+"""Seconds between lines where there is no terminal: a pipeline's log shows that work goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ OnProgress = Callable[[RoundProgress], None]
 def progress_on(
     console: Console, *, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[OnProgress]:
-    """What to tell how far the work is: a bar on a terminal, else a line now and then."""
+    """Yield what is told the progress: a bar on a terminal, else a line now and then."""
     if console.is_terminal:
         with _bar(console) as told:
             yield told
@@ -102,7 +102,7 @@ _STYLE = {
 
 
 def table(rows: Sequence[ReportRow], *, all_rows: bool) -> RenderableType:
-    """What does not pass, one block for everything that fails alike; then the counts.
+    """Show what does not pass, one block for everything that fails alike, then the counts.
 
     Rows of one edge with one reason share a block that names all their targets: 300 domains
     behind one broken edge are one thing to read. With ``all_rows`` passing rows follow, a
@@ -177,7 +177,7 @@ def _certificate(row: ReportRow) -> str:
 
 
 def summary(rows: Sequence[ReportRow]) -> Text:
-    """``12 pass, 2 FAIL``: counts by verdict."""
+    """Count the rows by verdict: ``12 pass, 2 FAIL``."""
     counts = Counter(row.verdict for row in rows)
     text = Text()
     for verdict, (word, style) in _STYLE.items():
@@ -187,7 +187,7 @@ def summary(rows: Sequence[ReportRow]) -> Text:
 
 
 def matrix(rows: Sequence[ReportRow]) -> RenderableType | None:
-    """Edges × targets of TLS rows, for targets whose edges do not all show one certificate.
+    """Show edges × certificates of the targets whose edges do not all show one certificate.
 
     Within a target, certificates are lettered A, B, … by how many edges show them; an edge
     without one shows its reason. None when every target's edges agree.

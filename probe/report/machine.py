@@ -16,7 +16,7 @@ _NOT_XML = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 
 
 
 def to_json(rows: Sequence[ReportRow], *, region: str) -> str:
-    """One document: ``{region, summary, results}``; empty fields are left out."""
+    """Write one document: ``{region, summary, results}``. Empty fields are left out."""
     counts = {verdict.value: 0 for verdict in RowVerdict}
     for row in rows:
         counts[row.verdict] += 1
@@ -32,7 +32,7 @@ def _plain(row: ReportRow) -> dict[str, Any]:
 
 
 def to_junit(rows: Sequence[ReportRow], *, region: str) -> str:
-    """JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
+    """Write JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
     root = ET.Element("testsuites", name=f"probe {region}".rstrip())
     suites: dict[str, ET.Element] = {}
     for row in rows:

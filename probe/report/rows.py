@@ -66,7 +66,7 @@ class ReportRow:
 
 
 def rows_of(results: Iterable[Result]) -> list[ReportRow]:
-    """Rows in a stable order: check, target, provider, edge and profile; steps as they ran."""
+    """Make rows in a stable order: check, target, provider, edge and profile; steps as they ran."""
     return [row for result in sorted(results, key=_place) for row in _rows(result)]
 
 
@@ -85,7 +85,7 @@ def _place(result: Result) -> tuple[str, ...]:
 
 
 def exit_code(rows: Iterable[ReportRow]) -> int:
-    """0 all pass, 1 something fails, 3 nothing fails but something is inconclusive.
+    """Return 0 if all pass, 1 if something fails, 3 nothing fails but something is inconclusive.
 
     No rows at all is 3: nothing was learned.
     """
@@ -146,7 +146,7 @@ def _tls_row(result: TlsResult) -> ReportRow:
 
 
 def _flow_rows(result: FlowResult) -> Iterator[ReportRow]:
-    """A row for each step, and one for the run when none of them says how it ended.
+    """Make a row for each step, and one for the run when no step says how it ended.
 
     A run that had no time left, or that our own code did not finish, has no failed step.
     """
@@ -175,7 +175,7 @@ def _step_row(result: FlowResult, step: StepResult) -> ReportRow:
 
 
 def _noted_row(result: ResolveResult) -> ReportRow:
-    """DNS answered, and a person should know more: edges that were left out, odd servers."""
+    """Make the row of an answer with a note: edges that were left out, odd servers."""
     found = result.resolution
     skipped = (_without_route(found.skipped_ipv6),) if found.skipped_ipv6 else ()
     return ReportRow(

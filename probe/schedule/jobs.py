@@ -111,7 +111,7 @@ class RunGroup(Generic[K]):
 
 
 class KeyRuns(Generic[K]):
-    """A key's job and what is under way for it. ``slow`` speaks of its last run."""
+    """A key's job and its runs that are under way. ``slow`` is whether its last run was slow."""
 
     __slots__ = ("group", "job", "runs", "slow")
 

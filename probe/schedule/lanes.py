@@ -8,10 +8,10 @@ So there are two lanes:
   has been in flight for ``slow_after`` seconds) leaves the lane while it runs on, so that
   hanging runs hold a quick place for a moment only, even in the first wave of an outage.
 - *slow*, twice as many places: keys whose last run was slow, and keys whose *kin* have been
-  slow of late (edges at the same address: hanging is a property of addresses more than of
+  slow recently (edges at the same address: hanging is a property of addresses more than of
   domains). They wait for each other, never for a place that a quick key needs, and return to
   the quick lane with the first quick run. Those who were asked for and those of the grid take
-  turns, so that a confirmation does not wait behind thousands of hanging runs, nor they
+  turns, so that neither a confirmation waits behind thousands of hanging runs, nor they
   behind it.
 
 When the slow lane is full, runs that turn slow keep their quick places. So at most
@@ -74,16 +74,16 @@ class Lanes(Generic[T]):
 
     @property
     def in_flight(self) -> int:
-        """Runs that hold a place."""
+        """Count the runs that hold a place."""
         return self._quick + self._slow
 
     @property
     def waiting(self) -> int:
-        """Runs that wait for one."""
+        """Count the runs that wait for a place."""
         return sum(self._waiting)
 
     def offer(self, place: LanePlace[T], now: float) -> bool:
-        """Take the place now if there is one (true), else wait in line."""
+        """Take a place if one is free, else wait in line. Returns whether it was taken."""
         self._age(now)
         place.slow = place.slow or self._kin.get(place.kin, 0) >= _SLOW_KIN
         if place.slow:
@@ -96,9 +96,9 @@ class Lanes(Generic[T]):
         return False
 
     def give_back(self, place: LanePlace[T], now: float) -> None:
-        """End of a run, or of waiting."""
+        """End a run, or its waiting."""
         if place.state == "waiting":
-            self._waiting[place.line] -= 1  # it stays in line as gone: finding it costs O(n)
+            self._waiting[place.line] -= 1  # it stays in line, marked: taking it out costs O(n)
         elif place.state == "quick":
             self._quick -= 1
             self._tell(place, slow=now - place.started >= self.slow_after)
@@ -108,7 +108,7 @@ class Lanes(Generic[T]):
         place.state = "gone"
 
     def admit(self, now: float) -> Iterator[LanePlace[T]]:
-        """Those who waited and may start now, in line; each has taken its place."""
+        """Yield the runs that waited and may start now, in line; each has taken its place."""
         self._age(now)
         while self._waiting[_QUICK] and self._free(False):
             yield self._first(_QUICK, now)
@@ -120,7 +120,7 @@ class Lanes(Generic[T]):
             yield self._first(line, now)
 
     def next_change(self) -> float | None:
-        """When a quick place comes free because its run turns slow, if anybody waits for it."""
+        """Return when a run turns slow and frees its quick place; None if no run waits for it."""
         if not self._waiting[_QUICK] or not self._free(True):
             return None
         for place in self._young:

@@ -90,14 +90,14 @@ class _Entry(Generic[K]):
         self.due = self.turn * interval + self.phase
 
     def turn_after(self, now: float) -> int:
-        """Number of the first grid point after ``now``, exact in spite of rounding."""
+        """Return the number of the first grid point after ``now``, exact in spite of rounding."""
         turn = floor((now - self.phase) / self.interval)
         while turn * self.interval + self.phase <= now:
             turn += 1
         return turn
 
     def advance(self, now: float) -> int:
-        """Go to the next grid point after ``now``; how many points were passed over."""
+        """Go to the next grid point after ``now``. Returns how many points were passed over."""
         following = self.turn + 1
         self.turn = following
         self.due = following * self.interval + self.phase
@@ -131,7 +131,7 @@ class Plan(Generic[K]):
         self._sequence = 0
 
     def fraction(self, key: K) -> float:
-        """The key's place in its interval, in [0, 1)."""
+        """Return the key's place in its interval, in [0, 1)."""
         seed = self._salt + b"\0" + self._identity(key).encode()
         return int.from_bytes(blake2b(seed, digest_size=6).digest()) / 2**48
 
@@ -187,7 +187,7 @@ class Plan(Generic[K]):
         return True
 
     def next_due(self) -> float | None:
-        """When the next run is due; None for an empty plan."""
+        """Return when the next run is due; None for an empty plan."""
         heap = self._heap
         while heap:
             at, number, kind, entry = heap[0]
@@ -197,7 +197,7 @@ class Plan(Generic[K]):
         return None
 
     def pop(self, now: float, most: int | None = None) -> list[Due[K]]:
-        """Runs due at ``now``, in order, at most ``most`` of them; each is given once."""
+        """Take out the runs due at ``now``, in order, at most ``most`` of them."""
         heap = self._heap
         due: list[Due[K]] = []
         while heap and heap[0][0] <= now and (most is None or len(due) < most):
@@ -231,7 +231,7 @@ class Plan(Generic[K]):
         return number == (entry.grid if kind == _GRID else entry.extra)
 
     def _tidy(self) -> None:
-        """Rebuild the heap once stale items outweigh the rest, so that it cannot grow for ever."""
+        """Rebuild the heap once stale items outweigh the rest, so that it stays small."""
         if len(self._heap) <= _SPARE + 4 * len(self._entries):
             return
         self._heap = [item for item in self._heap if self._valid(*item[1:])]

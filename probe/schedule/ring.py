@@ -39,7 +39,7 @@ class Ring:
         self._owners = [owners[point] for point in self._points]
 
     def owners(self, name: str, count: int) -> tuple[str, ...]:
-        """The first ``count`` peers that follow a name on the ring; all, where there are fewer."""
+        """Return the first ``count`` peers after a name on the ring; all, if there are fewer."""
         count = min(count, len(self.peers))
         size, found = len(self._owners), dict[str, None]()
         place = bisect(self._points, _point(name))
@@ -51,7 +51,7 @@ class Ring:
 
 @lru_cache(maxsize=2048)
 def _points(peer: str) -> array[int]:
-    """The points of a peer. Kept, because most peers are those of the ring before."""
+    """Return the points of a peer. Kept, because most peers are those of the ring before."""
     points = array("Q")
     for number in range(POINTS // _POINTS_OF_A_HASH):
         points.frombytes(blake2b(peer.encode(), salt=number.to_bytes(8, "big")).digest())

@@ -77,7 +77,7 @@ class Runner(Generic[K]):
         self._plan: Plan[K] = Plan(salt=salt, first=first)
         self._entries: dict[K, KeyRuns[K]] = {}
         self._groups: dict[str, RunGroup[K]] = {}
-        self._counts: dict[str, Counts] = {}  # kept for good: a counter that began anew would lie
+        self._counts: dict[str, Counts] = {}  # kept for good: a counter that starts again would lie
         self._running: dict[JobRun[K], None] = {}
         self._offset: float | None = None
         self._nursery: trio.Nursery | None = None
@@ -142,7 +142,7 @@ class Runner(Generic[K]):
             self.request(key, after=spread * place / len(keys))
 
     def counts(self) -> dict[str, Counts]:
-        """What happened per group since it first appeared, and what is under way."""
+        """Return what happened per group since it first appeared, and what is under way."""
         for name, counts in self._counts.items():
             group = self._groups.get(name)
             counts.in_flight = group.lanes.in_flight if group else 0
@@ -150,7 +150,7 @@ class Runner(Generic[K]):
         return self._counts
 
     def now(self) -> float:
-        """The plan's time: seconds since the epoch by trio's clock."""
+        """Return the plan's time: seconds since the epoch by trio's clock."""
         if self._offset is None:
             self._offset = self._wall() - trio.current_time()
         return trio.current_time() + self._offset
@@ -176,7 +176,7 @@ class Runner(Generic[K]):
                 self._sleeping_until = -1.0
 
     def _turn(self, now: float) -> float:
-        """Look after waiting and stuck runs; when to wake next."""
+        """Look after waiting and stuck runs. Returns when to wake next."""
         if self._running and self._next_watch <= now:
             self._next_watch = now + _WATCH
             self._watch(now)
@@ -191,7 +191,7 @@ class Runner(Generic[K]):
         return min(wake, self._next_watch) if self._running else wake
 
     def _rounded(self, due: float) -> float:
-        """When to wake for what is due then."""
+        """Round a due time up to the end of its slack window."""
         return ceil(due / self._slack) * self._slack if self._slack else due
 
     def _wake(self) -> None:
@@ -240,7 +240,7 @@ class Runner(Generic[K]):
                 await job.call()
         except* Exception as crash:
             self._on_defect(Defect(job, DefectKind.CRASHED, crash))
-        # Not reached when the whole runner is cancelled: then nobody may start in its place.
+        # Not reached when the whole runner is cancelled: then no other run may start in its place.
         run.entry.slow = trio.current_time() - began >= self._slow_after
         if scope.cancelled_caught and self._entries.get(job.key) is run.entry:
             self._on_defect(Defect(run.job, DefectKind.CUT, None))

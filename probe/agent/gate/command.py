@@ -97,11 +97,10 @@ def run_check(
 
 
 async def _until_interrupted(call: Callable[[], Awaitable[T]]) -> T | None:
-    """What ``call`` returns, or None after Ctrl-C.
+    """Return what ``call`` returns, or None after Ctrl-C.
 
-    Python raises KeyboardInterrupt wherever it happens to be. Inside a callback of OpenSSL nobody
-    is there to take it, and it would be lost. The second Ctrl-C is Python's again, for cleaning up
-    that hangs.
+    Python raises KeyboardInterrupt wherever it happens to be. Inside a callback of OpenSSL
+    it would be lost. The second Ctrl-C is Python's again, for cleaning up that hangs.
     """
     result: T | None = None
     failure: Exception | None = None
@@ -148,12 +147,12 @@ async def _probe(
 
 
 def _unread(check: str, name: str, problem: str) -> ReportRow:
-    """A source of targets that gave none: what stands in it was not probed."""
+    """Make the row of a source of targets that cannot be read: what it names was not probed."""
     return ReportRow(check, name, "", "", "targets", RowVerdict.INCONCLUSIVE, detail=problem)
 
 
 def _all_known(selection: Selection, spec: Spec, targets: Mapping[str, Sequence[Target]]) -> None:
-    """A name that nothing holds is a slip of the pen, and must not pass a gate by its absence."""
+    """Refuse a name that no list holds: a typing error must not pass a gate."""
     known = {name for found in targets.values() for one in found for name in (one.name, one.label)}
     known |= {normal(check.name) for check in spec.checks if check.targets is None}
     missing = [name for name in selection.targets if name not in known]
@@ -169,7 +168,7 @@ def _batch(path: Path) -> tuple[Target, ...]:
 
 
 def _read(option: str, text: str, parse: Callable[[str], T]) -> T:
-    """A value as configuration files write it."""
+    """Read a value as configuration files write it."""
     try:
         return parse(text)
     except UnitProblem as problem:

@@ -39,7 +39,7 @@ class Selection:
 
 
 def normal(name: str) -> str:
-    """The name of a target or flow as names are compared: ``Shop.Example.`` is shop.example."""
+    """Write the name of a target or flow for comparing: ``Shop.Example.`` is shop.example."""
     try:
         return parse_target(name).label
     except NameProblem:
@@ -47,7 +47,7 @@ def normal(name: str) -> str:
 
 
 def narrow(spec: Spec, selection: Selection) -> Spec:
-    """The configuration with only what was selected.
+    """Return the configuration with only what was selected.
 
     Raises:
         SelectionError: for an unknown check or provider, or a selection that leaves nothing.
@@ -79,7 +79,7 @@ def narrow(spec: Spec, selection: Selection) -> Spec:
 
 
 def wanted(targets: Iterable[Target], selection: Selection) -> tuple[Target, ...]:
-    """The targets that were selected by name."""
+    """Return the targets that were selected by name."""
     names = frozenset(selection.targets)
     return tuple(t for t in targets if not names or t.name in names or t.label in names)
 

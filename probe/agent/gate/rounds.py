@@ -91,7 +91,7 @@ class Round:
         return self._results
 
     async def wait(self, patience: float, *, pause: float = 5.0) -> list[Result]:
-        """Rounds until one over everything passes, or ``patience`` seconds are over.
+        """Make rounds until one over everything passes, or for ``patience`` seconds.
 
         Between the first round and the one that proves all of it only what was not right is
         tried again: thousands of edges that are right need no handshakes every few seconds.
@@ -115,7 +115,7 @@ class Round:
     async def _again(
         self, before: list[Result], only: Collection[ProviderKey] | None, deadline: float
     ) -> list[Result]:
-        """Another round. What it did not reach in time stays as it was seen before.
+        """Make another round. What it does not reach in time stays as it was seen before.
 
         Without ``only`` the round is to prove everything; then that is inconclusive.
         """
@@ -129,7 +129,7 @@ class Round:
         return (left if only is not None else self._unproved(left, done)) + self._results
 
     def _unproved(self, left: Iterable[Result], done: Collection[JobKey]) -> list[Result]:
-        """What stands for all that a round over everything did not finish in time.
+        """Make the results of what a round over everything did not finish in time.
 
         Args:
             left: what was seen before, of keys that this round did not finish.
@@ -151,7 +151,7 @@ class Round:
         return [*unproved, *tls]
 
     async def _through(self, check: TlsCheck | ApiCheck, key: ProviderKey, target: Target) -> None:
-        """Everything of a target through a provider; what our own code does wrong is a result."""
+        """Probe a target through a provider. A crash of our own code becomes a result."""
         try:
             if isinstance(check, ApiCheck):
                 await self._flows(check, key, target)
@@ -166,7 +166,7 @@ class Round:
             provider = self._spec.providers[key.provider]
             resolution = await self._parts.finder.find(provider, target, check.port)
         self._take(ResolveResult(key, self._wall(), resolution))
-        # An edge that DNS named no more while we waited serves nobody: it holds up no gate.
+        # An edge that DNS stopped naming meanwhile serves no customer, so it holds up no gate.
         jobs = edge_jobs(check, key, (edge for edge in resolution.edges if not edge.stale))
         self._known += len(jobs)
         self._named |= {edge_key: edge for edge_key, (edge, _) in jobs.items()}
@@ -210,7 +210,7 @@ class Round:
 def _unfinished(
     check: TlsCheck | ApiCheck, key: ProviderKey, now: float, error: Exception
 ) -> Result:
-    """What stands for a target that our own code did not get through with."""
+    """Make the result of a target at which our own code crashed."""
     if isinstance(check, ApiCheck):
         outcome = Inconclusive(defect(error, Phase.SEND))
         return FlowResult(FlowKey(*key, ""), now, outcome, ())
@@ -218,7 +218,7 @@ def _unfinished(
 
 
 def _too_late(phase: Phase) -> Inconclusive:
-    """The outcome of what a round that was cut off did not finish."""
+    """Make the outcome of what a round that was cut off did not finish."""
     return Inconclusive(Failure(phase, Reason.TIMEOUT, "not proved in time"))
 
 
@@ -228,7 +228,7 @@ def _through(result: Result) -> ProviderKey:
 
 
 def _wrong(results: Iterable[Result]) -> set[ProviderKey]:
-    """Where something is not right."""
+    """Return the targets and providers where something is not right."""
     return {_through(result) for result in results if not passed(result)}
 
 
