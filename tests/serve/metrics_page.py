@@ -43,7 +43,7 @@ def page() -> str:
 
 
 def _table(group: SeriesGroup) -> Iterator[str]:
-    yield "| metric | type | labels besides `region` | meaning | present |"
+    yield "| metric | type | labels beyond `region` | meaning | present |"
     yield "|---|---|---|---|---|"
     for family in of_group(group):
         name, labels, when = f"`{family.name}`", _labels(family), family.when or "always"

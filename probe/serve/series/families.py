@@ -169,7 +169,7 @@ AGENT_SCHEDULE_LATENESS = _histogram(SeriesGroup.AGENT, "probe_agent_schedule_la
 AGENT_LOOP_LAG = _histogram(SeriesGroup.AGENT, "probe_agent_loop_lag_seconds", "Event-loop lag.", buckets=_LATENESS)
 AGENT_MISSED_RUNS = _counter(SeriesGroup.AGENT, "probe_agent_missed_runs_total", "Runs that were due and did not start before the next was due.", "check")
 AGENT_SKIPPED_RUNS = _counter(SeriesGroup.AGENT, "probe_agent_skipped_runs_total", "Runs left out on purpose (`overlap`, `slow`), or not finished by a defect of the probe (`crashed`, `cut`, `stuck`).", "check", "reason", when=_SEEN)
-AGENT_LOOP_CRASHES = _counter(SeriesGroup.AGENT, "probe_agent_loop_crashes_total", "Crashes of a loop beside the probes, each a defect of the probe; it begins anew after a pause.", "loop")
+AGENT_LOOP_CRASHES = _counter(SeriesGroup.AGENT, "probe_agent_loop_crashes_total", "Crashes of a loop beside the probes, each a defect of the probe; it begins again after a pause.", "loop")
 AGENT_IN_FLIGHT = _gauge(SeriesGroup.AGENT, "probe_agent_in_flight", "Attempts and DNS questions running now.", "check")
 AGENT_DISCOVERY_UP = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_up", "Whether the source of targets answered the latest time with a list that is in use now.", "list", "source")
 AGENT_DISCOVERY_LAST_SUCCESS = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_last_success_timestamp_seconds", "When the source of targets last answered, seconds since the epoch.", "list", "source", when="once it answered")
