@@ -14,7 +14,6 @@ from probe.model.result import (
     Inconclusive,
     Outcome,
     ResolveResult,
-    StepOutcome,
     StepResult,
     TlsResult,
 )
@@ -31,12 +30,6 @@ Why = tuple[Phase, Reason]
 
 ResultKey = EdgeKey | FlowKey | ProviderKey
 """What can fail: an edge, a flow, or the resolution of a target's name through a provider."""
-
-
-def shown_state(status: EdgeStatus, latest: StepOutcome) -> str:
-    """A state as a person reads it: what the latest attempt could not judge does not pass."""
-    quiet = status in (EdgeStatus.PASSING, EdgeStatus.UNKNOWN)
-    return "inconclusive" if quiet and isinstance(latest, Inconclusive) else status.value
 
 
 class CheckKey(NamedTuple):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from probe.model.failure import Failure
-from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.model.spec import Check
+from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.census import Census
 from probe.serve.records import (
     CertificatesKey,
@@ -18,6 +19,7 @@ from probe.serve.records import (
     TargetKey,
     TargetRecord,
 )
+from probe.serve.series.info import target_info_samples
 from probe.serve.series.tables import Series
 from probe.state.silence import Silence
 
@@ -30,6 +32,8 @@ class Memory:
 
     Attributes:
         series: what Prometheus reads of it.
+        checks: the running checks by name.
+        listed: the targets of each check, by label.
         targets: everything that is probed.
         flows: every flow among it.
         census: counts per provider.
@@ -42,6 +46,8 @@ class Memory:
     def __init__(self, region: str) -> None:
         self.region = region
         self.series = Series(region)
+        self.checks: dict[str, Check] = {}
+        self.listed: dict[str, dict[str, Target]] = {}
         self.targets: dict[TargetKey, TargetRecord] = {}
         self.flows: dict[FlowKey, FlowRecord] = {}
         self.census = Census()
@@ -49,6 +55,33 @@ class Memory:
         self.blind: dict[ResultKey, Failure] = {}
         self.unresolved: dict[ProviderKey, ResolveRecord] = {}
         self.differing: dict[CertificatesKey, CertificateSplit] = {}
+
+    def set_targets(self, check: str, targets: Iterable[Target]) -> None:
+        """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
+        before, listed = self.listed.get(check, {}), {target.label: target for target in targets}
+        self.listed[check] = listed
+        for record in [r for r in self.targets.values() if r.key.check == check]:
+            if record.key.target not in listed:
+                self.forget_target(record)
+        for name in before.keys() - listed.keys():
+            self.series.tables.target_info.drop(TargetKey(check, name))
+        for name, target in listed.items():
+            if name not in before or before[name].labels != target.labels:
+                samples = target_info_samples(target.labels)
+                self.series.tables.target_info.set(TargetKey(check, name), samples)
+
+    def target_of(self, check: str, name: str) -> TargetRecord | None:
+        """The record of a target, made when new; None for one that was removed meanwhile."""
+        listed = self.listed.get(check)
+        if (listed is not None and name not in listed) or (
+            self.checks and check not in self.checks
+        ):
+            return None
+        key = TargetKey(check, name)
+        record = self.targets.get(key)
+        if record is None:
+            record = self.targets[key] = TargetRecord(key)
+        return record
 
     def of(self, key: ResultKey) -> EdgeRecord | FlowRecord | ResolveRecord | None:
         """The record of an edge, flow or name; None before its first result."""

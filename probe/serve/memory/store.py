@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from probe.model.failure import Reason
 from probe.model.result import (
@@ -21,9 +21,9 @@ from probe.model.result import (
     ResolveResult,
     TlsResult,
 )
-from probe.model.spec import Check, Spec
+from probe.model.spec import Spec
 from probe.model.state import Diagnosis, EdgeStatus, Transition
-from probe.model.target import EdgeKey, FlowKey, Target
+from probe.model.target import EdgeKey, FlowKey
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.flows import FlowBook
 from probe.serve.memory.lookout import Lookout
@@ -41,7 +41,7 @@ from probe.serve.records import (
 )
 from probe.serve.series import families
 from probe.serve.series.edge_samples import steady
-from probe.serve.series.info import check_samples, provider_samples, target_info_samples
+from probe.serve.series.info import check_samples, provider_samples
 
 JOURNAL = 200
 """Changes of state kept for the page: a person reads some dozens, a log keeps the rest."""
@@ -59,7 +59,6 @@ class Store(Memory):
 
     Attributes:
         agent: what is known of the agent itself.
-        checks: the running checks by name.
         journal: the recent changes of state, newest first.
     """
 
@@ -75,11 +74,9 @@ class Store(Memory):
         super().__init__(region)
         self.started_at = started_at
         self.agent = AgentFacts()
-        self.checks: dict[str, Check] = {}
         self.journal: deque[Transition] = deque(maxlen=JOURNAL)
         self._flow_book = FlowBook(self)
         self._lookout = Lookout(self, clock, wall, on_silence)
-        self._listed: dict[str, dict[str, Target]] = {}
 
     # ------------------------------------------------------------ what is probed
 
@@ -89,7 +86,7 @@ class Store(Memory):
         self.checks = {check.name: check for check in spec.checks}
         for name in before.keys() - self.checks.keys():
             self.set_targets(name, ())
-            del self._listed[name]
+            del self.listed[name]
             self.series.tables.check_info.drop(CheckKey(name))
         for record in list(self.targets.values()):
             if record.key.check not in self.checks:
@@ -109,23 +106,9 @@ class Store(Memory):
         for record in self.targets.values():
             self.series.thin(record)
 
-    def set_targets(self, check: str, targets: Iterable[Target]) -> None:
-        """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
-        before, listed = self._listed.get(check, {}), {target.label: target for target in targets}
-        self._listed[check] = listed
-        for record in [r for r in self.targets.values() if r.key.check == check]:
-            if record.key.target not in listed:
-                self.forget_target(record)
-        for name in before.keys() - listed.keys():
-            self.series.tables.target_info.drop(TargetKey(check, name))
-        for name, target in listed.items():
-            if name not in before or before[name].labels != target.labels:
-                samples = target_info_samples(target.labels)
-                self.series.tables.target_info.set(TargetKey(check, name), samples)
-
     def expect(self, key: ResultKey, interval: float) -> None:
         """Something is to be judged every ``interval`` seconds; when it is not, it is unseen."""
-        target = self._target(key.check, key.target)
+        target = self.target_of(key.check, key.target)
         if target is not None:
             self._lookout.expect(target, key, interval)
 
@@ -140,7 +123,7 @@ class Store(Memory):
             since: wall time at which that state began.
         """
         key = result.key
-        target = self._target(key.check, key.target)
+        target = self.target_of(key.check, key.target)
         if target is None:
             return
         belief = self._lookout.believed(target, result, status, since)
@@ -174,7 +157,7 @@ class Store(Memory):
         self, result: FlowResult, diagnosis: Diagnosis, status: EdgeStatus, since: float
     ) -> None:
         """Take in one run of a flow, its diagnosis, and the state that follows from it."""
-        target = self._target(result.key.check, result.key.target)
+        target = self.target_of(result.key.check, result.key.target)
         if target is None:
             return
         belief = self._lookout.believed(target, result, status, since)
@@ -187,7 +170,7 @@ class Store(Memory):
     def record_resolution(self, result: ResolveResult) -> None:
         """Take in what a provider's DNS said for one target."""
         key = result.key
-        target = self._target(key.check, key.target)
+        target = self.target_of(key.check, key.target)
         if target is None:
             return
         record = target.resolutions.get(key)
@@ -258,19 +241,6 @@ class Store(Memory):
         yield
 
     # ------------------------------------------------------------ inside
-
-    def _target(self, check: str, name: str) -> TargetRecord | None:
-        """The record, made when new; None for a target that was removed meanwhile."""
-        listed = self._listed.get(check)
-        if (listed is not None and name not in listed) or (
-            self.checks and check not in self.checks
-        ):
-            return None
-        key = TargetKey(check, name)
-        record = self.targets.get(key)
-        if record is None:
-            record = self.targets[key] = TargetRecord(key)
-        return record
 
     def _name(self, target: TargetRecord, result: ResolveResult) -> None:
         """Note since when DNS no longer names an edge that is still probed."""

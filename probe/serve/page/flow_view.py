@@ -10,7 +10,8 @@ from typing import assert_never
 from probe.model.failure import Failure, failure_fields
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
 from probe.model.state import CONFIRMED
-from probe.serve.records import TROUBLED, FlowRecord, shown_state
+from probe.serve.page.standing import shown_state
+from probe.serve.records import TROUBLED, FlowRecord
 from probe.serve.series.flow_samples import degraded
 from probe.state.diagnosis import INCONCLUSIVE
 

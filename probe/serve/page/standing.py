@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from probe.model.failure import Failure, Reason
+from probe.model.result import Inconclusive, StepOutcome
 from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import Through
@@ -84,6 +85,12 @@ class Overview:
     def kinds(self) -> tuple[tuple[str, StateCounts], ...]:
         """The counts by noun."""
         return ("edge", self.edges), ("flow", self.flows), ("name", self.names)
+
+
+def shown_state(status: EdgeStatus, latest: StepOutcome) -> str:
+    """A state as a person reads it: what the latest attempt could not judge does not pass."""
+    quiet = status in (EdgeStatus.PASSING, EdgeStatus.UNKNOWN)
+    return "inconclusive" if quiet and isinstance(latest, Inconclusive) else status.value
 
 
 def states_of(store: Store) -> dict[Through, States]:

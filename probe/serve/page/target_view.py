@@ -15,10 +15,10 @@ from probe.serve.memory.store import Store
 from probe.serve.page.flow_view import FlowView, flow_view
 from probe.serve.page.problems import edge_fields
 from probe.serve.page.sentence import level_of, sentence_of
-from probe.serve.page.standing import Level, standing_of_target
+from probe.serve.page.standing import Level, shown_state, standing_of_target
 from probe.serve.page.status import changes_of
 from probe.serve.page.views import ChangeView, EdgeView
-from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord, shown_state
+from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord
 
 EDGES, LEAVES, NAMES, CHANGES, FLOWS = 200, 20, 30, 30, 30
 """Most entries of each list."""
