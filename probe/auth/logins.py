@@ -20,7 +20,7 @@ from probe.auth.tokens import (
     refused,
     seconds,
 )
-from probe.auth.values import Material, fits_header
+from probe.auth.values import Values, fits_header
 from probe.http.answers import (
     NotJson,
     as_text,
@@ -57,16 +57,16 @@ class JsonLogin(Login):
         super().__init__(spec.url, spec)
         self._spec = spec
 
-    def request(self, material: Material, refresh: Secret | None = None) -> Request:
+    def request(self, values: Values, refresh: Secret | None = None) -> Request:
         """The login's request."""
         spec = self._spec
-        body, content_type = json_body(material.document(spec.json))
+        body, content_type = json_body(values.document(spec.json))
         headers = tuple(
-            (k, material.read(v) if isinstance(v, SecretRef) else material.fill_header(v))
+            (k, values.read(v) if isinstance(v, SecretRef) else values.fill_header(v))
             for k, v in spec.headers.items()
         )
         start = (content_type, ("Accept", "application/json"))
-        return Request("POST", clean_url(material.fill_url(spec.url)), start, body).adding(*headers)
+        return Request("POST", clean_url(values.fill_url(spec.url)), start, body).adding(*headers)
 
     def signer(self, token: str) -> Signer:
         """The token in its header."""
@@ -107,14 +107,14 @@ class CookieLogin(Login):
         super().__init__(spec.url, spec)
         self._spec = spec
 
-    def request(self, material: Material, refresh: Secret | None = None) -> Request:
+    def request(self, values: Values, refresh: Secret | None = None) -> Request:
         """The login's request."""
         if self._spec.form is not None:
-            fields = {name: material.text(value) for name, value in self._spec.form.items()}
+            fields = {name: values.text(value) for name, value in self._spec.form.items()}
             body, content_type = form_body(fields)
         else:
-            body, content_type = json_body(material.document(self._spec.json))
-        return Request("POST", clean_url(material.fill_url(self.url)), (content_type,), body)
+            body, content_type = json_body(values.document(self._spec.json))
+        return Request("POST", clean_url(values.fill_url(self.url)), (content_type,), body)
 
     def signer(self, token: str) -> Signer:
         """The cookie."""
@@ -148,32 +148,28 @@ class OAuth2Login(Login):
         super().__init__(spec.token_url, spec)
         self._spec = spec
         self.refresh_token = spec.refresh_token
-
-    @property
-    def shared(self) -> bool:
-        """As of every login; true for the grant whose token rotates."""
-        return self._spec.grant == "refresh_token"
+        self.shared = spec.grant == "refresh_token"
 
     def signer(self, token: str) -> Signer:
         """The access token in its header."""
         return TokenSigner(self._spec.header, self._spec.scheme, token)
 
-    def request(self, material: Material, refresh: Secret | None = None) -> Request:
+    def request(self, values: Values, refresh: Secret | None = None) -> Request:
         """The request to the token endpoint."""
-        spec, url = self._spec, clean_url(material.fill_url(self.url))
-        client = None if spec.client_id is None else material.text(spec.client_id)
-        fields = self._grant(material, url, client, refresh)
+        spec, url = self._spec, clean_url(values.fill_url(self.url))
+        client = None if spec.client_id is None else values.text(spec.client_id)
+        fields = self._grant(values, url, client, refresh)
         for name, value in (("scope", spec.scope), ("audience", spec.audience)):
             if value is not None:
-                fields[name] = material.text(value)
-        fields |= {name: material.text(value) for name, value in spec.extra.items()}
-        headers, more = self._client(material, url, client)
+                fields[name] = values.text(value)
+        fields |= {name: values.text(value) for name, value in spec.extra.items()}
+        headers, more = self._client(values, url, client)
         body, content_type = form_body(fields | more)
         start = (content_type, ("Accept", "application/json"))
         return Request("POST", url, (*start, *headers), body)
 
     def _grant(
-        self, material: Material, url: str, client: str | None, refresh: Secret | None
+        self, values: Values, url: str, client: str | None, refresh: Secret | None
     ) -> dict[str, str]:
         match self._spec.grant:
             case "client_credentials":
@@ -181,45 +177,41 @@ class OAuth2Login(Login):
             case "refresh_token":
                 if self.refresh_token is None:
                     raise SecretError("the grant refresh_token has no refresh_token")
-                configured = material.read(self.refresh_token)
+                configured = values.read(self.refresh_token)
                 value = configured if refresh is None else refresh.reveal()
-                material.learn_secret(value, "REFRESH_TOKEN")
+                values.learn_secret(value, "REFRESH_TOKEN")
                 return {"grant_type": "refresh_token", "refresh_token": value}
             case "jwt_bearer":
-                signed = self._assertion(material, url, client)
+                signed = self._assertion(values, url, client)
                 return {"grant_type": _JWT_BEARER, "assertion": signed}
 
     def _client(
-        self, material: Material, url: str, client: str | None
+        self, values: Values, url: str, client: str | None
     ) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
         """How the client shows who it is: headers, and form fields."""
         spec = self._spec
         named = {} if client is None else {"client_id": client}
         if spec.client_auth == "private_key_jwt":
             named["client_assertion_type"] = _CLIENT_ASSERTION
-            return (), named | {
-                "client_assertion": self._assertion(material, url, client, own=True)
-            }
+            return (), named | {"client_assertion": self._assertion(values, url, client, own=True)}
         if spec.client_secret is None or spec.client_auth in {"mtls", "none"}:
             return (), named  # RFC 8705 section 2: the certificate speaks, client_id names it
-        secret = material.read(spec.client_secret)
+        secret = values.read(spec.client_secret)
         if spec.client_auth == "body":
             return (), named | {"client_secret": secret}
         code = str if spec.client_auth == "basic_raw" else quote_plus  # section 2.3.1
         pair = f"{code(client or '')}:{code(secret)}"
         coded = base64.b64encode(pair.encode()).decode()
-        material.learn_secret(coded, "CLIENT_BASIC")
+        values.learn_secret(coded, "CLIENT_BASIC")
         return (("Authorization", f"Basic {coded}"),), {}
 
-    def _assertion(
-        self, material: Material, url: str, client: str | None, *, own: bool = False
-    ) -> str:
+    def _assertion(self, values: Values, url: str, client: str | None, *, own: bool = False) -> str:
         """An assertion; ``own`` when it stands for the client itself, whose claims are fixed."""
         key = self._spec.jwt_key
         if key is None:
             raise SecretError("no jwt_key to sign with")
         claims = {} if own and self._spec.grant == "jwt_bearer" else self._spec.claims
-        return sign_assertion(key, claims, issuer=client or "", audience=url, material=material)
+        return sign_assertion(key, claims, issuer=client or "", audience=url, values=values)
 
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
         try:

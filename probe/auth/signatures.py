@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
-from probe.auth.values import Material
+from probe.auth.values import Values
 from probe.http.request import Request
 from probe.model.auth import JwtKey
 from probe.model.secret import SecretError, SecretRef
@@ -155,7 +155,7 @@ def sign_assertion(
     *,
     issuer: str,
     audience: str,
-    material: Material,
+    values: Values,
 ) -> str:
     """A signed JWT that says who we are.
 
@@ -164,7 +164,7 @@ def sign_assertion(
         claims: templates or secrets; they replace what is said by default.
         issuer: ``iss`` and ``sub`` unless ``claims`` says otherwise.
         audience: ``aud`` unless ``claims`` says otherwise.
-        material: of the run.
+        values: of the run.
 
     Raises:
         SecretError: the key or certificate is missing, or is none.
@@ -174,7 +174,7 @@ def sign_assertion(
     from joserfc.errors import JoseError, SecurityWarning  # noqa: PLC0415
     from joserfc.jwk import import_key  # noqa: PLC0415
 
-    now = int(material.wall())
+    now = int(values.wall())
     payload: dict[str, object] = {
         "iss": issuer,
         "sub": issuer,
@@ -184,9 +184,9 @@ def sign_assertion(
         "exp": now + int(_LIFE),
         "jti": str(uuid.uuid4()),  # a server may refuse one that it has seen (section 3)
     }
-    payload.update({name: material.text(value) for name, value in claims.items()})
-    header = {"alg": key.algorithm, **_key_headers(key, material)}
-    pem = material.read(key.key)
+    payload.update({name: values.text(value) for name, value in claims.items()})
+    header = {"alg": key.algorithm, **_key_headers(key, values)}
+    pem = values.read(key.key)
     kind: Literal["RSA", "EC", "OKP"] = "EC" if key.algorithm.startswith("ES") else "RSA"
     if key.algorithm in {"EdDSA", "Ed25519"}:
         kind = "OKP"
@@ -200,16 +200,16 @@ def sign_assertion(
         # The message may quote the key; its type says enough.
         detail = f"{key.key} cannot sign {key.algorithm}: {type(error).__name__}"
         raise SecretError(detail) from None
-    material.learn_secret(signed, "assertion")
+    values.learn_secret(signed, "assertion")
     return signed
 
 
-def _key_headers(key: JwtKey, material: Material) -> dict[str, str]:
+def _key_headers(key: JwtKey, values: Values) -> dict[str, str]:
     headers: dict[str, str] = {}
     if key.key_id is not None:
         headers["kid"] = key.key_id
     if key.certificate is not None:
-        headers["x5t#S256"] = _thumbprint(material.read(key.certificate), str(key.certificate))
+        headers["x5t#S256"] = _thumbprint(values.read(key.certificate), str(key.certificate))
     return headers
 
 

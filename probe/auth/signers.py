@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from probe.auth.signatures import AwsKeys, sign_aws
-from probe.auth.values import Material, NoValue
+from probe.auth.values import NoValue, Values
 from probe.http.request import Request
 from probe.http.response import Response
 from probe.http.url import parsed
@@ -53,10 +53,10 @@ class HeaderSigner(Signer):
 class BasicSigner(HeaderSigner):
     """RFC 7617."""
 
-    def __init__(self, spec: BasicAuth, material: Material) -> None:
-        pair = f"{material.text(spec.username)}:{material.text(spec.password)}"
+    def __init__(self, spec: BasicAuth, values: Values) -> None:
+        pair = f"{values.text(spec.username)}:{values.text(spec.password)}"
         coded = base64.b64encode(pair.encode()).decode()
-        material.learn_secret(coded, "BASIC")
+        values.learn_secret(coded, "BASIC")
         super().__init__(("Authorization", f"Basic {coded}"))
         self.curl, self.hides = ("--user", pair), ("authorization",)
 
@@ -85,8 +85,8 @@ class CookieSigner(Signer):
 class DigestSigner(Signer):
     """RFC 7616, by httpx: the first answer is a challenge."""
 
-    def __init__(self, spec: DigestAuth, material: Material) -> None:
-        self._pair = (material.text(spec.username), material.text(spec.password))
+    def __init__(self, spec: DigestAuth, values: Values) -> None:
+        self._pair = (values.text(spec.username), values.text(spec.password))
         self.curl, self.hides = ("--digest", "--user", ":".join(self._pair)), ("authorization",)
 
     def again(self, request: Request, response: Response) -> Request | Failure | None:
@@ -148,11 +148,11 @@ def digest_challenges(values: Iterable[str]) -> list[tuple[str, str]]:
 class SigV4Signer(Signer):
     """AWS Signature Version 4."""
 
-    def __init__(self, spec: SigV4, material: Material) -> None:
-        session = None if spec.session_token is None else material.read(spec.session_token)
-        access, secret = material.read(spec.access_key), material.read(spec.secret_key)
+    def __init__(self, spec: SigV4, values: Values) -> None:
+        session = None if spec.session_token is None else values.read(spec.session_token)
+        access, secret = values.read(spec.access_key), values.read(spec.secret_key)
         self._keys = AwsKeys(access, secret, spec.region, spec.service, session)
-        self._wall = material.wall
+        self._wall = values.wall
         aws = f"aws:amz:{spec.region}:{spec.service}"
         self.curl = ("--aws-sigv4", aws, "--user", f"{access}:{secret}")
         self.hides = ("authorization", "x-amz-date", "x-amz-content-sha256")
@@ -166,7 +166,7 @@ StaticAuth = BearerAuth | BasicAuth | DigestAuth | HeaderAuth | SigV4
 """Auth entries that need no call of their own."""
 
 
-def signer(spec: StaticAuth, material: Material) -> Signer:
+def signer(spec: StaticAuth, values: Values) -> Signer:
     """Signs with credentials that need no login.
 
     Raises:
@@ -176,25 +176,25 @@ def signer(spec: StaticAuth, material: Material) -> Signer:
     """
     match spec:
         case BearerAuth():
-            token = _bearer(spec, material)
+            token = _bearer(spec, values)
             return TokenSigner(spec.header, spec.scheme, token)
         case BasicAuth():
-            return BasicSigner(spec, material)
+            return BasicSigner(spec, values)
         case DigestAuth():
-            return DigestSigner(spec, material)
+            return DigestSigner(spec, values)
         case HeaderAuth():
-            keys = ((name, material.read(ref)) for name, ref in spec.headers.items())
+            keys = ((name, values.read(ref)) for name, ref in spec.headers.items())
             return HeaderSigner(*keys)
         case SigV4():
-            return SigV4Signer(spec, material)
+            return SigV4Signer(spec, values)
 
 
-def _bearer(spec: BearerAuth, material: Material) -> str:
+def _bearer(spec: BearerAuth, values: Values) -> str:
     if spec.token is not None:
-        return material.read(spec.token)
+        return values.read(spec.token)
     name = spec.capture or "token"
-    token = material.get(name)
+    token = values.get(name)
     if token is None:
         raise NoValue(name)
-    material.learn_secret(token, "TOKEN")
+    values.learn_secret(token, "TOKEN")
     return token

@@ -14,7 +14,7 @@ import trio
 
 from probe.auth.signers import Signer
 from probe.auth.tokens import ENDED_GRANT, Token, login_failed
-from probe.auth.values import Material, names_in, walk
+from probe.auth.values import Values, names_in, walk
 from probe.http.request import Request
 from probe.http.response import Response
 from probe.model.auth import CookieAuth, EarlyRefusal, JsonLoginAuth, OAuth2
@@ -40,6 +40,9 @@ class Login(ABC):
         url: template of where it goes.
         slower_than: seconds; a slower login is *degraded*, not failed.
         refresh_token: the configured refresh token, which a response may replace.
+        shared: whether all checks that log in alike share what came of it. A refresh token that
+            rotates has one successor: whoever uses it must share it, or the first of two providers
+            or personas locks the other out (RFC 6749 section 6).
     """
 
     def __init__(self, url: str, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
@@ -47,20 +50,12 @@ class Login(ABC):
         self.slower_than: float | None = spec.slower_than
         self.early_refusal: EarlyRefusal = spec.early_refusal
         self.refresh_token: SecretRef | None = None
+        self.shared = False
         self._fields = {one.name: getattr(spec, one.name) for one in dataclasses.fields(spec)}
         self._names = names_in([one for name, one in self._fields.items() if name not in _ASKS])
         self._latest: tuple[tuple[str | None, ...], str] | None = None
 
-    @property
-    def shared(self) -> bool:
-        """Whether all checks that log in alike share what came of it.
-
-        A refresh token that rotates has one successor: whoever uses it must share it, or the
-        first of two providers or personas locks the other out (RFC 6749 section 6).
-        """
-        return False
-
-    def identity(self, material: Material) -> str:
+    def identity(self, values: Values) -> str:
         """A digest of the login's configuration, filled in: what it is remembered under.
 
         Flows of many targets share one token unless the login itself depends on the target. The
@@ -69,13 +64,13 @@ class Login(ABC):
         Raises:
             NoValue: it needs a value that is not there.
         """
-        values = tuple(map(material.get, self._names))
-        if self._latest is None or self._latest[0] != values:
+        named = tuple(map(values.get, self._names))
+        if self._latest is None or self._latest[0] != named:
             filled = {
-                name: one if name in _ASKS else walk(one, partial(_filled, material), str)
+                name: one if name in _ASKS else walk(one, partial(_filled, values), str)
                 for name, one in self._fields.items()
             }
-            self._latest = values, hashlib.sha256(repr(filled).encode()).hexdigest()
+            self._latest = named, hashlib.sha256(repr(filled).encode()).hexdigest()
         return self._latest[1]
 
     def secrets(self, read: Callable[[SecretRef], str]) -> str:
@@ -89,11 +84,11 @@ class Login(ABC):
         return digest.hexdigest()
 
     @abstractmethod
-    def request(self, material: Material, refresh: Secret | None = None) -> Request:
+    def request(self, values: Values, refresh: Secret | None = None) -> Request:
         """The login's request.
 
         Args:
-            material: of the run.
+            values: of the run.
             refresh: a rotated refresh token that replaces the configured one.
 
         Raises:
@@ -119,8 +114,8 @@ class Login(ABC):
         """Shows the token on a request."""
 
 
-def _filled(material: Material, text: str) -> str:
-    return material.fill(text) if "{" in text else text
+def _filled(values: Values, text: str) -> str:
+    return values.fill(text) if "{" in text else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from urllib.parse import quote
 from probe.http.request import Request, form_body, json_body
 from probe.http.url import clean_url
 from probe.model.flow import RequestTemplate
-from probe.model.secret import SecretRef
+from probe.model.secret import SecretError, SecretRef
 from probe.model.template import parse
 from probe.net.names import bracketed
 
@@ -59,16 +60,36 @@ _HALF = re.compile("[\ud800-\udfff]")
 _NOT_IN_PROGRAM = re.compile(r"[\0\ud800-\udfff]")
 
 
-class Values:
-    """Values by name: the check's and the persona's, the target's, and captures.
+def _no_secret(ref: SecretRef) -> str:
+    raise SecretError(f"{ref} is not read here")
 
-    Filling a template in raises `NoValue` for a value that is not there, and `Unsafe` for one that
-    must not be sent.
+
+class Values:
+    """A run's values by name, with its secrets and its time: what its requests are made of.
+
+    Values are the check's and the persona's, the target's, and captures. Filling a template in
+    raises `NoValue` for one that is not there, and `Unsafe` for one that must not be sent.
+
+    Args:
+        given: all values but captures.
+        read: a secret's value; raises `probe.model.secret.SecretError`. The run remembers what
+            was read, to keep it out of all evidence.
+        learn_secret: tells the run of a secret that came about otherwise: value, name.
+        wall: wall time, seconds since the epoch.
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, str],
+        read: Callable[[SecretRef], str] = _no_secret,
+        learn_secret: Callable[[str, str], None] = lambda _value, _name: None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._given = given
         self._captured: dict[str, str] = {}
+        self.read = read
+        self.learn_secret = learn_secret
+        self.wall = wall
 
     def learn(self, captured: Mapping[str, str]) -> None:
         """Keep captured values for later steps."""
@@ -122,38 +143,6 @@ class Values:
             raise Unsafe("a value would turn an argument into an option")
         return value
 
-    def _need(self, name: str) -> str:
-        value = self.get(name)
-        if value is None:
-            raise NoValue(name)
-        if not value.isascii() and _HALF.search(value):
-            raise Unsafe("a value would hold half a character, which cannot be sent")
-        return value
-
-
-class Material(Values):
-    """A run's values with its secrets and its time: what requests and logins are made of.
-
-    Args:
-        given: values by name.
-        read: a secret's value; raises `probe.model.secret.SecretError`. The run remembers what
-            was read, to keep it out of all evidence.
-        learn_secret: tells the run of a secret that came about otherwise: value, name.
-        wall: wall time, seconds since the epoch.
-    """
-
-    def __init__(
-        self,
-        given: Mapping[str, str],
-        read: Callable[[SecretRef], str],
-        learn_secret: Callable[[str, str], None],
-        wall: Callable[[], float],
-    ) -> None:
-        super().__init__(given)
-        self.read = read
-        self.learn_secret = learn_secret
-        self.wall = wall
-
     def text(self, value: str | SecretRef) -> str:
         """A template filled in, or a secret read."""
         return self.read(value) if isinstance(value, SecretRef) else self.fill(value)
@@ -185,6 +174,14 @@ class Material(Values):
             headers.insert(0, content)
         url = _clean_url(self.fill_url(template.url), tuple(query.items()))
         return Request(template.method.upper(), url, tuple(headers), body)
+
+    def _need(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise NoValue(name)
+        if not value.isascii() and _HALF.search(value):
+            raise Unsafe("a value would hold half a character, which cannot be sent")
+        return value
 
 
 def fits_header(value: str) -> bool:

@@ -13,7 +13,7 @@ from probe import __version__
 from probe.auth.logins import entry_of
 from probe.auth.signers import StaticAuth
 from probe.auth.store import Login
-from probe.auth.values import Material, NoValue, Unsafe, Values, tokens_named
+from probe.auth.values import NoValue, Unsafe, Values, tokens_named
 from probe.flow.redact import Redactor, clip
 from probe.http.decode import ACCEPTED
 from probe.http.request import Request
@@ -107,7 +107,7 @@ class FlowRun:
     key: FlowKey
     plan: FlowPlan
     session: Session
-    values: Material
+    values: Values
     redactor: Redactor
     run_id: str
     deadline: float

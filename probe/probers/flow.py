@@ -11,7 +11,7 @@ import trio
 
 from probe.auth.store import TokenStore
 from probe.auth.tokens import RefreshTokens
-from probe.auth.values import Material
+from probe.auth.values import Values
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
 from probe.flow.credentials import Credentials
@@ -153,7 +153,7 @@ class FlowProber:
             key=key,
             plan=plan,
             session=Session(self._dialler, options),
-            values=Material(plan.given, read, redactor.add, self.wall),
+            values=Values(plan.given, read, redactor.add, self.wall),
             redactor=redactor,
             run_id=self.ids(16),
             deadline=0.0,

@@ -6,7 +6,7 @@ import pytest
 
 from probe.auth.logins import entry_of
 from probe.auth.store import Login
-from probe.auth.values import Material, NoValue
+from probe.auth.values import NoValue, Values
 from probe.model.auth import (
     BearerAuth,
     CookieAuth,
@@ -44,8 +44,8 @@ JSON = JsonLoginAuth(
 COOKIE = CookieAuth("https://id.example", "sid", form={"u": "{who}", "p": SecretRef("env", "P")})
 
 
-def material(**given: str) -> Material:
-    return Material(GIVEN | given, lambda ref: f"<{ref}>", lambda _value, _name: None, lambda: 0.0)
+def material(**given: str) -> Values:
+    return Values(GIVEN | given, lambda ref: f"<{ref}>", lambda _value, _name: None, lambda: 0.0)
 
 
 def login(spec: OAuth2 | JsonLoginAuth | CookieAuth) -> Login:
@@ -80,7 +80,7 @@ def test_an_identity_depends_on_the_values_that_the_login_names_and_no_others() 
     assert one.identity(material(who="you")) != mine
     assert one.identity(material()) == mine
     with pytest.raises(NoValue):
-        one.identity(Material({}, str, lambda _v, _n: None, lambda: 0.0))
+        one.identity(Values({}, str, lambda _v, _n: None, lambda: 0.0))
 
 
 def test_replaced_secrets_are_noticed_wherever_they_stand() -> None:

@@ -59,7 +59,7 @@ FLOW = ApiCheck("flow", (get("one", "/one"), get("two", "/two"), get("tidy", "/x
 HTTP: dict[str, Route] = {"/one": Reply(200), "/two": Reply(200), "/x": Reply(200)}
 
 EVERY_STEP = [
-    ("probe.auth.values.Material.request", planted, Phase.SEND),
+    ("probe.auth.values.Values.request", planted, Phase.SEND),
     ("probe.flow.run.FlowRun.whole", planted, Phase.SEND),
     ("probe.http.session.Session._open", planted, Phase.RESOLVE),
     ("probe.connection.tcp._connected", planted_soon, Phase.CONNECT),
