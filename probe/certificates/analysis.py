@@ -145,20 +145,20 @@ class _Case:
         self.webpki = self._ask_webpki()
 
     def verified(self) -> list[Path]:
-        """The paths that hold: nothing fatal of ours, and one verifier at least agrees."""
+        """Return the paths that hold: no fatal finding of ours, and one verifier agrees."""
         return [
             path for path in self.paths if not _fatal(on_path(path, self.now)) and self._holds(path)
         ]
 
     def issuer(self, verified: Sequence[Path]) -> Certificate | None:
-        """Who issued the leaf, from the best path there is."""
+        """Name the issuer of the leaf, from the best path there is."""
         for path in (*verified, *self.paths, self.search.partial):
             if len(path) > 1:
                 return path[1]
         return self.leaf if self.leaf.facts.self_signed else None
 
     def about_trust(self, verified: Sequence[Path]) -> list[Finding]:
-        """Findings about the best path, or about why there is none."""
+        """Find what is wrong with the best path, or why there is none."""
         if verified:
             best = max(verified, key=not_after)
             return [*on_path(best, self.now), *self._dissent()]
@@ -170,21 +170,21 @@ class _Case:
         return [*found, *self._refused(best, explained=bool(_fatal(found)))]
 
     def _path_of(self, opinion: Opinion) -> Path | None:
-        """The path that a verifier took; None when it refuses, or took what cannot be read."""
+        """Return the path that a verifier took; None for a refusal or an unreadable one."""
         by_digest = {c.digest: c for c in self.everything}
         if opinion.path is None or not all(d in by_digest for d in opinion.path):
             return None
         return tuple(by_digest[d] for d in opinion.path)
 
     def _paths(self) -> list[Path]:
-        """Ours, and the one that only OpenSSL found (names equal in its eyes alone)."""
+        """Return our paths, and one that only OpenSSL found (names equal to it alone)."""
         paths = {_digests(path): path for path in self.search.complete}
         if self.taken is not None:
             paths.setdefault(_digests(self.taken), self.taken)
         return list(paths.values())
 
     def _ask_webpki(self) -> Opinion:
-        """Of each path alone, until one is accepted: its own search a server could make long."""
+        """Ask about each path alone: a server could make the verifier's own search long."""
         opinion = Opinion(None, "no path ends in a trust root")
         for path in self.paths:
             opinion = _webpki_on(path, self.now)
@@ -193,13 +193,13 @@ class _Case:
         return opinion
 
     def _holds(self, path: Path) -> bool:
-        """Whether one verifier accepts this very path; each names only the first it finds."""
+        """Tell whether a verifier accepts this very path; each names only the first it finds."""
         if _digests(path) in (self.openssl.path, self.webpki.path):
             return True
         return _openssl_on(path, self.now).accepts or _webpki_on(path, self.now).accepts
 
     def _dissent(self) -> Iterator[Finding]:
-        """A path holds, and still one of the verifiers refuses the chain as sent."""
+        """Report that one of the verifiers refuses the chain as sent, although a path holds."""
         if not self.openssl.accepts:
             yield Finding(
                 Reason.CHAIN_INVALID,
@@ -228,14 +228,14 @@ class _Case:
             )
 
     def _unfit_for_openssl(self, path: Path) -> Iterator[Finding]:
-        """OpenSSL takes one path, by names alone, and does not turn back when it is unfit."""
+        """Report an unfit path of OpenSSL's, which goes by names and never turns back."""
         for finding in _fatal(on_path(path, self.now)):
             yield Finding(
                 finding.reason, f"{finding.detail}; clients that use OpenSSL do not look further"
             )
 
     def _refused(self, path: Path, *, explained: bool) -> Iterator[Finding]:
-        """Why a complete path does not hold, beyond what our own findings say.
+        """Say why a complete path does not hold, beyond what our own findings say.
 
         Dates are ours to report: OpenSSL is asked at an instant when all of the path is valid,
         so that it tells what would still be wrong then.
@@ -270,13 +270,13 @@ class _Case:
 
 
 def _openssl_on(path: Path, at: float) -> Opinion:
-    """OpenSSL's opinion of one path alone."""
+    """Ask OpenSSL about one path alone."""
     leaf, *others = [certificate.der for certificate in path]
     return ask_openssl(leaf, others[:-1], [path[-1].der], at)
 
 
 def _webpki_on(path: Path, at: float) -> Opinion:
-    """The strict rules' opinion of one path alone."""
+    """Ask the strict rules about one path alone."""
     return ask_webpki(path[0], path[1:-1], path[-1:], at)
 
 

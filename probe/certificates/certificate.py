@@ -73,11 +73,11 @@ class Certificate:
     costly_key: bool = False
 
     def subject_organizations(self) -> frozenset[str]:
-        """Organizations that the subject names, case folded."""
+        """Return the organizations that the subject names, case folded."""
         return _organizations(lambda: self.parsed.subject)
 
     def issuer_organizations(self) -> frozenset[str]:
-        """Organizations that the issuer's name holds, case folded."""
+        """Return the organizations that the issuer's name holds, case folded."""
         return _organizations(lambda: self.parsed.issuer)
 
 
@@ -94,7 +94,7 @@ def read(der: bytes) -> Certificate | Unparsable:
 
 
 def name_key(name: x509.Name) -> bytes:
-    """Digest of a name in canonical form: equal for names that name the same.
+    """Digest a name in canonical form, so that names that mean the same are equal.
 
     String types, case and repeated white space do not matter (RFC 5280 section 7.1, in the
     reading of OpenSSL). Path validation itself may be stricter.
@@ -106,7 +106,7 @@ def name_key(name: x509.Name) -> bytes:
 
 
 def _name(read_name: Callable[[], x509.Name], encoded: bytes) -> tuple[str, bytes]:
-    """Its text and its key; a name that cannot be read has no text and equals only itself."""
+    """Return a name's text and key; one that cannot be read has no text and equals only itself."""
     try:
         name = read_name()
         return name.rfc4514_string(), name_key(name)
@@ -177,7 +177,7 @@ def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
 
 
 def _issuer_url(extensions: Extensions) -> str | None:
-    """Where the issuer's certificate can be had (RFC 5280 section 4.2.2.1, caIssuers)."""
+    """Find the URL of the issuer's certificate (RFC 5280 section 4.2.2.1, caIssuers)."""
     for description in extensions.get(x509.AuthorityInformationAccess) or ():
         location = description.access_location
         if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS and isinstance(
@@ -196,7 +196,7 @@ def _hash_name(parsed: x509.Certificate) -> str:
 
 
 def _key(parsed: x509.Certificate) -> tuple[str, str, bool]:
-    """Kind and size of the public key, the group that consensus compares within, its cost."""
+    """Return the key's kind and size, the group that consensus compares within, and its cost."""
     try:
         key = parsed.public_key()
     except UNREADABLE:

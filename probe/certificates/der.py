@@ -11,7 +11,7 @@ _LONG_FORM = 0x80
 
 
 def tbs_fields(tbs_certificate: bytes) -> list[bytes]:
-    """The fields of a TBSCertificate without its version (RFC 5280 section 4.1), as they stand.
+    """Split a TBSCertificate into its fields, the version left out (RFC 5280 section 4.1).
 
     Taken from the bytes and not encoded anew, so that digests hold even for names and keys that
     the library cannot read: serialNumber, signature, issuer, validity, subject,
@@ -27,7 +27,7 @@ def tbs_fields(tbs_certificate: bytes) -> list[bytes]:
 
 
 def subject_public_key(tbs_certificate: bytes) -> bytes:
-    """The key's own bits, which OCSP hashes (RFC 6960 section 4.1.1: issuerKeyHash).
+    """Return the key's own bits, which OCSP hashes (RFC 6960 section 4.1.1: issuerKeyHash).
 
     Raises:
         ValueError: the bytes are no TBSCertificate.
@@ -37,7 +37,7 @@ def subject_public_key(tbs_certificate: bytes) -> bytes:
 
 
 def extensions(tbs_certificate: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Each extension (section 4.2): content of its identifier, its value, and all of it.
+    """Yield each extension (section 4.2): its identifier's content, its value, and all of it.
 
     Raises:
         ValueError: the bytes are no TBSCertificate.
@@ -50,7 +50,7 @@ def extensions(tbs_certificate: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def with_only(certificate: bytes, extension: bytes) -> bytes:
-    """The certificate with this one extension; its signature no longer verifies.
+    """Encode the certificate with this one extension; its signature no longer verifies.
 
     Raises:
         ValueError: the bytes are no certificate.
@@ -62,7 +62,7 @@ def with_only(certificate: bytes, extension: bytes) -> bytes:
 
 
 def elements(der: bytes) -> Iterator[bytes]:
-    """The elements inside the outermost one, each with its tag and length.
+    """Yield the elements inside the outermost one, each with its tag and length.
 
     Raises:
         ValueError: lengths run past the end.
@@ -77,7 +77,7 @@ def elements(der: bytes) -> Iterator[bytes]:
 
 
 def content(element: bytes) -> bytes:
-    """What an element holds, without tag and length.
+    """Return what an element holds, without tag and length.
 
     Raises:
         ValueError: the bytes end inside it.
@@ -96,7 +96,7 @@ def _element(tag: int, *parts: bytes) -> bytes:
 
 
 def _content(der: bytes, at: int) -> tuple[int, int]:
-    """Where the content of the element at ``at`` begins and ends."""
+    """Return where the content of the element at ``at`` begins and ends."""
     if at + 2 > len(der):
         raise ValueError("the bytes end inside an element")
     length, start = der[at + 1], at + 2

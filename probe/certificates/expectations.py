@@ -100,7 +100,7 @@ _LEAST_LABELS_UNDER_WILDCARD = 2  # as OpenSSL, curl and browsers: never *.com
 
 
 def covers(facts: CertificateFacts, name: str) -> bool:
-    """Whether the subjectAltName covers ``name``, a DNS name in A-labels or an IP address.
+    """Tell whether the subjectAltName covers a DNS name in A-labels or an IP address.
 
     The common name is ignored (RFC 9525 section 2), and so are IP addresses written as DNS
     names: an address matches only an iPAddress entry (section 6.5).
@@ -118,13 +118,13 @@ def covers(facts: CertificateFacts, name: str) -> bool:
 
 
 def is_address_as_dns_name(facts: CertificateFacts, name: str) -> bool:
-    """Whether ``name`` is an IP address that stands among the DNS names, where it has no effect."""
+    """Tell whether an IP address stands among the DNS names, where it has no effect."""
     address = _address(name)
     return address is not None and any(_address(entry) == address for entry in facts.dns_names)
 
 
 def belongs_to(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a presented name is one of a provider's own.
+    """Tell whether a presented name is one of a provider's own.
 
     ``*.cdn-b.example`` covers every name below ``cdn-b.example``, at any depth and even when
     it is itself a wildcard, and ``cdn-b.example`` itself; a pattern without a star only itself.

@@ -70,7 +70,7 @@ class Extensions:
     _read: x509.Extensions = field(default_factory=lambda: x509.Extensions([]))
 
     def get(self, kind: type[E]) -> E | None:
-        """The value of one that the judgement needs; None without it."""
+        """Return the value of an extension that the judgement needs; None without it."""
         try:
             return self._read.get_extension_for_class(kind).value
         except x509.ExtensionNotFound:
@@ -127,7 +127,7 @@ def _one_by_one(
 
 
 def _sorted(names: Sequence[bytes]) -> tuple[list[str], list[str], list[str]]:
-    """DNS names, addresses, and what is wrong with further ones."""
+    """Sort names into DNS names, addresses, and what is wrong with further ones."""
     dns: list[str] = []
     ips: list[str] = []
     odd: list[str] = []
@@ -145,7 +145,7 @@ def _sorted(names: Sequence[bytes]) -> tuple[list[str], list[str], list[str]]:
 
 
 def _elements(value: bytes | None) -> list[bytes] | None:
-    """All of them or, as clients read them, nothing (None) when one runs past its end."""
+    """Return all elements or, as clients read them, None when one runs past its end."""
     try:
         return [] if value is None else list(asn1.elements(value))
     except ValueError:

@@ -163,7 +163,7 @@ class Judge:
         return verdict if holds and (knew is None or knew == len(self._known)) else None
 
     def _analysis(self, key: _Key, now: float) -> Analysis | None:
-        """What every name shares, remembered: thousands of names may share one chain."""
+        """Return what is remembered of a chain, which thousands of names may share."""
         kept = self._analyses.get((key[0], key[2]))
         if kept is None:
             return None
@@ -212,7 +212,7 @@ class Question:
 
     @property
     def large(self) -> bool:
-        """More than public authorities have servers send; may take tens of milliseconds."""
+        """Tell whether judging may take tens of milliseconds: more than public authorities send."""
         size = sum(map(len, self.chain)) + len(self.staple or b"")
         return (
             len(self.chain) > _MOST_AT_ONCE
@@ -276,7 +276,7 @@ class Question:
 
 
 def _span(boundaries: Iterable[float], now: float) -> _Span:
-    """The stretch around ``now`` in which no boundary lies."""
+    """Return the stretch around ``now`` in which no boundary lies."""
     start, end = -math.inf, math.inf
     for instant in boundaries:
         if instant <= now:

@@ -196,7 +196,7 @@ def _read(staple: bytes, leaf: Certificate, issuer: Certificate | None) -> _Answ
 def _concerns(
     single: ocsp.OCSPSingleResponse, leaf: Certificate, issuer: Certificate | None
 ) -> bool:
-    """Whether a single answer's CertID names the leaf (RFC 6960 section 4.1.1)."""
+    """Tell whether a single answer's CertID names the leaf (RFC 6960 section 4.1.1)."""
     if single.serial_number != leaf.serial:
         return False
     algorithm = single.hash_algorithm.name
@@ -210,7 +210,7 @@ def _concerns(
 
 
 def _signed(answer: _Answer, issuer: Certificate, now: float) -> bool | None:
-    """By the issuer itself, or by a responder it appointed (RFC 6960 section 4.2.2.2).
+    """Tell whether the issuer or a responder it appointed signed (RFC 6960 section 4.2.2.2).
 
     None when no signature holds and that of one of them cannot be computed here.
     """

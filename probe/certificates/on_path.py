@@ -20,7 +20,7 @@ _UNCOMMON_KEYS = frozenset({"ec-p521", "ed25519", "ed448"})
 
 
 def on_path(path: Path, now: float, *, anchored: bool = True) -> tuple[Finding, ...]:
-    """Every finding about a path at ``now``; ``anchored``: it ends in a trust root."""
+    """Find all that is wrong with a path at ``now``; ``anchored``: it ends in a trust root."""
     found = [*expired(path, now), *not_yet_valid(path, now)]
     found += weak_signature(path, anchored=anchored)
     found += not_an_authority(path, anchored=anchored)
@@ -29,7 +29,7 @@ def on_path(path: Path, now: float, *, anchored: bool = True) -> tuple[Finding, 
 
 
 def not_after(path: Path) -> float:
-    """The instant at which the first certificate of the path ends."""
+    """Return the instant at which the first certificate of the path ends."""
     return min(certificate.facts.not_after for certificate in path)
 
 

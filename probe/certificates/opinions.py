@@ -48,7 +48,7 @@ class Opinion:
 
     @property
     def accepts(self) -> bool:
-        """Whether it found a path that it trusts."""
+        """Tell whether it found a path that it trusts."""
         return self.path is not None
 
 
@@ -67,7 +67,7 @@ def ask_openssl(
     *,
     strict: bool = False,
 ) -> Opinion:
-    """OpenSSL's opinion of DER certificates, with partial chains allowed as curl and Python do.
+    """Ask OpenSSL about DER certificates, with partial chains allowed as curl and Python do.
 
     Names, purposes and the security level are not asked for: the binding offers none of them.
     They do not change which path OpenSSL takes, and all have findings of their own, which that
@@ -104,7 +104,7 @@ def ask_openssl(
 def ask_webpki(
     leaf: Certificate, others: Sequence[Certificate], roots: Sequence[Certificate], now: float
 ) -> Opinion:
-    """The opinion of cryptography's verifier with its web PKI defaults.
+    """Ask cryptography's verifier with its web PKI defaults.
 
     Whether the name is right has its own finding, so it is asked for one of the leaf's own.
     """
@@ -128,7 +128,7 @@ def ask_webpki(
 
 
 def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVerifier]:
-    """One for each of the leaf's names that the verifier takes for a name at all."""
+    """Yield a verifier for each of the leaf's names that can be asked for."""
     for ip in leaf.facts.ip_names[:_MOST_NAMES]:
         yield builder.build_server_verifier(x509.IPAddress(ipaddress.ip_address(ip)))
     for pattern in leaf.facts.dns_names[:_MOST_NAMES]:
@@ -142,12 +142,12 @@ def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVeri
 
 
 def _in_short(refusal: VerificationError) -> str:
-    """The reason without the repetition of the whole certificate; words for people only."""
+    """Shorten a refusal: without the repetition of the whole certificate."""
     return str(refusal).removeprefix("validation failed: ").partition(" (encountered ")[0]
 
 
 def openssl_reads(der: bytes) -> bool:
-    """Whether OpenSSL parses a certificate; if not, its clients break off the handshake."""
+    """Tell whether OpenSSL parses a certificate; if not, its clients break off the handshake."""
     try:
         _read(der)
     except crypto.Error:
@@ -160,5 +160,5 @@ def _read(der: bytes) -> crypto.X509:
 
 
 def _instant(now: float) -> datetime:
-    """Certificates count whole seconds (RFC 5280 section 4.1.2.5)."""
+    """Cut an instant to whole seconds, as certificates count (RFC 5280 section 4.1.2.5)."""
     return datetime.fromtimestamp(math.floor(now), UTC)

@@ -41,7 +41,7 @@ class Search:
 def find_paths(
     leaf: Certificate, others: Iterable[Certificate], roots: Sequence[Certificate]
 ) -> Search:
-    """Every path from ``leaf`` over ``others`` to one of ``roots``, within fixed bounds."""
+    """Find every path from ``leaf`` over ``others`` to one of ``roots``, within fixed bounds."""
     return _Finder(others, roots).search(leaf)
 
 
@@ -116,7 +116,7 @@ def why_untrusted(
     known: Sequence[Certificate],
     organizations: frozenset[str],
 ) -> Iterator[Finding]:
-    """The one reason why ``partial``, the longest path that can be built, ends nowhere.
+    """Say why ``partial``, the longest path that can be built, ends nowhere.
 
     Args:
         partial: leaf first.
@@ -155,7 +155,7 @@ def _missing(
     roots: Sequence[Certificate],
     known: Sequence[Certificate],
 ) -> list[Certificate]:
-    """The known intermediates that would make the chain whole; empty if none do."""
+    """Return the known intermediates that would make the chain whole; empty if none do."""
     if not known:
         return []
     search = find_paths(leaf, [*presented, *known], roots)
@@ -174,7 +174,7 @@ def _names_missing(partial: Path, missing: Iterable[Certificate]) -> str:
 def _wrong_namesake(
     top: Certificate, namesakes: Sequence[Certificate], roots: Sequence[Certificate]
 ) -> Finding:
-    """A certificate of the issuer's name is at hand, and its key did not sign."""
+    """Report that a certificate of the issuer's name is at hand, whose key did not sign."""
     name = called(top.facts.issuer)
     same_key = [c for c in namesakes if top.issuer_key_id and c.key_id == top.issuer_key_id]
     if same_key:
@@ -196,7 +196,7 @@ def _wrong_namesake(
 
 
 def _absent(partial: Path, organizations: frozenset[str]) -> Finding:
-    """The issuer was not sent and is no root: is an intermediate missing, or trust?
+    """Report an issuer that was not sent and is no root: an intermediate is missing, or trust.
 
     From the chain alone this cannot be told for certain. An edge that sends nothing but the
     leaf has most likely lost its intermediates when the leaf says where its issuer is

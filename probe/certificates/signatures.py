@@ -21,7 +21,7 @@ _NOT_SIGNED = frozenset({_V_ERR_CERT_SIGNATURE_FAILURE, _V_ERR_UNABLE_TO_DECODE_
 
 
 def signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether the issuer's name and key stand behind the certificate's signature.
+    """Tell whether the issuer's name and key stand behind the certificate's signature.
 
     Never with a costly key: it is refused anyway, and verifying would hold up the event loop.
     """
@@ -67,7 +67,7 @@ _WITHOUT_HASH = (SignatureAlgorithmOID.ED25519, SignatureAlgorithmOID.ED448)
 
 
 def staple_signed_by(response: ocsp.OCSPResponse, signer: Certificate) -> bool | None:
-    """Whether this certificate's key made the answer's signature.
+    """Tell whether this certificate's key made the stapled answer's signature.
 
     None when that cannot be told: an algorithm or a key that is not supported here says
     nothing against the answer.
@@ -107,7 +107,7 @@ def _verify(response: ocsp.OCSPResponse, signer: Certificate) -> None:
 
 
 def _pss(response: ocsp.OCSPResponse) -> tuple[padding.PSS, hashes.HashAlgorithm]:
-    """The parameters of RSASSA-PSS, each with its default (RFC 4055 section 3.1).
+    """Read the parameters of RSASSA-PSS, each with its default (RFC 4055 section 3.1).
 
     Raises:
         UnsupportedAlgorithm: a hash that is not known here.
@@ -136,7 +136,7 @@ def _hash(identifier: bytes) -> type[hashes.HashAlgorithm]:
 
 
 def _basic(response: ocsp.OCSPResponse) -> bytes:
-    """The BasicOCSPResponse inside (RFC 6960 section 4.2.1)."""
+    """Return the BasicOCSPResponse inside (RFC 6960 section 4.2.1)."""
     _, wrapped = elements(response.public_bytes(serialization.Encoding.DER))
     _, octets = elements(next(elements(wrapped)))
     return next(elements(octets))

@@ -62,7 +62,7 @@ class Roots:
         return cls(by_name, frozenset(digests), frozenset(organizations))
 
     def concerning(self, certificates: Iterable[Certificate]) -> list[Certificate]:
-        """The roots that any path from these certificates can end in: by subject or issuer."""
+        """Return the roots that a path from these certificates can end in: by subject or issuer."""
         names = dict.fromkeys(name for c in certificates for name in (c.subject_key, c.issuer_key))
         return [self._root(der) for name in names for der in self.by_name.get(name, ())]
 
@@ -100,7 +100,7 @@ def load_roots(trust: Trust) -> Roots:
 
 
 def _system_files() -> Iterator[Path]:
-    """The bundle that OpenSSL uses on this host, or else its directory (SSL_CERT_FILE, _DIR)."""
+    """Yield the bundle that OpenSSL uses on this host, or the files of its directory."""
     paths = ssl.get_default_verify_paths()
     if paths.cafile:
         yield Path(paths.cafile)

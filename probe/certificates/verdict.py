@@ -27,7 +27,7 @@ class Finding:
 
     @property
     def failure(self) -> Failure:
-        """The same in the vocabulary of results."""
+        """Return the same in the vocabulary of results."""
         return Failure(Phase.CERTIFICATE, self.reason, self.detail)
 
 
@@ -93,12 +93,12 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Nothing fatal was found: a secret may be sent over this connection."""
+        """Tell whether a secret may be sent over this connection: nothing fatal was found."""
         return not self.failures
 
 
 def in_order(findings: Iterable[Finding], *, fatal: bool) -> tuple[Failure, ...]:
-    """The fatal findings, or the warnings, without repetitions and by importance."""
+    """Sort the fatal findings, or the warnings, by importance and without repetitions."""
     chosen = dict.fromkeys(finding for finding in findings if finding.fatal is fatal)
     return tuple(f.failure for f in sorted(chosen, key=lambda f: _RANK[f.reason]))
 
@@ -114,18 +114,18 @@ def clip(text: str) -> str:
 
 
 def instant(seconds: float) -> str:
-    """RFC 3339 in UTC, whole seconds."""
+    """Write an instant as RFC 3339 in UTC, in whole seconds."""
     return datetime.fromtimestamp(math.floor(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def some(names: Sequence[str]) -> str:
-    """A few of the names, and how many more there are."""
+    """List a few names, and how many more there are."""
     shown = ", ".join(clip(name) for name in names[:_NAMES])
     return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES} more"
 
 
 def presented_names(facts: CertificateFacts) -> str:
-    """What a certificate is for, in words."""
+    """Say what names a certificate is for."""
     names = (*facts.dns_names, *facts.ip_names)
     if names:
         return some(names)
@@ -133,12 +133,12 @@ def presented_names(facts: CertificateFacts) -> str:
 
 
 def called(subject: str) -> str:
-    """A distinguished name in quotes."""
+    """Quote a distinguished name."""
     return f"'{clip(subject)}'" if subject else "'' (empty)"
 
 
 def from_url(facts: CertificateFacts) -> str:
-    """Where the certificate says that its issuer's can be had, as a trailing remark."""
+    """Say where the issuer's certificate is published, as a trailing remark."""
     if facts.issuer_url is None:
         return ""
     return f"; the issuer's certificate is published at {clip(facts.issuer_url)}"

@@ -103,7 +103,7 @@ _VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 
 def offer(profile: ClientProfile) -> Offer:
-    """What a profile offers, its overrides applied."""
+    """Look up what a profile offers, and apply its overrides."""
     found = replace(OFFERS[profile.kind], alpn=profile.alpn, groups=profile.groups)
     if profile.min_version is not None:
         found = replace(found, min_version=_VERSIONS[profile.min_version])
@@ -130,7 +130,7 @@ class TlsContexts:
         self._with_certificate: dict[ClientProfile, tuple[Secret, Secret, SSL.Context]] = {}
 
     def get(self, profile: ClientProfile) -> SSL.Context:
-        """The context for a profile.
+        """Return the context for a profile.
 
         Raises:
             AttemptFailed: inconclusive; a client certificate that is missing or unusable, or

@@ -54,13 +54,13 @@ def broken(error: OSError, timeline: Timeline) -> Failure:
 
 
 def closed(timeline: Timeline, *, politely: bool = False) -> Failure:
-    """The peer ended the stream where more was due, perhaps with a close_notify alert."""
+    """Classify a stream that the peer ended where more was due, perhaps with close_notify."""
     how = "closed with close_notify" if politely else "closed"
     return _ended(timeline, Reason.CLOSED, f"{how} {timeline.moment}")
 
 
 def timed_out(timeline: Timeline, now: float) -> Failure:
-    """The deadline passed in the present phase."""
+    """Classify a deadline that passed in the present phase."""
     if timeline.phase is Phase.CONNECT and timeline.edge is not None:
         detail = f"{timeline.edge.label}: no answer to our SYN"
         return Failure(Phase.CONNECT, Reason.TIMEOUT, detail)
@@ -71,14 +71,14 @@ def timed_out(timeline: Timeline, now: float) -> Failure:
 
 
 def too_large(timeline: Timeline) -> Failure:
-    """The peer sent more than any honest handshake needs."""
+    """Classify a peer that sent more than any honest handshake needs."""
     return _ended(
         timeline, Reason.HANDSHAKE_TOO_LARGE, f"{timeline.received} bytes and no end of it"
     )
 
 
 def _ended(timeline: Timeline, reason: Reason, detail: str) -> Failure:
-    """What the peer said before the end outweighs how the connection ended."""
+    """Classify the end of a connection. What the peer said before it counts first."""
     if timeline.phase is Phase.TLS and timeline.head:
         if not speaks_tls(timeline.head):
             return _no_tls(timeline.head)
@@ -94,7 +94,7 @@ _NONE_SENT = frozenset({Reason.ALERT_HANDSHAKE_FAILURE, Reason.ALERT_BAD_CERTIFI
 
 
 def certificate_asked(failure: Failure, *, sent: bool) -> Failure:
-    """The failure of a connection whose server had sent a CertificateRequest.
+    """Say in a failure that the server had sent a CertificateRequest.
 
     TLS 1.2 has no alert of its own for a certificate that was not sent: servers say
     handshake_failure (RFC 5246 section 7.4.6) or bad_certificate.
@@ -159,7 +159,7 @@ _SHOWN = 60
 
 
 def speaks_tls(head: bytes) -> bool:
-    """Whether the bytes can be the start of a TLS record (type, then major version 3)."""
+    """Tell whether bytes can be the start of a TLS record (type, then major version 3)."""
     if not head or head[0] not in _RECORD_TYPES:
         return False
     return len(head) == 1 or head[1] == 3

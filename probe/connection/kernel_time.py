@@ -64,7 +64,7 @@ def enable(sock: socket.socket) -> None:
 
 
 def age(ancillary: list[tuple[int, int, bytes]]) -> float | None:
-    """Seconds since the last segment of this read arrived; None without a stamp."""
+    """Return the seconds since the last segment of a read arrived; None without a stamp."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
             stamp: tuple[int, int] = _TIMESPEC.unpack(data)
@@ -73,7 +73,7 @@ def age(ancillary: list[tuple[int, int, bytes]]) -> float | None:
 
 
 def syn_round_trip(sock: socket.socket) -> float | None:
-    """Seconds from our SYN to the SYN-ACK, right after connecting and before sending.
+    """Return the seconds from our SYN to the SYN-ACK, right after connecting.
 
     None where the kernel does not say, or when the SYN was sent more than once: its first
     sample then spans only the last SYN (RFC 6298, section 3), not the time that connecting took.

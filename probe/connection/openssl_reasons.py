@@ -51,7 +51,7 @@ _FATAL = 2
 
 
 def judge(errors: Sequence[tuple[str, str, str]], alert: int | None) -> tuple[Phase, Reason]:
-    """Phase and reason for OpenSSL's error queue.
+    """Find the phase and reason for OpenSSL's error queue.
 
     Args:
         errors: library, function, reason; the oldest first.
@@ -81,7 +81,7 @@ def judge(errors: Sequence[tuple[str, str, str]], alert: int | None) -> tuple[Ph
 
 
 def plain_alert(head: bytes) -> int | None:
-    """The number of an unencrypted alert that the answer began, and ended, with.
+    """Read the number of an unencrypted alert that the answer began, and ended, with.
 
     A warning counts only when nothing followed it: some servers send one for a name that they
     do not know, and go on with their default certificate.
@@ -92,7 +92,7 @@ def plain_alert(head: bytes) -> int | None:
 
 
 def of_alert(number: int) -> Reason | None:
-    """The reason for an alert's number; None for close_notify, which says no reason."""
+    """Look up the reason for an alert's number; None for close_notify, which gives none."""
     if number == CLOSE_NOTIFY:
         return None
     return _BY_NUMBER.get(number, Reason.ALERT_OTHER)

@@ -73,7 +73,7 @@ def _encrypted_records(flight: bytes) -> int:
 
 
 def facts_of(presented: Presented, verdict: Verdict) -> Handshake:
-    """What the handshake showed, with what the judge read out of the certificates."""
+    """Join what the handshake showed with what the judge read out of the certificates."""
     return Handshake(
         version=presented.version,
         cipher=presented.cipher,

@@ -51,7 +51,7 @@ class _Talk:
         await self.wire.send_all(data)
 
     async def line(self) -> bytes:
-        """One line without its end."""
+        """Read one line, without its end."""
         while (end := self._buffer.find(b"\n")) < 0:
             await self._more()
         line = bytes(self._buffer[:end])
@@ -59,7 +59,7 @@ class _Talk:
         return line.rstrip(b"\r")
 
     async def exactly(self, count: int) -> bytes:
-        """This many bytes."""
+        """Read this many bytes."""
         while len(self._buffer) < count:
             await self._more()
         data = bytes(self._buffer[:count])
@@ -76,18 +76,18 @@ class _Talk:
         self._buffer += data
 
     def done(self) -> None:
-        """The server said go ahead; nothing may follow before our ClientHello."""
+        """Check that nothing followed the go-ahead, which our ClientHello must follow."""
         if self._buffer:
             raise malformed(f"sent more after the go-ahead: {_show(bytes(self._buffer))}")
 
 
 def malformed(detail: str) -> AttemptFailed:
-    """The server does not speak the protocol."""
+    """Make the failure of a server that does not speak the protocol."""
     return AttemptFailed(Failure(Phase.STARTTLS, Reason.MALFORMED, detail))
 
 
 def refused(detail: str) -> AttemptFailed:
-    """The server understood and declined."""
+    """Make the failure of a server that understood and declined."""
     return AttemptFailed(Failure(Phase.STARTTLS, Reason.STARTTLS_REFUSED, detail))
 
 
@@ -117,7 +117,7 @@ async def _smtp(talk: _Talk) -> None:
 
 
 async def _smtp_reply(talk: _Talk) -> tuple[bytes, list[bytes]]:
-    """A reply of one or more lines: its code and its lines."""
+    """Read a reply of one or more lines: its code and its lines."""
     lines: list[bytes] = []
     while len(lines) < _MOST_LINES:
         line = await talk.line()
@@ -179,7 +179,7 @@ async def _ldap(talk: _Talk) -> None:
 
 
 async def _ldap_element(talk: _Talk, tag: int) -> bytes:
-    """Read one whole element off the wire; its contents."""
+    """Read one whole element off the wire and return its contents."""
     head = await talk.exactly(2)
     if head[0] != tag:
         raise malformed(f"no LDAP message: starts with {head.hex(' ')}")
@@ -193,7 +193,7 @@ async def _ldap_element(talk: _Talk, tag: int) -> bytes:
 
 
 def _ber(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Split one element off: its contents, and what follows."""
+    """Split one element off and return its contents and what follows."""
     if len(data) >= 2 and data[0] == tag:
         start, length = 2, data[1]
         if length >= 0x80:

@@ -92,7 +92,7 @@ class Wire:
         return data
 
     async def _ready(self, wait: Callable[[socket.socket], Awaitable[None]]) -> None:
-        """Wait for the socket; that somebody closes it meanwhile is a defect, not the peer's.
+        """Wait for the socket. If it is closed here meanwhile, that is a defect of ours.
 
         Raises AttemptFailed.
         """
@@ -106,7 +106,7 @@ class Wire:
             self._waiting -= 1
 
     def readable(self) -> bool:
-        """Whether bytes, the end, or an error lie waiting; never waits itself."""
+        """Tell, without waiting, whether there are bytes, the end or an error to read."""
         if self.closed:
             return True
         look = select.poll()
@@ -123,7 +123,7 @@ class Wire:
                 return
 
     def last_words(self) -> bytes:
-        """After a failed write: what the peer had sent before it went; empty when nothing."""
+        """Read what the peer had sent before it went, after a failed write; empty when nothing."""
         try:
             data = self._sock.recv(_READ)
         except OSError:
@@ -134,13 +134,13 @@ class Wire:
 
     @property
     def local_ip(self) -> str:
-        """Our own address on this connection."""
+        """Return our own address on this connection."""
         ip: str = self._sock.getsockname()[0]
         return ip
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """Tell whether `close` was called."""
         return self._sock.fileno() < 0
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
 
 
 def _incomplete(failure: Failure, tls: SSL.Connection, flight: bytes) -> Incomplete | None:
-    """The failure with what was presented, if our last flight answered to that (TLS 1.2).
+    """Add what was presented to a failure, if our last flight answered to that (TLS 1.2).
 
     That flight leaves only when OpenSSL has read all that the server presented and checked its
     signature. It begins with our certificates, even if there are none, exactly when the server
@@ -97,7 +97,7 @@ def _incomplete(failure: Failure, tls: SSL.Connection, flight: bytes) -> Incompl
 
 
 def _step(wire: Wire, tls: SSL.Connection) -> bool:
-    """Let OpenSSL go as far as it can; whether the handshake is complete."""
+    """Let OpenSSL go as far as it can, and tell whether the handshake is complete."""
     try:
         tls.do_handshake()
     except SSL.WantReadError:
@@ -127,7 +127,7 @@ async def _send_flight(wire: Wire, tls: SSL.Connection, flight: bytes) -> None:
 
 
 def sni(name: str) -> bytes | None:
-    """The server name to send: none for IP addresses (RFC 6066, section 3)."""
+    """Return the server name to send: none for IP addresses (RFC 6066, section 3)."""
     if name[-1:].isalpha() and ":" not in name:
         return name.encode("ascii")  # no address ends in a letter; this saves the exception
     try:
@@ -255,7 +255,7 @@ class TlsStream:
             self._flushing = False
 
     def _hear_last_words(self) -> None:
-        """The peer is gone. If an alert said why, that is the failure: raise it."""
+        """Raise the failure that an alert gave before the peer went, if there was one."""
         data = self.wire.last_words()
         if not data:
             return
@@ -272,7 +272,7 @@ class TlsStream:
         return self._after_request(failures.handshake_failed(queue(error), self.wire.timeline))
 
     def _after_request(self, failure: Failure) -> AttemptFailed:
-        """The failure; says so if the server had asked for a client certificate."""
+        """Make the exception, which says if the server had asked for a client certificate."""
         if self.presented.client_certificate_asked:
             sent = self._tls.get_certificate() is not None
             failure = failures.certificate_asked(failure, sent=sent)
@@ -291,6 +291,6 @@ class TlsStream:
 
 
 def queue(error: SSL.Error) -> list[tuple[str, str, str]]:
-    """OpenSSL's error queue out of pyOpenSSL's exception."""
+    """Take OpenSSL's error queue out of pyOpenSSL's exception."""
     queue = error.args[0] if error.args else []
     return queue if isinstance(queue, list) else []

@@ -161,7 +161,7 @@ class TlsProber:
         check: TlsCheck,
         failures: tuple[Failure, ...],
     ) -> tuple[Outcome, Handshake | None]:
-        """Outcome and facts of what was presented, on top of what failed before."""
+        """Judge what was presented, and add the verdict to what failed before."""
         if presented is None:
             return outcome_of(failures), None
         if not presented.certificates:
@@ -184,7 +184,7 @@ class TlsProber:
 
 
 def _timings(timeline: Timeline, lag: float, *, passed: bool) -> Timings:
-    """Timings of the phases that happened, and how late the agent was meanwhile, in seconds."""
+    """Return the seconds of the phases that happened, and how late the agent was meanwhile."""
     if not passed:  # it ended by our own clock
         return timeline.timings(trio.current_time() - timeline.begun, lag)
     total = sum(filter(None, (timeline.connect, timeline.starttls, timeline.tls)))
