@@ -14,8 +14,8 @@ from probe.agent.log import EventLog, key_fields
 from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import FlowResult, Inconclusive, Passed, StepResult
-from probe.model.spec import FLOW_CONFIRMATION, Spec
-from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
+from probe.model.spec import Spec
+from probe.model.state import CONFIRMED, FLOW_CONFIRMATION, Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
 from probe.serve import Store
 from probe.state.confirmation import advance

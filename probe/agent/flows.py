@@ -24,7 +24,8 @@ from probe.agent.parts import Parts, resolver_of
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
 from probe.model.result import FlowResult, Inconclusive
-from probe.model.spec import FLOW_CONFIRMATION, Provider, Spec
+from probe.model.spec import Provider, Spec
+from probe.model.state import FLOW_CONFIRMATION
 from probe.model.target import FlowKey, Target
 from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store

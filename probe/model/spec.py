@@ -13,6 +13,7 @@ from typing import Literal
 
 from probe.model.flow import ApiCheck
 from probe.model.secret import SecretRef
+from probe.model.state import Confirmation, ConsensusRule
 from probe.model.target import Target, endpoint
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
 
@@ -124,63 +125,6 @@ class TargetList:
 
 
 # ---------------------------------------------------------------- TLS checks
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """How a first failure is confirmed, and recovery likewise.
-
-    An edge fails when ``attempts`` further attempts fail too. It flaps when its score
-    reaches ``flapping_score``: each failure adds 1, each pass takes ``1 / forgive_after``
-    off. The probabilities behind the defaults stand in ``state.confirmation``.
-
-    Attributes:
-        attempts: quick further attempts on the same edge after a change; 0 confirms nothing.
-        spacing: seconds between their starts.
-        sample_interval: while an edge is under suspicion it is sampled this often.
-        sample_for: seconds that faster sampling lasts after the last failure.
-        sample_budget: most extra attempts a second for the whole check, all kinds together.
-        flapping_score: failures, net of forgiven ones, from which an edge is flapping.
-        forgive_after: passes that outweigh one failure.
-        clear_after: passes in a row that end flapping whatever the odds.
-    """
-
-    attempts: int = 4
-    spacing: float = 1.0
-    sample_interval: float = 0.5
-    sample_for: float = 120.0
-    sample_budget: float = 100.0
-    flapping_score: float = 7.75
-    forgive_after: int = 40
-    clear_after: int = 400
-
-
-FLOW_CONFIRMATION = Confirmation(
-    attempts=2,
-    spacing=2.0,
-    sample_interval=5.0,
-    sample_for=60.0,
-    flapping_score=3.0,
-    forgive_after=10,
-    clear_after=6,
-)
-"""How every flow is confirmed. A run costs several calls, so it is confirmed with fewer and slower
-ones than a handshake. They may run beside each other, so that a layer is confirmed
-``attempts * spacing`` and one run after the first failed run, however long a run takes. Three runs
-that fail out of some ten are a partial outage: no healthy platform does that."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsensusRule:
-    """When differing certificates across edges are worth an alarm.
-
-    Attributes:
-        grace: seconds that a rolling renewal may take.
-        across_providers: compare all providers of the check with each other.
-    """
-
-    grace: float = 6 * 3600.0
-    across_providers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,7 @@ from typing import assert_never
 
 from probe.model.failure import Failure
 from probe.model.result import Failed, Inconclusive, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import CONFIRMED, EdgeStatus, Transition
+from probe.model.state import CONFIRMED, Confirmation, EdgeStatus, Transition
 from probe.state.history import Attempt, Decision, History, K, Neighbours, Tally, Urgency
 from probe.state.odds import flaps, forgotten, further_failures, is_over, score
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from probe.model.result import CertificateFacts
-from probe.model.spec import ConsensusRule
+from probe.model.state import ConsensusRule
 from probe.model.target import EdgeKey
 
 

@@ -52,8 +52,7 @@ from __future__ import annotations
 
 from math import log, log1p
 
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus
+from probe.model.state import Confirmation, EdgeStatus
 from probe.model.target import EdgeKey
 from probe.state.history import History
 

@@ -26,8 +26,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from probe.model.result import Failed, Inconclusive, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus, Transition
+from probe.model.state import Confirmation, EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
 from probe.state.confirmation import advance
 from probe.state.history import Attempt, Decision, History, Neighbours, Urgency

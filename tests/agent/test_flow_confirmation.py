@@ -30,8 +30,8 @@ from probe.model.result import (
     Passed,
     StepResult,
 )
-from probe.model.spec import FLOW_CONFIRMATION, Listen, Spec
-from probe.model.state import EdgeStatus
+from probe.model.spec import Listen, Spec
+from probe.model.state import FLOW_CONFIRMATION, EdgeStatus
 from probe.model.target import FlowKey, Target
 from probe.probers.flow import FlowProber
 from probe.schedule import Defect, Runner, Start

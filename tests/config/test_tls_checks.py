@@ -8,7 +8,8 @@ import pytest
 
 from probe.config.shape.tls import ConfirmShape, ConsensusShape
 from probe.model.secret import SecretRef
-from probe.model.spec import Confirmation, ConsensusRule, Spec, TlsCheck
+from probe.model.spec import Spec, TlsCheck
+from probe.model.state import Confirmation, ConsensusRule
 from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, Trust
 
 Problems = Callable[..., list[str]]

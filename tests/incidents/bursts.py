@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from probe.model.result import Failed, Passed
-from probe.model.spec import Confirmation
+from probe.model.state import Confirmation
 from probe.state.history import Attempt
 from probe.state.sampling import Confirmer
 

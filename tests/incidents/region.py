@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.spec import Confirmation
+from probe.model.state import Confirmation
 
 from .bursts import Burst, burst, bursts
 from .series import SLOTS, STEP, Series, samples

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from probe.model.spec import Confirmation
+from probe.model.state import Confirmation
 
 from .bursts import Burst, burst
 from .region import Fault

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from probe.agent.filing import Excuse
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Failed, Inconclusive, Outcome, Passed
-from probe.model.spec import FLOW_CONFIRMATION, Confirmation, ConsensusRule
-from probe.model.state import EdgeStatus
+from probe.model.state import FLOW_CONFIRMATION, Confirmation, ConsensusRule, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey
 from probe.state.confirmation import advance
 from probe.state.consensus import Consensus

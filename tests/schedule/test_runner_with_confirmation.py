@@ -7,8 +7,7 @@ from trio.testing import MockClock
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus, Transition
+from probe.model.state import Confirmation, EdgeStatus, Transition
 from probe.model.target import EdgeKey
 from probe.schedule import Defect, Job, Runner, Start
 from probe.state.history import Attempt

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus, Transition
+from probe.model.state import Confirmation, EdgeStatus, Transition
 from probe.model.target import EdgeKey
 from probe.state.confirmation import advance
 from probe.state.history import Attempt, Decision, History, Neighbours, Urgency

@@ -14,8 +14,7 @@ import pytest
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Outcome, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus, Transition
+from probe.model.state import Confirmation, EdgeStatus, Transition
 from probe.model.target import EdgeKey
 from probe.state.history import Attempt
 from probe.state.sampling import Confirmer

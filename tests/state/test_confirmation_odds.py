@@ -13,8 +13,7 @@ import pytest
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus
+from probe.model.state import Confirmation, EdgeStatus
 from probe.model.target import EdgeKey
 from probe.state.confirmation import advance
 from probe.state.history import Attempt, History

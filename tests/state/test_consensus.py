@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.model.result import CertificateFacts
-from probe.model.spec import ConsensusRule
+from probe.model.state import ConsensusRule
 from probe.model.target import EdgeKey
 from probe.state.consensus import Agreement, Consensus, Subject
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Outcome, Passed
-from probe.model.spec import Confirmation
-from probe.model.state import EdgeStatus
+from probe.model.state import Confirmation, EdgeStatus
 from probe.model.target import EdgeKey
 from probe.state.history import Attempt, Urgency
 from probe.state.sampling import Budget, Confirmer, ExtraAttempt, Reaction

@@ -17,8 +17,6 @@ from probe.documents.problem import instead
 from probe.model.spec import (
     LIVE,
     Check,
-    Confirmation,
-    ConsensusRule,
     Limits,
     Listen,
     Provider,
@@ -27,6 +25,7 @@ from probe.model.spec import (
     Spec,
     TlsCheck,
 )
+from probe.model.state import Confirmation, ConsensusRule
 from probe.model.tls import ChainExpectations, Trust
 from probe.net.names import quoted
 
