@@ -180,7 +180,7 @@ class WebServer:
             raise
         except Exception:
             # A defect of ours costs this answer, and nothing else.
-            _log.exception("no answer to %s", request.path)
+            _log.exception("no answer: our own code crashed")
             raise Refused(500) from None
         return await self._send(connection, request, answer)
 
