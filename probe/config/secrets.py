@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
+from pathlib import Path
 
-from probe.documents.files import Stamp
+from probe.documents.files import Stamp, read_regular
 from probe.model.secret import Secret, SecretError, SecretRef
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
@@ -44,38 +44,22 @@ class SecretReader:
 
     def _file(self, reference: SecretRef, path: str) -> Secret:
         try:
-            version = Stamp.of(os.stat(path))  # noqa: PTH116 - one call, no object
             kept = self._kept.get(path)
-            if kept is not None and kept[0] == version:
+            if kept is not None and kept[0] == Stamp.of(os.stat(path)):  # noqa: PTH116 - one call
                 return kept[1]
-            version, data = _read(path)
+            seen, data = read_regular(Path(path), _MOST_BYTES)
         except FileNotFoundError:
             problem = "there is no such file"
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             problem = getattr(error, "strerror", None) or "it cannot be read"
         else:
+            if len(data) > _MOST_BYTES:
+                raise _error(reference, f"it is larger than {_MOST_BYTES // 1024} KiB")
             secret = _secret(reference, _text(data))
-            self._kept[path] = (version, secret)
+            self._kept[path] = (seen, secret)
             return secret
         self._kept.pop(path, None)
         raise _error(reference, problem)
-
-
-def _read(path: str) -> tuple[Stamp, bytes]:
-    """Contents of a regular file with the version that was read."""
-    with open(path, "rb", opener=_open_at_once) as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no regular file")
-        data = stream.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise OSError(0, f"it is larger than {_MOST_BYTES // 1024} KiB")
-    return Stamp.of(status), data
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting: a pipe that nobody writes to would hold us for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _text(data: bytes) -> str | None:

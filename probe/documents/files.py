@@ -80,6 +80,32 @@ def matching(path: Path) -> list[Path]:
     )
 
 
+class IrregularFile(OSError):
+    """A directory, a pipe or a device; reading one could wait for ever."""
+
+
+def read_regular(path: Path, most: int) -> tuple[Stamp, bytes]:
+    """Stamp and bytes of a regular file, up to one byte more than ``most``.
+
+    Raises:
+        OSError: it is missing, irregular, or may not be read.
+        ValueError: no file can have that path.
+    """
+    with open(path, "rb", opener=_open_regular) as stream:
+        return Stamp.of(os.fstat(stream.fileno())), stream.read(most + 1)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open without waiting: a pipe that nobody writes to would hold us for ever."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+        raise IrregularFile(0, f"this is {what}")
+    return descriptor
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """The bytes of a regular file, at most so many.
 
@@ -87,24 +113,19 @@ def read_bytes(path: Path, most: int) -> bytes:
         UnreadableFile: it is missing, or the system does not let us read it.
         DocumentError: it is no file, or larger.
     """
-    file = str(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            # Opening a pipe or a device could wait for ever.
-            what = "a directory" if path.is_dir() else "no regular file"
-            raise DocumentError(Problem(file, 1, 1, f"this is {what}; name the YAML file itself"))
-        with path.open("rb") as stream:
-            data = stream.read(most + 1)
+        _, data = read_regular(path, most)
     except FileNotFoundError:
-        raise MissingFile(Problem(file, 1, 1, "there is no such file")) from None
+        raise MissingFile(Problem(str(path), 1, 1, "there is no such file")) from None
+    except IrregularFile as error:
+        message = f"{error.strerror}; name the YAML file itself"
+        raise DocumentError(Problem(str(path), 1, 1, message)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = (
-            error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
-        )
-        raise UnreadableFile(Problem(file, 1, 1, f"cannot be read: {why}")) from error
+        why = getattr(error, "strerror", None) or "not a valid path"
+        raise UnreadableFile(Problem(str(path), 1, 1, f"cannot be read: {why}")) from error
     if len(data) > most:
         message = f"larger than {most // 1024} KiB; put targets into files of their own"
-        raise DocumentError(Problem(file, 1, 1, message))
+        raise DocumentError(Problem(str(path), 1, 1, message))
     return data
 
 

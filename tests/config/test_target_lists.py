@@ -78,11 +78,11 @@ GOOD = {"targets/stores.yaml": "- targets: [shop.example]\n"}
         ),
         (
             "{http: 'ftp://sd.example/'}",
-            ["3:13: not a valid URL; write for example https://inventory.example/targets"],
+            ["3:13: a URL starts with https:// or http://, not ftp://"],
         ),
         (
             "{http: [{url: 'http://sd.example/', authorization: env:SD}]}",
-            ["3:20: a secret goes to https:// URLs only; write https://"],
+            ["3:20: authorization: sends a secret, and secrets go over TLS only; write https://"],
         ),
         (
             "{http: [{url: 'https://u:hunter2@sd.example/'}]}",

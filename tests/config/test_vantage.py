@@ -35,8 +35,8 @@ def test_references_are_kept_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("one.example", "not a valid URL; write for example https://one.example/"),
-        ("ftp://one.example/", "not a valid URL; write for example https://one.example/"),
+        ("one.example", "a URL starts with https://; write https://one.example"),
+        ("ftp://one.example/", "a URL starts with https:// or http://, not ftp://"),
         ("https://me:secret@one.example/", "a URL must hold no user or password"),
     ],
 )

@@ -200,7 +200,7 @@ def check_url(scope: FlowScope, url: str, node: Node, why: str | None) -> None:
             _filled(scope, piece.name, values) if isinstance(piece, Placeholder) else piece
             for piece in template.pieces
         )
-        problem = _url_problem(filled, why)
+        problem = url_problem(filled, why, "use auth: with kind: basic")
         if problem is not None:
             scope.file.problem(node, problem)
             return
@@ -212,7 +212,14 @@ def _filled(scope: FlowScope, name: str, values: Mapping[str, str]) -> str:
     return _ANSWERED if name in scope.captured or name.startswith("auth.") else _GIVEN
 
 
-def _url_problem(url: str, why: str | None) -> str | None:
+def url_problem(url: str, why: str | None, login: str) -> str | None:
+    """What is wrong with a URL; None when nothing is.
+
+    Args:
+        url: without placeholders.
+        why: what secret thing is sent there, in words; None when nothing is.
+        login: where to write user and password instead.
+    """
     if any(c.isspace() for c in url):
         return "a URL has no spaces; write %20 for one, or use query:"
     if url.startswith(_ANSWERED):
@@ -229,7 +236,7 @@ def _url_problem(url: str, why: str | None) -> str | None:
     if scheme not in ("http", "https"):
         return f"a URL starts with https:// or http://, not {quoted(scheme)[1:-1]}://"
     if "@" in authority:
-        return "a URL must hold no user or password; use auth: with kind: basic"
+        return f"a URL must hold no user or password; {login}"
     if not authority or authority.startswith(":"):
         return "the URL names no host; write for example https://shop.example/"
     if why is not None and scheme != "https":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from probe.config.resolve.file import ConfigFile, Names
+from probe.config.resolve.requests import url_problem
 from probe.config.resolve.tls import trust
 from probe.config.shape.file import VantageShape
 from probe.config.shape.targets import DnsShape, HttpSourceShape, ProviderShape, TargetListShape
@@ -169,11 +169,10 @@ def _missing_file(path: Path, written: str) -> str:
 
 
 def _http_source(file: ConfigFile, shape: HttpSourceShape) -> HttpSource:
-    where = shape.at("url")
-    example = "https://inventory.example/targets"
-    scheme = _scheme(file, shape.url, where, example, "use authorization: instead")
-    if shape.authorization is not None and scheme == "http":
-        file.problem(where, "a secret goes to https:// URLs only; write https://")
+    why = None if shape.authorization is None else "authorization: sends a secret"
+    problem = url_problem(shape.url, why, "use authorization: instead")
+    if problem is not None:
+        file.problem(shape.at("url"), problem)
     return file.built(HttpSource, shape, trust=trust(file, shape.trust))
 
 
@@ -185,24 +184,9 @@ def references(file: ConfigFile, shape: VantageShape | None, roots: Trust) -> Re
     if shape is None:
         return References(trust=roots)
     for index, url in enumerate(shape.references):
-        where = shape.at("references", index)
-        _scheme(file, url, where, "https://one.example/", "references need none")
+        problem = url_problem(url, None, "references need none")
+        if problem is not None:
+            file.problem(shape.at("references", index), problem)
     file.unique(shape, "references", "reference")
     urls = tuple(dict.fromkeys(shape.references))
     return file.built(References, shape, urls=urls, trust=roots)
-
-
-def _scheme(file: ConfigFile, url: str, where: Node, example: str, no_user: str) -> str | None:
-    """The scheme of a good URL; None with a problem noted for any other."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        good = False
-    if not good:
-        file.problem(where, f"not a valid URL; write for example {example}")
-        return None
-    if "@" in parts.netloc:
-        file.problem(where, f"a URL must hold no user or password; {no_user}")
-        return None
-    return parts.scheme
