@@ -42,13 +42,13 @@ class Wire:
 
     __slots__ = ("_opened", "_sock", "_waiting", "connect_seconds", "edge", "timeline")
 
-    def __init__(self, sock: socket.socket, edge: Edge, opened: float, timeline: Timeline) -> None:
+    def __init__(self, sock: socket.socket, edge: Edge, timeline: Timeline) -> None:
         self._sock = sock
         self._waiting = 0  # tasks that wait for the socket
-        self._opened = opened  # when connecting began: nothing can have arrived before
+        self._opened = timeline.entered  # connecting began: nothing can have arrived before
         self.edge = edge
         self.timeline = timeline
-        self.connect_seconds = trio.current_time() - opened
+        self.connect_seconds = trio.current_time() - self._opened
         round_trip = kernel_time.syn_round_trip(sock)
         if round_trip is not None and round_trip <= self.connect_seconds:
             self.connect_seconds = round_trip
@@ -164,8 +164,7 @@ async def connect(edge: Edge, timeline: Timeline) -> Wire:
     Raises:
         AttemptFailed: phase ``connect``; inconclusive when this host is to blame.
     """
-    timeline.edge = edge
-    timeline.enter(Phase.CONNECT)
+    timeline.edge, timeline.phase = edge, Phase.CONNECT
     try:
         sock = socket.socket(
             socket.AF_INET6 if edge.version == 6 else socket.AF_INET, socket.SOCK_STREAM
@@ -177,9 +176,9 @@ async def connect(edge: Edge, timeline: Timeline) -> Wire:
         # The handshake's second flight must not wait for a delayed acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         kernel_time.enable(sock)
-        start = trio.current_time()
+        timeline.enter(Phase.CONNECT)  # right before the system call, which is what is timed
         await _connected(sock, edge)
-        return Wire(sock, edge, start, timeline)
+        return Wire(sock, edge, timeline)
     except BaseException:
         sock.close()
         raise

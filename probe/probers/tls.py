@@ -102,7 +102,7 @@ class TlsProber:
         except AttemptFailed as failed:
             failures = (failed.failure,)
         timings = _timings(timeline, self._lag(), passed=not failures)
-        timeline.enter(Phase.CERTIFICATE)
+        timeline.phase = Phase.CERTIFICATE
         outcome, facts = await self._judged(presented, name, at, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
