@@ -21,16 +21,9 @@ from probe.auth.tokens import (
     seconds,
 )
 from probe.auth.values import Values, fits_header
-from probe.http.answers import (
-    NotJson,
-    as_text,
-    condition,
-    cookie_attributes,
-    document_of,
-    expression,
-)
+from probe.http.answers import as_text, condition, expression
 from probe.http.request import Request, form_body, json_body
-from probe.http.response import Response
+from probe.http.response import NotJson, Response
 from probe.http.url import clean_url
 from probe.model.auth import Auth, CookieAuth, JsonLoginAuth, OAuth2
 from probe.model.condition import holds, select
@@ -75,7 +68,7 @@ class JsonLogin(Login):
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
         spec = self._spec
         try:
-            document = document_of(response)
+            document = response.json()
         except NotJson as error:
             detail = f"answered {response.status} with {error}"
             return malformed(detail) if response.ok else login_failed(response)
@@ -125,8 +118,8 @@ class CookieLogin(Login):
             return refused(response, now, f"answered {response.status}")
         if not response.ok and not 300 <= response.status < 400:  # a form's login often redirects
             return login_failed(response)
-        said = cookie_attributes(response, self._spec.cookie)
-        if said is None or not said[""]:
+        said = response.cookie(self._spec.cookie)
+        if not said.get(""):
             return login_failed(response, f" and set no cookie {self._spec.cookie}")
         if not fits_header(said[""]):
             return malformed("the cookie holds a control character")
@@ -215,7 +208,7 @@ class OAuth2Login(Login):
 
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
         try:
-            document = document_of(response)
+            document = response.json()
         except NotJson as error:
             if response.ok:
                 return malformed(f"answered {response.status} with {error}")

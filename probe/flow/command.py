@@ -22,6 +22,7 @@ from pathlib import Path
 import trio
 
 from probe.http import answers
+from probe.http.response import NotJson, parse_json
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Command
 
@@ -244,8 +245,8 @@ def judge(spec: Command, contains: tuple[str, ...], ran: Ran) -> list[Failure]:
     )
     if spec.json:
         try:
-            document = answers.parse_json(ran.stdout)
-        except answers.NotJson as error:
+            document = parse_json(ran.stdout)
+        except NotJson as error:
             what = "stdout is longer than its cap" if ran.cut else f"stdout is {error}"
             failures.append(Failure(Phase.EXPECT, Reason.JSON, what))
         else:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from probe.http.response import Response
+from probe.http.response import NotJson, Response
 from probe.model.condition import compile_condition, compile_expression, holds, select
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Capture, Expect
@@ -127,7 +126,7 @@ def _json(expect: Expect, answer: Response) -> list[Failure]:
     if not expect.json:
         return []
     try:
-        document = document_of(answer)
+        document = answer.json()
     except NotJson as error:
         return [Failure(Phase.EXPECT, Reason.JSON, str(error))]
     return conditions(expect.json, document)
@@ -178,60 +177,6 @@ def too_slow(limit: float | None, seconds: float) -> tuple[Failure, ...]:
     return (Failure(Phase.EXPECT, Reason.TOO_SLOW, detail),)
 
 
-class NotJson(ValueError):
-    """A body that is not JSON; the message says what it looks like and quotes nothing of it."""
-
-
-def document_of(answer: Response) -> Any:
-    """The JSON that an answer holds.
-
-    Raises:
-        NotJson: it holds none, or its body is not whole.
-    """
-    if answer.body_fault is not None:
-        raise NotJson(answer.body_fault.detail)
-    return parse_json(answer.body, answer.charset)
-
-
-def parse_json(body: bytes | str, charset: str = "utf-8") -> Any:
-    """Read JSON as forgivingly as browsers and jq do.
-
-    Args:
-        body: UTF-8, UTF-16 or UTF-32 (RFC 4627 section 3), with a byte order mark or without.
-        charset: read where the body is none of them; bytes that are no text become U+FFFD.
-
-    Raises:
-        NotJson: it is not, or it is nested so deeply that only an attack would be.
-    """
-    try:
-        try:
-            return _loads(body)
-        except UnicodeDecodeError as error:
-            return _loads(error.object.decode(charset, "replace").lstrip("\ufeff"))
-    except RecursionError:
-        raise NotJson("JSON nested too deeply to be read") from None
-    except ValueError:  # integers of thousands of digits are among it
-        start = (body if isinstance(body, str) else body[:64].decode("utf-8", "replace")).strip()
-        if not start:
-            raise NotJson("an empty body, not JSON") from None
-        raise NotJson(f"{'HTML' if start[0] == '<' else 'text'}, not JSON") from None
-
-
-def _finite(text: str) -> float:
-    """A number with a fraction or an exponent, which may be beyond all that can be computed."""
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("a number without end")
-    return number
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON (RFC 8259 section 6)")
-
-
-_loads = functools.partial(json.loads, parse_float=_finite, parse_constant=_no_constant)
-
-
 # ---------------------------------------------------------------- captures
 
 LONGEST = 16 * 1024
@@ -276,24 +221,18 @@ def capture(wanted: Iterable[Capture], answer: Response) -> Captured:
 def _find(wanted: Capture, answer: Response) -> str | None:
     match wanted.source:
         case "json":
-            return json_value(answer, wanted.expression)
+            try:
+                return as_text(select(expression(wanted.expression), answer.json()))
+            except NotJson:
+                return None
         case "header":
             return answer.header(wanted.expression)
         case "cookie":
-            attributes = cookie_attributes(answer, wanted.expression) or {}
-            deleted = attributes.get("max-age", "").startswith(("0", "-"))
-            return None if deleted else attributes.get("")
+            said = answer.cookie(wanted.expression)
+            deleted = said.get("max-age", "").startswith(("0", "-"))
+            return None if deleted else said.get("")
         case "regex":
             return first_group(wanted.expression, answer.text)
-
-
-def json_value(answer: Response, path: str) -> str | None:
-    """The value at a JMESPath as text; None when there is no such value, or no JSON."""
-    try:
-        document = document_of(answer)
-    except NotJson:
-        return None
-    return as_text(select(expression(path), document))
 
 
 def as_text(value: Any) -> str | None:
@@ -301,20 +240,3 @@ def as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, separators=(",", ":"))
-
-
-def cookie_attributes(answer: Response, name: str) -> dict[str, str] | None:
-    """The attributes that the answer gives a cookie, in lower case, and its value under ``""``.
-
-    The last line of a name counts, and quotes belong to the value (RFC 6265 section 5).
-    """
-    for line in reversed(answer.all("set-cookie")):
-        pair, *rest = line.split(";")
-        key, separator, value = pair.partition("=")
-        if separator and key.strip() == name:
-            found = {"": value.strip()}
-            for one in rest:
-                attribute, _, said = one.partition("=")
-                found[attribute.strip().lower()] = said.strip()
-            return found
-    return None

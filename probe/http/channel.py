@@ -22,6 +22,10 @@ _PIECE = 16 * 1024
 """Most bytes handed to a parser at once: one TLS record, some milliseconds of parsing even when
 it is all one-byte chunks. Between two full pieces the event loop gets its turn."""
 
+_READ_COST = 50
+"""Bytes that each read takes from the room beside those that it gives: a record of a single byte
+costs us far more than its sender."""
+
 _GLANCE = 0.001
 """Seconds in which bytes that are known to have arrived are read."""
 
@@ -98,7 +102,7 @@ class Channel:
         self._full = len(data) == _PIECE
         if data:
             self.heard = True
-            self.charge(len(data))
+            self.charge(len(data) + _READ_COST)
         else:
             self.ended = True
         return data

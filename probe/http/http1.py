@@ -36,6 +36,7 @@ _BLANK = " \t"  # not all that str.strip() strips: bytes of UTF-8 look like its 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _OPENING = b"HTTP/"
 _MOST_LINES = 2000
+_MOST_DIGITS = 18  # of a length: llhttp counts no further, and no cap is as high
 _CHUNKED, _TO_THE_END = -1, -2
 
 
@@ -110,9 +111,10 @@ class Http1:
         head: Response | None = None
         body = _Body()
         try:
-            head = await self._head()
-            while head.status < 200 and head.status != 101:
-                head = await self._head()
+            first = await self._head()
+            while first.status < 200 and first.status != 101:
+                first = await self._head()
+            head = first
             self.channel.room += FRAMING + 2 * max_body  # twice leaves room for small chunks
             framing = self._framing(method, head)
             cut = await self._read(body, framing, max_body)
@@ -121,24 +123,26 @@ class Http1:
                 head = await with_body(head, body.whole, max_body, cut=True)
             raise Interrupted(error.failure, head) from error
         sent = self.channel.timeline.written is not None
-        self.reusable = sent and not cut and not body.extra and _stays(head) and framing >= _CHUNKED
+        self.reusable = sent and body.ended and not body.extra and _stays(head)
         return await with_body(head, body.whole, max_body, cut=cut)
 
     async def _head(self) -> Response:
         """Read one head. Raises AttemptFailed."""
         data, self._unread = self._unread.lstrip(b"\r\n"), b""
+        looked_at = 0
         while True:
             if data[: len(_OPENING)].upper() != _OPENING[: len(data)]:
                 opening = bytes(data[:16])
                 raise self.channel.invalid(f"the answer is no HTTP: it begins with {opening!r}")
-            end = _HEAD_END.search(data)
+            end = _HEAD_END.search(data, looked_at)
             if end is not None:
                 self._unread = data[end.end() :]
                 return self._parsed(data[: end.start()])
             more = await self._receive()
             if not more:
                 raise self.channel.closed()
-            data = (data + more).lstrip(b"\r\n")
+            looked_at = max(0, len(data) - 3)
+            data = data + more if data else more.lstrip(b"\r\n")
 
     def _parsed(self, raw: bytes) -> Response:
         """Read status line and headers. Raises AttemptFailed.
@@ -191,7 +195,7 @@ class Http1:
         said = " and ".join(sorted(lengths))
         if len(lengths) > 1 or not (said.isascii() and said.isdecimal()):
             raise self.channel.invalid(f"Content-Length {said[:60]!r}")
-        return int(said[:_MOST_DIGITS])
+        return int(said.lstrip("0")[:_MOST_DIGITS] or "0")
 
     async def _read(self, body: _Body, framing: int, max_body: int) -> bool:
         """Read the body. Whether it was left because it is too long. Raises AttemptFailed."""
@@ -220,18 +224,16 @@ class Http1:
                 raise self.channel.closed()
 
 
-_MOST_DIGITS = 18
-
-
 def _told(framing: int) -> bytes:
     """The head that llhttp is given.
 
     After ``Connection: close`` it refuses bytes behind the end of the body, which is how they
     are noticed.
     """
-    delimited = {_CHUNKED: b"Transfer-Encoding: chunked\r\n", _TO_THE_END: b""}
-    length = b"Content-Length: %d\r\n" % framing
-    return b"HTTP/1.1 200 OK\r\nConnection: close\r\n%b\r\n" % delimited.get(framing, length)
+    how = b"" if framing == _TO_THE_END else b"Content-Length: %d\r\n" % framing
+    if framing == _CHUNKED:
+        how = b"Transfer-Encoding: chunked\r\n"
+    return b"HTTP/1.1 200 OK\r\nConnection: close\r\n%b\r\n" % how
 
 
 class _Body:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from probe.model.failure import Failure
 from probe.model.result import Handshake, Timings
@@ -61,6 +65,73 @@ class Response:
     def text(self) -> str:
         """The body as text in its charset; odd bytes become U+FFFD."""
         return self.body.decode(self.charset, errors="replace")
+
+    def json(self) -> Any:
+        """The JSON that the body holds.
+
+        Raises:
+            NotJson: it holds none, or it is not whole.
+        """
+        if self.body_fault is not None:
+            raise NotJson(self.body_fault.detail)
+        return parse_json(self.body, self.charset)
+
+    def cookie(self, name: str) -> dict[str, str]:
+        """The attributes that a cookie is given, in lower case, and its value under ``""``.
+
+        Empty when the cookie is not set. The last line of a name counts, and quotes belong to
+        the value (RFC 6265 section 5).
+        """
+        for line in reversed(self.all("set-cookie")):
+            parts = [part.partition("=") for part in line.split(";")]
+            if parts[0][1] and parts[0][0].strip() == name:
+                found = {key.strip().lower(): value.strip() for key, _, value in parts[1:]}
+                return {**found, "": parts[0][2].strip()}
+        return {}
+
+
+class NotJson(ValueError):
+    """A body that is not JSON; the message says what it looks like and quotes nothing of it."""
+
+
+def parse_json(body: bytes | str, charset: str = "utf-8") -> Any:
+    """Read JSON as forgivingly as browsers and jq do.
+
+    Args:
+        body: UTF-8, UTF-16 or UTF-32 (RFC 4627 section 3), with a byte order mark or without.
+        charset: read where the body is none of them; bytes that are no text become U+FFFD.
+
+    Raises:
+        NotJson: it is not, or it is nested so deeply that only an attack would be.
+    """
+    try:
+        try:
+            return _loads(body)
+        except UnicodeDecodeError as error:
+            return _loads(error.object.decode(charset, "replace").lstrip("\ufeff"))
+    except RecursionError:
+        raise NotJson("JSON nested too deeply to be read") from None
+    except NotJson:
+        raise
+    except ValueError:  # integers of thousands of digits are among it
+        start = (body if isinstance(body, str) else body[:64].decode("utf-8", "replace")).strip()
+        if not start:
+            raise NotJson("an empty body, not JSON") from None
+        raise NotJson(f"{'HTML' if start[0] == '<' else 'text'}, not JSON") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise NotJson("a number beyond all that can be computed with")
+    return number
+
+
+def _constant(name: str) -> float:
+    raise NotJson(f"{name}, which is no JSON (RFC 8259 section 6)")
+
+
+_loads = functools.partial(json.loads, parse_float=_finite, parse_constant=_constant)
 
 
 def _charset(content_type: str) -> str:
