@@ -33,6 +33,7 @@ TAKEN: list[tuple[str, bytes]] = [
     ("no colon", OK + b"Trying config.yaml\r\n" + BODY),
     ("one length twice", OK + b"Content-Length: 2\r\n" + BODY),
     ("one length twice in a line", OK + b"Content-Length: 2, 2\r\n\r\nok"),
+    ("zeros before the length", OK + b"Content-Length: %030d\r\n\r\nok" % 2),
     ("an empty line first", b"\r\n\n" + OK + BODY),
     ("bare line feeds", b"HTTP/1.1 200 OK\nServer: tiny\nContent-Length: 2\n\nok"),
     ("a folded line", OK + b"X-A: one\r\n\ttwo\r\n" + BODY),
