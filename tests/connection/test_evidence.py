@@ -45,6 +45,7 @@ def test_what_browsers_do_not_mind_or_never_see_shows_nothing(failure: Failure) 
     ("profile", "words"),
     [
         (ClientProfile(), "-alpn h2,http/1.1"),
+        (ClientProfile(), "-sigalgs ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256:"),
         (ClientProfile(kind="tls13", alpn=()), "-tls1_3"),
         (ClientProfile(min_version="TLSv1.3"), "-tls1_3"),
         (ClientProfile(kind="tls12-ecdsa"), "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256:"),
@@ -55,6 +56,11 @@ def test_what_browsers_do_not_mind_or_never_see_shows_nothing(failure: Failure) 
 )
 def test_the_command_offers_what_the_profile_offers(profile: ClientProfile, words: str) -> None:
     assert words in s_client(EDGE, "www.example", profile)
+
+
+def test_signature_algorithms_are_named_where_the_handshake_failed() -> None:
+    assert "-sigalgs" not in s_client(EDGE, "www.example", ClientProfile(), phase=Phase.CERTIFICATE)
+    assert "-sigalgs" not in s_client(EDGE, "www.example", ClientProfile("tls13", "tls13"))
 
 
 def test_the_command_goes_to_the_edge_whatever_dns_says() -> None:
