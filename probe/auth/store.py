@@ -25,6 +25,8 @@ from probe.model.secret import Secret, SecretRef
 _ASKS = frozenset({"token", "success", "refused", "expires_at", "expires_in"})
 """Fields that hold expressions on the response: no templates, though they may hold braces."""
 
+_MOST_IDENTITIES = 4096  # of one login, remembered for as many targets
+
 _TRIES = 3
 """Refusals in a row of credentials that had worked until they are held back: as many as confirm
 a failure, and fewer than lock an account."""
@@ -53,7 +55,7 @@ class Login(ABC):
         self.shared = False
         self._fields = {one.name: getattr(spec, one.name) for one in dataclasses.fields(spec)}
         self._names = names_in([one for name, one in self._fields.items() if name not in _ASKS])
-        self._latest: tuple[tuple[str | None, ...], str] | None = None
+        self._identities: dict[tuple[str | None, ...], str] = {}
 
     def identity(self, values: Values) -> str:
         """A digest of the login's configuration, filled in: what it is remembered under.
@@ -65,13 +67,16 @@ class Login(ABC):
             NoValue: it needs a value that is not there.
         """
         named = tuple(map(values.get, self._names))
-        if self._latest is None or self._latest[0] != named:
+        known = self._identities.get(named)
+        if known is None:
             filled = {
                 name: one if name in _ASKS else walk(one, partial(_filled, values), str)
                 for name, one in self._fields.items()
             }
-            self._latest = named, hashlib.sha256(repr(filled).encode()).hexdigest()
-        return self._latest[1]
+            if len(self._identities) >= _MOST_IDENTITIES:
+                self._identities.clear()
+            known = self._identities[named] = hashlib.sha256(repr(filled).encode()).hexdigest()
+        return known
 
     def secrets(self, read: Callable[[SecretRef], str]) -> str:
         """A digest of the secrets behind the login, to notice that they were replaced.

@@ -95,6 +95,10 @@ class Values:
         """Keep captured values for later steps."""
         self._captured.update(captured)
 
+    def uncaptured(self) -> Values:
+        """The same without what servers said."""
+        return Values(self._given)
+
     def get(self, name: str) -> str | None:
         """A value, captured or given; None when there is none."""
         return self._captured.get(name, self._given.get(name))

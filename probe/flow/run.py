@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -47,48 +48,48 @@ def new_id(count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FlowPlan:
-    """What is the same in every run of a flow for one target and persona.
+    """What is the same in every run of a check for one persona.
 
     Attributes:
-        given: values by name, but for captures.
         entries: auth entries by name; None where the persona has none.
         lent: by step, names of the entries whose token its templates carry.
         common: headers of every request: name in lower case, name, template.
-        named: origins that the configuration itself names: credentials go to no others.
+        places: templates of the places that the configuration itself names, up to their path.
         secret_captures: names of captures that are secret: said so, or used as credentials.
     """
 
     check: ApiCheck
-    target: Target
     persona: Persona | None
-    given: Mapping[str, str]
     entries: Mapping[str, Login | StaticAuth | None]
     lent: Mapping[str, tuple[str, ...]]
     common: tuple[tuple[str, str, str], ...]
-    named: frozenset[Origin]
+    places: tuple[str, ...]
     secret_captures: frozenset[str]
 
+    def given(self, target: Target) -> dict[str, str]:
+        """The values of a run for one target, but for captures."""
+        given = dict(self.check.vars)
+        if self.persona is not None:
+            given.update(self.persona.vars)
+        given.update({f"labels.{name}": value for name, value in target.labels.items()})
+        return {**given, "target": target.label, "target.name": target.name}
 
-def plan_of(check: ApiCheck, target: Target, persona: Persona | None) -> FlowPlan:
-    """Work out a flow's plan."""
-    given = dict(check.vars)
+
+def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
+    """Work out the plan of a check and persona."""
     entries: dict[str, Auth | None] = dict(check.auth)
     if persona is not None:
-        given.update(persona.vars)
         entries.update(persona.auth)
-    given.update({"target": target.label, "target.name": target.name})
-    given.update({f"labels.{name}": value for name, value in target.labels.items()})
     found = {name: None if one is None else entry_of(one) for name, one in entries.items()}
-    urls = [entry.url for entry in found.values() if isinstance(entry, Login)]
+    urls = [step.request.url for step in check.steps if isinstance(step, Step)]
+    urls += [entry.url for entry in found.values() if isinstance(entry, Login)]
     return FlowPlan(
         check=check,
-        target=target,
         persona=persona,
-        given=given,
         entries=found,
         lent={step.name: _lent(step, check) for step in check.steps},
         common=tuple(_common(check)),
-        named=frozenset(_origins(check, urls, Values(given))),
+        places=tuple(dict.fromkeys(map(_until_path, urls))),
         secret_captures=frozenset(_secret_captures(check, persona)),
     )
 
@@ -114,11 +115,19 @@ class FlowRun:
     lag: Callable[[], float]
     ids: NewId
     proxy: Callable[[str, str], str | None]
+    _named: frozenset[Origin] | None = None
 
     @property
     def check(self) -> ApiCheck:
         """What is run."""
         return self.plan.check
+
+    def names(self, origin: Origin) -> bool:
+        """Whether the configuration itself names an origin: credentials go to no others."""
+        if self._named is None:
+            known = self.values.uncaptured()
+            self._named = frozenset(_origins(self.plan.places, known))
+        return origin in self._named
 
     def prepare(self, build: Callable[[], T]) -> T | Skipped | Inconclusive:
         """What can be made of values and secrets, or why not. The one place where that may fail.
@@ -217,22 +226,26 @@ def _lent(step: Step | CommandStep, check: ApiCheck) -> tuple[str, ...]:
     return tokens_named(step.request, step.expect.contains, check.headers) if check.auth else ()
 
 
-def _origins(check: ApiCheck, logins: list[str], known: Values) -> Iterator[Origin]:
-    templates = [step.request.url for step in check.steps if isinstance(step, Step)]
-    for template in [*templates, *logins]:
+def _origins(places: Iterable[str], known: Values) -> Iterator[Origin]:
+    for place in places:
         try:
-            yield origin_of(parsed(clean_url(_until_path(known, template))))
+            yield _origin(known.fill_url(place))
         except (NoValue, Unsafe, BadUrl):
             continue  # depends on what a server said: names nothing by itself
 
 
-def _until_path(known: Values, template: str) -> str:
-    """A template's scheme and authority filled in: captures may still stand in its path."""
+@functools.lru_cache(maxsize=4096)
+def _origin(url: str) -> Origin:
+    return origin_of(parsed(clean_url(url)))
+
+
+def _until_path(template: str) -> str:
+    """A URL template's scheme and authority: captures may still stand in its path."""
     scheme, separator, rest = template.partition("://")
     if not separator:  # begins with a value that holds scheme and authority
         head, brace, _ = template.partition("}")
-        return known.fill(head + brace)
-    return known.fill_url(f"{scheme}://{rest.partition('/')[0].partition('?')[0]}")
+        return head + brace
+    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
 
 
 def _secret_captures(check: ApiCheck, persona: Persona | None) -> Iterator[str]:

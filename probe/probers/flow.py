@@ -43,9 +43,6 @@ _CLEANUP_SHARE = 0.25
 _CLEANUP_AT_SHUTDOWN = 1.0
 """Seconds that cleanup may still take when the agent is being stopped."""
 
-_MOST_PLANS = 1024
-"""Flows whose plan is remembered from run to run."""
-
 
 @dataclass(slots=True)
 class FlowProber:
@@ -73,7 +70,7 @@ class FlowProber:
     own_names: Callable[[str], tuple[str, ...]] = lambda _provider: ()
     proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     _store: TokenStore = field(init=False, default_factory=TokenStore)
-    _plans: dict[FlowKey, FlowPlan] = field(init=False, default_factory=dict)
+    _plans: dict[tuple[str, str], FlowPlan] = field(init=False, default_factory=dict)
     _refresh_tokens: RefreshTokens = field(init=False)
     _dialler: Dialler = field(init=False)
 
@@ -101,7 +98,7 @@ class FlowProber:
         """
         at, start = self.wall(), trio.current_time()
         try:
-            run = self._begin(key, self._plan(key, check, target, persona), resolve, at)
+            run = self._begin(key, self._plan(check, persona), target, resolve, at)
             credentials = Credentials(run, self._store, self._refresh_tokens)
             steps = await _all_steps(run, credentials, start + check.flow_timeout)
             return FlowResult(
@@ -118,22 +115,16 @@ class FlowProber:
             outcome = Inconclusive(defect(error, Phase.SEND))
             return FlowResult(key, at, outcome, (), trio.current_time() - start)
 
-    def _plan(
-        self, key: FlowKey, check: ApiCheck, target: Target, persona: Persona | None
-    ) -> FlowPlan:
-        plan = self._plans.get(key)
-        if (
-            plan is None
-            or plan.check is not check
-            or plan.persona is not persona
-            or plan.target != target
-        ):
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            plan = self._plans[key] = plan_of(check, target, persona)
+    def _plan(self, check: ApiCheck, persona: Persona | None) -> FlowPlan:
+        name = (check.name, "" if persona is None else persona.name)
+        plan = self._plans.get(name)
+        if plan is None or plan.check is not check or plan.persona is not persona:
+            plan = self._plans[name] = plan_of(check, persona)
         return plan
 
-    def _begin(self, key: FlowKey, plan: FlowPlan, resolve: Resolve, at: float) -> FlowRun:
+    def _begin(
+        self, key: FlowKey, plan: FlowPlan, target: Target, resolve: Resolve, at: float
+    ) -> FlowRun:
         check, redactor = plan.check, Redactor()
 
         def read(ref: SecretRef) -> str:
@@ -153,7 +144,7 @@ class FlowProber:
             key=key,
             plan=plan,
             session=Session(self._dialler, options),
-            values=Values(plan.given, read, redactor.add, self.wall),
+            values=Values(plan.given(target), read, redactor.add, self.wall),
             redactor=redactor,
             run_id=self.ids(16),
             deadline=0.0,
