@@ -8,9 +8,9 @@ from heapq import nsmallest
 from itertools import islice
 
 from probe.model.failure import failure_fields
-from probe.model.result import CertificateFacts, Handshake
+from probe.model.result import CertificateFacts, TlsResult
 from probe.model.state import EdgeStatus
-from probe.model.target import EdgeKey
+from probe.model.target import EdgeKey, Resolution
 from probe.serve.memory.store import Store
 from probe.serve.page.flow_view import FlowView, flow_view
 from probe.serve.page.problems import edge_fields
@@ -18,9 +18,9 @@ from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import Level, shown_state, standing_of_target
 from probe.serve.page.status import changes_of
 from probe.serve.page.views import ChangeView, EdgeView
-from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord
+from probe.serve.records import TROUBLED, EdgeRecord
 
-EDGES, LEAVES, NAMES, CHANGES, FLOWS = 200, 20, 30, 30, 30
+EDGES, LEAVES, CHANGES, FLOWS = 200, 20, 30, 30
 """Most entries of each list."""
 
 
@@ -29,33 +29,22 @@ class EdgeDetail(EdgeView):
     """One edge of the target, as last seen.
 
     Attributes:
-        agreed: what the handshake agreed on, in words.
+        last: the latest attempt; None when there was none.
         letter: which of the leaves it presents.
     """
 
-    connect: float | None = None
-    handshake: float | None = None
-    agreed: str = ""
+    last: TlsResult | None = None
     letter: str = ""
     minority: bool = False
-    not_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LeafDetail:
-    """One of the certificates that the edges present."""
+    """One of the certificates that the edges present, with the chain that one of them sends."""
 
     letter: str
     edges: int
-    subject: str
-    issuer: str
-    key: str
-    fingerprint_sha256: str
-    not_before: float
-    not_after: float
-    names: tuple[str, ...]
-    names_total: int
-    chain: tuple[str, ...]
+    chain: tuple[CertificateFacts, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +56,7 @@ class NameDetail:
     """
 
     provider: str
-    reason: str
-    edges: tuple[str, ...]
-    edges_total: int
-    seconds: float | None
-    path: tuple[str, ...]
-    notes: tuple[str, ...]
+    resolution: Resolution
     unseen: float | None
 
 
@@ -117,7 +101,11 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         edges=tuple([*never, *(_edge(edge, letters) for edge in shown)][:EDGES]),
         edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
-        names=tuple(_name(r) for record in records for r in record.resolutions.values()),
+        names=tuple(
+            NameDetail(one.key.provider, one.resolution, one.unseen)
+            for record in records
+            for one in record.resolutions.values()
+        ),
         flows=tuple(
             flow_view(flow) for record in records for flow in islice(record.flows.values(), FLOWS)
         ),
@@ -165,59 +153,21 @@ def _leaf(edge: EdgeRecord) -> CertificateFacts | None:
 
 
 def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
-    last, leaf, seen = record.last, _leaf(record), record.unseen is None
+    leaf = _leaf(record)
     return EdgeDetail(
         **edge_fields(record),
-        state=shown_state(record.status, last.outcome),
-        connect=last.timings.connect if seen else None,
-        handshake=last.timings.tls if seen else None,
-        agreed=_agreed(last.handshake) if last.handshake and seen else "",
+        state=shown_state(record.status, record.last.outcome),
+        last=record.last,
         letter=letters.get(leaf.fingerprint_sha256, "") if leaf else "",
         minority=record.minority,
-        not_after=leaf.not_after if leaf else None,
     )
 
 
-def _agreed(handshake: Handshake) -> str:
-    parts = (handshake.version, handshake.alpn, handshake.group)
-    return ", ".join(part for part in parts if part)
-
-
-def _leaves(edges: list[EdgeRecord], letters: dict[str, str]) -> Iterator[LeafDetail]:
-    presented: dict[str, list[Handshake]] = {}
+def _leaves(edges: Iterable[EdgeRecord], letters: dict[str, str]) -> Iterator[LeafDetail]:
+    chains: dict[str, list[tuple[CertificateFacts, ...]]] = {}
     for edge in edges:
         handshake = edge.last.handshake
         if handshake is not None and handshake.leaf is not None:
-            presented.setdefault(handshake.leaf.fingerprint_sha256, []).append(handshake)
+            chains.setdefault(handshake.leaf.fingerprint_sha256, []).append(handshake.chain)
     for fingerprint, letter in letters.items():
-        handshakes = presented[fingerprint]
-        facts, chain = handshakes[0].chain[0], handshakes[0].chain
-        names = facts.dns_names + facts.ip_names
-        yield LeafDetail(
-            letter=letter,
-            edges=len(handshakes),
-            subject=facts.subject or "(no subject)",
-            issuer=facts.issuer,
-            key=facts.key,
-            fingerprint_sha256=fingerprint,
-            not_before=facts.not_before,
-            not_after=facts.not_after,
-            names=names[:NAMES],
-            names_total=len(names),
-            chain=tuple(certificate.subject for certificate in chain[:10]),
-        )
-
-
-def _name(record: ResolveRecord) -> NameDetail:
-    resolution = record.resolution
-    path = resolution.edges[0].cnames if resolution.edges else ()
-    return NameDetail(
-        provider=record.key.provider,
-        reason=resolution.failure.reason.value if resolution.failure else "",
-        edges=tuple(edge.label for edge in resolution.edges[:NAMES]),
-        edges_total=len(resolution.edges),
-        seconds=resolution.seconds,
-        path=path[:NAMES],
-        notes=resolution.notes[:NAMES],
-        unseen=record.unseen,
-    )
+        yield LeafDetail(letter, len(chains[fingerprint]), chains[fingerprint][0])
