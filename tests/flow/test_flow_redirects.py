@@ -44,6 +44,25 @@ async def test_a_redirect_is_an_answer_unless_following_is_asked_for(ca: Ca, ben
     assert http.paths() == ["/start", "/start", "/start", "/next"]
 
 
+async def test_a_redirect_to_itself_with_a_cookie_is_followed(ca: Ca, bench: Bench) -> None:
+    """Sites set a cookie and ask again, to see whether it is kept; the cookie is a secret."""
+
+    def gate(seen: Seen) -> Reply:
+        if "gate=let-me-in" in seen.headers.get("cookie", ""):
+            return Reply(500, "no luck with let-me-in")
+        cookie = ("Set-Cookie", "gate=let-me-in; Path=/; Secure; HttpOnly")
+        return Reply(302, headers=(("Location", "/start"), cookie))
+
+    http = Http({"/start": gate})
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check(follow=3), by_host({"api.example": server.port}))
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.failure.reason is Reason.STATUS
+    assert result.steps[0].attempts == 2
+    assert result.steps[0].evidence.body == "no luck with ***"
+    assert "let-me-in" not in result.steps[0].evidence.command
+
+
 async def test_too_many_redirects_are_refused(ca: Ca, bench: Bench) -> None:
     http = Http({"/start": to("/start")})
     async with serve(ca.context("api.example"), http) as server:
