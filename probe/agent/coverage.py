@@ -29,7 +29,7 @@ FIRST_RATE = 100.0
 """… and most of them a second, as long as that takes no longer."""
 
 GRACE = 5.0
-"""Seconds that a run may take beyond the check's time-out before it counts as our defect."""
+"""Seconds that a run may take beyond its own time-out before it counts as our defect."""
 
 AFTER_DEFECT = 10.0
 """Seconds until a question is asked again that our own code could not finish."""

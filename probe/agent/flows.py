@@ -10,6 +10,7 @@ from functools import partial
 
 import trio
 
+from probe.agent.coverage import FIRST_RATE, GRACE
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.jobs import (
     UNLISTED,
@@ -29,12 +30,6 @@ from probe.model.state import FLOW_CONFIRMATION
 from probe.model.target import FlowKey, Target
 from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
-
-FIRST_RATE = 100.0
-"""Most first runs of changed flows a second, as long as that takes no longer than a first look."""
-
-GRACE = 5.0
-"""Seconds that a run may take beyond the flow's time-out before it counts as our defect."""
 
 
 class FlowCoverage:

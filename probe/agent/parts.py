@@ -11,10 +11,8 @@ from probe.agent.proxies import Proxies
 from probe.certificates import Judge
 from probe.config import SecretReader
 from probe.connection.contexts import TlsContexts
-from probe.discovery import TargetWatcher
 from probe.edges import EdgeFinder
-from probe.model.defect import trace
-from probe.model.spec import Provider, Spec, TargetList
+from probe.model.spec import Provider, Spec
 from probe.model.target import Resolution, Target
 from probe.probers.flow import FlowProber
 from probe.probers.reference import ReferenceProber
@@ -98,15 +96,3 @@ def resolver_of(
         return await finder.resolve(host, port, options)
 
     return resolve
-
-
-async def first_look(parts: Parts, wanted: TargetList) -> tuple[tuple[Target, ...], list[str]]:
-    """Look at every source of a list once. Returns its targets and the sources' problems."""
-    watcher = TargetWatcher(wanted, parts.secrets.read)
-    problems: list[str] = []
-    try:
-        await watcher.look()
-    except Exception as error:
-        problems.append(f"our own code crashed: {trace(error)}")
-    problems += [problem for status in watcher.statuses for problem in status.problems]
-    return watcher.targets, problems

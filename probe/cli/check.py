@@ -85,9 +85,10 @@ def check(
     """
     from rich.console import Console
 
-    from probe.agent.gate.command import CheckRequest, run_check
-    from probe.agent.gate.narrowing import SelectionError
+    from probe.agent.gate.command import run_check
+    from probe.agent.gate.narrowing import CheckRequest, SelectionError
     from probe.agent.proxies import Proxies
+    from probe.report import exit_code
     from probe.report.console import progress_on
 
     spec = load_spec(config, region)
@@ -109,8 +110,6 @@ def check(
     except SelectionError as error:
         die(str(error), BAD_CONFIGURATION)
     _print_rows(rows, output, region=spec.region or "", all_rows=all_rows)
-    from probe.report import exit_code
-
     sys.exit(exit_code(rows))
 
 

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from probe.agent import log
 from probe.agent.filing import Excuse, Filing
-from probe.agent.gate.narrowing import Selection, SelectionError, narrow, wanted
+from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.self_report import LagMeter
 from probe.config import load
 from probe.model.failure import Failure, Phase, Reason
@@ -205,22 +205,22 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_provider_that_no_check_lists_can_be_tried(file: Path) -> None:
-    spec = narrow(load(file, environ={}), Selection(providers=("cdn-b",)))
+    spec = narrow(load(file, environ={}), CheckRequest(providers=("cdn-b",)))
     assert [check.providers for check in spec.checks] == [("cdn-b",)]
 
 
 def test_a_batch_replaces_every_list(file: Path) -> None:
     batch = (Target("new.example"),)
-    spec = narrow(load(file, environ={}), Selection(batch=batch))
+    spec = narrow(load(file, environ={}), CheckRequest(batch=batch))
     assert spec.targets["stores"].static == batch
 
 
 def test_targets_are_selected_by_name_or_by_name_and_port(file: Path) -> None:
     targets = load(file, environ={}).targets["stores"].static
     for name in ("b.example", "b.example:8443"):
-        assert [t.name for t in wanted(targets, Selection(targets=(name,)))] == ["b.example"]
+        assert [t.name for t in wanted(targets, CheckRequest(targets=(name,)))] == ["b.example"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(file: Path) -> None:
     with pytest.raises(SelectionError, match="did you mean cdn-b"):
-        narrow(load(file, environ={}), Selection(providers=("cdn_b",)))
+        narrow(load(file, environ={}), CheckRequest(providers=("cdn_b",)))

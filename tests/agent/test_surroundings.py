@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from probe.agent import AgentError
-from probe.agent.gate.command import CheckRequest
-from probe.agent.gate.narrowing import Selection, SelectionError, narrow, wanted
+from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.options import listen_asked
 from probe.cli.health import ask
 from probe.config import load
@@ -40,7 +39,7 @@ def spec(file: Path) -> Spec:
 
 @pytest.mark.parametrize("written", ["CLI", "cli", "Cli"])
 def test_a_flow_is_chosen_by_its_name_in_any_case(spec: Spec, written: str) -> None:
-    selection = CheckRequest.parse(targets=[written]).selection
+    selection = CheckRequest.parse(targets=[written])
     assert [check.name for check in narrow(spec, selection).checks] == ["stores", "CLI"]
     assert wanted(spec.targets["inline:stores"].static, selection) == ()
 
@@ -55,19 +54,19 @@ def test_a_flow_is_chosen_by_its_name_in_any_case(spec: Spec, written: str) -> N
 def test_a_target_is_chosen_as_people_write_it(
     spec: Spec, written: str, chosen: list[Target]
 ) -> None:
-    selection = CheckRequest.parse(targets=[written]).selection
+    selection = CheckRequest.parse(targets=[written])
     assert list(wanted(spec.targets["inline:stores"].static, selection)) == chosen
 
 
 def test_the_provider_live_needs_no_declaration(spec: Spec) -> None:
-    narrowed = narrow(spec, Selection(providers=(LIVE,)))
+    narrowed = narrow(spec, CheckRequest(providers=(LIVE,)))
     assert narrowed.checks[0].providers == (LIVE,)
     assert narrowed.providers[LIVE] == Provider(LIVE)
 
 
 def test_an_unknown_provider_is_told_of_live_too(spec: Spec) -> None:
     with pytest.raises(SelectionError, match="'lve'; did you mean live"):
-        narrow(spec, Selection(providers=("lve",)))
+        narrow(spec, CheckRequest(providers=("lve",)))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
-"""Narrowing a configuration to what one command line asks for. Pure."""
+"""What one command line asks for, and the configuration narrowed to it."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
+from probe.config import DocumentError, load_targets
+from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.model.flow import ApiCheck
 from probe.model.spec import LIVE, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Target
@@ -16,9 +20,16 @@ class SelectionError(Exception):
     """A name on the command line that the configuration does not have; says which it has."""
 
 
+_GATE_ATTEMPTS = 5
+"""With ``--wait``: an edge that fails 4 handshakes in 10 passes five tries with 8 %, and every
+edge of every domain of the batch has to; one try would let most such edges through."""
+
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """What to probe; empty means everything.
+class CheckRequest:
+    """What a command line asks for; empty means everything.
 
     Attributes:
         checks: names of checks.
@@ -28,6 +39,8 @@ class Selection:
         batch: targets that replace every target list; None keeps the lists.
         fingerprints: SHA-256 of the only leaf certificates that are right; hex.
         not_before: leaf certificates older than this are wrong; seconds since the epoch.
+        wait: seconds of patience; None probes once.
+        attempts: tries for each edge, all of which must pass.
     """
 
     checks: tuple[str, ...] = ()
@@ -36,6 +49,42 @@ class Selection:
     batch: tuple[Target, ...] | None = None
     fingerprints: tuple[str, ...] = ()
     not_before: float | None = None
+    wait: float | None = None
+    attempts: int = 1
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        checks: Sequence[str] = (),
+        targets: Sequence[str] = (),
+        batch: Path | None = None,
+        providers: Sequence[str] = (),
+        fingerprints: Sequence[str] = (),
+        not_before: str | None = None,
+        wait: str | None = None,
+        attempts: int | None = None,
+    ) -> CheckRequest:
+        """Understand texts as people write them.
+
+        Raises:
+            SelectionError: naming the option and what to write instead.
+        """
+        default = 1 if wait is None else _GATE_ATTEMPTS
+        return cls(
+            checks=tuple(checks),
+            targets=tuple(map(normal, targets)),
+            providers=tuple(providers),
+            batch=None if batch is None else _batch(batch),
+            fingerprints=tuple(
+                _read("--expect-fingerprint", text, parse_fingerprint) for text in fingerprints
+            ),
+            not_before=None
+            if not_before is None
+            else _read("--expect-not-before", not_before, parse_moment),
+            wait=None if wait is None else _read("--wait", wait, parse_duration),
+            attempts=attempts or default,
+        )
 
 
 def normal(name: str) -> str:
@@ -46,30 +95,30 @@ def normal(name: str) -> str:
         return name.lower()
 
 
-def narrow(spec: Spec, selection: Selection) -> Spec:
+def narrow(spec: Spec, request: CheckRequest) -> Spec:
     """Return the configuration with only what was selected.
 
     Raises:
         SelectionError: for an unknown check or provider, or a selection that leaves nothing.
     """
-    _known("check", selection.checks, [check.name for check in spec.checks])
-    if LIVE in selection.providers:  # checks may name it undeclared too
+    _known("check", request.checks, [check.name for check in spec.checks])
+    if LIVE in request.providers:  # checks may name it undeclared too
         spec = replace(spec, providers={LIVE: Provider(LIVE), **spec.providers})
-    _known("provider", selection.providers, {LIVE, *spec.providers})
+    _known("provider", request.providers, {LIVE, *spec.providers})
     checks = tuple(
-        _narrow_check(check, selection)
+        _narrow_check(check, request)
         for check in spec.checks
-        if not selection.checks or check.name in selection.checks
+        if not request.checks or check.name in request.checks
     )
-    if selection.batch is not None:
+    if request.batch is not None:
         checks = tuple(check for check in checks if check.targets is not None)
-        lists = {name: TargetList(name, static=selection.batch) for name in spec.targets}
+        lists = {name: TargetList(name, static=request.batch) for name in spec.targets}
         spec = replace(spec, targets=lists)
-    if selection.targets:  # a flow without a list has its own name for a target
+    if request.targets:  # a flow without a list has its own name for a target
         checks = tuple(
             check
             for check in checks
-            if check.targets is not None or normal(check.name) in selection.targets
+            if check.targets is not None or normal(check.name) in request.targets
         )
     if not checks:
         raise SelectionError(
@@ -78,23 +127,23 @@ def narrow(spec: Spec, selection: Selection) -> Spec:
     return replace(spec, checks=checks)
 
 
-def wanted(targets: Iterable[Target], selection: Selection) -> tuple[Target, ...]:
+def wanted(targets: Iterable[Target], request: CheckRequest) -> tuple[Target, ...]:
     """Return the targets that were selected by name."""
-    names = frozenset(selection.targets)
+    names = frozenset(request.targets)
     return tuple(t for t in targets if not names or t.name in names or t.label in names)
 
 
-def _narrow_check(check: TlsCheck | ApiCheck, selection: Selection) -> TlsCheck | ApiCheck:
+def _narrow_check(check: TlsCheck | ApiCheck, request: CheckRequest) -> TlsCheck | ApiCheck:
     if isinstance(check, ApiCheck):
         if check.targets is None:
             return check
-        return replace(check, providers=selection.providers or check.providers)
+        return replace(check, providers=request.providers or check.providers)
     expect = check.expect
-    if selection.fingerprints:
-        expect = replace(expect, fingerprints=selection.fingerprints)
-    if selection.not_before is not None:
-        expect = replace(expect, not_before=selection.not_before)
-    return replace(check, providers=selection.providers or check.providers, expect=expect)
+    if request.fingerprints:
+        expect = replace(expect, fingerprints=request.fingerprints)
+    if request.not_before is not None:
+        expect = replace(expect, not_before=request.not_before)
+    return replace(check, providers=request.providers or check.providers, expect=expect)
 
 
 def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
@@ -104,3 +153,18 @@ def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
             near = difflib.get_close_matches(name, have, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(have))}"
             raise SelectionError(f"no {kind} is called {name!r}; {hint}")
+
+
+def _batch(path: Path) -> tuple[Target, ...]:
+    try:
+        return load_targets(path)
+    except DocumentError as error:
+        raise SelectionError("\n".join(str(problem) for problem in error.problems)) from error
+
+
+def _read(option: str, text: str, parse: Callable[[str], T]) -> T:
+    """Read a value as configuration files write it."""
+    try:
+        return parse(text)
+    except UnitProblem as problem:
+        raise SelectionError(f"{option}: {problem}") from None
