@@ -34,7 +34,7 @@ _HEADER = 9  # bytes of a frame's header (RFC 9113 section 4.1)
 _LONGEST = 16384  # bytes of a frame's payload, as we never allowed more (section 4.2)
 
 _HOPS = frozenset(
-    {"connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
 """Headers that have no place in HTTP/2 (section 8.2.2); curl leaves them out too."""
 
@@ -49,7 +49,7 @@ class Http2:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.reusable = True
-        # What we send was checked when it was filled in.
+        # What we send is checked in `Request.encoded`, for HTTP/1.1 alike.
         config = h2.config.H2Configuration(validate_outbound_headers=False, header_encoding=None)
         self._h2 = h2.connection.H2Connection(config)
         self._h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
@@ -118,7 +118,7 @@ class Http2:
             for event in self._taken(data):
                 channel.charge(_FRAME_COST)
                 self._note(talk, event)
-            if self._frames.refuses(talk.stream):
+            if self._frames.refuses(talk.stream) and not talk.ended:
                 if self._frames.calm:
                     raise NotTaken
                 raise AttemptFailed(self._failed(self._frames.said))
@@ -272,7 +272,11 @@ class _Frames:
 
 
 def _fields(request: Request) -> list[tuple[bytes, bytes]]:
-    """A request's pseudo-headers and headers (section 8.3.1)."""
+    """A request's pseudo-headers and headers (section 8.3.1).
+
+    Raises:
+        ValueError: one of them is none.
+    """
     url = parsed(request.url)
     own = request.header("host")
     fields = [
@@ -281,10 +285,8 @@ def _fields(request: Request) -> list[tuple[bytes, bytes]]:
         (b":scheme", url.raw_scheme),
         (b":path", url.raw_path),
     ]
-    for name, value in request.headers:
-        if name.lower() not in _HOPS:
-            fields.append((name.lower().encode(), value.encode()))
-    return fields
+    rest = [(name.lower(), value) for name, value in request.encoded()]
+    return fields + [pair for pair in rest if pair[0] not in _HOPS]
 
 
 def _name(code: int) -> str:

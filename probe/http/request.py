@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,23 @@ class Request:
         gone = {name.lower() for name in names}
         kept = tuple(pair for pair in self.headers if pair[0].lower() not in gone)
         return Request(self.method, self.url, kept, self.body)
+
+    def encoded(self) -> list[tuple[bytes, bytes]]:
+        """The headers but Host as bytes: as UTF-8, as shells and curl would send them.
+
+        Raises:
+            ValueError: what was filled in would make more headers or requests of them, or the
+                method is none. Quotes nothing: it may hold secrets.
+        """
+        pairs = [(name.encode(), value.encode()) for name, value in self.headers]
+        lines = b"\n".join(b"%b\0%b" % pair for pair in ((self.method.encode(), b""), *pairs))
+        if _LINES.fullmatch(lines) is None or lines.count(b"\n") != len(pairs):
+            raise ValueError("a method or a header that is none")
+        return [pair for pair in pairs if pair[0].lower() != b"host"]
+
+
+_LINES = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+\0[^\0\r\n]*(?:\n|\Z))+")
+"""Names and values of headers (RFC 9110 section 5), with NUL between them."""
 
 
 def json_body(document: Any) -> tuple[bytes, tuple[str, str]]:
