@@ -3,7 +3,8 @@
 The calls are in the bindings that pyOpenSSL is built on, but not among pyOpenSSL's own methods,
 or cost there several times what OpenSSL itself takes. This module is the only one that reaches
 below pyOpenSSL. Tests hold that what is chosen here shows in the ClientHello, and that what is
-read here is what pyOpenSSL reads.
+read here is what pyOpenSSL reads. The buffers are shared, so only one thread, the event loop's,
+may call what reads.
 """
 
 from __future__ import annotations

@@ -169,20 +169,12 @@ def _build(wanted: Offer) -> SSL.Context:
     try:
         context.set_cipher_list(wanted.ciphers.encode())
     except SSL.Error as error:
-        raise AttemptFailed(
-            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"no cipher matches {wanted.ciphers!r} here")
-        ) from error
+        raise _lacking(f"every cipher of {wanted.ciphers!r}") from error
     context.set_tls13_ciphersuites(TLS13_SUITES.encode())
     if wanted.groups and not bindings.offer_groups(context, wanted.groups):
-        named = ":".join(wanted.groups)
-        raise AttemptFailed(
-            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks a group of {named!r}")
-        )
+        raise _lacking(f"a group of {':'.join(wanted.groups)!r}")
     if wanted.signatures and not bindings.offer_signatures(context, wanted.signatures):
-        named = ":".join(wanted.signatures)
-        raise AttemptFailed(
-            Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks one of {named!r}")
-        )
+        raise _lacking(f"a signature algorithm of {':'.join(wanted.signatures)!r}")
     # Always a full handshake: a resumed one presents no certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(
@@ -225,6 +217,10 @@ def _present(
             f"client certificate {which.certificate} with key {which.key}: "
             f"no usable pair ({type(error).__name__})"
         ) from None
+
+
+def _lacking(what: str) -> AttemptFailed:
+    return AttemptFailed(Failure(Phase.TLS, Reason.LOCAL_RESOURCE, f"OpenSSL here lacks {what}"))
 
 
 def _unusable(detail: str) -> AttemptFailed:
