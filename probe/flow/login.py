@@ -20,7 +20,7 @@ from probe.model.result import Inconclusive, Skipped, StepResult, Timings, outco
 from probe.model.secret import Secret
 from probe.net.times import retry_after
 
-LAYER = "login"
+_LAYER = "login"
 """The layer that every login proves."""
 
 _ON_THE_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.CERTIFICATE})
@@ -68,7 +68,7 @@ class LoginMaker:
         """Say again why there is no login, without asking again."""
         failure = self.store.judged(slot, trio.current_time())
         outcome = self.run.cleaned(outcome_of(() if failure is None else (failure,)))
-        return StepResult(name, LAYER, outcome, evidence=slot.evidence)
+        return StepResult(name, _LAYER, outcome, evidence=slot.evidence)
 
     def _read(self, login: Login, made: call.Exchange) -> Token | Failure:
         match made.call:
@@ -126,7 +126,7 @@ class LoginMaker:
         response, failures = made.response, () if failure is None else (failure,)
         return StepResult(
             step=name,
-            layer=LAYER,
+            layer=_LAYER,
             outcome=run.cleaned(outcome_of(failures, (*facts.warnings, *notes))),
             timings=Timings(
                 auth=facts.timings.total,
@@ -156,4 +156,4 @@ def _request(run: FlowRun, login: Login, refresh: Secret | None) -> Request:
 
 def _not_made(name: str, why: Skipped | Inconclusive) -> StepResult | Skipped:
     """A login that could not be made. Where a value is missing, the step that needs it says so."""
-    return why if isinstance(why, Skipped) else StepResult(name, LAYER, why)
+    return why if isinstance(why, Skipped) else StepResult(name, _LAYER, why)

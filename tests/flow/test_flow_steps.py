@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe.model.failure import Phase, Reason
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import (
     ApiCheck,
     Capture,
@@ -14,8 +14,19 @@ from probe.model.flow import (
     RequestTemplate,
     Step,
 )
-from probe.model.result import Failed, Inconclusive, Missing, Passed, Skipped, StepResult
+from probe.model.result import (
+    Failed,
+    Inconclusive,
+    Missing,
+    NoLogin,
+    NotMeant,
+    OutOfTime,
+    Passed,
+    Skipped,
+    StepResult,
+)
 from probe.model.target import Target
+from probe.probers.flow import flow_outcome
 from tests.support.http_server import Ca, Http, Reply, Seen, at, serve
 
 from .conftest import Bench
@@ -315,3 +326,25 @@ async def test_attempts_use_fresh_connections_and_every_address(ca: Ca, bench: B
     outcomes = {(s.evidence.headers["x-cell"], type(s.outcome)) for s in result.steps}
     assert outcomes == {("a", Passed), ("b", Failed)}
     assert [s.step for s in result.steps] == ["a"] * 4
+
+
+@pytest.mark.parametrize(
+    ("why", "outcome", "words"),
+    [
+        (Missing("id"), Reason.CAPTURE_MISSING, "needs id, which no step before it gave"),
+        (NoLogin("cli"), Reason.CAPTURE_MISSING, "needs the login cli, which gave no token"),
+        (OutOfTime(), Reason.TIMEOUT, "the run's time was over before it began"),
+        (NotMeant("cli"), None, "carries the token of cli, which this persona does not have"),
+    ],
+)
+def test_why_a_step_was_skipped_decides_what_the_run_says(
+    why: Missing | NoLogin | NotMeant | OutOfTime, outcome: Reason | None, words: str
+) -> None:
+    steps = (StepResult("one", "x", Passed()), StepResult("two", "x", Skipped(why)))
+    found = flow_outcome(steps)
+    assert str(Skipped(why)) == words
+    assert (None if isinstance(found, Passed) else found.failure.reason) is outcome
+    failed = StepResult("three", "x", Failed(Failure(Phase.WAIT, Reason.RESET)))
+    worse = flow_outcome((*steps, failed))
+    assert isinstance(worse, Failed)
+    assert worse.failure.reason is Reason.RESET, "a failure goes before what was skipped"
