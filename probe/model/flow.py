@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from probe.model.auth import Auth
 from probe.model.secret import SecretRef
@@ -198,6 +198,8 @@ class ApiCheck:
         max_body: cap on a response's body, decoded, in bytes.
         trust: as for TLS checks; always verified.
     """
+
+    kind: ClassVar = "api"
 
     name: str
     steps: tuple[Step | CommandStep, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
 from probe.model.flow import ApiCheck
 from probe.model.secret import SecretRef
@@ -140,6 +140,8 @@ class TlsCheck:
         sni: sent instead of the target's name; the judgement uses it too.
         edge_series: which edges get their own series.
     """
+
+    kind: ClassVar = "tls"
 
     name: str
     targets: str

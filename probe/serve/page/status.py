@@ -8,7 +8,6 @@ from heapq import nsmallest
 from itertools import islice
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck
 from probe.model.state import EdgeStatus, Transition
 from probe.serve.census import NOT_KNOWN, Through, failing
 from probe.serve.memory.agent import causes
@@ -199,9 +198,8 @@ def _gravest(states: States) -> str:
 def _check_views(store: Store) -> Iterator[CheckView]:
     """Every check of the configuration."""
     for check in store.checks.values():
-        kind = "api" if isinstance(check, ApiCheck) else "tls"
         yield CheckView(
-            check.name, kind, check.interval, tuple(check.providers), dict(check.labels)
+            check.name, check.kind, check.interval, tuple(check.providers), dict(check.labels)
         )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from probe.model.flow import ApiCheck
 from probe.model.spec import Check
 from probe.serve.census import ProviderCensus, failing
 from probe.serve.records import CertificateSplit
@@ -28,8 +27,7 @@ def target_info_samples(labels: Mapping[str, str]) -> list[Sample]:
 
 def check_samples(check: Check) -> list[Sample]:
     """The info series of a check."""
-    kind = "api" if isinstance(check, ApiCheck) else "tls"
-    fixed = {"kind": kind, "interval_seconds": f"{check.interval:g}"}
+    fixed = {"kind": check.kind, "interval_seconds": f"{check.interval:g}"}
     own = {
         name: value
         for name, value in own_labels(families.CHECK_INFO, check.labels)
