@@ -98,8 +98,10 @@ def _body(expect: Expect, answer: Response) -> list[Failure]:
 
     Of a body that is not whole, what was found in the part that is there was found.
     """
-    failures = _size(expect, answer)
-    failures += _json(expect, answer)
+    too_long = _size(expect, answer)
+    if too_long and answer.body_fault is not None:
+        return too_long
+    failures = [*too_long, *_json(expect, answer)]
     if expect.contains or expect.matches or expect.not_matches:
         failures += texts(
             answer.text,

@@ -143,23 +143,12 @@ def _charset(content_type: str) -> str:
 
 
 _CHARSETS = frozenset(
-    {
-        *(
-            "us-ascii",
-            "ascii",
-            "latin1",
-            "cp1252",
-            "utf-16",
-            "utf-16be",
-            "utf-16le",
-            "koi8-r",
-            "koi8-u",
-            "macintosh",
-        ),
+    [
+        *("us-ascii", "ascii", "latin1", "cp1252", "utf-16", "utf-16be", "utf-16le", "macintosh"),
+        *("koi8-r", "koi8-u", "gb2312", "gbk", "gb18030", "big5", "euc-jp", "iso-2022-jp"),
+        *("shift_jis", "euc-kr", *(f"windows-{number}" for number in range(1250, 1259))),
         *(f"iso-8859-{number}" for number in (*range(1, 12), *range(13, 17))),
-        *(f"windows-{number}" for number in range(1250, 1259)),
-        *("gb2312", "gbk", "gb18030", "big5", "euc-jp", "iso-2022-jp", "shift_jis", "euc-kr"),
-    }
+    ]
 )
 """Charsets of the web, beside UTF-8 (https://encoding.spec.whatwg.org/#names-and-labels). Python
 knows many more codecs, of which a server may not choose: some raise whatever the error handler,

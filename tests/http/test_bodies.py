@@ -126,6 +126,14 @@ async def test_a_long_page_is_read_as_far_as_it_is_needed(
         assert failure.detail == "more than 1000 bytes of body; raise max_body to read on"
 
 
+async def test_a_page_longer_than_expected_is_just_that(caller: Make) -> None:
+    async with serve(None, says(coded(b"identity", LONG))) as server:
+        found = await caller(server.port)()
+    assert isinstance(found, Answered), found
+    [failure] = judge(Expect(max_size=10, json=("a",)), found.response, seconds=0).failures
+    assert failure.reason is Reason.SIZE
+
+
 async def test_a_page_that_is_left_half_read_ends_its_connection(caller: Make) -> None:
     async with serve(None, says(coded(b"identity", bytes(200_000)))) as server:
         call = caller(server.port)

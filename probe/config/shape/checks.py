@@ -147,7 +147,8 @@ class ApiCheckShape(CheckShape):
         "Time between logins of their own clock ({default})."
     )
     max_body: Annotated[Size, size_between("1KiB", "256MiB")] | None = optional(
-        "Most bytes of a response's body, decoded ({default})."
+        "Most bytes of a response's body that are read, decoded ({default}). Expectations that "
+        "need more of it fail."
     )
     http2: bool | None = optional("Whether HTTP/2 is offered ({default}).")
     groups: GroupsField = None
