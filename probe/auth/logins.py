@@ -51,7 +51,7 @@ class JsonLogin(Login):
         self._spec = spec
 
     def request(self, values: Values, refresh: Secret | None = None) -> Request:
-        """The login's request."""
+        """Build the login's request."""
         spec = self._spec
         body, content_type = json_body(values.document(spec.json))
         headers = tuple(
@@ -62,7 +62,7 @@ class JsonLogin(Login):
         return Request("POST", clean_url(values.fill_url(spec.url)), start, body).adding(*headers)
 
     def signer(self, token: str) -> Signer:
-        """The token in its header."""
+        """Show the token in its header."""
         return TokenSigner(self._spec.header, self._spec.scheme, token)
 
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
@@ -101,7 +101,7 @@ class CookieLogin(Login):
         self._spec = spec
 
     def request(self, values: Values, refresh: Secret | None = None) -> Request:
-        """The login's request."""
+        """Build the login's request."""
         if self._spec.form is not None:
             fields = {name: values.text(value) for name, value in self._spec.form.items()}
             body, content_type = form_body(fields)
@@ -110,7 +110,7 @@ class CookieLogin(Login):
         return Request("POST", clean_url(values.fill_url(self.url)), (content_type,), body)
 
     def signer(self, token: str) -> Signer:
-        """The cookie."""
+        """Show the cookie."""
         return CookieSigner(self._spec.cookie, token)
 
     def _token(self, response: Response, now: float, sent: Request) -> Token | Failure:
@@ -126,7 +126,7 @@ class CookieLogin(Login):
         return issued(said[""], response, now, expires_at=now + self._life(said, now))
 
     def _life(self, said: Mapping[str, str], now: float) -> float:
-        """Seconds that the cookie lasts: Max-Age beats Expires (RFC 6265 section 5.3)."""
+        """Read the seconds that the cookie lasts: Max-Age beats Expires (RFC 6265 section 5.3)."""
         life = seconds(said.get("max-age"))
         if life is None:
             until = http_date(said.get("expires"))
@@ -144,11 +144,11 @@ class OAuth2Login(Login):
         self.shared = spec.grant == "refresh_token"
 
     def signer(self, token: str) -> Signer:
-        """The access token in its header."""
+        """Show the access token in its header."""
         return TokenSigner(self._spec.header, self._spec.scheme, token)
 
     def request(self, values: Values, refresh: Secret | None = None) -> Request:
-        """The request to the token endpoint."""
+        """Build the request to the token endpoint."""
         spec, url = self._spec, clean_url(values.fill_url(self.url))
         client = None if spec.client_id is None else values.text(spec.client_id)
         fields = self._grant(values, url, client, refresh)
@@ -181,7 +181,7 @@ class OAuth2Login(Login):
     def _client(
         self, values: Values, url: str, client: str | None
     ) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
-        """How the client shows who it is: headers, and form fields."""
+        """Return how the client shows who it is: headers, and form fields."""
         spec = self._spec
         named = {} if client is None else {"client_id": client}
         if spec.client_auth == "private_key_jwt":
@@ -199,7 +199,7 @@ class OAuth2Login(Login):
         return (("Authorization", f"Basic {coded}"),), {}
 
     def _assertion(self, values: Values, url: str, client: str | None, *, own: bool = False) -> str:
-        """An assertion; ``own`` when it stands for the client itself, whose claims are fixed."""
+        """Sign an assertion; ``own`` for one of the client itself, whose claims are fixed."""
         key = self._spec.jwt_key
         if key is None:
             raise SecretError("no jwt_key to sign with")
@@ -242,7 +242,7 @@ class OAuth2Login(Login):
         return refused(response, now, f"answered {response.status} {said}{more}")
 
     def _hint(self, sent: Request) -> str:
-        """What to try when a client whose name or secret had to be encoded is not known."""
+        """Say what to try when a client whose name or secret had to be encoded is not known."""
         coded = (sent.header("authorization") or "").partition(" ")[2]
         if self._spec.client_auth != "basic" or not {*b"%+"} & {*base64.b64decode(coded)}:
             return ""
@@ -251,7 +251,7 @@ class OAuth2Login(Login):
 
 
 def entry_of(spec: Auth) -> Login | StaticAuth:
-    """An auth entry as a run uses it: a login, or what signs at once."""
+    """Turn an auth entry into what a run uses: a login, or what signs at once."""
     match spec:
         case JsonLoginAuth():
             return JsonLogin(spec)

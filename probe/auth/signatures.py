@@ -45,7 +45,7 @@ class AwsKeys:
 
 
 def sign_aws(request: Request, keys: AwsKeys, now: float, *, plain_path: bool = False) -> Request:
-    """The request with its signature.
+    """Sign a request.
 
     Args:
         request: complete but for headers that are not signed.
@@ -75,7 +75,7 @@ def sign_aws(request: Request, keys: AwsKeys, now: float, *, plain_path: bool = 
 
 
 def canonical_request(request: Request, payload: str, *, plain_path: bool) -> tuple[str, str]:
-    """The canonical request, and the list of signed headers."""
+    """Write the canonical request, and the list of signed headers."""
     parts = urlsplit(request.url)
     headers: dict[str, list[str]] = {"host": [request.header("host") or _host(request.url)]}
     for name, value in request.headers:
@@ -97,7 +97,7 @@ def canonical_request(request: Request, payload: str, *, plain_path: bool) -> tu
 
 
 def _to_sign(canonical: str, stamp: str, scope: str) -> bytes:
-    """The string to sign."""
+    """Write the string to sign."""
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     return f"{_AWS}\n{stamp}\n{scope}\n{digest}".encode()
 
@@ -139,7 +139,7 @@ def _query(query: str) -> str:
 
 
 def _encoded(text: str) -> str:
-    """Encoded as the signature wants it, whatever encoding the URL chose (``+`` is a space)."""
+    """Encode as the signature wants it, whatever encoding the URL chose (``+`` is a space)."""
     return quote(unquote(text.replace("+", " ")), safe=_UNRESERVED)
 
 
@@ -157,7 +157,7 @@ def sign_assertion(
     audience: str,
     values: Values,
 ) -> str:
-    """A signed JWT that says who we are.
+    """Sign a JWT that says who we are.
 
     Args:
         key: signs it.
@@ -214,7 +214,7 @@ def _key_headers(key: JwtKey, values: Values) -> dict[str, str]:
 
 
 def _thumbprint(pem: str, name: str) -> str:
-    """The certificate's thumbprint (RFC 7515 section 4.1.8), which tells servers the key."""
+    """Compute a certificate's thumbprint (RFC 7515 section 4.1.8), which tells servers the key."""
     from cryptography import x509  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 

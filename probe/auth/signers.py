@@ -31,11 +31,11 @@ class Signer:
     token: str | None = None
 
     def sign(self, request: Request) -> Request:
-        """The request with credentials."""
+        """Add the credentials to a request."""
         return request
 
     def again(self, request: Request, response: Response) -> Request | Failure | None:
-        """What to send after this response; None when it is final."""
+        """Return what to send after this response; None when it is final."""
         return None
 
 
@@ -46,7 +46,7 @@ class HeaderSigner(Signer):
         self._headers = headers
 
     def sign(self, request: Request) -> Request:
-        """The request with the headers."""
+        """Add the headers to a request."""
         return request.adding(*self._headers)
 
 
@@ -77,7 +77,7 @@ class CookieSigner(Signer):
         self.token = value
 
     def sign(self, request: Request) -> Request:
-        """The request with the cookie."""
+        """Add the cookie to a request."""
         own = request.header("cookie")
         return request.adding(("Cookie", f"{own}; {self._pair}" if own else self._pair))
 
@@ -90,7 +90,7 @@ class DigestSigner(Signer):
         self.curl, self.hides = ("--digest", "--user", ":".join(self._pair)), ("authorization",)
 
     def again(self, request: Request, response: Response) -> Request | Failure | None:
-        """The same request with the challenge met."""
+        """Meet the challenge with the same request."""
         if response.status != 401 or request.header("authorization") is not None:
             return None
         offered = digest_challenges(response.all("www-authenticate"))
@@ -125,7 +125,7 @@ _ALGORITHM = re.compile(r'[ ,]algorithm[ \t]*=[ \t]*"?([^",\s]*)', re.IGNORECASE
 
 
 def digest_challenges(values: Iterable[str]) -> list[tuple[str, str]]:
-    """Digest challenges of WWW-Authenticate headers with their algorithms, in order.
+    """Find the Digest challenges of WWW-Authenticate headers with their algorithms, in order.
 
     One header may hold several challenges of several schemes, and its commas separate both
     challenges and their parameters (RFC 9110 section 11.6.1).
@@ -158,7 +158,7 @@ class SigV4Signer(Signer):
         self.hides = ("authorization", "x-amz-date", "x-amz-content-sha256")
 
     def sign(self, request: Request) -> Request:
-        """The request with its signature."""
+        """Add the signature to a request."""
         return sign_aws(request, self._keys, self._wall())
 
 
@@ -167,7 +167,7 @@ StaticAuth = BearerAuth | BasicAuth | DigestAuth | HeaderAuth | SigV4
 
 
 def signer(spec: StaticAuth, values: Values) -> Signer:
-    """Signs with credentials that need no login.
+    """Build the signer of credentials that need no login.
 
     Raises:
         SecretError: a secret is missing.

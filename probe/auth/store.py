@@ -58,7 +58,7 @@ class Login(ABC):
         self._identities: dict[tuple[str | None, ...], str] = {}
 
     def identity(self, values: Values) -> str:
-        """A digest of the login's configuration, filled in: what it is remembered under.
+        """Digest the login's configuration, filled in: what it is remembered under.
 
         Flows of many targets share one token unless the login itself depends on the target. The
         files of kept refresh tokens are named by it, so it must stay what it is.
@@ -79,7 +79,7 @@ class Login(ABC):
         return known
 
     def secrets(self, read: Callable[[SecretRef], str]) -> str:
-        """A digest of the secrets behind the login, to notice that they were replaced.
+        """Digest the secrets behind the login, to notice that they were replaced.
 
         Raises:
             SecretError: one is missing.
@@ -90,7 +90,7 @@ class Login(ABC):
 
     @abstractmethod
     def request(self, values: Values, refresh: Secret | None = None) -> Request:
-        """The login's request.
+        """Build the login's request.
 
         Args:
             values: of the run.
@@ -104,7 +104,7 @@ class Login(ABC):
         """
 
     def token(self, response: Response, now: float, sent: Request) -> Token | Failure:
-        """The token that a response gave for the request that was sent, or why there is none."""
+        """Read the token that a response gave for the request sent, or why there is none."""
         if response.status == 429:  # what any service may say when it is not well
             return Failure(Phase.AUTH, Reason.RATE_LIMITED, "answered 429")
         if response.status >= 500:
@@ -116,7 +116,7 @@ class Login(ABC):
 
     @abstractmethod
     def signer(self, token: str) -> Signer:
-        """Shows the token on a request."""
+        """Build what shows the token on a request."""
 
 
 def _filled(values: Values, text: str) -> str:
@@ -182,13 +182,13 @@ class Slot:
     refusals: Refusals | None = None
 
     def accepted(self, token: Token, credentials: str, now: float) -> None:
-        """The login gave a token for these credentials."""
+        """Remember that the login gave a token for these credentials."""
         self.token, self.hold, self.failed, self.refusals = token, None, None, None
         self.rejected.clear()
         self.worked_with, self.worked_at = credentials, now
 
     def refused(self, credentials: str, now: float, interval: float) -> None:
-        """The service does not take these credentials: hold them back for so many seconds.
+        """Remember that the credentials are not taken; hold them back for ``interval`` seconds.
 
         Credentials that had worked are tried a few times more, which confirms the failure.
         """
@@ -201,14 +201,14 @@ class Slot:
             self.hold = Hold(now + interval, credentials)
 
     def held(self, credentials: str, now: float) -> bool:
-        """Whether these credentials must not be tried again yet."""
+        """Tell whether these credentials must not be tried again yet."""
         if self.hold is None or now >= self.hold.until:
             return False
         return self.hold.credentials in {"", credentials}
 
     @property
     def had_worked(self) -> bool:
-        """Whether the credentials that are refused were accepted before, unchanged."""
+        """Tell whether the credentials that are refused were accepted before, unchanged."""
         return self.refusals is not None and self.refusals.credentials == self.worked_with
 
 
@@ -220,7 +220,7 @@ class TokenStore:
         self._slots: dict[str, Slot] = {}
 
     def slot(self, login: str, now: float, *, service: str = "", every: float = math.inf) -> Slot:
-        """The memory of a login; ``now`` is trio time, and see `Slot` for the others."""
+        """Find or make a login's memory; ``now`` is trio time, and see `Slot` for the others."""
         slot = self._slots.get(login)
         if slot is None:
             self._forget(now)
@@ -229,7 +229,7 @@ class TokenStore:
         return slot
 
     def judged(self, slot: Slot, now: float) -> Failure | None:
-        """Why a login fails, and whose fault it is; None when it does not fail.
+        """Judge why a login fails, and whose fault it is; None when it does not fail.
 
         Refused credentials are ours, unless the service took the very same before and now takes
         nobody's: then it lost its clients, or the secret was revoked. Other logins of the service

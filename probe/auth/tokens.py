@@ -54,7 +54,7 @@ class Token:
     refresh: Secret | None = None
 
     def serves(self, now: float, ahead: float) -> bool:
-        """Whether it may still be used for ``ahead`` seconds; renewed a tenth of its life early.
+        """Tell whether it may be used for ``ahead`` seconds; renewed a tenth of its life early.
 
         Renewal comes at most a minute early, so that short-lived tokens are not renewed at
         every use, and never so late that the token ends within a run.
@@ -75,7 +75,7 @@ def issued(
     expires_at: float | None,
     refresh: Secret | None = None,
 ) -> Token | Failure:
-    """A token from what stood in a response, or what is wrong with it.
+    """Build a token from what stood in a response, or say what is wrong with it.
 
     Args:
         value: what stood where the token belongs.
@@ -102,24 +102,24 @@ def issued(
 
 
 def malformed(detail: str) -> Failure:
-    """The token service answered well, and what it gave is no token."""
+    """Build the failure of a service that answered well and gave no token."""
     return Failure(Phase.AUTH, Reason.TOKEN_MALFORMED, detail)
 
 
 def login_failed(response: Response, more: str = "") -> Failure:
-    """The token service did not do its work."""
+    """Build the failure of a service that did not do its work."""
     return Failure(Phase.AUTH, Reason.LOGIN_FAILED, f"answered {response.status}{more}")
 
 
 def clock_off(skew: float) -> Failure:
-    """Our clock is wrong: inconclusive."""
+    """Build the failure of our own clock: inconclusive."""
     word = "behind" if skew > 0 else "ahead of"
     detail = f"this host's clock is {abs(skew):.0f} s {word} the server's"
     return Failure(Phase.AUTH, Reason.CLOCK_OFF, detail)
 
 
 def clock_skew(response: Response, now: float) -> float | None:
-    """Seconds that the server's clock is ahead of ours; None without a readable Date header.
+    """Return the seconds that a server's clock is ahead of ours; None without a readable Date.
 
     A response out of a cache (``Age``) says when it was made, so its age is added.
     """
@@ -128,7 +128,7 @@ def clock_skew(response: Response, now: float) -> float | None:
 
 
 def refused(response: Response, now: float, detail: str) -> Failure:
-    """Our credentials were refused; if our clock is far off, that is the likelier fault."""
+    """Build the failure of refused credentials, or of our clock where that is likelier."""
     skew = clock_skew(response, now)
     if skew is not None and abs(skew) > CLOCK_TOLERANCE:
         return clock_off(skew)
@@ -136,7 +136,7 @@ def refused(response: Response, now: float, detail: str) -> Failure:
 
 
 def jwt_expiry(value: str) -> float | None:
-    """The ``exp`` of a JWT (RFC 7519), read without verifying; None when it is no JWT.
+    """Read the ``exp`` of a JWT (RFC 7519) without verifying; None when it is no JWT.
 
     Only used to renew in time and to see a token that is expired when issued: the party that
     must verify it is the server.
@@ -153,7 +153,7 @@ def jwt_expiry(value: str) -> float | None:
 
 
 def seconds(value: object) -> float | None:
-    """A number of seconds as JSON gives it, also as text; None for anything else."""
+    """Read a number of seconds as JSON gives it, even as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -164,7 +164,7 @@ def seconds(value: object) -> float | None:
 
 
 def lasting(value: object) -> float | None:
-    """Seconds that say when a token ends; None when they say nothing.
+    """Read the seconds that say when a token ends; None when they say nothing.
 
     Servers write 0 or -1 for "unknown" and for "never".
     """
@@ -187,7 +187,7 @@ class RefreshTokens:
         self._memory: dict[str, tuple[str, Secret]] = {}
 
     async def load(self, login: str, configured: str) -> Secret | None:
-        """The latest token that descends from the configured one; None when there is none."""
+        """Load the latest token that descends from the configured one; None when there is none."""
         root = _digest(configured)
         if login not in self._memory and self._folder is not None:
             found = await trio.to_thread.run_sync(_read, self._path(self._folder, login))
@@ -197,7 +197,7 @@ class RefreshTokens:
         return token if origin == root else None
 
     async def keep(self, login: str, configured: str, token: Secret) -> OSError | None:
-        """Keep a token; the error when it is safe in memory only."""
+        """Keep a token; return the error when it is safe in memory only."""
         root = _digest(configured)
         self._memory[login] = (root, token)
         if self._folder is None:

@@ -40,7 +40,7 @@ _parsed = functools.lru_cache(maxsize=4096)(parse)  # configurations hold few, a
 
 @functools.lru_cache(maxsize=4096)
 def _clean_url(url: str, query: tuple[tuple[str, str], ...]) -> str:
-    """The URL in encoded form, remembered: flows call the same ones again and again."""
+    """Encode a URL, remembered: flows call the same ones again and again."""
     return clean_url(url, dict(query))
 
 
@@ -96,22 +96,22 @@ class Values:
         self._captured.update(captured)
 
     def uncaptured(self) -> Values:
-        """The same without what servers said."""
+        """Leave out what servers said."""
         return Values(self._given)
 
     def get(self, name: str) -> str | None:
-        """A value, captured or given; None when there is none."""
+        """Return a value, captured or given; None when there is none."""
         return self._captured.get(name, self._given.get(name))
 
     def fill(self, text: str) -> str:
-        """A template filled in."""
+        """Fill a template in."""
         if "{" not in text and "}" not in text:
             return text
         pieces = _parsed(text).pieces
         return "".join([one if isinstance(one, str) else self._need(one.name) for one in pieces])
 
     def fill_url(self, text: str) -> str:
-        """A URL template filled in; captures are encoded, unless one gives the URL's beginning.
+        """Fill a URL template in; captures are encoded, unless one gives the URL's beginning.
 
         Where the host stands an IPv6 address gets its brackets, and ``{target}`` is without
         its port when the URL writes one behind it.
@@ -134,29 +134,29 @@ class Values:
         return filled
 
     def fill_header(self, text: str) -> str:
-        """A header's value filled in; unsafe when the result would not stay one header."""
+        """Fill a header's value in; unsafe when the result would not stay one header."""
         value = self.fill(text)
         if not fits_header(value):
             raise Unsafe("a header's value would hold a line end or control character")
         return value
 
     def fill_argument(self, text: str) -> str:
-        """A program's argument filled in; unsafe when a value would be read as an option."""
+        """Fill a program's argument in; unsafe when a value would be read as an option."""
         value = self.fill(text)
         if value.startswith("-") and not text.startswith("-"):
             raise Unsafe("a value would turn an argument into an option")
         return value
 
     def text(self, value: str | SecretRef) -> str:
-        """A template filled in, or a secret read."""
+        """Fill a template in, or read a secret."""
         return self.read(value) if isinstance(value, SecretRef) else self.fill(value)
 
     def document(self, value: Any) -> Any:
-        """A JSON document whose string leaves are templates or secrets."""
+        """Fill a JSON document in whose string leaves are templates or secrets."""
         return walk(value, self.fill, self.read)
 
     def request(self, template: RequestTemplate) -> Request:
-        """A step's request filled in.
+        """Fill a step's request in.
 
         Raises:
             SecretError: a secret is missing.
@@ -189,12 +189,12 @@ class Values:
 
 
 def fits_header(value: str) -> bool:
-    """Whether a text stays one header value."""
+    """Tell whether a text stays one header value."""
     return _NOT_IN_HEADER.search(value) is None
 
 
 def fits_program(value: str) -> bool:
-    """Whether a text can be an argument, a variable or the stdin of a program.
+    """Tell whether a text can be an argument, a variable or the stdin of a program.
 
     A NUL would end it early, and half a surrogate pair has no form in UTF-8.
     """
@@ -202,7 +202,7 @@ def fits_program(value: str) -> bool:
 
 
 def walk(value: Any, text: Callable[[str], Any], secret: Callable[[SecretRef], Any]) -> Any:
-    """A text, document or record with each text and each reference to a secret replaced.
+    """Replace each text and each reference to a secret in a text, document or record.
 
     Mappings and records become dictionaries, tuples become lists.
     """
@@ -223,7 +223,7 @@ def walk(value: Any, text: Callable[[str], Any], secret: Callable[[SecretRef], A
 
 
 def names_in(*values: Any) -> tuple[str, ...]:
-    """Names that the templates in texts, documents and records need, each once."""
+    """Name the values that templates in texts, documents and records need, each once."""
     texts: list[str] = []
     walk(values, texts.append, str)
     return tuple(
@@ -232,5 +232,5 @@ def names_in(*values: Any) -> tuple[str, ...]:
 
 
 def tokens_named(*values: Any) -> tuple[str, ...]:
-    """Names of auth entries whose token templates name as ``{auth.NAME}``, each once."""
+    """Name the auth entries whose token templates carry as ``{auth.NAME}``, each once."""
     return tuple(name[5:] for name in names_in(*values) if name.startswith("auth."))

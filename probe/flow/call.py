@@ -36,7 +36,7 @@ class Exchange:
 
     @property
     def response(self) -> Response | None:
-        """What was answered, whole or not."""
+        """Return what was answered, whole or not; None for nothing."""
         return self.call.response if isinstance(self.call, Answered) else self.call.partial
 
 
@@ -99,7 +99,7 @@ async def make(
 async def _once(
     run: FlowRun, request: Request, signer: Signer | None, send: _Send, *, secret: bool
 ) -> Exchange:
-    """One request, and a second one when the signer is asked for more."""
+    """Send one request, and a second one when the signer answers a challenge."""
     signed = request if signer is None else signer.sign(request)
     refusal = _refusal(run, signed) if secret else None
     if refusal is not None:
@@ -118,7 +118,7 @@ async def _once(
 
 
 def _past_proxy(run: FlowRun, call: CallResult) -> CallResult:
-    """Say of a call that did not reach its host which proxy other programs would have used."""
+    """Name the proxy that others would have used, for a call that did not reach its host."""
     if not isinstance(call, Broken) or call.failure.phase not in {Phase.RESOLVE, Phase.CONNECT}:
         return call
     origin = url.origin_of(url.parsed(call.facts.url))
@@ -139,7 +139,7 @@ def _carries_secret(run: FlowRun, request: Request) -> bool:
 
 
 def _refusal(run: FlowRun, signed: Request) -> Failure | None:
-    """Why a request that carries a secret must not leave."""
+    """Say why a request that carries a secret must not leave; None when it may."""
     where = url.parsed(signed.url)
     if where.scheme != "https":
         return unsafe("credentials are never sent without TLS: use https")
@@ -151,7 +151,7 @@ def _refusal(run: FlowRun, signed: Request) -> Failure | None:
 
 
 def joined(several: list[CallFacts]) -> CallFacts:
-    """Several requests as one: phases summed, as blackbox_exporter sums over redirects."""
+    """Join the facts of several requests; sum their phases, as blackbox_exporter does."""
     last, timings = several[-1], [one.timings for one in several]
     phases = {name: _sum(getattr(one, name) for one in timings) for name in _PHASES}
     total, lag = sum(one.total for one in timings), max(one.lag for one in timings)

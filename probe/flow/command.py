@@ -8,7 +8,6 @@ control group, which is the service manager's to give.
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import signal
@@ -25,6 +24,7 @@ from probe.http import answers
 from probe.http.response import NotJson, parse_json
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Command
+from probe.net.errors import name_of, reason_of
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LAST_WORDS = 0.25
@@ -32,7 +32,6 @@ _LAST_WORDS = 0.25
 _DEATH = 1.0
 """Seconds that a killed program may take to be gone; one stuck in the kernel is left behind."""
 _REMOVALS = 3
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,22 +174,21 @@ def _kill_group(process: trio.Process) -> None:
 
 
 def _not_started(program: str, error: OSError) -> Failure:
-    code = errno.errorcode.get(error.errno or 0, str(error.errno))
-    if error.errno in _LOCAL:
-        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, f"{program}: {code}")
-    return Failure(Phase.CONNECT, Reason.COMMAND_UNAVAILABLE, f"{program}: {code}")
+    local = reason_of(error.errno, at_once=True) is Reason.LOCAL_RESOURCE
+    reason = Reason.LOCAL_RESOURCE if local else Reason.COMMAND_UNAVAILABLE
+    return Failure(Phase.CONNECT, reason, f"{program}: {name_of(error.errno)}")
 
 
 def _make_folder() -> str | Failure:
     try:
         return tempfile.mkdtemp(prefix="probe-")
     except OSError as error:
-        code = errno.errorcode.get(error.errno or 0, str(error.errno))
-        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, f"no working folder: {code}")
+        detail = f"no working folder: {name_of(error.errno)}"
+        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, detail)
 
 
 def _remove(folder: str) -> None:
-    """Remove the working folder, also what the program made unwritable. Never raises.
+    """Remove the working folder, even what the program made unwritable. Never raises.
 
     Tried again a few times, because a daemon that left the session may still be writing there.
     What belongs to another user cannot be removed by anybody but that user, and stays.
@@ -231,7 +229,7 @@ def _empty(inner: str, top: str) -> list[str]:
 
 
 def judge(spec: Command, contains: tuple[str, ...], ran: Ran) -> list[Failure]:
-    """What is wrong with what a program did; ``contains`` is already filled in."""
+    """Return what is wrong with what a program did; ``contains`` is already filled in."""
     failures = []
     if ran.code not in spec.exit_codes:
         detail = f"exit code {ran.code}" if ran.code >= 0 else f"killed by {_signal(-ran.code)}"

@@ -58,7 +58,7 @@ class Credentials:
         self._slots: dict[str, Slot] = {}
 
     async def for_step(self, name: str | None, lent: Iterable[str]) -> Granted | Withheld:
-        """Credentials of an auth entry, and the tokens that a step's templates name.
+        """Grant the credentials of an auth entry, and lend the tokens that a step's templates name.
 
         Args:
             name: of the entry; None for a step that sends no credentials.
@@ -77,7 +77,7 @@ class Credentials:
         return replace(found, logins=logins + found.logins) if logins else found
 
     def kept(self, name: str) -> bool:
-        """Whether an entry's token is from an earlier run."""
+        """Tell whether an entry's token is from an earlier run."""
         found = self._found.get(name)
         return isinstance(found, Granted) and found.kept
 
@@ -105,7 +105,7 @@ class Credentials:
         return newer, logins
 
     def early_refusal(self, names: Iterable[str]) -> EarlyRefusal:
-        """What a run counts as in which kept tokens of these entries were refused."""
+        """Return what a run counts as in which kept tokens of these entries were refused."""
         entries = map(self._run.plan.entries.get, names)
         kinds = {one.early_refusal for one in entries if isinstance(one, Login)}
         return "degraded" if "degraded" in kinds else "counted"
@@ -117,7 +117,7 @@ class Credentials:
             rejected.discard(step) if accepted else rejected.add(step)
 
     def expires_at(self) -> float | None:
-        """When the first of the run's tokens ends; wall time."""
+        """Return the wall time at which the first of the run's tokens ends."""
         tokens = [slot.token for slot in self._slots.values()]
         ends = [t.expires_at for t in tokens if t is not None and t.expires_at is not None]
         return min(ends) if ends else None
@@ -142,7 +142,7 @@ class Credentials:
         return Granted(made) if isinstance(made, Signer) else Withheld(made)
 
     async def _ask(self, name: str, login: Login, *, renew: bool) -> Granted | Withheld:
-        """The token that is kept, or a new one. A kept one needs no lock."""
+        """Grant the token that is kept, or a new one. A kept one needs no lock."""
         made: tuple[StepResult, ...] = ()
         try:
             found = self._run.prepare(lambda: self._slot(name, login))
@@ -160,7 +160,7 @@ class Credentials:
             return Withheld(Inconclusive(defect(error, Phase.AUTH)), made)
 
     def _slot(self, name: str, login: Login) -> tuple[Slot, str]:
-        """The login's memory, and what it is remembered under."""
+        """Find the login's memory, and the name it is remembered under."""
         key, check, values = self._run.key, self._run.check, self._run.values
         mark = login.identity(values)
         if not login.shared:
@@ -186,7 +186,7 @@ class Credentials:
         return None
 
     def _wanted(self, slot: Slot, *, renew: bool) -> bool:
-        """Whether to log in."""
+        """Decide whether to log in."""
         token = slot.token
         if renew or token is None or slot.failed is not None:
             return True

@@ -36,7 +36,7 @@ def of_exchange(
     signer: Signer | None = None,
     seconds: float | None = None,
 ) -> Evidence:
-    """Evidence of a call.
+    """Gather the evidence of a call.
 
     Args:
         run: knows the secrets.
@@ -71,7 +71,7 @@ def of_exchange(
 
 
 def of_program(run: FlowRun, program: Program, ended: Ran | NotDone, *, bad: bool) -> Evidence:
-    """Evidence of a program that was run; what it wrote and a command for failures only."""
+    """Gather the evidence of a program; what it wrote and a command for failures only."""
     redactor = run.redactor
     body = line = ""
     if bad:
@@ -92,7 +92,7 @@ def of_program(run: FlowRun, program: Program, ended: Ran | NotDone, *, bad: boo
 
 
 def _headers(run: FlowRun, response: Response, listed: tuple[str, ...]) -> Mapping[str, str]:
-    """The listed response headers that are there, redacted."""
+    """Return the listed response headers that are there, redacted."""
     redactor = run.redactor
     for line in response.all("set-cookie"):
         redactor.add(line.partition(";")[0].partition("=")[2], "COOKIE")
@@ -103,13 +103,13 @@ def _headers(run: FlowRun, response: Response, listed: tuple[str, ...]) -> Mappi
 
 
 def _announced(response: Response) -> int:
-    """The length that the response announced, -1 when it announced none that is one."""
+    """Return the length in bytes that the response announced, -1 when it announced no number."""
     length = response.header("content-length") or ""
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 19 else -1
 
 
 def _curl(run: FlowRun, exchange: Exchange, signer: Signer | None, seconds: float | None) -> str:
-    """A command that repeats a call: its edge pinned, its secrets as shell variables.
+    """Write a command that repeats a call: its edge pinned, its secrets as shell variables.
 
     ``--connect-to`` leaves SNI and Host as they are.
     """

@@ -65,7 +65,7 @@ class LoginMaker:
         return result
 
     def repeated(self, name: str, slot: Slot) -> StepResult:
-        """Say again why there is no login, without asking again."""
+        """Repeat why there is no login, without asking again."""
         failure = self.store.judged(slot, trio.current_time())
         outcome = self.run.cleaned(outcome_of(() if failure is None else (failure,)))
         return StepResult(name, _LAYER, outcome, evidence=slot.evidence)
@@ -81,7 +81,7 @@ class LoginMaker:
                 return Failure(Phase.AUTH, failure.reason, detail)
 
     async def _refresh_token(self, login: Login, mark: str) -> tuple[str, Secret | None]:
-        """The configured refresh token, and the one that took its place."""
+        """Read the configured refresh token, and the one that took its place."""
         if login.refresh_token is None:
             return "", None
         found = self.run.prepare(partial(self.run.values.read, login.refresh_token))
@@ -95,7 +95,7 @@ class LoginMaker:
     async def _keep(
         self, mark: str, configured: str, found: Token | Failure
     ) -> tuple[Failure, ...]:
-        """Keep a rotated refresh token; a warning when only memory holds it."""
+        """Keep a rotated refresh token; return a warning when only memory holds it."""
         if isinstance(found, Failure) or found.refresh is None:
             return ()
         self.run.redactor.add(found.refresh.reveal(), "REFRESH_TOKEN")
@@ -155,5 +155,5 @@ def _request(run: FlowRun, login: Login, refresh: Secret | None) -> Request:
 
 
 def _not_made(name: str, why: Skipped | Inconclusive) -> StepResult | Skipped:
-    """A login that could not be made. Where a value is missing, the step that needs it says so."""
+    """Say why a login could not be made. A missing value is said by the step that needs it."""
     return why if isinstance(why, Skipped) else StepResult(name, _LAYER, why)

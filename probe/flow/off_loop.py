@@ -26,7 +26,7 @@ _LONGEST = 2.0
 async def run_off_loop(
     work: Callable[[], T], *, patterns: bool, size: int, deadline: float
 ) -> T | Failure:
-    """What the work gives, or a failure of ours when it takes too long.
+    """Do the work in a thread if it may take long; return a failure of ours when it takes too long.
 
     Args:
         work: touches nothing but what it was given.

@@ -44,18 +44,18 @@ class _Disguises:
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """Every form, the longest first."""
+        """Return every form, the longest first."""
         if self._forms is None:
             self._forms = tuple(sorted({*_forms(self.value)}, key=len, reverse=True))
         return self._forms
 
     def in_(self, text: str) -> Iterator[str]:
-        """The forms that a text holds."""
+        """Yield the forms that a text holds."""
         if len(text) >= self.shortest:
             yield from (form for form in self.forms if form in text)
 
     def tail(self, text: str) -> int | None:
-        """Where a form begins that the text's end cuts off; None where none does."""
+        """Find where a form begins that the text's end cuts off; None where none does."""
         end = text[-_WIDEST * len(self.value) :]
         if self._heads is None:
             starts = {self.value[:_HEAD], self.value.lstrip()[:_HEAD]}
@@ -89,7 +89,7 @@ class Redactor:
             self._known[value] = _disguises(value), self._variable(shell_name(name), value)
 
     def _variable(self, name: str, value: str) -> str:
-        """A variable of its own: two files may both be called ``token``."""
+        """Name a variable for a value alone: two files may both be called ``token``."""
         variable, number = name, 1
         while self._taken.setdefault(variable, value) != value:
             number += 1
@@ -97,7 +97,7 @@ class Redactor:
         return variable
 
     def redact(self, text: str) -> str:
-        """A text of our own without any secret."""
+        """Replace every secret in a text of our own."""
         if not self._known or not text:
             return text
         held = [form for one, _ in self._known.values() for form in one.in_(text)]
@@ -109,18 +109,18 @@ class Redactor:
         return clean
 
     def redact_foreign(self, text: str) -> str:
-        """The text of a server or program without any secret, or a note that it is withheld."""
+        """Replace every secret in a text of a server or program, or withhold the text."""
         for one, _ in self._known.values():
             if one.shortest < SHORTEST and any(len(form) < SHORTEST for form in one.in_(text)):
                 return TOO_SHORT
         return self.redact(text)
 
     def knows(self, text: str) -> bool:
-        """Whether the text holds a secret; a very short one may stand there by chance."""
+        """Tell whether a text holds a secret; a very short one may stand there by chance."""
         return any(True for one, _ in self._known.values() for _ in one.in_(text))
 
     def shell(self, text: str) -> str:
-        """The text as one word of a shell command, secrets as variables: ``'a '"$TOKEN"``."""
+        """Quote a text as one word of a shell command, secrets as variables: ``'a '"$TOKEN"``."""
         variables = {form: name for one, name in self._known.values() for form in one.in_(text)}
         words, end = [], 0
         for start, form in _found(text, variables):
@@ -136,7 +136,7 @@ class Redactor:
 
 
 def _masked(text: str, forms: Iterable[str]) -> str:
-    """The text with each form replaced; forms that overlap are replaced together."""
+    """Replace each form in a text; forms that overlap are replaced together."""
     kept, end = [], 0
     for start, form in _found(text, forms):
         if start >= end:
@@ -146,7 +146,7 @@ def _masked(text: str, forms: Iterable[str]) -> str:
 
 
 def _found(text: str, forms: Iterable[str]) -> list[tuple[int, str]]:
-    """Where forms stand in a text, in order; of those at one place the longest first."""
+    """Find where forms stand in a text, in order; of those at one place the longest first."""
     places = []
     for form in forms:
         start = text.find(form)
@@ -158,12 +158,12 @@ def _found(text: str, forms: Iterable[str]) -> list[tuple[int, str]]:
 
 
 def _alone(text: str, start: int, end: int) -> bool:
-    """Whether neither neighbour of a piece of text is a letter or digit."""
+    """Tell whether neither neighbour of a piece of text is a letter or digit."""
     return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
 
 
 def clip(text: str, most: int) -> str:
-    """The text on its own, not endless, without control characters but line ends and tabs."""
+    """Bound a text in characters, and replace its control characters but line ends and tabs."""
     shown = text if len(text) <= most else text[: most - 1] + "…"
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in shown
@@ -171,7 +171,7 @@ def clip(text: str, most: int) -> str:
 
 
 def shell_name(name: str) -> str:
-    """A shell variable's name: ``secrets/app-token.txt`` gives ``APP_TOKEN``."""
+    """Make a shell variable's name: ``secrets/app-token.txt`` gives ``APP_TOKEN``."""
     last = name.rstrip("/").rpartition("/")[2]
     stem = last.rpartition(".")[0] or last
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
@@ -180,7 +180,7 @@ def shell_name(name: str) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The ways in which a secret may stand in a text; never an empty one."""
+    """Yield the ways in which a secret may stand in a text; never an empty one."""
     for text in {value, value.strip()} - {""}:
         yield text
         raw = text.encode("utf-8", "surrogatepass")  # JSON may give half of a pair
@@ -205,7 +205,7 @@ def _escaped(text: str, raw: bytes) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Base64 of the secret alone, and the part of it that is the same inside a longer text."""
+    """Yield base64 of the secret alone, and the part that is the same inside a longer text."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         alone = encode(raw).decode()
         yield alone

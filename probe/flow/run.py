@@ -39,7 +39,7 @@ NewId = Callable[[int], str]
 
 
 def new_id(count: int) -> str:
-    """Random bytes as hex, never all zero (W3C Trace Context forbids that)."""
+    """Make random bytes as hex, never all zero (W3C Trace Context forbids that)."""
     while True:
         found = secrets.token_hex(count)
         if found.strip("0"):
@@ -67,7 +67,7 @@ class FlowPlan:
     secret_captures: frozenset[str]
 
     def given(self, target: Target) -> dict[str, str]:
-        """The values of a run for one target, but for captures."""
+        """Collect the values of a run for one target, but for captures."""
         given = dict(self.check.vars)
         if self.persona is not None:
             given.update(self.persona.vars)
@@ -119,18 +119,18 @@ class FlowRun:
 
     @property
     def check(self) -> ApiCheck:
-        """What is run."""
+        """Return what is run."""
         return self.plan.check
 
     def names(self, origin: Origin) -> bool:
-        """Whether the configuration itself names an origin: credentials go to no others."""
+        """Tell whether the configuration itself names an origin: credentials go to no others."""
         if self._named is None:
             known = self.values.uncaptured()
             self._named = frozenset(_origins(self.plan.places, known))
         return origin in self._named
 
     def prepare(self, build: Callable[[], T]) -> T | Skipped | Inconclusive:
-        """What can be made of values and secrets, or why not. The one place where that may fail.
+        """Make something of values and secrets, or say why not: the one place where that may fail.
 
         Args:
             build: makes it; may raise NoValue, Unsafe, BadUrl and SecretError.
@@ -145,7 +145,7 @@ class FlowRun:
             return Inconclusive(self.clean(unsafe(str(error))))
 
     def whole(self, request: Request) -> Request:
-        """The request with what every request of the check carries; its own headers win.
+        """Add the headers that every request of the check carries; the request's own win.
 
         Raises:
             NoValue: a header needs a value that is not there.
@@ -165,16 +165,16 @@ class FlowRun:
         return Request(request.method, request.url, (*headers, *request.headers), request.body)
 
     def traceparent(self) -> str:
-        """W3C Trace Context: this run's trace, a span of its own, sampled."""
+        """Make a W3C Trace Context: this run's trace, a new span, sampled."""
         return f"00-{self.run_id}-{self.ids(8)}-01"
 
     def step_deadline(self, seconds: float | None) -> float:
-        """When a step that starts now must be over."""
+        """Return the trio time at which a step that starts now must be over."""
         own = self.check.timeout if seconds is None else seconds
         return min(trio.current_time() + own, self.deadline)
 
     def time_for(self, step: Step | CommandStep) -> bool:
-        """Whether enough of the run's time is left for a step to begin.
+        """Tell whether enough of the run's time is left for a step to begin.
 
         A call that is cut off at once would not come through to its host, and that host or its
         edge would be blamed for the time that others took. Cleanup is tried whatever is left.
@@ -184,12 +184,12 @@ class FlowRun:
         return left > 0 if step.cleanup else left >= own * _LEAST
 
     def clean(self, failure: Failure) -> Failure:
-        """The failure with its detail redacted and bounded."""
+        """Redact and bound the detail of a failure."""
         detail = clip(self.redactor.redact(failure.detail), _DETAIL_SHOWN)
         return Failure(failure.phase, failure.reason, detail)
 
     def cleaned(self, outcome: StepOutcome) -> StepOutcome:
-        """The outcome with every detail redacted."""
+        """Redact every detail of an outcome."""
         match outcome:
             case Passed(warnings):
                 return Passed(tuple(map(self.clean, warnings))) if warnings else outcome
@@ -204,7 +204,7 @@ class FlowRun:
 
 
 def unsafe(detail: str) -> Failure:
-    """A request that was not sent because of what stands in it."""
+    """Build the failure of a request that was not sent because of what stands in it."""
     return Failure(Phase.SEND, Reason.UNSAFE_VALUE, detail)
 
 
@@ -240,7 +240,7 @@ def _origin(url: str) -> Origin:
 
 
 def _until_path(template: str) -> str:
-    """A URL template's scheme and authority: captures may still stand in its path."""
+    """Cut a URL template after its authority: captures may still stand in its path."""
     scheme, separator, rest = template.partition("://")
     if not separator:  # begins with a value that holds scheme and authority
         head, brace, _ = template.partition("}")

@@ -54,7 +54,7 @@ def _result(step: Step | CommandStep, outcome: StepOutcome) -> StepResult:
 async def _attempt(
     run: FlowRun, credentials: Credentials, step: Step, granted: Granted, attempt: int
 ) -> _Results:
-    """One attempt; two calls when a kept token turns out to have ended."""
+    """Make one attempt: two calls when a kept token turns out to have ended."""
     lent = run.plan.lent[step.name]
     logins: _Results = ()
     result, status = await _call(run, step, granted, attempt)
@@ -83,7 +83,7 @@ async def _attempt(
 async def _call(
     run: FlowRun, step: Step, granted: Granted, attempt: int
 ) -> tuple[StepResult, int | None]:
-    """One call, and the status of its response. A token's time is not in its deadline."""
+    """Make one call; return its result and status. A token's time is not in its deadline."""
     phase = Phase.SEND
     try:
         prepared = run.prepare(partial(_prepared, run, step))
@@ -107,7 +107,7 @@ async def _call(
 
 
 def _prepared(run: FlowRun, step: Step) -> tuple[Request, Expect]:
-    """The request, and what its response must be: what is missing costs no call.
+    """Fill in the request and what is expected of its response: what is missing costs no call.
 
     A persona's denial replaces what the step expects of everybody else.
     """
@@ -122,7 +122,7 @@ def _prepared(run: FlowRun, step: Step) -> tuple[Request, Expect]:
 def _suspects(
     run: FlowRun, credentials: Credentials, step: Step, result: StepResult, status: int | None
 ) -> list[str]:
-    """Entries whose kept token may have ended, by what the call answered.
+    """Name the entries whose kept token may have ended, by what the call answered.
 
     A token in its header is refused with a 401. One that is sent as content, say to be
     validated, may be refused in any words that are not those expected.
@@ -189,7 +189,7 @@ def _register_secrets(run: FlowRun, step: Step, response: Response) -> bool:
 async def _findings(
     run: FlowRun, step: Step, wanted: Expect, response: Response, timings: Timings
 ) -> answers.Findings:
-    """What is wrong with a response; what it holds for later steps is learnt on the way."""
+    """Return what is wrong with a response, and learn what it holds for later steps."""
     entry = None if step.auth is None else run.plan.entries[step.auth]
     if isinstance(entry, SigV4) and response.status in {400, 401, 403}:
         skew = clock_skew(response, run.values.wall())
@@ -221,7 +221,7 @@ async def _findings(
 
 
 async def _captured(run: FlowRun, step: Step, response: Response) -> tuple[Failure, ...]:
-    """Learn what a response holds for later steps; what is missing of it."""
+    """Learn what a response holds for later steps; return what is missing of it."""
     captured = await run_off_loop(
         partial(answers.capture, step.captures, response),
         patterns=any(one.source == "regex" for one in step.captures),
@@ -255,7 +255,7 @@ async def command_step(run: FlowRun, credentials: Credentials, step: CommandStep
 
 
 def _program(run: FlowRun, spec: Command) -> tuple[command.Program, tuple[str, ...]]:
-    """The program, and what its output must contain."""
+    """Fill in the program and what its output must contain."""
     arguments = tuple(map(run.values.fill_argument, spec.arguments))
     if any(run.redactor.knows(argument) for argument in arguments):
         raise Unsafe("secrets go into a program's environment or stdin, not its arguments")

@@ -22,7 +22,7 @@ _CREDENTIAL_HEADERS = frozenset(
 
 
 def carries_credential(header: str) -> bool:
-    """Whether a request header's value is a credential by all custom."""
+    """Tell whether a request header's value is a credential by all custom."""
     name = header.lower()
     return name in _CREDENTIAL_HEADERS or name.endswith(("-apptoken", "-app-token"))
 

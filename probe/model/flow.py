@@ -122,7 +122,7 @@ class Step:
     attempts: int = 1
 
     def denied_to(self, persona: Persona | None) -> bool:
-        """Whether the call must be refused, to everybody or to this persona."""
+        """Tell whether the call must be refused, to everybody or to this persona."""
         return self.deny or (persona is not None and self.name in persona.expect_denied)
 
 
@@ -227,7 +227,7 @@ class ApiCheck:
     labels: Mapping[str, str] = field(default_factory=_no_items)
 
     def json_due(self, step: Step) -> bool:
-        """Whether a call that is let in gets JSON, by what the check expects.
+        """Tell whether a call that is let in gets JSON, by what the check expects.
 
         The same request with credentials tells; without one, the calls to the same place.
         """
@@ -239,7 +239,7 @@ class ApiCheck:
 
 
 def _place(step: Step) -> str:
-    """The text of a URL template up to its path."""
+    """Cut a URL template before its path."""
     scheme, separator, rest = step.request.url.rpartition("://")
     return scheme + separator + rest.partition("/")[0]
 

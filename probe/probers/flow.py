@@ -158,7 +158,7 @@ class FlowProber:
 def _profile(
     http2: bool, certificate: ClientCertificate | None, groups: tuple[str, ...]
 ) -> ClientProfile:
-    """How a check's handshakes look; equal checks share one, and with it one TLS context."""
+    """Describe how a check's handshakes look; equal checks share one, and with it one context."""
     alpn = ("h2", "http/1.1") if http2 else ("http/1.1",)
     return ClientProfile(alpn=alpn, client_certificate=certificate, groups=groups)
 
@@ -205,7 +205,7 @@ def _reserve(check: ApiCheck, cleanup: list[Step | CommandStep]) -> float:
 
 
 def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:
-    """What the steps say together: pure.
+    """Judge what the steps say together. Pure.
 
     A failed step is the target's whatever else was ours: what *that* step needed was there.
     Without one, anything of ours makes the run inconclusive, and a run that ran out of time

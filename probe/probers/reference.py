@@ -97,6 +97,6 @@ def _network(failure: Failure) -> bool:
 
 
 def _offset(date: str | None, now: float) -> float | None:
-    """Seconds by which a ``Date`` is ahead of ``now``; None when it is none."""
+    """Return the seconds by which a ``Date`` is ahead of ``now``; None when it is none."""
     there = http_date(date)
     return None if there is None else there + _HALF_A_SECOND - now
