@@ -22,7 +22,7 @@ from probe.agent.supervised import supervised
 from probe.agent.warmup import warmed_up
 from probe.config import DocumentError
 from probe.config.apart import LoaderError, reload_apart
-from probe.connection import kernel_time
+from probe.connection.tcp import kernel_stamps
 from probe.model.defect import trace
 from probe.model.spec import Spec
 from probe.model.target import endpoint
@@ -41,7 +41,7 @@ def run_agent(spec: Spec, options: Options) -> None:
     listen = spec.listen if options.listen is None else listen_asked(options.listen)
     service = Service(replace(spec, listen=listen), options, region)
     # Else the kernel would switch stamping on and off with each attempt.
-    with kernel_time.kept_on():
+    with kernel_stamps():
         hold_signals()
         trio.run(service.run)
 

@@ -12,8 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from probe.certificates import der as asn1
-from probe.certificates.extensions import UNREADABLE, Extensions, read_extensions
+from probe.certificates.der import UNREADABLE, Extensions, read_extensions, tbs_fields
 from probe.model.result import CertificateFacts
 
 GREATEST_EXPONENT = 2**33
@@ -127,7 +126,7 @@ def _canonical_value(value: str | bytes) -> str:
 
 
 def _read(der: bytes, digest: bytes, parsed: x509.Certificate) -> Certificate:
-    fields = asn1.tbs_fields(parsed.tbs_certificate_bytes)
+    fields = tbs_fields(parsed.tbs_certificate_bytes)
     issuer, issuer_key = _name(lambda: parsed.issuer, fields[2])
     subject, subject_key = _name(lambda: parsed.subject, fields[4])
     key, key_type, costly = _key(parsed)

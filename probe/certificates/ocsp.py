@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from probe.certificates import der as asn1
 from probe.certificates.certificate import Certificate, read
-from probe.certificates.extensions import UNREADABLE
+from probe.certificates.der import UNREADABLE, subject_public_key, tbs_fields
 from probe.certificates.signatures import signed_by, staple_signed_by
 from probe.certificates.verdict import Finding, instant
 from probe.model.failure import Reason
@@ -200,12 +199,12 @@ def _concerns(
     if single.serial_number != leaf.serial:
         return False
     algorithm = single.hash_algorithm.name
-    name = asn1.tbs_fields(leaf.parsed.tbs_certificate_bytes)[2]
+    name = tbs_fields(leaf.parsed.tbs_certificate_bytes)[2]
     if single.issuer_name_hash != hashlib.new(algorithm, name).digest():
         return False
     if issuer is None:
         return True
-    key = asn1.subject_public_key(issuer.parsed.tbs_certificate_bytes)
+    key = subject_public_key(issuer.parsed.tbs_certificate_bytes)
     return single.issuer_key_hash == hashlib.new(algorithm, key).digest()
 
 

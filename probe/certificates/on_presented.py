@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from probe.certificates.certificate import Certificate, Unparsable
-from probe.certificates.extensions import Extensions
+from probe.certificates.der import Extensions
 from probe.certificates.opinions import openssl_reads
 from probe.certificates.paths import Path
 from probe.certificates.verdict import Finding, called, clip, instant

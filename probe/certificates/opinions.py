@@ -23,8 +23,8 @@ from cryptography.x509.verification import (
 from OpenSSL import crypto
 
 from probe.certificates.certificate import Certificate
+from probe.certificates.der import UNREADABLE
 from probe.certificates.expectations import covers
-from probe.certificates.extensions import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

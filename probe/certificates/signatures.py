@@ -10,8 +10,7 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from OpenSSL import crypto
 
 from probe.certificates.certificate import Certificate
-from probe.certificates.der import elements
-from probe.certificates.extensions import UNREADABLE
+from probe.certificates.der import UNREADABLE, elements
 
 # x509_vfy.h; the binding passes flags through and has no name for this one.
 _V_FLAG_NO_CHECK_TIME = 0x200000

@@ -8,6 +8,15 @@ closes its socket when it fails or is cancelled. Error handling: everything the 
 is raised as `AttemptFailed`. Deadlines are those of the cancel scope that all of this runs in;
 reading and writing always wait for readiness first, so that a peer that never stops sending
 cannot starve the deadline.
+
+Times of the kernel (Linux): the application's clock, read after a wait, counts the time that this
+process waited for its turn on the CPU as time that the server took. The kernel stamps each
+received segment as it arrives (SO_TIMESTAMPNS, socket(7)) and measures the round trip of the SYN
+itself (TCP_INFO, tcp(7)). A TCP socket hands out the stamp of the last segment that a ``recvmsg``
+consumed. The stamps are CLOCK_REALTIME, so only *ages* are used: how long ago the segment arrived,
+counted when it is read. An age cannot be trusted when the wall clock was set in between, so the
+timeline bounds it by what is possible. Everywhere else than on 64-bit Linux, and wherever the
+kernel gives no stamp, the application's clock serves.
 """
 
 from __future__ import annotations
@@ -15,16 +24,35 @@ from __future__ import annotations
 import errno
 import select
 import socket
-from collections.abc import Awaitable, Callable
+import struct
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 
-from probe.connection import failures, kernel_time
+from probe.connection import failures
 from probe.connection.failures import AttemptFailed
 from probe.connection.timeline import Timeline
 from probe.model.failure import Phase
 from probe.model.result import Clock
 from probe.model.target import Edge
+
+# asm-generic/socket.h; the same number on x86-64, arm64, riscv64, s390x and ppc64. Python
+# names it only in some versions.
+_SO_TIMESTAMPNS: int = getattr(socket, "SO_TIMESTAMPNS", 35)
+_TIMESPEC = struct.Struct("@qq")
+_ENABLED = sys.platform == "linux" and struct.calcsize("@l") == 8
+
+ANCILLARY_SPACE: int = socket.CMSG_SPACE(_TIMESPEC.size) if _ENABLED else 0
+"""Room for the stamp in ``recvmsg``'s ancillary buffer; 0 where there is none."""
+
+# struct tcp_info, linux/tcp.h: tcpi_rtt (microseconds) and tcpi_total_retrans.
+_TCP_INFO_SIZE = 104
+_RTT = struct.Struct("@I")
+_RTT_OFFSET = 68
+_RETRANSMITS_OFFSET = 100
 
 _READ = 65536
 _NOT_OURS_ANY_MORE = (OSError, ValueError, trio.ClosedResourceError, trio.BusyResourceError)
@@ -49,7 +77,7 @@ class Wire:
         self.edge = edge
         self.timeline = timeline
         self.connect_seconds = trio.current_time() - self._opened
-        round_trip = kernel_time.syn_round_trip(sock)
+        round_trip = syn_round_trip(sock)
         if round_trip is not None and round_trip <= self.connect_seconds:
             self.connect_seconds = round_trip
             timeline.clock = Clock.KERNEL
@@ -82,13 +110,13 @@ class Wire:
         while True:
             await self._ready(trio.lowlevel.wait_readable)
             try:
-                data, ancillary, _, _ = self._sock.recvmsg(max_bytes, kernel_time.ANCILLARY_SPACE)
+                data, ancillary, _, _ = self._sock.recvmsg(max_bytes, ANCILLARY_SPACE)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise AttemptFailed(failures.broken(error, self.timeline)) from error
             break
-        self.timeline.note(data, kernel_time.age(ancillary), self._opened)
+        self.timeline.note(data, age_of(ancillary), self._opened)
         return data
 
     async def _ready(self, wait: Callable[[socket.socket], Awaitable[None]]) -> None:
@@ -175,7 +203,7 @@ async def connect(edge: Edge, timeline: Timeline) -> Wire:
         sock.setblocking(False)
         # The handshake's second flight must not wait for a delayed acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        kernel_time.enable(sock)
+        stamp_arrivals(sock)
         timeline.enter(Phase.CONNECT)  # right before the system call, which is what is timed
         await _connected(sock, edge)
         return Wire(sock, edge, timeline)
@@ -204,3 +232,57 @@ async def _connected(sock: socket.socket, edge: Edge) -> None:
     if code:
         refusal = OSError(code, errno.errorcode.get(code, str(code)))
         raise AttemptFailed(failures.not_connected(refusal, edge, at_once=at_once))
+
+
+# ---------------------------------------------------------------- times of the kernel
+
+
+@contextmanager
+def kernel_stamps() -> Iterator[None]:
+    """Keep the kernel stamping between attempts.
+
+    The kernel patches its own code when the first socket asks for stamps, and back when the
+    last one closes: on every attempt, if attempts do not overlap, at a cost of tens of
+    microseconds each time. One idle socket that asks for the agent's whole life avoids that.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
+        stamp_arrivals(idle)
+        yield
+
+
+def stamp_arrivals(sock: socket.socket) -> None:
+    """Ask the kernel to stamp what this socket receives; quietly nothing where it cannot."""
+    if _ENABLED:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        except OSError:
+            # A sandbox that filters socket options: no stamp arrives, and the reader
+            # of the ancillary data falls back to the application's clock.
+            return
+
+
+def age_of(ancillary: list[tuple[int, int, bytes]]) -> float | None:
+    """Return the seconds since the last segment of a read arrived; None without a stamp."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
+            stamp: tuple[int, int] = _TIMESPEC.unpack(data)
+            return (time.time_ns() - stamp[0] * 1_000_000_000 - stamp[1]) / 1e9
+    return None
+
+
+def syn_round_trip(sock: socket.socket) -> float | None:
+    """Return the seconds from our SYN to the SYN-ACK, right after connecting.
+
+    None where the kernel does not say, or when the SYN was sent more than once: its first
+    sample then spans only the last SYN (RFC 6298, section 3), not the time that connecting took.
+    """
+    if not _ENABLED:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
+    except OSError:
+        return None
+    if len(info) < _TCP_INFO_SIZE or _RTT.unpack_from(info, _RETRANSMITS_OFFSET)[0]:
+        return None
+    rtt: int = _RTT.unpack_from(info, _RTT_OFFSET)[0]
+    return rtt / 1e6 if rtt else None

@@ -15,7 +15,7 @@ from typing import TextIO
 
 import trio
 
-from probe.connection import kernel_time
+from probe.connection import tcp
 
 
 async def main(port: int, chain: str, key: str, delay: float, notes: TextIO) -> None:
@@ -47,13 +47,13 @@ async def answer(
     sock = stream.socket
     stamped = socket.socket(fileno=socket.dup(sock.fileno()))
     with stream.socket, stamped:
-        kernel_time.enable(stamped)
+        tcp.stamp_arrivals(stamped)
         stamped.setblocking(False)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(incoming, outgoing, server_side=True)
         await trio.lowlevel.wait_readable(sock)
-        data, ancillary, _, _ = stamped.recvmsg(65536, kernel_time.ANCILLARY_SPACE)
-        arrived = trio.current_time() - (kernel_time.age(ancillary) or 0.0)
+        data, ancillary, _, _ = stamped.recvmsg(65536, tcp.ANCILLARY_SPACE)
+        arrived = trio.current_time() - (tcp.age_of(ancillary) or 0.0)
         incoming.write(data)
         try:
             tls.do_handshake()

@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 import trio
 
-from probe.connection import kernel_time
+from probe.connection import tcp
 from probe.connection.contexts import TlsContexts
 from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
@@ -110,7 +110,7 @@ async def test_handshake_time_does_not_count_our_own_lateness(
 async def test_without_stamps_the_applications_clock_serves(
     pki: Pki, contexts: TlsContexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_time, "ANCILLARY_SPACE", 0)
+    monkeypatch.setattr(tcp, "ANCILLARY_SPACE", 0)
     with slow_server(pki) as server:
         wire = await connect(server.edge, Timeline(trio.current_time()))
         context = contexts.get(ClientProfile())
@@ -128,14 +128,14 @@ def stamp(seconds_ago: float, size: int = 16) -> list[tuple[int, int, bytes]]:
 
 
 def test_age_of_a_stamp() -> None:
-    age = kernel_time.age(stamp(0.25))
+    age = tcp.age_of(stamp(0.25))
     assert age is not None
     assert 0.25 <= age < 1.0
 
 
 @pytest.mark.parametrize("ancillary", [[], stamp(1, size=8), [(0, 35, b"x" * 16)]])
 def test_anything_else_is_no_stamp(ancillary: list[tuple[int, int, bytes]]) -> None:
-    assert kernel_time.age(ancillary) is None
+    assert tcp.age_of(ancillary) is None
 
 
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
@@ -143,13 +143,13 @@ async def test_a_wall_clock_that_was_set_is_noticed(
     jump: float, pki: Pki, contexts: TlsContexts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An age that is impossible is not believed."""
-    real = kernel_time.age
+    real = tcp.age_of
 
     def set_meanwhile(ancillary: list[tuple[int, int, bytes]]) -> float | None:
         age = real(ancillary)
         return None if age is None else age + jump
 
-    monkeypatch.setattr(kernel_time, "age", set_meanwhile)
+    monkeypatch.setattr(tcp, "age_of", set_meanwhile)
     with slow_server(pki) as server:
         wire = await connect(server.edge, Timeline(trio.current_time()))
         context = contexts.get(ClientProfile())
@@ -169,5 +169,5 @@ async def test_the_round_trip_of_the_syn_is_at_most_what_connecting_took() -> No
 
 
 def test_keeping_stamps_on_holds_one_socket_and_lets_it_go() -> None:
-    with kernel_time.kept_on():
+    with tcp.kernel_stamps():
         pass

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from probe.certificates import Judge
-from probe.connection import kernel_time
+from probe.connection import tcp
 from probe.connection.contexts import TlsContexts
 from probe.lab import chains
 from probe.lab.ca import Credential, LeafShape, Pki
@@ -350,7 +350,7 @@ async def test_lag_of_the_agent_stands_beside_timings_that_it_can_spoil(
 ) -> None:
     """The kernel's times are true however late the loop runs; those of our own clock are not."""
     if not kernel:
-        monkeypatch.setattr(kernel_time, "ANCILLARY_SPACE", 0)
+        monkeypatch.setattr(tcp, "ANCILLARY_SPACE", 0)
     (tmp_path / "root.pem").write_bytes(pki.roots_pem())
     probe = Probe(tmp_path / "root.pem", lag=lambda: 7.0)
     edge = await start(nursery, tls(server_context(tmp_path, pki.credential(NAME))))
