@@ -13,6 +13,7 @@ from __future__ import annotations
 import copyreg
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,19 +38,28 @@ def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, s
     """Do as `reload_apart` where no event loop runs yet. Blocks.
 
     Without one, because a handler of SIGTERM may raise SystemExit here, which no loop survives.
+    Such a signal waits while the child is being started: else it would be left behind.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        done = subprocess.run(  # noqa: S603 - our own program, arguments as a list
+        with subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
             _command(path, region),
             env=dict(environ),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as child:
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                out, err = child.communicate(timeout=PATIENCE)
+            except BaseException:
+                child.kill()
+                raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unread(path, error) from error
-    return _answer(path, done)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return _answer(path, subprocess.CompletedProcess(child.args, child.returncode, out, err))
 
 
 async def reload_apart(
