@@ -23,7 +23,7 @@ from typing import Any
 
 import trio
 
-from probe.documents.problem import DocumentError, Problem
+from probe.documents.problem import DocumentError
 from probe.model.spec import Spec
 
 PATIENCE = 60.0
@@ -103,7 +103,7 @@ def _answer(path: Path, done: subprocess.CompletedProcess[bytes]) -> Spec:
     answer = pickle.loads(done.stdout)  # noqa: S301 - our own child wrote it
     if isinstance(answer, Spec):
         return answer
-    raise DocumentError(*(Problem(*problem) for problem in answer))
+    raise DocumentError(*answer)
 
 
 async def _kill(child: trio.Process) -> None:
@@ -118,7 +118,7 @@ def main(path: str, region: str) -> None:
     try:
         answer = load(Path(path), region=region or None, environ=os.environ)
     except DocumentError as error:
-        answer = [(p.file, p.line, p.column, p.message) for p in error.problems]
+        answer = error.problems
     sys.stdout.buffer.write(pickled(answer))
 
 

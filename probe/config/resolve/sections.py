@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from probe.config.resolve.file import ConfigFile, Names
 from probe.config.resolve.targets import target_list
-from probe.config.shape import defaults as unwritten
 from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
 from probe.config.shape.file import DefaultsShape
 from probe.config.shape.targets import TargetListShape
@@ -79,23 +78,23 @@ class Sections:
 
 def times(sections: Sections, check: TlsCheckShape) -> tuple[float, float]:
     """Interval and time-out of a TLS check; what nobody wrote is made to fit."""
-    interval = _written(sections, check, "interval") or _default(check, "interval")
-    timeout = _written(sections, check, "timeout")
+    interval = _time(sections, check, "interval")
+    timeout = _time(sections, check, "timeout")
     _must_fit(sections.file, timeout, interval)
-    return interval.seconds, _up_to(timeout, unwritten.TLS.timeout, interval)
+    return interval.seconds, timeout.up_to(interval.seconds)
 
 
 def flow_times(sections: Sections, check: ApiCheckShape) -> tuple[float, float, float]:
     """Interval, a step's time-out and the flow's; what nobody wrote is made to fit."""
-    interval = _written(sections, check, "interval") or _default(check, "interval")
-    timeout = _written(sections, check, "timeout")
-    whole = _written(sections, check, "flow_timeout")
+    interval = _time(sections, check, "interval")
+    timeout = _time(sections, check, "timeout")
+    whole = _time(sections, check, "flow_timeout")
     _must_fit(sections.file, whole, interval)
-    _must_fit(sections.file, timeout, whole or interval)
-    usual = max(unwritten.API.flow_timeout, timeout.seconds if timeout else 0.0)
-    longest = _up_to(whole, usual, interval)
-    step = timeout.seconds if timeout else min(unwritten.API.timeout, longest)
-    return interval.seconds, step, longest
+    _must_fit(sections.file, timeout, whole if whole.written else interval)
+    if timeout.written and not whole.written:
+        whole = replace(whole, seconds=max(whole.seconds, timeout.seconds))
+    longest = whole.up_to(interval.seconds)
+    return interval.seconds, timeout.up_to(longest), longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,41 +102,36 @@ class _Time:
     """A duration with where it is written.
 
     Attributes:
-        source: words behind it in a message, empty for the check's own.
-        own: whether the check itself says it.
+        source: words behind it in a message; empty for the check's own.
+        written: whether the file says it, here or in its defaults.
     """
 
     key: str
     seconds: float
     node: Node
     source: str = ""
-    own: bool = True
+    written: bool = True
+
+    def up_to(self, most: float) -> float:
+        """The duration as written, or a default that fits."""
+        return self.seconds if self.written else min(self.seconds, most)
 
 
-def _written(sections: Sections, check: CheckShapes, key: str) -> _Time | None:
+def _time(sections: Sections, check: CheckShapes, key: str) -> _Time:
     own, inherited = getattr(check, key), getattr(sections.defaults, key)
     if own is not None:
         return _Time(key, own, check.at(key))
-    if inherited is None:
-        return None
-    return _Time(key, inherited, check.at("name"), " of defaults", own=False)
+    if inherited is not None:
+        return _Time(key, inherited, check.at("name"), " of defaults")
+    return _Time(key, getattr(check.spec, key), check.at("name"), " (the default)", written=False)
 
 
-def _default(check: CheckShapes, key: str) -> _Time:
-    model = unwritten.TLS if isinstance(check, TlsCheckShape) else unwritten.API
-    return _Time(key, getattr(model, key), check.at("name"), " (the default)", own=False)
-
-
-def _up_to(written: _Time | None, usual: float, outer: _Time) -> float:
-    return written.seconds if written else min(usual, outer.seconds)
-
-
-def _must_fit(file: ConfigFile, inner: _Time | None, outer: _Time) -> None:
-    if inner is None or inner.seconds <= outer.seconds:
+def _must_fit(file: ConfigFile, inner: _Time, outer: _Time) -> None:
+    if not inner.written or inner.seconds <= outer.seconds:
         return
     most = format_duration(outer.seconds)
     file.problem(
-        outer.node if outer.own and not inner.own else inner.node,
+        outer.node if inner.source and not outer.source else inner.node,
         f"the {inner.key} {format_duration(inner.seconds)}{inner.source} is longer than "
         f"the {outer.key} {most}{outer.source}; write {inner.key}: {most} or less",
     )
