@@ -153,7 +153,7 @@ class _Composer:
             self._stop(
                 _position(event),
                 "an alias (*name) that no anchor (&name) before it explains; "
-                "put the text in quotes if it is meant as it stands",
+                "put the text in quotes if it is meant as text",
             )
         if depth + node.height > MOST_DEPTH:
             self._stop(node.position, _TOO_DEEP)

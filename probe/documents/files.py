@@ -101,8 +101,9 @@ def _open_regular(path: str, flags: int) -> int:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-        raise IrregularFile(0, f"this is {what}")
+        raise IrregularFile(
+            0, "this is a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        )
     return descriptor
 
 
@@ -145,7 +146,7 @@ def decode(data: bytes, file: str) -> str:
         raise DocumentError(_problem_after(before, file, message)) from None
     if forbidden := _FORBIDDEN.search(text):
         character = ord(forbidden.group())
-        message = f"the control character U+{character:04X} cannot stand in YAML; remove it"
+        message = f"the control character U+{character:04X} is not allowed in YAML; remove it"
         raise DocumentError(_problem_after(text[: forbidden.start()], file, message))
     return text
 

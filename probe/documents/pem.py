@@ -18,14 +18,15 @@ _GOOD: dict[Wanted, bytes] = {
 }
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # OID 1.2.840.113549.1.7.2 (RFC 2315)
 _ENCRYPTED = (
-    "a private key encrypted with a passphrase, which nobody can type here; openssl pkey -in FILE"
+    "a private key encrypted with a passphrase, and there is nobody to type it; "
+    "openssl pkey -in FILE"
 )
 _KINDS: dict[Wanted, tuple[tuple[bytes, str], ...]] = {
     "certificate": (
         (b"BEGIN TRUSTED CERTIFICATE", "OpenSSL's TRUSTED CERTIFICATE; openssl x509 -in FILE"),
         (b"BEGIN X509 CERTIFICATE", "an X509 CERTIFICATE of old; openssl x509 -in FILE"),
         (b"BEGIN PKCS7", "PKCS #7; openssl pkcs7 -in FILE -print_certs"),
-        (b"BEGIN CERTIFICATE REQUEST", "a certificate request, which nobody has signed"),
+        (b"BEGIN CERTIFICATE REQUEST", "a certificate request, which is not signed yet"),
         (b"PRIVATE KEY", "a private key"),
         (b"BEGIN PUBLIC KEY", "a public key"),
     ),
@@ -57,7 +58,7 @@ def pem_problem(data: bytes, wanted: Wanted, file: str) -> str | None:
             return _instead(words, wanted, file)
     if data.startswith(b"\x30") and len(data) > 1 and data[1] & 0x80:  # a long ASN.1 SEQUENCE
         return _instead(_der(data, wanted), wanted, file)
-    return f"there is no PEM {wanted} in this file: no line -----BEGIN …-----"
+    return f"this file has no PEM {wanted}: no line -----BEGIN …-----"
 
 
 def _der(data: bytes, wanted: Wanted) -> str:
@@ -74,4 +75,4 @@ def _instead(words: str, wanted: Wanted, file: str) -> str:
     what, semicolon, command = words.replace("FILE", shlex.quote(file)).partition("; ")
     convert = f"; convert it with {command}" if semicolon else ""
     output = f" -out {wanted}.pem" if command.startswith("openssl") else ""
-    return f"this is no PEM {wanted} but {what}{convert}{output}"
+    return f"not a PEM {wanted} but {what}{convert}{output}"

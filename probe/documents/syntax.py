@@ -15,7 +15,7 @@ _HINTS = (
     ("nesting depth", "far too many levels inside each other"),
     (
         "mapping values are not allowed here",
-        "a colon where no key can stand; indent keys of one mapping alike, "
+        "a colon where no key is allowed; indent keys of one mapping alike, "
         "and put text with a colon in quotes",
     ),
     (

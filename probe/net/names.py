@@ -91,7 +91,7 @@ def parse_listen(text: str) -> Listen:
         return Listen(host, int(port))
     address = _ip(host.removeprefix("[").removesuffix("]"))
     if address is None:
-        raise NameProblem(f"{quoted(host)} is no address; write for example 127.0.0.1:{port}")
+        raise NameProblem(f"{quoted(host)} is not an address; write for example 127.0.0.1:{port}")
     return Listen(address, int(port))
 
 
@@ -107,7 +107,7 @@ def parse_authority(text: str) -> tuple[str, int | None]:
     _refuse_what_is_no_name(text)
     if text.count(":") > 1 and not text.startswith("["):
         shown = quoted(text)
-        raise NameProblem(f"{shown} is no host and port; an IPv6 address stands in brackets")
+        raise NameProblem(f"{shown} is not a host and port; write an IPv6 address in brackets")
     host, port = _split_port(text.removesuffix(":"))  # RFC 3986 section 3.2.3
     if "%" in host and not text.startswith("["):
         host = unquote(host)
@@ -223,7 +223,7 @@ def _host_name(text: str) -> str:
         if not _LABEL.match(label):
             raise NameProblem(
                 f"{quoted(text)} is not a host name; only letters, digits, hyphens, "
-                "underscores and dots can stand in one"
+                "underscores and dots are allowed"
             )
     if _NUMERIC.match(labels[-1]):
         raise NameProblem(f"{quoted(text)} is neither a host name nor an IP address")
@@ -265,4 +265,4 @@ def _refuse_false_a_label(label: str) -> None:
             return
     except (idna.IDNAError, UnicodeError):
         pass
-    raise NameProblem(f"{quoted(label)} is no valid internationalised label (RFC 5891)")
+    raise NameProblem(f"{quoted(label)} is not a valid internationalised label (RFC 5891)")

@@ -85,7 +85,7 @@ def test_listen_on_the_command_line(written: str, listen: Listen) -> None:
     ("written", "message"),
     [
         (":9469", "write 127.0.0.1:9469 for this host only, 0.0.0.0:9469 for every network"),
-        ("host:9469", '"host" is no address; write for example 127.0.0.1:9469'),
+        ("host:9469", '"host" is not an address; write for example 127.0.0.1:9469'),
         ("::1:9469", '"::1:9469" has no port; write for example 127.0.0.1:9469'),
         ("127.0.0.1:99999", "the port must be between 0 and 65535; 0 lets the system choose"),
     ],

@@ -114,7 +114,7 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         (
             "{kind: json_login, url: 'https://{tok}/', json: {a: b}, token: t}",
             [
-                "32: {tok} is captured by a step, and what stands here is sent before any step "
+                "32: {tok} is captured by a step, and this text is sent before any step "
                 "has run; use it in the steps after that one"
             ],
         ),

@@ -46,9 +46,9 @@ EMPTY = "probe.yaml:1:1: the file is empty; write at least one entry of checks:"
         (b"a: 1\nb: caf\xe9\n", "probe.yaml:2:7: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         (
             "region: büro\nb: \x07\n",
-            "probe.yaml:2:4: the control character U+0007 cannot stand in YAML; remove it",
+            "probe.yaml:2:4: the control character U+0007 is not allowed in YAML; remove it",
         ),
-        ("a\0b", "probe.yaml:1:2: the control character U+0000 cannot stand in YAML; remove it"),
+        ("a\0b", "probe.yaml:1:2: the control character U+0000 is not allowed in YAML; remove it"),
     ],
 )
 def test_what_is_no_configuration_is_one_problem(
@@ -70,7 +70,7 @@ def test_line_ends_of_windows_are_no_problem(problems: Problems) -> None:
     [
         (lambda path: None, "there is no such file"),
         (lambda path: path.mkdir(), "this is a directory; name the YAML file itself"),
-        (os.mkfifo, "this is no regular file; name the YAML file itself"),
+        (os.mkfifo, "not a regular file; name the YAML file itself"),
         (
             lambda path: path.write_bytes(b"#" * (MOST_BYTES + 1)),
             "larger than 1024 KiB; put targets into files of their own",

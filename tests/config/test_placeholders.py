@@ -160,7 +160,7 @@ def test_what_is_sent_before_any_step_cannot_use_captures(
         "  steps: [{name: s, get: https://x.example/, capture: {item: {json: a}}}]\n"
     )
     assert problems(text) == [
-        f"probe.yaml:{place}: {{item}} is captured by a step, and what stands here is sent "
+        f"probe.yaml:{place}: {{item}} is captured by a step, and this text is sent "
         "before any step has run; use it in the steps after that one"
     ]
 

@@ -219,5 +219,5 @@ checks:
     found = problems(text)
     places = [problem.split(": ", 1)[0].split(":", 1)[1] for problem in found]
     assert places == ["8:20", "8:23"], found
-    assert "the edges of b stand for a target" in found[0]
+    assert "the edges of b need a target" in found[0]
     assert not problems(text.replace("  kind: api", "  kind: api\n  targets: [api.example]"))

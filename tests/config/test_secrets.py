@@ -117,7 +117,7 @@ def test_bad_files_are_named_by_their_reference_only(
         (SecretRef("credential", "token"), "the service has no CREDENTIALS_DIRECTORY"),
         (SecretRef("file", "/nonexistent/token"), "there is no such file"),
         (SecretRef("file", "/"), "this is a directory"),
-        (SecretRef("file", "/dev/null"), "this is no regular file"),
+        (SecretRef("file", "/dev/null"), "not a regular file"),
         (SecretRef("file", "a\0b"), "it cannot be read"),
     ],
 )
@@ -129,7 +129,7 @@ def test_what_is_missing_is_named_by_its_reference_only(reference: SecretRef, wh
 
 def test_a_pipe_that_nobody_writes_to_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SecretError, match="this is no regular file"):
+    with pytest.raises(SecretError, match="not a regular file"):
         reader().read(SecretRef("file", str(tmp_path / "pipe")))
 
 

@@ -100,9 +100,9 @@ CREDENTIAL = (
                 "x.example:-1": (
                     'the port of "x.example:-1" is not a number; write for example :443'
                 ),
-                "xn--a.example": '"xn--a" is no valid internationalised label (RFC 5891)',
+                "xn--a.example": '"xn--a" is not a valid internationalised label (RFC 5891)',
                 "2001:db8::7": (
-                    '"2001:db8::7" is no host and port; an IPv6 address stands in brackets'
+                    '"2001:db8::7" is not a host and port; write an IPv6 address in brackets'
                 ),
             }.items()
         ),

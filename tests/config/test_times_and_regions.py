@@ -163,7 +163,7 @@ def test_listen(loaded: Loader, written: str, listen: Listen) -> None:
             "':9469'",
             "write 127.0.0.1:9469 for this host only, 0.0.0.0:9469 for every network",
         ),
-        ("host:1", '"host" is no address; write for example 127.0.0.1:1'),
+        ("host:1", '"host" is not an address; write for example 127.0.0.1:1'),
         ("'127.0.0.1:99999'", "the port must be between 0 and 65535; 0 lets the system choose"),
         ("'127.0.0.1:²'", '"127.0.0.1:²" has no port; write for example 127.0.0.1:9469'),
     ],

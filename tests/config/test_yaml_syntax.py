@@ -13,13 +13,13 @@ Problems = Callable[..., list[str]]
 
 INDENT = "this line belongs to nothing above it; indent entries of one list or mapping alike"
 COLON = (
-    "a colon where no key can stand; indent keys of one mapping alike, "
+    "a colon where no key is allowed; indent keys of one mapping alike, "
     "and put text with a colon in quotes"
 )
 TAGS = "tags (words that start with !) mean nothing here; put the text in quotes"
 ALIAS = (
     "an alias (*name) that no anchor (&name) before it explains; "
-    "put the text in quotes if it is meant as it stands"
+    "put the text in quotes if it is meant as text"
 )
 SYNTAX = [
     ("a: 'x'\n  b: 1\n", f"2:3: {INDENT}"),

@@ -149,7 +149,7 @@ async def test_a_pipe_in_place_of_a_file_blocks_nothing(tmp_path: Path) -> None:
     path = tmp_path / "stores.yaml"
     os.mkfifo(path)
     async with watching(path) as seen:
-        await seen.problem("no regular file")
+        await seen.problem("not a regular file")
 
 
 async def test_a_missing_file_at_the_start_is_a_problem_and_not_the_end(tmp_path: Path) -> None:

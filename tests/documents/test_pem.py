@@ -38,62 +38,62 @@ OTHERS: dict[str, tuple[Wanted, bytes, str]] = {
     "DER": (
         "certificate",
         ROOT.public_bytes(Encoding.DER),
-        "this is no PEM certificate but binary (DER); "
+        "not a PEM certificate but binary (DER); "
         "convert it with openssl x509 -inform der -in 'my ca' -out certificate.pem",
     ),
     "PKCS #7": (
         "certificate",
         pkcs7.serialize_certificates([ROOT], Encoding.PEM),
-        "this is no PEM certificate but PKCS #7; "
+        "not a PEM certificate but PKCS #7; "
         "convert it with openssl pkcs7 -in 'my ca' -print_certs -out certificate.pem",
     ),
     "PKCS #7 in DER": (
         "certificate",
         pkcs7.serialize_certificates([ROOT], Encoding.DER),
-        "this is no PEM certificate but binary PKCS #7 (DER); "
+        "not a PEM certificate but binary PKCS #7 (DER); "
         "convert it with openssl pkcs7 -inform der -in 'my ca' -print_certs -out certificate.pem",
     ),
     "PKCS #12": (
         "certificate",
         pkcs12.serialize_key_and_certificates(None, None, None, [ROOT], SECRET),
-        "this is no PEM certificate but PKCS #12; "
+        "not a PEM certificate but PKCS #12; "
         "convert it with openssl pkcs12 -in 'my ca' -nokeys -out certificate.pem",
     ),
     "X509 CERTIFICATE": (
         "certificate",
         named(b"X509 CERTIFICATE"),
-        f"this is no PEM certificate but an X509 CERTIFICATE of old; {X509}",
+        f"not a PEM certificate but an X509 CERTIFICATE of old; {X509}",
     ),
     "TRUSTED CERTIFICATE": (
         "certificate",
         named(b"TRUSTED CERTIFICATE"),
-        f"this is no PEM certificate but OpenSSL's TRUSTED CERTIFICATE; {X509}",
+        f"not a PEM certificate but OpenSSL's TRUSTED CERTIFICATE; {X509}",
     ),
-    "a key": ("certificate", KEY_PEM, "this is no PEM certificate but a private key"),
+    "a key": ("certificate", KEY_PEM, "not a PEM certificate but a private key"),
     "a web page": (
         "certificate",
         b"<html>",
-        "there is no PEM certificate in this file: no line -----BEGIN …-----",
+        "this file has no PEM certificate: no line -----BEGIN …-----",
     ),
     "an encrypted key": (
         "key",
         KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, SECRET),
-        "this is no PEM key but a private key encrypted with a passphrase, which nobody can type "
-        "here; convert it with openssl pkey -in 'my ca' -out key.pem",
+        "not a PEM key but a private key encrypted with a passphrase, and there is nobody to type "
+        "it; convert it with openssl pkey -in 'my ca' -out key.pem",
     ),
     "an encrypted key of old": (
         "key",
         KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, SECRET),
-        "this is no PEM key but a private key encrypted with a passphrase, which nobody can type "
-        "here; convert it with openssl pkey -in 'my ca' -out key.pem",
+        "not a PEM key but a private key encrypted with a passphrase, and there is nobody to type "
+        "it; convert it with openssl pkey -in 'my ca' -out key.pem",
     ),
     "a key in DER": (
         "key",
         KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
-        "this is no PEM key but binary (DER); "
+        "not a PEM key but binary (DER); "
         "convert it with openssl pkey -inform der -in 'my ca' -out key.pem",
     ),
-    "a certificate": ("key", PEM, "this is no PEM key but a certificate"),
+    "a certificate": ("key", PEM, "not a PEM key but a certificate"),
 }
 
 
@@ -146,8 +146,8 @@ checks:
         validate(path, environ={})
     found = [str(problem).removeprefix(f"{path}:") for problem in raised.value.problems]
     assert [problem.split(";")[0] for problem in found] == [
-        f"2:65: {tmp_path}/roots.der: this is no PEM certificate but binary (DER)",
-        f"9:63: {tmp_path}/client.key: this is no PEM key but a private key encrypted with a "
-        "passphrase, which nobody can type here",
+        f"2:65: {tmp_path}/roots.der: not a PEM certificate but binary (DER)",
+        f"9:63: {tmp_path}/client.key: not a PEM key but a private key encrypted with a "
+        "passphrase, and there is nobody to type it",
     ]
     assert "hunter2" not in "".join(found)

@@ -141,14 +141,14 @@ REFUSED = {
     "a control character": Case(
         b"- targets: [\x00]",
         (),
-        ("1:13: the control character U+0000 cannot stand in YAML; remove it",),
+        ("1:13: the control character U+0000 is not allowed in YAML; remove it",),
     ),
     "an alias of nothing": Case(
         "- *shop",
         (),
         (
             "1:3: an alias (*name) that no anchor (&name) before it explains; "
-            "put the text in quotes if it is meant as it stands",
+            "put the text in quotes if it is meant as text",
         ),
     ),
 }

@@ -106,7 +106,7 @@ def test_a_target_comes_out_in_its_one_form(text: str, name: str, port: int | No
         (
             "a$.example",
             '"a$.example" is not a host name; only letters, digits, hyphens, underscores '
-            "and dots can stand in one",
+            "and dots are allowed",
         ),
         (
             "fe80::1%eth0",

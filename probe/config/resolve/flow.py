@@ -77,7 +77,7 @@ def _refuse_edges_of_nobody(sections: Sections, shape: ApiCheckShape) -> None:
         if known is not None and (known.addresses or known.hostname is not None):
             sections.file.problem(
                 shape.at("providers", index),
-                f"the edges of {name} stand for a target, and this check has none; "
+                f"the edges of {name} need a target, and this check has none; "
                 "write targets: [HOST], and the steps' URLs with {target}",
             )
 

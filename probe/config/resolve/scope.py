@@ -88,7 +88,7 @@ class FlowScope:
             return f"{{{name}}} is captured only in the later step {step}; move that step up"
         if name in self.captures:
             return (
-                f"{{{name}}} is captured by a step, and what stands here is sent before any step "
+                f"{{{name}}} is captured by a step, and this text is sent before any step "
                 "has run; use it in the steps after that one"
             )
         if name in self._lacking:
