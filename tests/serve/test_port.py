@@ -16,8 +16,7 @@ from probe.model.spec import Listen
 from probe.serve import serve
 from probe.serve.http import server
 from probe.serve.http.message import HEAD, Refused, WebAnswer, WebRequest
-from probe.serve.http.places import Places
-from probe.serve.http.server import Handler
+from probe.serve.http.server import Handler, Places
 
 BIG = 4_000_000
 

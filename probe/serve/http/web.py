@@ -20,8 +20,7 @@ from probe.serve.http.metrics import (
     paced,
     swept,
 )
-from probe.serve.http.places import Places
-from probe.serve.http.server import Handler, Router
+from probe.serve.http.server import Handler, Places, Router
 from probe.serve.memory.store import Store
 from probe.serve.page.problems import edge_views
 from probe.serve.page.status import EDGES, status_of

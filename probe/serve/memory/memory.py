@@ -19,8 +19,8 @@ from probe.serve.records import (
     TargetKey,
     TargetRecord,
 )
-from probe.serve.series.info import target_info_samples
 from probe.serve.series.tables import Series
+from probe.serve.series.target_samples import target_info_samples
 from probe.state.silence import Silence
 
 

@@ -40,8 +40,8 @@ from probe.serve.records import (
     TargetRecord,
 )
 from probe.serve.series import families
-from probe.serve.series.edge_samples import steady
-from probe.serve.series.info import check_samples, provider_samples
+from probe.serve.series.edge_samples import provider_samples, steady
+from probe.serve.series.target_samples import check_samples
 
 JOURNAL = 200
 """Changes of state kept for the page: a person reads some dozens, a log keeps the rest."""

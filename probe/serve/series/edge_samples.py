@@ -1,4 +1,4 @@
-"""From records to samples of one edge or one name resolution. Pure.
+"""From records to samples of one edge or name resolution, and of what holds over edges. Pure.
 
 What was not measured by the latest attempt gives no sample. Two things are beliefs rather than
 measurements and stay between attempts: the confirmed state, and counters. Of what nobody looks
@@ -20,7 +20,16 @@ from probe.model.result import (
 )
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
-from probe.serve.records import TROUBLED, EdgeRecord, FlowRecord, OutcomeCounts, ResolveRecord, Why
+from probe.serve.census import ProviderCensus, failing
+from probe.serve.records import (
+    TROUBLED,
+    CertificateSplit,
+    EdgeRecord,
+    FlowRecord,
+    OutcomeCounts,
+    ResolveRecord,
+    Why,
+)
 from probe.serve.series import families
 from probe.serve.series.family import Family, LabelPairs, Sample, clean, present
 
@@ -169,6 +178,44 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     for reason, count in (record.failures or {}).items():
         samples.append((families.RESOLVE_FAILURES, float(count), (("reason", reason.value),)))
     return samples
+
+
+def split_samples(split: CertificateSplit) -> list[Sample]:
+    """The series of one comparison."""
+    return present(
+        (families.CERTIFICATES_DISTINCT, split.distinct),
+        (
+            families.CERTIFICATES_MINORITY_EDGES,
+            len({(key.provider, key.edge) for key in split.minority}),
+        ),
+        (families.CERTIFICATES_SPLIT, split.alarming),
+        (families.CERTIFICATES_DIFFER_SINCE, split.since),
+    )
+
+
+def provider_samples(census: ProviderCensus) -> list[Sample]:
+    """The series of one provider; none says "nothing fails" when nothing is known."""
+    tally, groups = census.tally, census.groups()
+    edges, targets, now = len(census.edges), len(census.targets), failing(groups)
+    samples = present(
+        (families.PROVIDER_RESULTS_EXPECTED, len(census.members)),
+        (families.PROVIDER_RESULTS_MISSING, len(census.unseen)),
+        (families.PROVIDER_TARGETS_UNSEEN, len({key.target for key in census.unseen})),
+        (families.PROVIDER_ATTEMPTS, tally.attempts),
+        (families.PROVIDER_FAILED_ATTEMPTS, tally.failed),
+        (families.PROVIDER_TARGETS, targets or None),
+        (families.PROVIDER_TARGETS_FAILING, now.targets if targets else None),
+        (families.PROVIDER_TARGETS_FAILING_RATIO, now.targets / targets if targets else None),
+        (families.PROVIDER_EDGES, edges or None),
+        (families.PROVIDER_EDGES_FAILING, now.edges if edges else None),
+        (families.PROVIDER_FAILING_SINCE, now.since),
+    )
+    targets_by = [(g.why, len(g.targets)) for g in groups if g.confirmed]
+    return [
+        *samples,
+        *by_why(families.PROVIDER_TARGETS_FAILING_BY_REASON, targets_by),
+        *by_why(families.PROVIDER_FAILURES, (tally.failures or {}).items()),
+    ]
 
 
 def tallied(tally: OutcomeCounts, failures: Family, inconclusive: Family) -> list[Sample]:

@@ -11,6 +11,7 @@ zero instead. Counters count every attempt, also those between two scrapes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from probe.serve.series.family import Family, MetricType, SeriesGroup
@@ -27,33 +28,26 @@ _HTTP = "flows, when the latest run measured it"
 _TABLE: list[Family] = []
 
 
-def _gauge(group: SeriesGroup, name: str, text: str, *extra: str, when: str = "") -> Family:
-    return _row(Family(name, MetricType.GAUGE, group, text, extra, when, column=_column(group)))
-
-
-def _counter(group: SeriesGroup, name: str, text: str, *extra: str, when: str = "") -> Family:
-    return _row(Family(name, MetricType.COUNTER, group, text, extra, when, column=_column(group)))
-
-
-def _info(group: SeriesGroup, name: str, text: str, *extra: str, when: str = "") -> Family:
-    return _row(Family(name, MetricType.INFO, group, text, extra, when, column=_column(group)))
-
-
-def _histogram(
-    group: SeriesGroup, name: str, text: str, *extra: str, buckets: tuple[float, ...] = _LATENCY
+def _made(
+    kind: MetricType,
+    group: SeriesGroup,
+    name: str,
+    text: str,
+    *extra: str,
+    when: str = "",
+    buckets: tuple[float, ...] = (),
 ) -> Family:
-    kind = MetricType.HISTOGRAM
-    return _row(Family(name, kind, group, text, extra, "", buckets, _column(group)))
-
-
-def _column(group: SeriesGroup) -> int:
-    return sum(family.group is group for family in _TABLE)
-
-
-def _row(family: Family) -> Family:
+    """A row of the table, which knows its column within its group."""
+    column = sum(family.group is group for family in _TABLE)
+    family = Family(name, kind, group, text, extra, when, buckets, column)
     _TABLE.append(family)
     return family
 
+
+_gauge = partial(_made, MetricType.GAUGE)
+_counter = partial(_made, MetricType.COUNTER)
+_info = partial(_made, MetricType.INFO)
+_histogram = partial(_made, MetricType.HISTOGRAM, buckets=_LATENCY)
 
 # fmt: off
 # -- per target, blackbox_exporter's names

@@ -25,6 +25,7 @@ from probe.serve.records import (
 from probe.serve.series.edge_samples import (
     edge_samples,
     resolve_samples,
+    split_samples,
     steady_edge_samples,
     unlooked_samples,
 )
@@ -32,7 +33,6 @@ from probe.serve.series.family import SeriesGroup
 from probe.serve.series.flow_samples import flow_samples, persona_samples, step_samples
 from probe.serve.series.fragments import FragmentTable
 from probe.serve.series.histograms import Histograms
-from probe.serve.series.info import split_samples
 from probe.serve.series.target_samples import steady_target_samples, target_samples
 
 
@@ -169,13 +169,3 @@ class Series:
             )
         )
         self.tables.certificates.set(split.key, split_samples(split) if told else [])
-
-    def all_of(self, record: TargetRecord) -> None:
-        """A target and everything under it, from scratch."""
-        for edge in record.edges.values():
-            self.edge(edge)
-        for resolution in record.resolutions.values():
-            self.resolution(resolution)
-        for flow in record.flows.values():
-            self.flow(flow)
-        self.target(record)

@@ -3,22 +3,27 @@
 A target is as healthy as its worst edge. Which edge that is decides what the one series of each
 name says: a failed one first, else the first that was found, so that a healthy target's series
 do not jump between its edges. Expiry is the earliest and duration the longest of all edges.
+
+Labels that users chose stand on series of their own, so that the hot series stay thin.
 """
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from probe.model.failure import Reason
 from probe.model.result import Failed, Handshake, Inconclusive, StepResult, Timings
+from probe.model.spec import Check
 from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import Edge, EdgeKey, ProviderKey
 from probe.serve.records import EdgeRecord, FlowRecord, TargetRecord
 from probe.serve.series import families
-from probe.serve.series.family import Sample, clean, present
+from probe.serve.series.family import BASE_LABELS, Family, LabelPairs, Sample, clean, present
 from probe.serve.series.flow_samples import worst_of
 
+_UNFIT = re.compile(r"[^a-zA-Z0-9_]")
 _NAMES_CAP = 1024
 """Characters of alternative names kept in a label: a shared certificate may hold hundreds."""
 
@@ -234,3 +239,43 @@ def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
     return [
         (families.HTTP_DURATION, seconds, (("phase", phase),)) for phase, seconds in sums.items()
     ]
+
+
+# ---------------------------------------------------------------- labels that users chose
+
+
+def target_info_samples(labels: Mapping[str, str]) -> list[Sample]:
+    """The info series of a target; none when its list gives it no labels."""
+    named = own_labels(families.TARGET_INFO, labels)
+    return [(families.TARGET_INFO, 1.0, named)] if named else []
+
+
+def check_samples(check: Check) -> list[Sample]:
+    """The info series of a check."""
+    fixed = {"kind": check.kind, "interval_seconds": f"{check.interval:g}"}
+    own = {
+        name: value
+        for name, value in own_labels(families.CHECK_INFO, check.labels)
+        if name not in fixed
+    }
+    return [(families.CHECK_INFO, 1.0, tuple(sorted({**own, **fixed}.items())))]
+
+
+def own_labels(family: Family, labels: Mapping[str, str]) -> LabelPairs:
+    """Labels that users chose, under names that Prometheus takes.
+
+    What is not a letter, digit or underscore becomes an underscore. Names that begin with two
+    underscores are internal to Prometheus and left out, as are empty values, which mean absent.
+    A name that the family has itself gets the prefix ``label_``. Of two names that become the
+    same, the first in order stays.
+    """
+    taken = {*BASE_LABELS[family.group], "region"}
+    named: dict[str, str] = {}
+    for name in sorted(labels):
+        if name.startswith("__") or not labels[name]:
+            continue
+        fit = _UNFIT.sub("_", name)
+        if fit in taken or fit[:1].isdigit() or fit.startswith("__") or not fit:
+            fit = f"label_{fit}"
+        named.setdefault(fit, clean(labels[name]))
+    return tuple(sorted(named.items()))
