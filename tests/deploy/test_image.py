@@ -16,6 +16,7 @@ from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.support.programs import DEPLOY, ROOT, program, run
@@ -34,7 +35,7 @@ PYTHON = "/usr/bin/python3" if os.geteuid() == 0 else sys.executable  # one that
 
 def pins(path: Path) -> dict[str, str]:
     found = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", path.read_text(), re.MULTILINE)
-    return {name.lower().replace("_", "-"): version for name, version in found}
+    return {canonicalize_name(name): version for name, version in found}
 
 
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.stem)
@@ -54,7 +55,7 @@ def test_every_dependency_is_pinned_to_a_version_that_it_allows() -> None:
     pinned = pins(PINS[0])
     for text in project["dependencies"]:
         wanted = Requirement(text)
-        assert Version(pinned[wanted.name.lower()]) in wanted.specifier, text
+        assert Version(pinned[canonicalize_name(wanted.name)]) in wanted.specifier, text
 
 
 def test_the_image_runs_as_nobody_and_checks_its_health() -> None:
