@@ -43,7 +43,7 @@ OPEN_BRACKET = (
     [
         ("dns", 60, "edges/answers.py", SHORT_ADDRESS, "IndexError at probe/edges/answers.py"),
         # Within seconds on a machine at rest; a flow takes longer than a look into DNS.
-        ("http", 240, "http/redirect.py", OPEN_BRACKET, "defect: ValueError at "),
+        ("http", 240, "http/url.py", OPEN_BRACKET, "defect: ValueError at "),
     ],
 )
 def test_a_planted_defect_is_found(
