@@ -8,8 +8,14 @@ from pydantic import Field
 
 from probe.config.shape import defaults
 from probe.config.shape.base import BY_KIND, Rewritten, Shape, optional, wrong
-from probe.config.shape.expressions import ConditionText, ExpressionText
-from probe.config.shape.http import CookieName, HeaderOrReference, RequestHeader, TokenHeader
+from probe.config.shape.flow_texts import (
+    ConditionText,
+    CookieName,
+    ExpressionText,
+    HeaderOrReference,
+    RequestHeader,
+    TokenHeader,
+)
 from probe.config.shape.texts import (
     Duration,
     Password,

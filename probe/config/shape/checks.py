@@ -9,7 +9,7 @@ from pydantic import Field
 from probe.config.shape import defaults
 from probe.config.shape.auth import AuthField, PersonaAuthField
 from probe.config.shape.base import AtLeastOne, Several, Shape, optional
-from probe.config.shape.http import HeaderName, HeaderValue, RequestHeader, TokenHeader
+from probe.config.shape.flow_texts import HeaderName, HeaderValue, RequestHeader, TokenHeader
 from probe.config.shape.step import StepField, ValueName
 from probe.config.shape.targets import CheckTargetsField, LabelsField
 from probe.config.shape.texts import (

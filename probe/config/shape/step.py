@@ -9,13 +9,16 @@ from pydantic import Field
 
 from probe.config.shape import defaults
 from probe.config.shape.base import AtLeastOne, OneOf, Several, Shape, optional, wrong
-from probe.config.shape.expressions import CapturingRegex, ConditionText, ExpressionText, Regex
-from probe.config.shape.http import (
+from probe.config.shape.flow_texts import (
+    CapturingRegex,
+    ConditionText,
     CookieName,
     ExpectedStatus,
+    ExpressionText,
     HeaderExpectations,
     HeaderName,
     HeaderValue,
+    Regex,
     RequestHeader,
 )
 from probe.config.shape.texts import (
