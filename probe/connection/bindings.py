@@ -12,9 +12,8 @@ from __future__ import annotations
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 
-_BUFFER = ffi.new("char[]", 128 * 1024)
-"""More than OpenSSL has ready at once: one record, or a certificate of the 100 KiB it accepts."""
-
+_SIZE = 64 * 1024
+_BUFFER = ffi.new("char[]", _SIZE)
 _ENCODED = ffi.gc(lib.BIO_new(lib.BIO_s_mem()), lib.BIO_free)
 
 
@@ -89,5 +88,9 @@ def staple(tls: SSL.Connection) -> bytes | None:
 
 def _taken(bio: object) -> bytes:
     """Empty a memory BIO."""
-    size = lib.BIO_read(bio, _BUFFER, len(_BUFFER))
-    return bytes(ffi.buffer(_BUFFER, size)) if size > 0 else b""
+    data, size = b"", _SIZE
+    while size == _SIZE:  # a full buffer may not be all
+        size = lib.BIO_read(bio, _BUFFER, _SIZE)
+        if size > 0:
+            data += ffi.buffer(_BUFFER, size)[:]
+    return data

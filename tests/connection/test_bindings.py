@@ -59,6 +59,18 @@ def test_the_staple_is_what_the_server_sent(
     assert bindings.staple(tls) == (answer or None)
 
 
+def test_all_that_is_ready_is_taken_however_much(pki: Pki, contexts: TlsContexts) -> None:
+    tls, server = client(contexts), Server(pki.credential(NAME))
+    tls.bio_write(server.take(bindings.outgoing(tls)))
+    step(tls)
+    sent, body = bindings.outgoing(tls), b"x" * 300_000
+    while body:
+        body = body[tls.send(body) :]
+    sent += bindings.outgoing(tls)
+    assert len(sent) > 300_000
+    assert bindings.outgoing(tls) == b""
+
+
 def test_what_openssl_does_not_know_is_refused_and_leaves_nothing_behind() -> None:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     assert not bindings.offer_signatures(context, ("rsa_pkcs1_sha256", "no_such_algorithm"))
