@@ -9,7 +9,7 @@ from pathlib import Path
 
 from probe.agent.proxies import Proxies
 from probe.certificates import Judge
-from probe.config import SecretReader
+from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder
 from probe.model.spec import Provider, Spec

@@ -20,9 +20,9 @@ from probe.agent.process import Notifier, hold_signals, signals_received
 from probe.agent.proxies import Proxies
 from probe.agent.supervised import supervised
 from probe.agent.warmup import warmed_up
-from probe.config import DocumentError
 from probe.config.apart import LoaderError, reload_apart
 from probe.connection.tcp import kernel_stamps
+from probe.documents.problem import DocumentError
 from probe.model.defect import trace
 from probe.model.spec import Spec
 from probe.model.target import endpoint

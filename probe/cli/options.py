@@ -29,13 +29,13 @@ region_option = click.option(
 
 def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
     """Read the configuration. With ``apart`` another process does, so that this one stays small."""
-    from probe.config import DocumentError
     from probe.config.apart import LoaderError, load_apart
+    from probe.documents.problem import DocumentError
 
     try:
         if apart:
             return load_apart(config, region=region, environ=os.environ)
-        from probe.config import load
+        from probe.config.loading import load
 
         return load(config, region=region, environ=os.environ)
     except DocumentError as error:

@@ -23,8 +23,8 @@ def validate(files: tuple[Path, ...]) -> None:
     Prints every problem as file:line:column: message. Notes are no problems. Exit status:
     0 good, 1 problems.
     """
-    from probe.config import DocumentError
-    from probe.config import validate as read
+    from probe.config.loading import validate as read
+    from probe.documents.problem import DocumentError
 
     bad = False
     for file in files:

@@ -65,7 +65,7 @@ def load_apart(path: Path, *, region: str | None = None, environ: Mapping[str, s
 async def reload_apart(
     path: Path, *, region: str | None = None, environ: Mapping[str, str]
 ) -> Spec:
-    """`probe.config.load`, in a process of its own; cancelled, it ends at once with its child.
+    """`loading.load`, in a process of its own; cancelled, it ends at once with its child.
 
     Raises:
         DocumentError: with every problem.

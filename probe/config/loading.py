@@ -33,9 +33,7 @@ from probe.documents.nodes import (
     to_data,
 )
 from probe.documents.problem import MOST_PROBLEMS, DocumentError, Problem
-from probe.documents.targets import read_file
 from probe.model.spec import Spec
-from probe.model.target import Target
 from probe.net.names import quoted
 
 MOST_BYTES = 1024 * 1024
@@ -88,18 +86,6 @@ def _load(
         message = "no region is named; probe run needs region: here, --region or PROBE_REGION"
         file.notes.append(Problem(file.path, 1, 1, message))
     return spec, sorted(file.notes)
-
-
-def load_targets(path: Path) -> tuple[Target, ...]:
-    """The targets of one ``file_sd`` file, YAML or JSON.
-
-    Raises:
-        DocumentError: with every problem of the file.
-    """
-    listed = read_file(path)
-    if listed.problems:
-        raise DocumentError(*listed.problems)
-    return listed.targets
 
 
 def _region(

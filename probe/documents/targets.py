@@ -73,6 +73,18 @@ def read_file(path: Path, seen: Seen | None = None) -> Listed:
     return read_list(read_bytes(path, MOST_BYTES), syntax, str(path), seen)
 
 
+def load_targets(path: Path) -> tuple[Target, ...]:
+    """The targets of a file in which nothing may be wrong. Blocks.
+
+    Raises:
+        DocumentError: with every problem of the file and its entries.
+    """
+    listed = read_file(path)
+    if listed.problems:
+        raise DocumentError(*listed.problems)
+    return listed.targets
+
+
 def read_list(
     data: bytes, syntax: Literal["json", "yaml"], file: str, seen: Seen | None = None
 ) -> Listed:

@@ -204,6 +204,6 @@ def test_ctrl_c_while_the_configuration_is_read_is_no_failed_gate(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.config.load", interrupted)
+    monkeypatch.setattr("probe.config.loading.load", interrupted)
     done = CliRunner().invoke(main, ["check"])
     assert (done.exit_code, done.output) == (130, "")

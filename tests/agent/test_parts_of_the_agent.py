@@ -16,7 +16,7 @@ from probe.agent import log
 from probe.agent.filing import Excuse, Filing
 from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.self_report import LagMeter
-from probe.config import load
+from probe.config.loading import load
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveResult
 from probe.model.state import Transition

@@ -13,7 +13,7 @@ from probe.agent.jobs import resolving
 from probe.agent.log import EventLog
 from probe.agent.self_report import SelfReport
 from probe.agent.supervised import LOOPS
-from probe.config import load
+from probe.config.loading import load
 from probe.edges import FinderStats
 from probe.model.spec import Spec
 from probe.schedule import Counts

@@ -10,7 +10,7 @@ from probe.agent import AgentError
 from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.options import listen_asked
 from probe.cli.health import ask
-from probe.config import load
+from probe.config.loading import load
 from probe.model.spec import LIVE, Listen, Provider, Spec
 from probe.model.target import Target
 from probe.report import ReportRow, RowVerdict

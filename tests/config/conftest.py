@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import DocumentError, load, validate
+from probe.config.loading import load, validate
+from probe.documents.problem import DocumentError
 from probe.model.spec import Spec
 
 Loader = Callable[..., Spec]

@@ -12,9 +12,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from probe.config import DocumentError, load, load_targets
+from probe.config.loading import load
 from probe.config.shape.file import FileShape
-from probe.documents.problem import MOST_PROBLEMS
+from probe.documents.problem import MOST_PROBLEMS, DocumentError
+from probe.documents.targets import load_targets
 from probe.model.spec import Spec
 from probe.model.target import Target
 

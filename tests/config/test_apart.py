@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import DocumentError, load
 from probe.config.apart import LoaderError, load_apart
+from probe.config.loading import load
+from probe.documents.problem import DocumentError
 
 CONFIG = Path(__file__).parents[2] / "config"
 

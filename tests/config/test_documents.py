@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import DocumentError, load
-from probe.config.loading import MOST_BYTES
+from probe.config.loading import MOST_BYTES, load
+from probe.documents.problem import DocumentError
 
 Problems = Callable[..., list[str]]
 GOOD = "checks: [{name: a, kind: tls, targets: [shop.example]}]\n"

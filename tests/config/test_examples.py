@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import load
+from probe.config.loading import load
 from probe.model.auth import JsonLoginAuth, OAuth2, SigV4
 from probe.model.flow import ApiCheck, CommandStep, Step
 from probe.model.spec import Spec, TlsCheck

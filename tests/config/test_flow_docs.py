@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import load
+from probe.config.loading import load
 from probe.model.flow import ApiCheck
 from probe.serve.series.families import FAMILIES
 

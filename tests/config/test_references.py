@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from probe.config import SecretReader
+from probe.config.secrets import SecretReader
 from probe.config.shape.texts import NEVER_HERE, NOT_READ
 from probe.model.secret import SecretError, SecretRef
 from probe.model.spec import Spec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import SecretReader
+from probe.config.secrets import SecretReader
 from probe.model.secret import SecretError, SecretRef
 
 VALUE = "correct-horse-battery"

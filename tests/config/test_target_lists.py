@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import DocumentError, load, load_targets, validate
+from probe.config.loading import load, validate
+from probe.documents.problem import DocumentError
+from probe.documents.targets import load_targets
 from probe.model.secret import SecretRef
 from probe.model.spec import FileSource, HttpSource, Spec, TargetList
 from probe.model.target import Target

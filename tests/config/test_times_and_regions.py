@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from probe.config import DocumentError
+from probe.documents.problem import DocumentError
 from probe.model.spec import Limits, Listen, Spec
 
 Problems = Callable[..., list[str]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import load
+from probe.config.loading import load
 from probe.model.spec import References
 
 Problems = Callable[..., list[str]]

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 import yaml
 
-from probe.config import load
+from probe.config.loading import load
 from probe.demo.configuration import write_files
 from probe.demo.story import API_FAULT, TLS_FAULT, Pace, Story, incidents, pace_for, plan_for
 from probe.demo.verdict import Watch

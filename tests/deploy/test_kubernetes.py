@@ -14,7 +14,7 @@ import pytest
 import yaml
 from kubernetes_validate import utils
 
-from probe.config import load
+from probe.config.loading import load
 from tests.support.programs import DEPLOY, program, run
 
 pytestmark = pytest.mark.real

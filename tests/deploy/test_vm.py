@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from probe.config import load
+from probe.config.loading import load
 from tests.support.programs import DEPLOY, ROOT, program, run
 
 UNIT = DEPLOY / "vm" / "regional-probe@.service"

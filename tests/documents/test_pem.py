@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from probe.config import DocumentError, validate
+from probe.config.loading import validate
 from probe.documents.pem import Wanted, pem_problem
+from probe.documents.problem import DocumentError
 from probe.lab.ca import Pki
 
 PKI = Pki(datetime.now(UTC))

@@ -18,11 +18,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.config import load, load_targets, validate
+from probe.config.loading import load, validate
 from probe.discovery import TargetWatcher
 from probe.documents import targets as reading
 from probe.documents.problem import DocumentError, Problem
-from probe.documents.targets import Listed, read_list
+from probe.documents.targets import Listed, load_targets, read_list
 from probe.model.spec import FileSource, TargetList
 from probe.model.target import Target
 

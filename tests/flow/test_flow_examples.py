@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from probe.config import load
+from probe.config.loading import load
 from probe.lab import oauth
 from probe.lab.board import Where
 from probe.lab.info import Layout

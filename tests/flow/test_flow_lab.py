@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from probe.config import load
+from probe.config.loading import load
 from probe.lab.board import Where
 from probe.lab.info import Layout, store_names
 from probe.lab.platform import IDENTITIES, Hosts

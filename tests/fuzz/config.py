@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from probe.config import DocumentError, load, validate
 from probe.config.apart import pickled
+from probe.config.loading import load, validate
 from probe.config.shape.file import FileShape
+from probe.documents.problem import DocumentError
 from probe.model.spec import Spec
 from tests.fuzz.target import Finding, Target
 

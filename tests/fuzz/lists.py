@@ -9,8 +9,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from probe.config import DocumentError, load_targets
 from probe.discovery import TargetWatcher
+from probe.documents.problem import DocumentError
+from probe.documents.targets import load_targets
 from probe.model.spec import FileSource, HttpSource, TargetList
 from tests.fuzz.loopback import Loopback
 from tests.fuzz.target import SEPARATOR, Finding, Target, in_virtual_time

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from probe.config import DocumentError, load_targets
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
+from probe.documents.problem import DocumentError
+from probe.documents.targets import load_targets
 from probe.model.flow import ApiCheck
 from probe.model.spec import LIVE, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Target
