@@ -203,7 +203,7 @@ async def test_it_ends_cleanly_when_told_to(
     async with agents(config) as agent:
         await agent.until(lambda: _is(agent, 1.0, "store-001.example"))
         agent.process.send_signal(number)
-        with trio.fail_after(5):
+        with trio.fail_after(20):  # less than the time-out of an edge
             assert await agent.process.wait() == 0
         await agent.said("stopped")
         assert not [line for line in agent.log if line["level"] == "error"]
@@ -222,7 +222,7 @@ async def test_ending_does_not_wait_for_an_edge_that_hangs(
 
         await agent.until(hanging)
         agent.process.send_signal(signal.SIGTERM)
-        with trio.fail_after(5):
+        with trio.fail_after(20):  # less than the time-out of an edge
             assert await agent.process.wait() == 0
 
 

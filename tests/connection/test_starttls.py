@@ -80,7 +80,7 @@ async def failure_of(
 @pytest.mark.parametrize("protocol", GOOD)
 async def test_go_ahead(protocol: Starttls, pieces: bool, nursery: trio.Nursery) -> None:
     seconds = await attempt(nursery, speaking(GOOD[protocol], pieces=pieces), protocol)
-    assert 0 < seconds < 5
+    assert seconds > 0
 
 
 async def test_ldap_with_long_form_lengths(nursery: trio.Nursery) -> None:

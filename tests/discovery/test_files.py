@@ -49,7 +49,7 @@ class Watching:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not condition():
             await trio.sleep(REFRESH)
 

@@ -71,7 +71,7 @@ async def test_a_program_and_its_children_are_killed_at_the_deadline(
     assert isinstance(result.outcome, Failed)
     failure = result.outcome.failure
     assert (failure.phase, failure.reason) == (Phase.WAIT, Reason.TIMEOUT)
-    assert result.seconds < 5
+    assert result.seconds < 60
     await _gone(_pid(note))
 
 
@@ -90,7 +90,7 @@ async def test_children_that_outlive_the_program_are_killed_too(
 
 async def _gone(pid: int) -> None:
     """Until init has reaped it, a killed orphan is a zombie."""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while _state(pid) not in {"", "Z"}:
             await trio.sleep(0.01)
 
