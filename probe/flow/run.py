@@ -16,7 +16,7 @@ from probe.auth.signers import StaticAuth
 from probe.auth.store import Login
 from probe.auth.values import NoValue, Unsafe, Values, tokens_named
 from probe.flow.redact import Redactor, clip
-from probe.http.decode import ACCEPTED
+from probe.http.body import ACCEPTED
 from probe.http.request import Request
 from probe.http.session import Session
 from probe.http.url import BadUrl, Origin, clean_url, origin_of, parsed

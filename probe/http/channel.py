@@ -8,7 +8,6 @@ from probe.connection.failures import AttemptFailed
 from probe.connection.tcp import Wire
 from probe.connection.timeline import Timeline
 from probe.connection.tls import TlsStream
-from probe.http.response import Response
 from probe.model.failure import Failure, Phase, Reason
 
 HEAD_ROOM = 128 * 1024
@@ -28,18 +27,6 @@ costs us far more than its sender."""
 
 _GLANCE = 0.001
 """Seconds in which bytes that are known to have arrived are read."""
-
-
-class Interrupted(AttemptFailed):
-    """An exchange that gave no whole response.
-
-    Attributes:
-        partial: status and headers, if they had arrived.
-    """
-
-    def __init__(self, failure: Failure, partial: Response | None = None) -> None:
-        super().__init__(failure)
-        self.partial = partial
 
 
 class NotTaken(Exception):

@@ -13,8 +13,8 @@ import httptools
 import trio
 
 from probe.connection.failures import AttemptFailed
-from probe.http.channel import FRAMING, Channel, Interrupted
-from probe.http.decode import with_body
+from probe.http.body import Incoming
+from probe.http.channel import FRAMING, Channel
 from probe.http.request import Request
 from probe.http.response import Response
 from probe.http.url import parsed
@@ -53,15 +53,15 @@ class Http1:
         self.reusable = self.reusable and await self.channel.unasked() == b""
         return self.reusable
 
-    async def exchange(self, request: Request, max_body: int) -> Response:
+    async def exchange(self, request: Request, incoming: Incoming) -> None:
         """Send a request and read the response.
 
         Args:
             request: with every header but Content-Length; a Host of its own replaces the URL's.
-            max_body: most bytes of the decoded body.
+            incoming: takes the response. Its body is whole or longer than its cap.
 
         Raises:
-            Interrupted: anything that keeps the response from being whole.
+            AttemptFailed: anything that keeps the response from being whole.
         """
         self.channel.begin()
         self.reusable = False  # until the exchange has ended well
@@ -69,19 +69,18 @@ class Http1:
         data = rendered(request)
         if len(data) <= _AT_ONCE:
             await self._send(data)
-            return await self._response(request.method, max_body)
-        found: Response | Interrupted | None = None
+            await self._read_response(request.method, incoming)
+            return
+        failed: AttemptFailed | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send, data)
             try:
-                found = await self._response(request.method, max_body)
-            except Interrupted as error:
-                found = error
+                await self._read_response(request.method, incoming)
+            except AttemptFailed as error:  # not to be wrapped in a group
+                failed = error
             nursery.cancel_scope.cancel()
-        if isinstance(found, Response):
-            return found
-        assert found is not None  # noqa: S101 - else cancelled
-        raise found
+        if failed is not None:
+            raise failed
 
     async def _send(self, data: bytes) -> None:
         """Write the request. A server may answer and close before it has read everything."""
@@ -102,24 +101,18 @@ class Http1:
             raise self._unsent
         return data
 
-    async def _response(self, method: str, max_body: int) -> Response:
-        head: Response | None = None
-        body = _Body()
-        try:
-            first = await self._head()
-            while first.status < 200 and first.status != 101:
-                first = await self._head()
-            head = first
-            self.channel.room += FRAMING + 2 * max_body  # twice leaves room for small chunks
-            framing = self._framing(method, head)
-            cut = await self._read(body, framing, max_body)
-        except AttemptFailed as error:
-            if head is not None:
-                head = await with_body(head, body.whole, max_body, cut=True)
-            raise Interrupted(error.failure, head) from error
-        sent = self.channel.timeline.written is not None
-        self.reusable = sent and body.ended and not body.extra and _stays(head)
-        return await with_body(head, body.whole, max_body, cut=cut)
+    async def _read_response(self, method: str, incoming: Incoming) -> None:
+        """Read head and body. Raises AttemptFailed."""
+        channel = self.channel
+        head = await self._head()
+        while head.status < 200 and head.status != 101:
+            head = await self._head()
+        incoming.head = head
+        channel.room += FRAMING + 2 * incoming.cap  # twice leaves room for small chunks
+        framed = _Framed(incoming)
+        await self._read_body(framed, self._framing(method, head))
+        clean = incoming.ended and not framed.extra and not channel.ended
+        self.reusable = clean and channel.timeline.written is not None and _stays(head)
 
     async def _head(self) -> Response:
         """Read one head. Raises AttemptFailed."""
@@ -192,9 +185,10 @@ class Http1:
             raise self.channel.invalid(f"Content-Length {said[:60]!r}")
         return int(said.lstrip("0")[:_MOST_DIGITS] or "0")
 
-    async def _read(self, body: _Body, framing: int, max_body: int) -> bool:
-        """Read the body. Whether it was left because it is too long. Raises AttemptFailed."""
-        parser = httptools.HttpResponseParser(body)
+    async def _read_body(self, framed: _Framed, framing: int) -> None:
+        """Read the body to its end, or until it is too long. Raises AttemptFailed."""
+        incoming = framed.incoming
+        parser = httptools.HttpResponseParser(framed)
         parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_optional_cr_before_lf=True,
@@ -205,18 +199,17 @@ class Http1:
             try:
                 parser.feed_data(data)
             except httptools.HttpParserError as error:
-                if not (body.ended or body.in_trailer):
+                if not (incoming.ended or framed.in_trailer):
                     raise self.channel.invalid(f"a chunk that is none: {error}") from error
-                body.ended = body.extra = True
-            if body.ended:
-                return False
-            if body.size > max_body:
-                return True
+                incoming.ended = framed.extra = True
+            if incoming.ended or incoming.too_long:
+                return
             data = await self._receive()
             if not data:
-                if framing == _TO_THE_END:
-                    return False
-                raise self.channel.closed()
+                if framing != _TO_THE_END:
+                    raise self.channel.closed()
+                incoming.ended = True
+                return
 
 
 def _told(framing: int) -> bytes:
@@ -231,28 +224,21 @@ def _told(framing: int) -> bytes:
     return b"HTTP/1.1 200 OK\r\nConnection: close\r\n%b\r\n" % how
 
 
-class _Body:
-    """Gathers the body; llhttp calls the methods whose names begin with ``on_``.
+class _Framed:
+    """What llhttp makes of the body: it calls these methods by their names.
 
     Attributes:
-        ended: the body is whole.
         extra: more bytes than the body's came.
         in_trailer: only a trailer is missing, and what stands there is of no use here.
     """
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.ended = self.extra = self.in_trailer = False
-        self._pieces: list[bytes] = []
-
-    @property
-    def whole(self) -> bytes:
-        return b"".join(self._pieces)
+    def __init__(self, incoming: Incoming) -> None:
+        self.incoming = incoming
+        self.extra = self.in_trailer = False
 
     def on_body(self, data: bytes) -> None:
         self.in_trailer = False
-        self.size += len(data)
-        self._pieces.append(data)
+        self.incoming.take(data)
 
     def on_chunk_header(self) -> None:
         self.in_trailer = True  # unless a byte of a chunk follows
@@ -261,7 +247,7 @@ class _Body:
         self.in_trailer = False
 
     def on_message_complete(self) -> None:
-        self.ended = True
+        self.incoming.ended = True
 
 
 def rendered(request: Request) -> bytes:

@@ -10,8 +10,8 @@ import h2.exceptions
 from h2.settings import SettingCodes, Settings
 
 from probe.connection.failures import AttemptFailed
-from probe.http.channel import FRAMING, Channel, Interrupted, NotTaken
-from probe.http.decode import with_body
+from probe.http.body import Incoming
+from probe.http.channel import FRAMING, Channel, NotTaken
 from probe.http.request import Request
 from probe.http.response import Response
 from probe.http.url import parsed
@@ -55,6 +55,8 @@ class Http2:
         self._h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
         self._frames = _Frames()
         self._begun = False
+        self._stream = 0  # of the present request
+        self._unsent = memoryview(b"")  # of its body
 
     async def still_open(self) -> bool:
         """Whether a kept connection is open; what arrived on it meanwhile is taken in."""
@@ -68,15 +70,15 @@ class Http2:
         self.reusable = self.reusable and not self._frames.leaving
         return self.reusable
 
-    async def exchange(self, request: Request, max_body: int) -> Response:
+    async def exchange(self, request: Request, incoming: Incoming) -> None:
         """Send a request and read the response.
 
         Args:
             request: with every header but Content-Length; a Host of its own replaces the URL's.
-            max_body: most bytes of the decoded body.
+            incoming: takes the response. Its body is whole or longer than its cap.
 
         Raises:
-            Interrupted: anything that keeps the response from being whole.
+            AttemptFailed: anything that keeps the response from being whole.
             NotTaken: the request may be repeated on another connection, whatever it is.
         """
         self.channel.begin()
@@ -86,55 +88,46 @@ class Http2:
             self._h2.initiate_connection()
             self._h2.increment_flow_control_window(_WINDOW)
         try:
-            stream = self._h2.get_next_available_stream_id()
-            self._h2.send_headers(stream, _fields(request), end_stream=not request.body)
-            self._h2.increment_flow_control_window(_WINDOW, stream)
+            self._stream = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(self._stream, _fields(request), end_stream=not request.body)
+            self._h2.increment_flow_control_window(_WINDOW, self._stream)
         except h2.exceptions.ProtocolError as error:
-            raise Interrupted(self._failed(_words(error))) from error
-        talk = _Talk(stream, request.body, max_body)
+            raise self._failed(_words(error)) from error
+        self._unsent = memoryview(request.body)
+        while not (incoming.ended or incoming.too_long):
+            await self._turn(incoming)
+        self.reusable = incoming.ended and not self._unsent and not self._frames.leaving
+
+    async def _turn(self, incoming: Incoming) -> None:
+        """Send what may be sent, and take in what arrives. Raises AttemptFailed or NotTaken."""
+        channel, frames = self.channel, self._frames
+        unsent = await self._send()
         try:
-            await self._converse(talk)
+            data = await channel.receive()
         except AttemptFailed as error:
-            head = talk.head
-            if head is not None:
-                head = await with_body(head, talk.whole, max_body, cut=True)
-            raise Interrupted(error.failure, head) from error
-        assert talk.head is not None  # noqa: S101 - a conversation ends with one
-        self.reusable = talk.ended and not talk.unsent and not self._frames.leaving
-        return await with_body(talk.head, talk.whole, max_body, cut=talk.too_long)
+            raise unsent or error from None
+        if not data:
+            raise unsent or (self._failed(frames.said) if frames.said else channel.closed())
+        for event in self._taken(data):
+            channel.charge(_FRAME_COST)
+            self._note(event, incoming)
+        if frames.refuses(self._stream) and not incoming.ended:
+            if frames.calm:
+                raise NotTaken
+            raise self._failed(frames.said)
 
-    async def _converse(self, talk: _Talk) -> None:
-        """Send and receive until the response is whole or too long. Raises AttemptFailed."""
-        channel = self.channel
-        while not (talk.ended or talk.too_long):
-            unsent = await self._send(talk)
-            try:
-                data = await channel.receive()
-            except AttemptFailed as error:
-                raise unsent or error from None
-            if not data:
-                said = self._frames.said
-                raise unsent or (AttemptFailed(self._failed(said)) if said else channel.closed())
-            for event in self._taken(data):
-                channel.charge(_FRAME_COST)
-                self._note(talk, event)
-            if self._frames.refuses(talk.stream) and not talk.ended:
-                if self._frames.calm:
-                    raise NotTaken
-                raise AttemptFailed(self._failed(self._frames.said))
-
-    async def _send(self, talk: _Talk) -> AttemptFailed | None:
+    async def _send(self) -> AttemptFailed | None:
         """Write what may be written now. Why that failed: the server may have answered before."""
         try:
-            while talk.unsent:
-                window = self._h2.local_flow_control_window(talk.stream)
-                size = min(window, self._h2.max_outbound_frame_size, len(talk.unsent))
+            while self._unsent:
+                window = self._h2.local_flow_control_window(self._stream)
+                size = min(window, self._h2.max_outbound_frame_size, len(self._unsent))
                 if size <= 0:
                     break
-                part, talk.unsent = talk.unsent[:size], talk.unsent[size:]
-                self._h2.send_data(talk.stream, bytes(part), end_stream=not talk.unsent)
+                part, self._unsent = self._unsent[:size], self._unsent[size:]
+                self._h2.send_data(self._stream, bytes(part), end_stream=not self._unsent)
         except h2.exceptions.ProtocolError as error:
-            return AttemptFailed(self._failed(_words(error)))
+            return self._failed(_words(error))
         # Once the request is out, acknowledgements can wait while an answer lies there.
         sent = self.channel.timeline.written is not None
         if sent and self.channel.wire.readable():
@@ -142,7 +135,7 @@ class Http2:
         data = self._h2.data_to_send()
         if data:
             try:
-                await self.channel.send(data, last=not talk.unsent)
+                await self.channel.send(data, last=not self._unsent)
             except AttemptFailed as error:
                 return error
         return None
@@ -156,26 +149,25 @@ class Http2:
             phase = self.channel.timeline.phase
             raise AttemptFailed(Failure(phase, Reason.TOO_LARGE, detail)) from error
         except h2.exceptions.ProtocolError as error:
-            raise AttemptFailed(self._failed(_words(error))) from error
+            raise self._failed(_words(error)) from error
 
-    def _note(self, talk: _Talk, event: h2.events.Event) -> None:
+    def _note(self, event: h2.events.Event, incoming: Incoming) -> None:
         """Take in one event. Raises AttemptFailed."""
         match event:
-            case h2.events.ResponseReceived(stream_id=talk.stream, headers=fields):
-                talk.head = self._head(fields)
+            case h2.events.ResponseReceived(stream_id=self._stream, headers=fields):
+                incoming.head = self._head(fields)
                 self.channel.answered()
-                self.channel.room += FRAMING + 2 * talk.max_body
+                self.channel.room += FRAMING + 2 * incoming.cap
             case h2.events.InformationalResponseReceived(headers=fields):
                 if (b":status", b"101") in fields:
-                    raise AttemptFailed(self._failed("not HTTP/2: status 101 (section 8.6)"))
-            case h2.events.DataReceived(stream_id=talk.stream, data=data):
-                talk.pieces.append(data)
-                talk.size += len(data)
-                self._h2.acknowledge_received_data(event.flow_controlled_length, talk.stream)
-            case h2.events.StreamEnded(stream_id=talk.stream):
-                talk.ended = True
-            case h2.events.StreamReset(stream_id=talk.stream, error_code=code) if not talk.ended:
-                raise AttemptFailed(self._failed(f"RST_STREAM {_name(code)}"))
+                    raise self._failed("not HTTP/2: status 101 (section 8.6)")
+            case h2.events.DataReceived(stream_id=self._stream, data=data):
+                incoming.take(data)
+                self._h2.acknowledge_received_data(event.flow_controlled_length, self._stream)
+            case h2.events.StreamEnded(stream_id=self._stream):
+                incoming.ended = True
+            case h2.events.StreamReset(stream_id=self._stream) if not incoming.ended:
+                raise self._failed(f"RST_STREAM {_name(event.error_code)}")
 
     def _head(self, fields: list[tuple[bytes, bytes]]) -> Response:
         """Status and headers. Raises AttemptFailed."""
@@ -186,29 +178,8 @@ class Http2:
         rest = tuple(header for header in headers if not header[0].startswith(":"))
         return Response(int(status), rest, b"", "HTTP/2")
 
-    def _failed(self, detail: str) -> Failure:
-        return Failure(self.channel.timeline.phase, Reason.HTTP2_ERROR, detail)
-
-
-class _Talk:
-    """One request and what has come of it so far."""
-
-    def __init__(self, stream: int, body: bytes, max_body: int) -> None:
-        self.stream = stream
-        self.unsent = memoryview(body)
-        self.max_body = max_body
-        self.head: Response | None = None
-        self.pieces: list[bytes] = []
-        self.size = 0
-        self.ended = False
-
-    @property
-    def whole(self) -> bytes:
-        return b"".join(self.pieces)
-
-    @property
-    def too_long(self) -> bool:
-        return self.size > self.max_body
+    def _failed(self, detail: str) -> AttemptFailed:
+        return AttemptFailed(Failure(self.channel.timeline.phase, Reason.HTTP2_ERROR, detail))
 
 
 class _Frames:

@@ -19,7 +19,8 @@ from probe.connection.presented import facts_of
 from probe.connection.tcp import Wire, connect
 from probe.connection.timeline import Timeline
 from probe.connection.tls import TlsStream, handshake, sni
-from probe.http.channel import Channel, Interrupted, NotTaken
+from probe.http.body import Incoming
+from probe.http.channel import Channel, NotTaken
 from probe.http.http1 import Http1
 from probe.http.http2 import Http2
 from probe.http.request import Request
@@ -140,6 +141,7 @@ class Progress:
         self.requests = 0
         self.warnings: tuple[Failure, ...] = ()
         self.others: tuple[Failure, ...] = ()  # findings beside the failure
+        self.incoming = Incoming(0)
 
     def facts(self) -> CallFacts:
         """The facts, as far as the call got."""
@@ -190,7 +192,7 @@ class Session:
                 response = await self._call(request, progress, fresh, turn, refuse)
                 return Answered(response, progress.facts())
             except AttemptFailed as error:
-                partial = error.partial if isinstance(error, Interrupted) else None
+                partial = await progress.incoming.response()
                 return Broken(error.failure, progress.facts(), partial, progress.others)
             except Exception as error:  # whatever we did wrong costs one call
                 self.close()  # nobody knows how far a connection got
@@ -199,12 +201,7 @@ class Session:
         return Broken(late, progress.facts())
 
     async def _call(
-        self,
-        request: Request,
-        progress: Progress,
-        fresh: bool,
-        turn: int,
-        refuse: Refuse | None,
+        self, request: Request, progress: Progress, fresh: bool, turn: int, refuse: Refuse | None
     ) -> Response:
         """The response, over a kept connection if there is one. Raises AttemptFailed."""
         origin = origin_of(parsed(request.url))
@@ -245,14 +242,15 @@ class Session:
             response = await self._exchange(connection, request, progress)
         except NotTaken:
             return None
-        except Interrupted as error:
+        except AttemptFailed as error:
             # A server may close a kept connection just as we use it; clients then ask
             # again, if asking twice does no harm (RFC 9112 section 9.3.1). What is no HTTP may
             # be the rest of an earlier answer.
             reason = error.failure.reason
             silent = isinstance(connection, Http2) or not connection.channel.heard
             died = (reason in _DIED and silent) or reason is Reason.HTTP_INVALID
-            if error.partial is not None or not died or request.method not in _IDEMPOTENT:
+            answered = progress.incoming.head is not None
+            if answered or not died or request.method not in _IDEMPOTENT:
                 raise
             return None
         finally:
@@ -265,11 +263,15 @@ class Session:
     async def _exchange(
         self, connection: Connection, request: Request, progress: Progress
     ) -> Response:
-        """One request over a connection. Raises Interrupted or NotTaken."""
+        """One request over a connection. Raises AttemptFailed or NotTaken."""
         if connection.channel.timeline is not progress.timeline:
             connection.channel.wire.serve(progress.timeline)
         progress.requests += 1
-        return await connection.exchange(request, self._options.max_body)
+        progress.incoming = Incoming(self._options.max_body)
+        await connection.exchange(request, progress.incoming)
+        response = await progress.incoming.response()
+        assert response is not None  # noqa: S101 - an exchange that ends well has a head
+        return response
 
     async def _open(
         self, origin: Origin, progress: Progress, turn: int, refuse: Refuse | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import sys
 import zlib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import brotli
 import pytest
 
 from probe.http.answers import capture, judge
-from probe.http.decode import with_body
+from probe.http.body import decoded
 from probe.http.response import Answered, Response
 from probe.model.failure import Reason
 from probe.model.flow import Capture, Expect
@@ -35,23 +36,22 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-async def decoded(coding: str, data: bytes, *, cut: bool = False) -> Response:
-    head = Response(200, (("content-encoding", coding),))
-    return await with_body(head, data, CAP, cut=cut)
+def of(coding: str, data: bytes, *, cut: bool = False) -> Response:
+    return decoded(Response(200, (("content-encoding", coding),)), data, CAP, cut=cut)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 async def test_a_coding_is_undone_within_its_cap(coding: str) -> None:
     encode = CODINGS[coding]
-    whole = await decoded(coding, encode(b"x" * CAP))
+    whole = of(coding, encode(b"x" * CAP))
     assert (whole.body, whole.body_fault) == (b"x" * CAP, None)
     for size in (CAP + 1, 50_000_000):
-        found = await decoded(coding, encode(bytes(size)))
+        found = of(coding, encode(bytes(size)))
         assert found.body == bytes(CAP)
         assert found.body_fault is not None
         assert found.body_fault.reason is Reason.TOO_LARGE
         assert "max_body" in found.body_fault.detail
-    nothing = await decoded(coding, b"")
+    nothing = of(coding, b"")
     assert (nothing.body, nothing.body_fault) == (b"", None)
 
 
@@ -59,22 +59,31 @@ async def test_a_coding_is_undone_within_its_cap(coding: str) -> None:
 async def test_what_is_no_such_coding_is_no_body(coding: str) -> None:
     half = CODINGS[coding](b"hello" * 50)[:-3]
     for data in (half, b"plain text"):
-        found = await decoded(coding, data)
+        found = of(coding, data)
         assert found.body == b""
         assert found.body_fault is not None
         assert found.body_fault.reason is Reason.UNDECODABLE
-    beginning = await decoded(coding, half, cut=True)
-    assert beginning.body_fault is not None
-    assert beginning.body_fault.reason is Reason.TOO_LARGE
+    beginning = of(coding, half, cut=True)
+    assert b"hello hello".startswith(beginning.body[:5])
+    assert beginning.body_fault is None, "that it was cut is said elsewhere"
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_what_was_left_because_it_is_too_long_is_never_whole(coding: str) -> None:
+    """Even where what was read unfolds to less than the cap."""
+    noise = random.Random(7).randbytes(CAP * 2)
+    found = of(coding, CODINGS[coding](noise)[: CAP + 1], cut=True)
+    assert found.body_fault is not None
+    assert found.body_fault.reason is Reason.TOO_LARGE
 
 
 async def test_codings_on_top_of_each_other() -> None:
     twice = gzip.compress(gzip.compress(b"ok"))
-    assert (await decoded("gzip, gzip", twice)).body == b"ok"
-    bomb = await decoded("gzip, gzip", gzip.compress(gzip.compress(bytes(50_000_000))))
+    assert (of("gzip, gzip", twice)).body == b"ok"
+    bomb = of("gzip, gzip", gzip.compress(gzip.compress(bytes(50_000_000))))
     assert bomb.body_fault is not None
     assert bomb.body_fault.reason is Reason.TOO_LARGE
-    many = await decoded("gzip, gzip, gzip", twice)
+    many = of("gzip, gzip, gzip", twice)
     assert many.body_fault is not None
     assert many.body_fault.reason is Reason.UNDECODABLE
 

@@ -1,4 +1,4 @@
-"""Content codings, with a cap that holds before the bytes exist (RFC 9110 section 8.4.1).
+"""A response's body: gathered as it arrives, and decoded within its cap (RFC 9110 section 8.4.1).
 
 A body of 1 MiB may unfold to 1 GiB (a "compression bomb"), so decoding stops at the cap instead
 of measuring afterwards.
@@ -35,35 +35,68 @@ _AT_ONCE = 16 * 1024
 """Coded bytes that are decoded on the event loop: they unfold to 16 MiB at the very most."""
 
 
-async def with_body(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
-    """The response with its body decoded, as far as it can be.
+class Incoming:
+    """A response while it arrives: its head, and its body as it came.
+
+    Attributes:
+        cap: most bytes of the decoded body.
+        head: status and headers; None before they arrived.
+        size: bytes of the body so far.
+        ended: whether the body is whole.
+    """
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.head: Response | None = None
+        self.size = 0
+        self.ended = False
+        self._pieces: list[bytes] = []
+
+    def take(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        self.size += len(data)
+        self._pieces.append(data)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether more arrived than is read."""
+        return self.size > self.cap
+
+    async def response(self) -> Response | None:
+        """Return the response as far as it arrived, its body decoded; None before its head."""
+        if self.head is None:
+            return None
+        data = b"".join(self._pieces)
+        work = functools.partial(decoded, self.head, data, self.cap, cut=not self.ended)
+        if len(data) > _AT_ONCE and self.head.header("content-encoding") is not None:
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+        return work()
+
+
+def decoded(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
+    """Return the response with its body decoded, as far as it can be.
 
     Args:
         head: status and headers.
         data: the body as it came.
         cap: most bytes of the decoded body.
-        cut: whether the body was not read to its end because it is too long.
+        cut: whether the body was not read to its end.
     """
-    if len(data) > _AT_ONCE and head.header("content-encoding") is not None:
-        work = functools.partial(_with_body, head, data, cap, cut=cut)
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
-    return _with_body(head, data, cap, cut=cut)
-
-
-def _with_body(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
     names = [name.strip().lower() for name in ",".join(head.all("content-encoding")).split(",")]
     names = [name for name in names if name not in {"", "identity"}]
+    too_long = len(data) > cap and (cut or not names)
     try:
         if len(names) > _MOST_CODINGS:
             raise Undecodable(f"{len(names)} content codings on top of each other")
         if data:
             for name in reversed(names):
                 data = _decoder(name)(data, cap, cut)
-                cut = cut or len(data) > cap
+                too_long = too_long or len(data) > cap
+                cut = cut or too_long
     except Undecodable as error:
         fault = Failure(Phase.RECEIVE, Reason.UNDECODABLE, str(error))
         return replace(head, body=b"", body_fault=fault)
-    if len(data) > cap or cut:
+    if too_long:
         detail = f"more than {cap} bytes of body; raise max_body to read on"
         fault = Failure(Phase.RECEIVE, Reason.TOO_LARGE, detail)
         return replace(head, body=data[:cap], body_fault=fault)
