@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from probe.agent.filing import Filing
@@ -37,15 +37,13 @@ AFTER_DEFECT = 10.0
 _FIXED_INTERVAL = 300.0  # fixed addresses change with the configuration only
 
 
+@dataclass(slots=True)
 class _Covered:
     """A target through one provider, with the edges that DNS named last and their jobs."""
 
-    __slots__ = ("edges", "jobs", "target")
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.edges: tuple[Edge, ...] = ()
-        self.jobs: dict[EdgeKey, tuple[Edge, ClientProfile]] = {}
+    target: Target
+    edges: tuple[Edge, ...] = ()
+    jobs: dict[EdgeKey, tuple[Edge, ClientProfile]] = field(default_factory=dict)
 
 
 class Coverage:

@@ -1,19 +1,27 @@
-"""The parts that both the daemon and a single round use, built in one place."""
+"""The parts that both the daemon and a single round use, built in one place.
+
+A probe measures the way to each edge. Through a proxy that the environment names it would measure
+the proxy's way, so none is used. On a host from which only a proxy leads out this must not look
+like a target's fault, so the agent says that it uses none.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from probe.agent.proxies import Proxies
 from probe.certificates import Judge
 from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder
+from probe.model.flow import ApiCheck, Step
 from probe.model.spec import Provider, Spec
 from probe.model.target import Resolution, Target
+from probe.model.template import UnknownName, parse
 from probe.probers.flow import FlowProber
 from probe.probers.reference import ReferenceProber
 from probe.probers.tls import TlsProber
@@ -96,3 +104,65 @@ def resolver_of(
         return await finder.resolve(host, port, options)
 
     return resolve
+
+
+class Proxies:
+    """The variables that curl and browsers read: ``https_proxy``, ``no_proxy`` and so on.
+
+    Args:
+        environ: of this process.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        named = {name.lower(): name for name, value in environ.items() if value.strip()}
+        self._names = {
+            scheme: named.get(f"{scheme}_proxy", named.get("all_proxy"))
+            for scheme in ("http", "https")
+        }
+        without = environ.get(named.get("no_proxy", ""), "")
+        self._without = [one.strip().lower() for one in without.split(",")]
+
+    def variable(self, scheme: str, host: str) -> str | None:
+        """Return the variable that names a proxy for a host; None where no proxy is meant for it.
+
+        Args:
+            scheme: ``http`` or ``https``.
+            host: empty when it is not known; then no exception holds for it.
+        """
+        return None if _excepted(host.lower(), self._without) else self._names.get(scheme)
+
+    def ignored(self, spec: Spec) -> str | None:
+        """Return a variable that names a proxy for something that is probed; None without one."""
+        if not any(self._names.values()):
+            return None
+        found = (self.variable(scheme, host) for scheme, host in _called(spec))
+        return next((name for name in found if name is not None), None)
+
+
+def _excepted(host: str, without: Iterable[str]) -> bool:
+    """Whether ``no_proxy`` names a host, a domain or network of it, or everything."""
+    for one in without:
+        name = one.removeprefix("*").removeprefix(".")
+        if one == "*" or (name and (host == name or host.endswith(f".{name}"))):
+            return True
+        try:
+            if ip_address(host) in ip_network(one, strict=False):
+                return True
+        except ValueError:  # a name on one side
+            continue
+    return False
+
+
+def _called(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Yield scheme and host of what is probed. The host is empty where only the run knows it."""
+    for check in spec.checks:
+        if not isinstance(check, ApiCheck):
+            yield "https", ""
+            continue
+        for step in check.steps:
+            if isinstance(step, Step):
+                try:
+                    parts = urlsplit(parse(step.request.url).render(check.vars))
+                    yield parts.scheme, parts.hostname or ""
+                except (UnknownName, ValueError):
+                    yield "https", ""

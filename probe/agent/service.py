@@ -16,8 +16,8 @@ from probe import __version__
 from probe.agent.assembly import Assembly
 from probe.agent.log import EventLog
 from probe.agent.options import AgentError, Options, listen_asked, region_asked
+from probe.agent.parts import Proxies
 from probe.agent.process import Notifier, hold_signals, signals_received
-from probe.agent.proxies import Proxies
 from probe.agent.supervised import supervised
 from probe.agent.warmup import warmed_up
 from probe.config.apart import LoaderError, reload_apart

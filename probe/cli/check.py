@@ -87,7 +87,7 @@ def check(
 
     from probe.agent.gate.command import run_check
     from probe.agent.gate.narrowing import CheckRequest, SelectionError
-    from probe.agent.proxies import Proxies
+    from probe.agent.parts import Proxies
     from probe.report import exit_code
     from probe.report.console import progress_on
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
@@ -99,27 +99,23 @@ class Counts:
     waiting: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class RunGroup(Generic[K]):
     """The lanes of one check, kept while it has jobs or runs, and its counts."""
 
-    __slots__ = ("counts", "jobs", "lanes")
-
-    def __init__(self, lanes: Lanes[JobRun[K]], counts: Counts) -> None:
-        self.lanes = lanes
-        self.counts = counts
-        self.jobs = 0
+    lanes: Lanes[JobRun[K]]
+    counts: Counts
+    jobs: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class KeyRuns(Generic[K]):
     """A key's job and its runs that are under way. ``slow`` is whether its last run was slow."""
 
-    __slots__ = ("group", "job", "runs", "slow")
-
-    def __init__(self, job: Job[K], group: RunGroup[K]) -> None:
-        self.job = job
-        self.group = group
-        self.runs: list[JobRun[K]] = []
-        self.slow = False
+    job: Job[K]
+    group: RunGroup[K]
+    runs: list[JobRun[K]] = field(default_factory=list)
+    slow: bool = False
 
     def count_lost(self, due: Due[K]) -> None:
         """Count a run that cannot start because the key's last one has not ended."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,22 +36,19 @@ _MOST_KIN = 2 * _SLOW_KIN
 _QUICK, _SLOW, _SLOW_EXTRA = range(3)
 
 
+@dataclass(slots=True, eq=False)
 class LanePlace(Generic[T]):
     """A run's place: waiting in a line, then in flight in one lane, then given back."""
 
-    __slots__ = ("extra", "item", "kin", "line", "slow", "started", "state", "told")
-
-    def __init__(
-        self, item: T, *, slow: bool = False, extra: bool = False, kin: Hashable = None
-    ) -> None:
-        self.item = item
-        self.slow = slow
-        self.extra = extra
-        self.kin = kin
-        self.line = _QUICK
-        self.started = 0.0
-        self.state = "waiting"
-        self.told = False  # whether the kin know of it
+    item: T
+    _: KW_ONLY
+    slow: bool = False
+    extra: bool = False
+    kin: Hashable = None
+    line: int = _QUICK
+    started: float = 0.0
+    state: str = "waiting"
+    told: bool = False  # whether the kin know of it
 
 
 class Lanes(Generic[T]):

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from probe.agent.parts import build_parts, resolver_of
-from probe.agent.proxies import Proxies
+from probe.agent.parts import Proxies, build_parts, resolver_of
 from probe.cli.main import main
 from probe.edges import EdgeFinder
 from probe.model.flow import ApiCheck, RequestTemplate, Step
