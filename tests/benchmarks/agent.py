@@ -49,8 +49,11 @@ class Scrape:
         )
 
     def count(self, name: str) -> int:
-        """How many series have this name."""
-        return sum(line.startswith(f"{name}{{") for line in self.text.splitlines())
+        """How many series with this name are not zero."""
+        return sum(
+            line.startswith(f"{name}{{") and float(line.rsplit(" ", 1)[1]) != 0
+            for line in self.text.splitlines()
+        )
 
     def buckets(self, name: str) -> dict[float, float]:
         """Cumulative counts of a histogram by upper bound, all its series together."""

@@ -96,7 +96,7 @@ def startup(bench: Bench) -> Report:
 
 
 def _all_seen(running: Agent) -> bool:
-    return running.scrape().count("probe_edge_up") == _SATURATING
+    return running.scrape().count("probe_edge_attempts_total") == _SATURATING
 
 
 def saturation(bench: Bench) -> Report:
@@ -128,7 +128,7 @@ def saturation(bench: Bench) -> Report:
                 profile=LIKE_GO,
             )
             with agent(bench.folder, config, core=bench.ours) as running:
-                running.process.until(partial(_all_seen, running), every=1.0)
+                running.process.until(partial(_all_seen, running), within=180, every=1.0)
                 start, before, shaken = time.monotonic(), running.process.cpu(), server.handshakes()
                 time.sleep(seconds)
                 count = server.handshakes() - shaken
