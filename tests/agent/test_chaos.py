@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from probe.demo.configuration import CLI, configuration, write_files
 from probe.lab.board import Where
 from probe.lab.info import Layout, store_names
 from probe.lab.process import RemoteLab, open_lab_process
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+from tests.support.agents import StartAgent
 
 LENGTH = 20.0 * float(os.environ.get("PROBE_TEST_CHAOS", "1"))
 INTERVAL, TIMEOUT = 2.0, 1.5

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from probe.lab.process import RemoteLab
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+from tests.support.agents import StartAgent
 
 PROGRAM = """
 import importlib, os

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ import pytest
 from probe.lab.platform import IDENTITIES
 from probe.lab.process import RemoteLab
 from probe.net.library import httpx
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+from tests.support.agents import StartAgent
 
 SECRETS = {
     "APPKEY": "lab-appkey-external",

@@ -9,10 +9,8 @@ At its size, 300 domains and 4,800 attempts every 15 s, on a machine that has no
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -20,8 +18,7 @@ import trio
 from probe.lab.board import Where
 from probe.lab.info import Layout, store_names
 from probe.lab.process import RemoteLab, open_lab_process
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+from tests.support.agents import StartAgent
 
 PATIENCE = 180.0
 """Seconds until an affected (domain, edge) counts as not named; it takes less than a minute."""

@@ -6,8 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,8 @@ import trio
 
 from probe.lab.board import Where
 from probe.lab.process import RemoteLab
+from tests.support.agents import StartAgent
 from tests.support.programs import probe, program, run
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 async def test_every_edge_passes_and_promtool_accepts_the_metrics(

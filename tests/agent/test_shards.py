@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from probe.lab.info import store_names
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
+from tests.support.agents import StartAgent
 
 
 async def test_two_shards_probe_every_target_once(config: Path, agents: StartAgent) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -18,9 +15,9 @@ from probe.agent.warmup import warmed_up
 from probe.model.spec import Listen
 from probe.net.library import httpx
 from probe.serve import ListenError, Store, application, serve
+from tests.support.agents import StartAgent
 from tests.support.ports import free_port
 
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 EDGES = re.compile(r"^probe_edge_up\{.*\} 1\.0$", re.MULTILINE)
 
 

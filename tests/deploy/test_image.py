@@ -7,11 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -19,11 +17,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.support.agents import StartAgent
 from tests.support.programs import DEPLOY, ROOT, program, run
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("image")]
 
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 DOCKERFILE = (DEPLOY / "image" / "Dockerfile").read_text()
 PINS = [DEPLOY / "release" / name for name in ("requirements.txt", "requirements-build.txt")]
 NOBODY = "65532"

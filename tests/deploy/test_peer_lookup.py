@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,8 @@ import dns.rcode
 import pytest
 
 from probe.agent.sharing import NoAddressError, peer_lookup
+from tests.support.agents import StartAgent
 from tests.support.dns_server import dns_server
-
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 async def test_500_peers_are_found_and_those_of_the_other_family_are_not() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ import yaml
 
 from probe.lab.places import API
 from probe.lab.process import RemoteLab
+from tests.support.agents import StartAgent
 from tests.support.engines import Prometheus, open_prometheus
 from tests.support.programs import DEPLOY, program, run
 
 pytestmark = pytest.mark.real
 
 EXAMPLES = DEPLOY / "prometheus" / "examples"
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 
 # What the panels, variables and rules for blackbox_exporter ask that are in most use (Grafana 7587,
 # 13659, 14928, the mixin and the usual alerts); $instance stands for a store and a page, $job for

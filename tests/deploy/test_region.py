@@ -11,12 +11,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import certifi
 import pytest
@@ -28,8 +27,8 @@ from cryptography.x509.oid import NameOID
 from probe import region as room
 from probe.model.spec import RegionSource
 from probe.region import RegionError, find_region
+from tests.support.agents import StartAgent
 
-StartAgent = Callable[..., AbstractAsyncContextManager[Any]]
 Answer = tuple[int, dict[str, str], bytes]
 
 
