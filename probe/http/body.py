@@ -82,8 +82,8 @@ def decoded(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
         cap: most bytes of the decoded body.
         cut: whether the body was not read to its end.
     """
-    names = [name.strip().lower() for name in ",".join(head.all("content-encoding")).split(",")]
-    names = [name for name in names if name not in {"", "identity"}]
+    said = ",".join(head.all("content-encoding")).split(",")
+    names = [name for one in said if (name := one.strip().lower()) not in {"", "identity"}]
     too_long = len(data) > cap and (cut or not names)
     try:
         if len(names) > _MOST_CODINGS:

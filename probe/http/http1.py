@@ -110,9 +110,11 @@ class Http1:
         incoming.head = head
         channel.room += FRAMING + 2 * incoming.cap  # twice leaves room for small chunks
         framed = _Framed(incoming)
-        await self._read_body(framed, self._framing(method, head))
+        lists = _lists(head)
+        await self._read_body(framed, self._framing(method, head, lists))
         clean = incoming.ended and not framed.extra and not channel.ended
-        self.reusable = clean and channel.timeline.written is not None and _stays(head)
+        sent = channel.timeline.written is not None
+        self.reusable = clean and sent and _stays(head, lists["connection"])
 
     async def _head(self) -> Response:
         """Read one head. Raises AttemptFailed."""
@@ -160,13 +162,12 @@ class Http1:
         version = "HTTP/1.0" if start[1] == "1.0" else "HTTP/1.1"
         return Response(int(start[2]), tuple(headers), b"", version)
 
-    def _framing(self, method: str, head: Response) -> int:
+    def _framing(self, method: str, head: Response, lists: dict[str, set[str]]) -> int:
         """How many bytes the body has, or how else it is delimited (RFC 9112 section 6.3).
 
         Raises AttemptFailed.
         """
-        codings = set(_listed(head, "transfer-encoding")) - {"", "identity"}
-        lengths = set(_listed(head, "content-length"))
+        codings, lengths = lists["transfer-encoding"] - {"", "identity"}, lists["content-length"]
         if method == "HEAD" or head.status in {101, 204, 304}:
             return 0
         if codings and lengths:
@@ -266,15 +267,21 @@ def rendered(request: Request) -> bytes:
     return b"%b\r\n\r\n%b" % (b"\r\n".join(lines), request.body)
 
 
-def _listed(head: Response, name: str) -> list[str]:
-    """The items of a header that is a list, in lower case."""
-    values = head.all(name)
-    return [one.strip().lower() for value in values for one in value.split(",")]
+def _lists(head: Response) -> dict[str, set[str]]:
+    """The items of those headers that frame a message, in lower case."""
+    found: dict[str, set[str]] = {
+        "transfer-encoding": set(),
+        "content-length": set(),
+        "connection": set(),
+    }
+    for name, value in head.headers:
+        if name in found:
+            found[name].update(one.strip().lower() for one in value.split(","))
+    return found
 
 
-def _stays(head: Response) -> bool:
+def _stays(head: Response, said: set[str]) -> bool:
     """Whether the server keeps the connection (RFC 9112 section 9.3)."""
-    said = _listed(head, "connection")
     if "close" in said or head.status == 101:
         return False
     return head.version == "HTTP/1.1" or "keep-alive" in said

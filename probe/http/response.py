@@ -48,7 +48,10 @@ class Response:
     def header(self, name: str) -> str | None:
         """The first value of a header, None when it is absent."""
         wanted = name.lower()
-        return next((value for key, value in self.headers if key == wanted), None)
+        for key, value in self.headers:
+            if key == wanted:
+                return value
+        return None
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header."""
