@@ -25,8 +25,9 @@ class Zoo:
     """Answers of every shape; counts how many big ones are under way."""
 
     def __init__(self) -> None:
-        self.places = Places(2, patience=0.1)
+        self.places = Places(2)
         self.under_way = 0
+        self.pause = 0.0
 
     def __call__(self, request: WebRequest) -> tuple[Handler, Places | None]:
         handlers = {
@@ -55,6 +56,7 @@ class Zoo:
         self.under_way += 1
         try:
             for _ in range(40):
+                await trio.sleep(self.pause)
                 yield bytes(BIG // 40)
         finally:
             self.under_way -= 1
@@ -249,7 +251,10 @@ async def slow_reader(port: int) -> trio.SocketStream:
     return stream
 
 
-async def test_slow_readers_hold_a_few_answers_and_keep_nobody_out(zoo: Zoo) -> None:
+async def test_slow_readers_hold_a_few_answers_and_keep_nobody_out(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STALL", 0.1)
     async with serving(zoo) as port:
         slow = [await slow_reader(port) for _ in range(12)]
         answer = await dialogue(port, asking("/big", CLOSE))
@@ -259,6 +264,24 @@ async def test_slow_readers_hold_a_few_answers_and_keep_nobody_out(zoo: Zoo) -> 
         assert statuses(await dialogue(port, asking("/ok", CLOSE))) == [200]
         for stream in slow:
             await stream.aclose()
+
+
+async def test_an_answer_that_takes_us_long_is_not_taken_for_a_slow_reader(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scrape of a busy agent keeps its place though others want one, as long as it is read."""
+    monkeypatch.setattr(server, "STALL", 0.05)
+    zoo.pause = 0.02
+    async with serving(zoo) as port:
+        answers: list[bytes] = []
+
+        async def scrape() -> None:
+            answers.append(await dialogue(port, asking("/big", CLOSE)))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(scrape)
+    assert all(answer.endswith(b"\r\n0\r\n\r\n") for answer in answers)
 
 
 async def test_idle_connections_beyond_the_bound_go_longest_first(

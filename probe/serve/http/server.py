@@ -28,6 +28,9 @@ WRITE = 10.0
 ANSWER = 60.0
 """Seconds for a client to take a whole answer."""
 
+STALL, LONG = 0.5, 5.0
+"""Seconds without reading, and seconds under way, after which an answer makes room for others."""
+
 GRACE = 0.5
 """Seconds that answers under way have left when the server is told to stop."""
 
@@ -38,66 +41,15 @@ _LINGER = 1.0
 _log = logging.getLogger("probe.serve")
 
 
-class Places:
-    """So many answers of one kind at once, since each of them holds memory.
-
-    Who comes when all places are taken gets that of the answer which is under way for longest,
-    once it has had ``patience`` seconds. Of those who wait the last comes first: a scraper that
-    has just come must not stand behind a hundred who never read.
-
-    Args:
-        most: how many.
-        patience: seconds that every answer has.
-    """
-
-    def __init__(self, most: int, patience: float = 0.5) -> None:
-        self._most = most
-        self._patience = patience
-        self._held: dict[trio.CancelScope, float] = {}  # the longest first
-        self._waiting: dict[trio.CancelScope, trio.Event] = {}
-
-    @asynccontextmanager
-    async def taken(self, scope: trio.CancelScope) -> AsyncIterator[None]:
-        """Hold a place; the scope is cancelled when another answer needs it."""
-        granted = self._waiting[scope] = trio.Event()
-        try:
-            self._grant()
-            while not granted.is_set():
-                with trio.move_on_at(next(iter(self._held.values())) + self._patience):
-                    await granted.wait()
-                self._grant()
-            yield
-        finally:
-            self._waiting.pop(scope, None)
-            self._held.pop(scope, None)
-            self._grant()
-
-    def _grant(self) -> None:
-        now = trio.current_time()
-        while self._waiting:
-            if len(self._held) >= self._most:
-                longest, since = next(iter(self._held.items()))
-                if now < since + self._patience:
-                    return
-                del self._held[longest]
-                longest.cancel()
-            scope, granted = self._waiting.popitem()  # who came last
-            self._held[scope] = now
-            granted.set()
-
-
-Handler = Callable[[WebRequest], Awaitable[WebAnswer]]
-Router = Callable[[WebRequest], tuple[Handler, Places | None]]
-"""Finds who answers a request, and whose places the answer takes. Raises Refused."""
-
-
-class _Connection:
+class Connection:
     """One connection.
 
     Attributes:
         scope: ends it when it is cancelled.
         busy: a request is being answered.
         since: when it became busy, or idle.
+        stalled: when the client was last sent something that it has not taken yet; None while
+            it waits for us.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -106,10 +58,11 @@ class _Connection:
         self.reader = RequestReader()
         self.busy = False
         self.since = trio.current_time()
+        self.stalled: float | None = None
 
     def turn(self, *, busy: bool) -> None:
         """It becomes busy, or idle."""
-        self.busy, self.since = busy, trio.current_time()
+        self.busy, self.since, self.stalled = busy, trio.current_time(), None
 
     async def request(self) -> WebRequest | None:
         """The next request; None when there is none. Raises Refused."""
@@ -131,8 +84,10 @@ class _Connection:
         """Send it all. Raises trio.TooSlowError when the client does not read."""
         whole = memoryview(data)
         for start in range(0, len(whole), PART):
+            self.stalled = trio.current_time()
             with trio.fail_after(WRITE):
                 await self.stream.send_all(whole[start : start + PART])
+        self.stalled = None
 
     async def linger(self) -> None:
         """Read what is still sent: closing before would destroy our last words (RFC 9112, 9.6)."""
@@ -141,6 +96,67 @@ class _Connection:
             for _ in range(16):
                 if not await self.stream.receive_some(PART):
                     return
+
+
+class Places:
+    """So many answers of one kind at once, since each of them holds memory.
+
+    Who comes when all places are taken gets that of the answer whose client has read nothing for
+    longest, ``STALL`` at least; or else that of one which is under way for ``LONG``. Of those who
+    wait the last comes first: a scraper that has just come must not stand behind a hundred who
+    never read.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[Connection, float] = {}  # since when; the longest first
+        self._waiting: dict[Connection, trio.Event] = {}
+
+    @asynccontextmanager
+    async def taken(self, connection: Connection) -> AsyncIterator[None]:
+        """Hold a place; the connection ends when another answer needs it more."""
+        granted = self._waiting[connection] = trio.Event()
+        try:
+            self._grant()
+            while not granted.is_set():
+                with trio.move_on_after(STALL / 2):
+                    await granted.wait()
+                self._grant()
+            yield
+        finally:
+            self._waiting.pop(connection, None)
+            self._held.pop(connection, None)
+            self._grant()
+
+    def _grant(self) -> None:
+        now = trio.current_time()
+        while self._waiting:
+            if len(self._held) >= self._most:
+                slow = self._slowest(now)
+                if slow is None:
+                    return
+                del self._held[slow]
+                slow.scope.cancel()
+            connection, granted = self._waiting.popitem()  # who came last
+            self._held[connection] = now
+            granted.set()
+
+    def _slowest(self, now: float) -> Connection | None:
+        stalled = [(one.stalled, one) for one in self._held if one.stalled is not None]
+        if stalled:
+            since, slowest = min(stalled, key=lambda pair: pair[0])
+            if now - since >= STALL:
+                return slowest
+        longest, begun = next(iter(self._held.items()))
+        return longest if now - begun >= LONG else None
+
+
+Handler = Callable[[WebRequest], Awaitable[WebAnswer]]
+Router = Callable[[WebRequest], tuple[Handler, Places | None]]
+"""Finds who answers a request, and whose places the answer takes. Raises Refused."""
 
 
 class WebServer:
@@ -152,7 +168,7 @@ class WebServer:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._open: set[_Connection] = set()
+        self._open: set[Connection] = set()
         self._empty = trio.Event()
         self._ending = False
 
@@ -163,7 +179,7 @@ class WebServer:
             staying = [one for one in self._open if not one.scope.cancel_called]
             if len(staying) >= CONNECTIONS:
                 min(staying, key=lambda one: (one.busy, one.since)).scope.cancel()
-        connection = _Connection(stream)
+        connection = Connection(stream)
         self._open.add(connection)
         try:
             with connection.scope:
@@ -192,7 +208,7 @@ class WebServer:
         for connection in self._open:
             connection.scope.cancel()
 
-    async def _converse(self, connection: _Connection) -> None:
+    async def _converse(self, connection: Connection) -> None:
         lasting = True
         while lasting and not self._ending:
             connection.turn(busy=False)
@@ -209,18 +225,18 @@ class WebServer:
             lasting = await self._respond(connection, request)
         await connection.linger()
 
-    async def _respond(self, connection: _Connection, request: WebRequest) -> bool:
+    async def _respond(self, connection: Connection, request: WebRequest) -> bool:
         """Answer one request; whether the connection serves another one."""
         try:
             handler, places = self._router(request)
             if places is None:
                 return await self._answer(connection, request, handler)
-            async with places.taken(connection.scope):
+            async with places.taken(connection):
                 return await self._answer(connection, request, handler)
         except Refused as refused:
             return await self._send(connection, request, refusal(refused))
 
-    async def _answer(self, connection: _Connection, request: WebRequest, handler: Handler) -> bool:
+    async def _answer(self, connection: Connection, request: WebRequest, handler: Handler) -> bool:
         try:
             answer = await handler(request)
         except Refused:
@@ -233,7 +249,7 @@ class WebServer:
 
     async def _send(
         self,
-        connection: _Connection,
+        connection: Connection,
         request: WebRequest,
         answer: WebAnswer,
         *,

@@ -45,7 +45,7 @@ _HEADERS = {
 def application(store: Store, *, wall: Callable[[], float] = time.time) -> Router:
     """The agent's web application over a store; ``wall`` is asked for the time of day."""
     handlers = _Handlers(store, wall)
-    pages, scrapes = Places(2, patience=2.0), Places(16)
+    pages, scrapes = Places(2), Places(16)
     exact: dict[str, tuple[Handler, Places | None]] = {
         "/": (handlers.index, pages),
         "/api/v1/status": (handlers.api, pages),
