@@ -41,7 +41,7 @@ _LINGER = 1.0
 _log = logging.getLogger("probe.serve")
 
 
-class Connection:
+class ClientConnection:
     """One connection.
 
     Attributes:
@@ -112,11 +112,11 @@ class Places:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held: dict[Connection, float] = {}  # since when; the longest first
-        self._waiting: dict[Connection, trio.Event] = {}
+        self._held: dict[ClientConnection, float] = {}  # since when; the longest first
+        self._waiting: dict[ClientConnection, trio.Event] = {}
 
     @asynccontextmanager
-    async def taken(self, connection: Connection) -> AsyncIterator[None]:
+    async def taken(self, connection: ClientConnection) -> AsyncIterator[None]:
         """Hold a place; the connection ends when another answer needs it more."""
         granted = self._waiting[connection] = trio.Event()
         try:
@@ -144,7 +144,7 @@ class Places:
             self._held[connection] = now
             granted.set()
 
-    def _slowest(self, now: float) -> Connection | None:
+    def _slowest(self, now: float) -> ClientConnection | None:
         stalled = [(one.stalled, one) for one in self._held if one.stalled is not None]
         if stalled:
             since, slowest = min(stalled, key=lambda pair: pair[0])
@@ -168,7 +168,7 @@ class WebServer:
 
     def __init__(self, router: Router) -> None:
         self._router = router
-        self._open: set[Connection] = set()
+        self._open: set[ClientConnection] = set()
         self._empty = trio.Event()
         self._ending = False
 
@@ -179,7 +179,7 @@ class WebServer:
             staying = [one for one in self._open if not one.scope.cancel_called]
             if len(staying) >= CONNECTIONS:
                 min(staying, key=lambda one: (one.busy, one.since)).scope.cancel()
-        connection = Connection(stream)
+        connection = ClientConnection(stream)
         self._open.add(connection)
         try:
             with connection.scope:
@@ -208,7 +208,7 @@ class WebServer:
         for connection in self._open:
             connection.scope.cancel()
 
-    async def _converse(self, connection: Connection) -> None:
+    async def _converse(self, connection: ClientConnection) -> None:
         lasting = True
         while lasting and not self._ending:
             connection.turn(busy=False)
@@ -225,7 +225,7 @@ class WebServer:
             lasting = await self._respond(connection, request)
         await connection.linger()
 
-    async def _respond(self, connection: Connection, request: WebRequest) -> bool:
+    async def _respond(self, connection: ClientConnection, request: WebRequest) -> bool:
         """Answer one request; whether the connection serves another one."""
         try:
             handler, places = self._router(request)
@@ -236,7 +236,9 @@ class WebServer:
         except Refused as refused:
             return await self._send(connection, request, refusal(refused))
 
-    async def _answer(self, connection: Connection, request: WebRequest, handler: Handler) -> bool:
+    async def _answer(
+        self, connection: ClientConnection, request: WebRequest, handler: Handler
+    ) -> bool:
         try:
             answer = await handler(request)
         except Refused:
@@ -249,7 +251,7 @@ class WebServer:
 
     async def _send(
         self,
-        connection: Connection,
+        connection: ClientConnection,
         request: WebRequest,
         answer: WebAnswer,
         *,
