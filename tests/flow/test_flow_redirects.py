@@ -175,3 +175,18 @@ def test_a_public_server_cannot_steer_us_to_inner_addresses() -> None:
         assert inward(Edge("127.0.0.1", 1), Edge(ip, 443)) is None, "inner to inner is the lab"
     assert inward(world, Edge("9.9.9.9", 443)) is None
     assert inward(public, other) is None
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [("flag",), ("gate=one-secret; Path=/", "gate=another-one; Path=/next")],
+    ids=["no value", "two paths"],
+)
+async def test_any_cookies_of_a_redirect_are_followed(
+    ca: Ca, bench: Bench, cookies: tuple[str, ...]
+) -> None:
+    headers = (("Location", "/next"), *(("Set-Cookie", cookie) for cookie in cookies))
+    http = Http({"/start": Reply(302, headers=headers), "/next": Reply(200)})
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check(follow=1), by_host({"api.example": server.port}))
+    assert result.outcome == Passed()
