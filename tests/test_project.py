@@ -17,11 +17,11 @@ from tests.support.programs import ROOT, probe
 README = (ROOT / "README.md").read_text()
 
 
-def test_ci_runs_the_test_command_of_the_readme() -> None:
+def test_ci_runs_the_test_command_of_the_readme_and_then_the_long_tests() -> None:
     commands = re.findall(r"^(python3 -m venv .*)$", README, re.MULTILINE)
     assert len(commands) == 2, "one line runs the demo, one the tests"
     ci = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert ci[-1] == commands[1]
+    assert ci[-2:] == [commands[1], "sh tests/run long"]
 
 
 @pytest.mark.parametrize(
