@@ -32,7 +32,10 @@ class Undecodable(Exception):
 
 
 _AT_ONCE = 16 * 1024
-"""Coded bytes that are decoded on the event loop: they unfold to 16 MiB at the very most."""
+"""Coded bytes that are decoded on the event loop."""
+
+_UNFOLDED_AT_ONCE = 1024 * 1024
+"""Most bytes that they may unfold to there: a few hundred bytes of Brotli unfold to any cap."""
 
 
 class Incoming:
@@ -68,7 +71,8 @@ class Incoming:
             return None
         data = b"".join(self._pieces)
         work = functools.partial(decoded, self.head, data, self.cap, cut=not self.ended)
-        if len(data) > _AT_ONCE and self.head.header("content-encoding") is not None:
+        costly = len(data) > _AT_ONCE or self.cap > _UNFOLDED_AT_ONCE
+        if costly and self.head.header("content-encoding") is not None:
             return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
         return work()
 
@@ -88,11 +92,12 @@ def decoded(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
     try:
         if len(names) > _MOST_CODINGS:
             raise Undecodable(f"{len(names)} content codings on top of each other")
-        if data:
-            for name in reversed(names):
-                data = _decoder(name)(data, cap, cut)
-                too_long = too_long or len(data) > cap
-                cut = cut or too_long
+        for name in reversed(names):
+            if not data:
+                break
+            data = _decoder(name)(data, cap, cut)
+            too_long = too_long or len(data) > cap
+            cut = cut or too_long
     except Undecodable as error:
         fault = Failure(Phase.RECEIVE, Reason.UNDECODABLE, str(error))
         return replace(head, body=b"", body_fault=fault)
@@ -118,31 +123,36 @@ def _decoder(name: str) -> Decode:
 
 def _gzip(data: bytes, cap: int, cut: bool) -> bytes:
     """All members one after the other (RFC 1952 section 2.2)."""
-    out = b""
+    out = bytearray()
+    at = 0
     while True:
-        more, rest = _zlib(data, cap - len(out), cut, zlib.MAX_WBITS | 16)
-        out += more
-        if len(out) > cap or not rest.startswith(b"\x1f\x8b"):
-            return out  # other bytes after the end of the coding are ignored, as browsers do
-        data = rest
+        engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        while at < len(data) and not engine.eof and len(out) <= cap:
+            piece = data[at : at + _AT_ONCE]  # what a member leaves over is copied
+            out += _unfolded(engine.decompress, piece, cap - len(out))
+            at += len(piece) - len(engine.unused_data)
+        if not (engine.eof or cut or len(out) > cap):
+            raise _short()
+        if len(out) > cap or not data.startswith(b"\x1f\x8b", at):
+            return bytes(out)  # other bytes after the end of the coding are ignored
 
 
 def _deflate(data: bytes, cap: int, cut: bool) -> bytes:
     """With zlib's header (RFC 1950); some servers send it bare."""
     wrapped = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2], "big") % 31 == 0
-    return _zlib(data, cap, cut, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)[0]
-
-
-def _zlib(data: bytes, cap: int, cut: bool, window: int) -> tuple[bytes, bytes]:
-    """What unfolds, at most one byte above the cap, and what follows."""
-    engine = zlib.decompressobj(window)
-    try:
-        out = engine.decompress(data, cap + 1)
-    except zlib.error as error:
-        raise Undecodable(str(error)) from error
+    engine = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
+    out = _unfolded(engine.decompress, data, cap)
     if not (engine.eof or cut or len(out) > cap):
         raise _short()
-    return out, engine.unused_data
+    return out
+
+
+def _unfolded(decompress: Callable[[bytes, int], bytes], data: bytes, most: int) -> bytes:
+    """What zlib unfolds, at most one byte above ``most``."""
+    try:
+        return decompress(data, most + 1)
+    except zlib.error as error:
+        raise Undecodable(str(error)) from error
 
 
 def _brotli(data: bytes, cap: int, cut: bool) -> bytes:

@@ -189,11 +189,12 @@ class Session:
         timeline = progress.timeline
         with trio.CancelScope(deadline=deadline):
             try:
-                response = await self._call(request, progress, fresh, turn, refuse)
-                return Answered(response, progress.facts())
-            except AttemptFailed as error:
-                partial = await progress.incoming.response()
-                return Broken(error.failure, progress.facts(), partial, progress.others)
+                try:
+                    response = await self._call(request, progress, fresh, turn, refuse)
+                    return Answered(response, progress.facts())
+                except AttemptFailed as error:
+                    partial = await progress.incoming.response()
+                    return Broken(error.failure, progress.facts(), partial, progress.others)
             except Exception as error:  # whatever we did wrong costs one call
                 self.close()  # nobody knows how far a connection got
                 return Broken(defect(error, timeline.phase), progress.facts())
@@ -211,7 +212,7 @@ class Session:
                 return response
         connection = await self._open(origin, progress, turn, refuse)
         try:
-            response = await self._exchange(connection, request, progress)
+            return await self._exchange(connection, request, progress)
         except NotTaken:
             detail = "GOAWAY before the first request"
             raise AttemptFailed(
@@ -220,9 +221,8 @@ class Session:
         finally:
             if fresh or not connection.reusable:
                 connection.channel.close()
-        if not fresh:
-            self._kept[origin] = connection
-        return response
+            else:
+                self._kept[origin] = connection
 
     async def _on_kept(
         self, origin: Origin, request: Request, progress: Progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -12,14 +13,15 @@ from functools import partial
 import brotli
 import pytest
 
+from probe.http import body
 from probe.http.answers import capture, judge
 from probe.http.body import decoded
-from probe.http.response import Answered, Response
+from probe.http.response import Answered, Broken, Response
 from probe.model.failure import Reason
 from probe.model.flow import Capture, Expect
 from tests.support.http_server import serve
 
-from .conftest import CAP, Make, says
+from .conftest import CAP, Make, hangs_up, says
 from .test_odd_answers import coded
 
 if sys.version_info >= (3, 14):
@@ -88,6 +90,54 @@ async def test_codings_on_top_of_each_other() -> None:
     assert many.body_fault.reason is Reason.UNDECODABLE
 
 
+@pytest.mark.parametrize("outer", CODINGS)
+@pytest.mark.parametrize("inner", CODINGS)
+async def test_nothing_in_two_codings_is_an_empty_body(
+    caller: Make, inner: str, outer: str
+) -> None:
+    """Whole, and cut off, when what can be had of it is shown beside the failure."""
+    nothing = CODINGS[outer](b"")
+    answer = coded(f"{inner}, {outer}".encode(), nothing)
+    async with serve(None, says(answer)) as server:
+        found = await caller(server.port)()
+    assert isinstance(found, Answered)
+    assert (found.response.body, found.response.body_fault) == (b"", None)
+    half = answer.replace(b"Content-Length: ", b"Content-Length: 9")
+    async with serve(None, says(half, then=hangs_up)) as server:
+        found = await caller(server.port)()
+    assert isinstance(found, Broken)
+    assert found.failure.reason is Reason.CLOSED
+
+
+async def test_members_of_gzip_are_read_wherever_they_begin() -> None:
+    noise = random.Random(5).randbytes(100_000)
+    sizes = (0, 1, 16_384, 40_000, 16_361, 5)
+    parts = [noise[:size] for size in sizes]
+    data = b"".join(map(gzip.compress, parts)) + b"\x1f"
+    found = decoded(Response(200, (("content-encoding", "gzip"),)), data, 200_000, cut=False)
+    assert (found.body, found.body_fault) == (b"".join(parts), None)
+
+
+async def test_with_a_high_cap_a_small_bomb_is_not_unfolded_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few hundred bytes of Brotli unfold to any cap."""
+    threads: list[int] = []
+
+    def seen(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
+        threads.append(threading.get_ident())
+        return head
+
+    monkeypatch.setattr(body, "decoded", seen)
+    for cap in (CAP, 64 * 1024 * 1024):
+        incoming = body.Incoming(cap)
+        incoming.head = Response(200, (("content-encoding", "br"),))
+        incoming.take(b"x")
+        await incoming.response()
+    low, high = threads
+    assert low == threading.get_ident() != high
+
+
 BARE = Expect(status=("200",))
 
 
@@ -122,8 +172,8 @@ READ_SO_FAR = [
 async def test_a_long_page_is_read_as_far_as_it_is_needed(
     caller: Make, coding: str, expect: Expect, enough: bool
 ) -> None:
-    body = LONG if coding == "identity" else gzip.compress(LONG)
-    async with serve(None, says(coded(coding.encode(), body))) as server:
+    sent = LONG if coding == "identity" else gzip.compress(LONG)
+    async with serve(None, says(coded(coding.encode(), sent))) as server:
         found = await caller(server.port)()
     assert isinstance(found, Answered), found
     failures = judge(expect, found.response, seconds=0).failures
