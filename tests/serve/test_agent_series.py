@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -65,6 +66,22 @@ def test_a_source_with_rejected_entries_is_up_and_counts_them(store: Store) -> N
     assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 1.0
     told(store, SourceView("stores", "a.yaml", True, 3000, 0, START))
     assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 0.0
+
+
+def test_sources_that_are_shown_alike_have_one_series_and_none_hides_another(store: Store) -> None:
+    """Two URLs that differ in their query are shown without it."""
+    url = "https://inventory.example/targets"
+    good = SourceView("stores", url, True, 3, 1, START + 60)
+    told(store, good, SourceView("stores", url, True, 2, 0, START))
+    assert value(store, "probe_agent_discovery_up", source=url) == 1.0
+    assert value(store, "probe_agent_discovery_targets", source=url) == 5.0
+    assert value(store, "probe_agent_discovery_rejected", source=url) == 1.0
+    name = "probe_agent_discovery_last_success_timestamp_seconds"
+    assert value(store, name, source=url) == START
+    for views in permutations((good, SourceView("stores", url, False, problem="no answer"))):
+        told(store, *views)
+        assert value(store, "probe_agent_discovery_up", source=url) == 0.0
+        assert not series(store, "probe_agent_discovery_targets"), "one has not told yet"
 
 
 def told(store: Store, *sources: SourceView) -> None:

@@ -132,13 +132,19 @@ class AgentFacts:
                 yield families.VANTAGE_ILLNESS, 1.0, (("cause", cause),)
 
     def _sources(self) -> Iterator[Sample]:
+        # URLs that differ in their query alone have one label, because a query may hold a secret.
+        alike: dict[tuple[str, str], list[SourceView]] = {}
         for one in self.sources():
-            labels = (("list", one.name), ("source", one.source))
-            yield families.AGENT_DISCOVERY_UP, float(one.up), labels
-            if one.answered_at is not None:
-                yield families.AGENT_DISCOVERY_LAST_SUCCESS, one.answered_at, labels
-                yield families.AGENT_DISCOVERY_TARGETS, float(one.targets), labels
-                yield families.AGENT_DISCOVERY_REJECTED, float(one.rejected), labels
+            alike.setdefault((one.name, one.source), []).append(one)
+        for (name, source), views in alike.items():
+            labels = (("list", name), ("source", source))
+            yield families.AGENT_DISCOVERY_UP, float(all(one.up for one in views)), labels
+            answered = [one.answered_at for one in views if one.answered_at is not None]
+            if len(answered) == len(views):
+                yield families.AGENT_DISCOVERY_LAST_SUCCESS, min(answered), labels
+                targets, rejected = (one.targets for one in views), (one.rejected for one in views)
+                yield families.AGENT_DISCOVERY_TARGETS, float(sum(targets)), labels
+                yield families.AGENT_DISCOVERY_REJECTED, float(sum(rejected)), labels
 
     def _counted(self) -> Iterator[Sample]:
         for (family, labels), count in self._counts.items():
