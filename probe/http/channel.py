@@ -19,11 +19,11 @@ FRAMING = 128 * 1024
 
 _PIECE = 16 * 1024
 """Most bytes handed to a parser at once: one TLS record, some milliseconds of parsing even when
-it is all one-byte chunks. Between two full pieces the event loop gets its turn."""
+it is all one-byte chunks. Having read so much, the event loop gets its turn."""
 
 _READ_COST = 50
-"""Bytes that each read takes from the room beside those that it gives: a record of a single byte
-costs us far more than its sender."""
+"""Bytes that each read counts for beside those that it gives: a record of a single byte costs us
+far more than its sender."""
 
 _GLANCE = 0.001
 """Seconds in which bytes that are known to have arrived are read."""
@@ -49,7 +49,7 @@ class Channel:
         self.room = 0
         self.heard = False
         self.ended = False
-        self._full = False
+        self._read = 0  # since the loop had its turn
 
     @property
     def timeline(self) -> Timeline:
@@ -83,10 +83,11 @@ class Channel:
 
         Raises AttemptFailed: the connection broke, or the peer sends without end.
         """
-        if self._full:
+        if self._read >= _PIECE:
+            self._read = 0
             await trio.lowlevel.checkpoint()
         data = await self._stream.receive_some(_PIECE)
-        self._full = len(data) == _PIECE
+        self._read += len(data) + _READ_COST
         if data:
             self.heard = True
             self.charge(len(data) + _READ_COST)

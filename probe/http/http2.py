@@ -7,6 +7,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import trio
 from h2.settings import SettingCodes, Settings
 
 from probe.connection.failures import AttemptFailed
@@ -28,6 +29,12 @@ _WINDOW = 2**24
 _FRAME_COST = 100
 """Bytes that each event takes from an exchange's room beside those on the wire: a frame of a
 single byte costs the agent far more than it costs the server."""
+
+_SLICE = 2 * 1024
+"""Bytes handed to h2 at once: some milliseconds even when it is all frames without content."""
+
+_TURN = 0.002
+"""Seconds of parsing after which the event loop gets its turn."""
 
 _GOAWAY = 7
 _HEADER = 9  # bytes of a frame's header (RFC 9113 section 4.1)
@@ -108,9 +115,14 @@ class Http2:
             raise unsent or error from None
         if not data:
             raise unsent or (self._failed(frames.said) if frames.said else channel.closed())
-        for event in self._taken(data):
-            channel.charge(_FRAME_COST)
-            self._note(event, incoming)
+        began = trio.current_time()
+        for start in range(0, len(data), _SLICE):
+            if trio.current_time() - began > _TURN:
+                await trio.lowlevel.checkpoint()
+                began = trio.current_time()
+            for event in self._taken(data[start : start + _SLICE]):
+                channel.charge(_FRAME_COST)
+                self._note(event, incoming)
         if frames.refuses(self._stream) and not incoming.ended:
             if frames.calm:
                 raise NotTaken

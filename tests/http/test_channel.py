@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from probe.connection.failures import AttemptFailed
 from probe.connection.timeline import Timeline
+from probe.http import http2
 from probe.http.body import Incoming
 from probe.http.channel import HEAD_ROOM, Channel
 from probe.http.http1 import Http1
@@ -86,10 +87,8 @@ async def test_small_frames_end() -> None:
     assert wire.given < 20
 
 
-async def test_between_two_full_pieces_others_get_their_turn() -> None:
-    pieces = 50
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (pieces * 16384)
-    wire = Wire(head, b"x" * 16384)
+async def turns_of_others(connection: Http1 | Http2) -> int:
+    """Read a response; how often something else had its turn meanwhile."""
     turns = 0
 
     async def other() -> None:
@@ -100,9 +99,28 @@ async def test_between_two_full_pieces_others_get_their_turn() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        await Http1(channel(wire)).exchange(REQUEST, Incoming(10_000_000))
+        await connection.exchange(REQUEST, Incoming(10_000_000))
         nursery.cancel_scope.cancel()
-    assert turns >= pieces - 2
+    return turns
+
+
+@pytest.mark.parametrize(("size", "pieces", "least"), [(16384, 50, 48), (1, 5000, 14)])
+async def test_between_full_pieces_or_many_small_ones_others_get_their_turn(
+    size: int, pieces: int, least: int
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (size * pieces)
+    wire = Wire(head, b"x" * size)
+    assert await turns_of_others(Http1(channel(wire))) >= least
+
+
+async def test_within_a_piece_of_many_frames_others_get_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http2, "_TURN", -1.0)  # whatever takes any time takes too long
+    settings = b"\0\0\0\4\0\0\0\0\0"
+    head, nothing = b"\0\0\1\1\4\0\0\0\1\x88", b"\0\0\0\0\0\0\0\0\1"
+    wire = Wire(settings + head + nothing * 1000 + b"\0\0\0\0\1\0\0\0\1")
+    assert await turns_of_others(Http2(channel(wire))) >= 4
 
 
 async def test_the_phases_of_a_call_are_timed_next_to_the_wire(autojump_clock: MockClock) -> None:
