@@ -80,7 +80,7 @@ async def make(
     while isinstance(made.call, Answered) and url.leads_to(made.call.response) is not None:
         following = url.following(request, made.call.response, credentials=secret, cookies=cookies)
         for cookie in cookies.jar:  # by the jar: two paths may have one name, and a value none
-            run.redactor.add(cookie.value or "", "COOKIE")
+            run.redactor.add_cookie(cookie.value or "")
         if isinstance(following, Request) and len(facts) > redirects:
             following = url.refused(f"more than {redirects} redirects")
         if isinstance(following, Failure):

@@ -88,6 +88,11 @@ class Redactor:
         if value and value not in self._known:
             self._known[value] = _disguises(value), self._variable(shell_name(name), value)
 
+    def add_cookie(self, value: str) -> None:
+        """Learn what a server set; so short a value is a setting, and would hide every page."""
+        if len(value) >= SHORTEST:
+            self.add(value, "COOKIE")
+
     def _variable(self, name: str, value: str) -> str:
         """Name a variable for a value alone: two files may both be called ``token``."""
         variable, number = name, 1

@@ -89,6 +89,9 @@ def origin_of(url: httpx.URL) -> Origin:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+MOST_COOKIES = 50
+"""Cookies that one answer may set, as for curl: each costs us far more than its sender."""
+
 
 def leads_to(answer: Response) -> str | None:
     """The URL that an answer redirects to, as it stands there; None when it is final.
@@ -133,7 +136,7 @@ def _with_cookies(
     following: Request, draft: Request, answer: Response, cookies: httpx.Cookies
 ) -> Request:
     """The request with those cookies that redirects have set for its URL."""
-    lines = answer.all("set-cookie")
+    lines = answer.all("set-cookie")[:MOST_COOKIES]
     if not lines and not cookies:
         return following
     known = {cookie.name for cookie in cookies.jar}

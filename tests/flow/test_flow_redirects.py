@@ -190,3 +190,30 @@ async def test_any_cookies_of_a_redirect_are_followed(
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check(follow=1), by_host({"api.example": server.port}))
     assert result.outcome == Passed()
+
+
+async def test_a_flood_of_cookies_is_not_followed_and_not_shown(ca: Ca, bench: Bench) -> None:
+    """Thousands of cookies fit into a head; each costs the loop far more than the server."""
+    many = [("Set-Cookie", f"flood{number}=value-{number:04}") for number in range(1900)]
+    sent: list[str] = []
+
+    def page(seen: Seen) -> Reply:
+        sent.append(seen.headers.get("cookie", ""))
+        return Reply(500, "broken", headers=(*many, ("X-Echo", "value-1899")))
+
+    http = Http({"/start": Reply(302, headers=(("Location", "/next"), *many)), "/next": page})
+    async with serve(ca.context("api.example"), http) as server:
+        flow = replace(check(follow=1), evidence_headers=("x-echo",))
+        result = await bench.run(flow, by_host({"api.example": server.port}))
+    [step] = result.steps
+    assert len(sent[0].split("; ")) == 50
+    assert step.evidence.headers == {}
+    assert step.evidence.body == "broken"
+
+
+async def test_a_setting_in_a_cookie_hides_no_page(ca: Ca, bench: Bench) -> None:
+    headers = (("Location", "/next"), ("Set-Cookie", "lang=en; Path=/"))
+    http = Http({"/start": Reply(302, headers=headers), "/next": Reply(500, "then it ended")})
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(check(follow=1), by_host({"api.example": server.port}))
+    assert result.steps[0].evidence.body == "then it ended"
