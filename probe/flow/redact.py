@@ -16,6 +16,7 @@ import base64
 import functools
 import html
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote_from_bytes
@@ -195,18 +196,38 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _escaped(text: str, raw: bytes) -> Iterator[str]:
-    percent = quote_from_bytes(raw, safe="")
-    yield percent
-    yield percent.replace("%2F", "/")
-    yield percent.replace("%2F", "%2f")
-    first, *rest = percent.split("%")
-    yield "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
-    yield percent.replace("%20", "+")
-    escaped = json.dumps(text)[1:-1]
-    yield escaped
-    yield escaped.replace("/", "\\/")
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield html.escape(text)
+    for safe in ("", "/", "!'()*"):  # the last is JavaScript's encodeURIComponent
+        percent = quote_from_bytes(raw, safe=safe)
+        yield percent
+        yield percent.replace("%2F", "%2f")
+        yield percent.replace("%20", "+")
+        yield _PERCENT.sub(lambda code: code[0].lower(), percent)
+    for ascii_alone in (True, False):
+        escaped = json.dumps(text, ensure_ascii=ascii_alone)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")
+        yield _UNICODE.sub(lambda code: f"\\u{code[1].upper()}", escaped)
+        fit_for_html = escaped.translate(_JSON_IN_HTML)  # as Go and Rails write it
+        yield fit_for_html
+        yield fit_for_html.replace("'", "\\u0027")
+    marked = html.escape(text, quote=False)
+    for double, single in _HTML_QUOTES:
+        yield marked.replace('"', double).replace("'", single)
+
+
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_UNICODE = re.compile(r"\\u([0-9a-f]{4})")
+_JSON_IN_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
+_HTML_QUOTES = (
+    ('"', "'"),
+    ("&quot;", "'"),
+    ("&quot;", "&#x27;"),
+    ("&quot;", "&#39;"),
+    ("&quot;", "&#039;"),
+    ("&quot;", "&apos;"),
+    ("&#34;", "&#39;"),
+)
+"""How Python, PHP, Go and others write quotes in HTML."""
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:

@@ -189,3 +189,26 @@ def test_a_very_short_secret_is_still_known_and_a_variable_of_the_shell() -> Non
 
 def test_secrets_that_overlap_leave_nothing_of_each_other() -> None:
     assert knowing("abcdefgh", "fghijklm").redact("-abcdefghijklm-") == "-***-"
+
+
+ECHOES = {
+    "Go's JSON": r"p\u003cs\u0026w\"o'd/\u00e9(1)",
+    "Rails' JSON": r"p\u003cs\u0026w\"o'd/é(1)",
+    "Jinja's JSON": r"p\u003cs\u0026w\"o\u0027d/\u00e9(1)",
+    "JSON with large digits": r"p<s&w\"o'd/\u00E9(1)",
+    "PHP's JSON": r"p<s&w\"o'd\/\u00e9(1)",
+    "Go's HTML": "p&lt;s&amp;w&#34;o&#39;d/é(1)",
+    "Django's HTML": "p&lt;s&amp;w&quot;o&#39;d/é(1)",
+    "PHP's HTML": "p&lt;s&amp;w&quot;o&#039;d/é(1)",
+    "Python's HTML": "p&lt;s&amp;w&quot;o&#x27;d/é(1)",
+    "XML": "p&lt;s&amp;w&quot;o&apos;d/é(1)",
+    "text in HTML": "p&lt;s&amp;w\"o'd/é(1)",
+    "encodeURIComponent": "p%3Cs%26w%22o'd%2F%C3%A9(1)",
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_a_secret_is_found_as_other_languages_write_it(echo: str) -> None:
+    redactor = knowing("p<s&w\"o'd/é(1)")
+    assert redactor.redact_foreign(f"said: {echo}, no more") == f"said: {PLACEHOLDER}, no more"
+    assert redactor.redact_foreign(f"said: {echo[:-2]}") == f"said: {PLACEHOLDER}"
