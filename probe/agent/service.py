@@ -24,6 +24,7 @@ from probe.config.apart import LoaderError, reload_apart
 from probe.connection.tcp import kernel_stamps
 from probe.documents.problem import DocumentError
 from probe.model.defect import trace
+from probe.model.reasons import read_reasons
 from probe.model.spec import Spec
 from probe.model.target import endpoint
 from probe.serve import ListenError, application, serve
@@ -40,6 +41,7 @@ def run_agent(spec: Spec, options: Options) -> None:
     region = spec.region or region_asked(spec, options)
     listen = spec.listen if options.listen is None else listen_asked(options.listen)
     service = Service(replace(spec, listen=listen), options, region)
+    read_reasons()
     # Else the kernel would switch stamping on and off with each attempt.
     with kernel_stamps():
         hold_signals()

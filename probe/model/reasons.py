@@ -71,6 +71,16 @@ def _explanation(
     return Explanation(phases=at, causes=tuple(causes), browser=errors, **text)
 
 
+def read_reasons() -> None:
+    """Read every text now.
+
+    A process that runs for long calls this first. Its release may be replaced or removed while it
+    runs, and then the first failure would find no text, or the texts of other reasons.
+    """
+    phase_texts()
+    explanations()
+
+
 def title_of(reason: Reason | str) -> str:
     """Say what happened in a few words; a text that is no reason stays as it is."""
     try:
@@ -84,7 +94,6 @@ def error_in_browser(phase: Phase, reason: Reason) -> str:
     return explanations()[reason].browser.get(phase, phase_texts()[phase].browser)
 
 
-@cache
 def _texts() -> dict[str, Any]:
     text = resources.files(__package__).joinpath("reasons.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)

@@ -6,21 +6,26 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent import log
+from probe.agent import Options, log, run_agent, service
 from probe.agent.filing import Excuse, Filing
 from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.self_report import LagMeter
 from probe.config.loading import load
+from probe.model import reasons
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveResult
+from probe.model.spec import Listen, Spec
 from probe.model.state import Transition
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
+from probe.probers.explain import browser_error
 from probe.serve import Store
 from probe.state.vantage import Vantage, VantageRule
 
@@ -224,3 +229,25 @@ def test_targets_are_selected_by_name_or_by_name_and_port(file: Path) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest(file: Path) -> None:
     with pytest.raises(SelectionError, match="did you mean cdn-b"):
         narrow(load(file, environ={}), CheckRequest(providers=("cdn_b",)))
+
+
+# ------------------------------------------------------------ a release that is replaced
+
+
+def test_a_release_that_is_replaced_under_an_agent_takes_no_reason_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Failures of edges turned into defects of ours, because their texts could not be read."""
+    monkeypatch.setattr(service, "hold_signals", lambda: None)
+    monkeypatch.setattr(trio, "run", lambda _: None)
+    for kept in (reasons.explanations, reasons.phase_texts):
+        kept.cache_clear()
+    run_agent(Spec("sa-east", Listen(), {}, {}, ()), Options(Path("probe.yaml"), {}))
+
+    def gone(_: str | None) -> NoReturn:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(resources, "files", gone)
+    refused = Failure(Phase.CONNECT, Reason.REFUSED, "")
+    assert browser_error(refused) == "ERR_CONNECTION_REFUSED"
+    assert reasons.title_of(Reason.REFUSED) == "The connection was refused"
