@@ -124,7 +124,7 @@ class Http2:
                 channel.charge(_FRAME_COST)
                 self._note(event, incoming)
         if frames.refuses(self._stream) and not incoming.ended:
-            if frames.calm:
+            if frames.calm and incoming.head is None:  # else it did look, whatever it says
                 raise NotTaken
             raise self._failed(frames.said)
 

@@ -212,6 +212,24 @@ async def test_a_server_that_drains_gets_the_next_request_on_a_new_connection(
         assert server.connections == 2
 
 
+async def test_a_request_whose_answer_has_begun_is_not_repeated(ca: Ca, caller: Make) -> None:
+    """Whatever the server says of it then: asking twice might do harm."""
+    asked = 0
+
+    def said(stream: int) -> bytes:
+        nonlocal asked
+        asked += 1
+        return head(stream) + leaving(stream - 2) if asked == 2 else whole(stream)
+
+    async with serve(ca.context("api.example", alpn=("h2",)), Server(said)) as server:
+        call = caller(server.port, roots=str(ca.roots), http2=True)
+        await call(url=URL)
+        found = await call("POST", URL, b"x")
+        assert isinstance(found, Broken), found
+        assert found.failure.reason is Reason.HTTP2_ERROR
+        assert found.facts.requests == asked - 1 == 1
+
+
 async def test_a_connection_that_the_server_leaves_is_not_used_again(ca: Ca, caller: Make) -> None:
     def said(stream: int) -> bytes:
         return whole(stream) + leaving(stream)
