@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 from probe.model.flow import ApiCheck, Persona
-from probe.model.spec import Spec, TlsCheck
+from probe.model.spec import Check, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Target
 from probe.model.tls import ClientProfile
 
@@ -31,18 +31,14 @@ def unlisted(spec: Spec) -> tuple[Target, ...]:
     return tuple(Target(check.name) for check in spec.checks if check.targets is None)
 
 
-def targets_of(
-    check: TlsCheck | ApiCheck, lists: Mapping[str, tuple[Target, ...]]
-) -> tuple[Target, ...]:
+def targets_of(check: Check, lists: Mapping[str, tuple[Target, ...]]) -> tuple[Target, ...]:
     """Return the targets of a check. A flow without a list is its own target."""
     if check.targets is not None:
         return lists.get(check.targets, ())
     return tuple(target for target in lists.get(UNLISTED, ()) if target.label == check.name)
 
 
-def provider_jobs(
-    check: TlsCheck | ApiCheck, targets: Iterable[Target]
-) -> dict[ProviderKey, Target]:
+def provider_jobs(check: Check, targets: Iterable[Target]) -> dict[ProviderKey, Target]:
     """Pair each target with each provider. The provider is empty for a flow that names none."""
     return {
         ProviderKey(check.name, target.label, provider): target

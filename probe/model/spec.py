@@ -160,6 +160,10 @@ class TlsCheck:
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+Check = TlsCheck | ApiCheck
+"""An entry of ``checks``."""
+
+
 # ---------------------------------------------------------------- the whole
 
 
@@ -239,7 +243,7 @@ class Spec:
     listen: Listen
     providers: Mapping[str, Provider]
     targets: Mapping[str, TargetList]
-    checks: tuple[TlsCheck | ApiCheck, ...]
+    checks: tuple[Check, ...]
     limits: Limits = field(default_factory=Limits)
     digest: str = ""
     source: str = ""
@@ -247,6 +251,3 @@ class Spec:
     references: References = field(default_factory=References)
     region_from: tuple[RegionSource, ...] = ()
     share: Share | None = None
-
-
-Check = TlsCheck | ApiCheck

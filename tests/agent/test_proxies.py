@@ -12,7 +12,7 @@ from probe.cli.main import main
 from probe.edges import EdgeFinder
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed
-from probe.model.spec import Listen, Provider, Spec, TlsCheck
+from probe.model.spec import Check, Listen, Provider, Spec, TlsCheck
 from probe.model.target import FlowKey, Target
 
 PROXY = "http://proxy.example:3128"
@@ -25,7 +25,7 @@ def spec(*urls: str, **more: str) -> Spec:
     return of(ApiCheck("flow", steps, vars=more))
 
 
-def of(*checks: ApiCheck | TlsCheck) -> Spec:
+def of(*checks: Check) -> Spec:
     return Spec("lab", Listen("127.0.0.1", 0), {}, {}, checks)
 
 

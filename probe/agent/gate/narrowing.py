@@ -12,7 +12,7 @@ from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, p
 from probe.documents.problem import DocumentError
 from probe.documents.targets import load_targets
 from probe.model.flow import ApiCheck
-from probe.model.spec import LIVE, Provider, Spec, TargetList, TlsCheck
+from probe.model.spec import LIVE, Check, Provider, Spec, TargetList
 from probe.model.target import Target
 from probe.net.names import NameProblem, parse_target
 
@@ -134,7 +134,7 @@ def wanted(targets: Iterable[Target], request: CheckRequest) -> tuple[Target, ..
     return tuple(t for t in targets if not names or t.name in names or t.label in names)
 
 
-def _narrow_check(check: TlsCheck | ApiCheck, request: CheckRequest) -> TlsCheck | ApiCheck:
+def _narrow_check(check: Check, request: CheckRequest) -> Check:
     if isinstance(check, ApiCheck):
         if check.targets is None:
             return check

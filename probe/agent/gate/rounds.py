@@ -33,7 +33,7 @@ from probe.model.result import (
     Timings,
     TlsResult,
 )
-from probe.model.spec import Spec, TlsCheck
+from probe.model.spec import Check, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
 from probe.report.console import OnProgress, RoundProgress
@@ -150,7 +150,7 @@ class Round:
         tls = [TlsResult(key, edge, now, late, Timings()) for key, edge in edges.items()]
         return [*unproved, *tls]
 
-    async def _through(self, check: TlsCheck | ApiCheck, key: ProviderKey, target: Target) -> None:
+    async def _through(self, check: Check, key: ProviderKey, target: Target) -> None:
         """Probe a target through a provider. A crash of our own code becomes a result."""
         try:
             if isinstance(check, ApiCheck):
@@ -207,9 +207,7 @@ class Round:
         self._on_progress(RoundProgress(done, max(self._known, done), self._wrong, self._number))
 
 
-def _unfinished(
-    check: TlsCheck | ApiCheck, key: ProviderKey, now: float, error: Exception
-) -> Result:
+def _unfinished(check: Check, key: ProviderKey, now: float, error: Exception) -> Result:
     """Make the result of a target at which our own code crashed."""
     if isinstance(check, ApiCheck):
         outcome = Inconclusive(defect(error, Phase.SEND))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from probe.config.resolve.file import ConfigFile, Names
 from probe.config.resolve.targets import target_list
-from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
+from probe.config.shape.checks import ApiCheckShape, CheckShapes, TlsCheckShape
 from probe.config.shape.file import DefaultsShape
 from probe.config.shape.targets import TargetListShape
 from probe.config.units import format_duration
@@ -14,8 +14,6 @@ from probe.documents.nodes import Node
 from probe.documents.problem import unknown
 from probe.model.spec import LIVE, Provider, TargetList
 from probe.model.tls import ClientProfile, Trust
-
-CheckShapes = TlsCheckShape | ApiCheckShape
 
 
 @dataclass(slots=True)

@@ -158,3 +158,7 @@ class ApiCheckShape(CheckShape):
     client_certificate: ClientCertificateShape | None = optional(
         "Certificate shown to servers that ask for one (mTLS)."
     )
+
+
+CheckShapes = TlsCheckShape | ApiCheckShape
+"""An entry of ``checks``."""

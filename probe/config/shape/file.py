@@ -8,7 +8,7 @@ from pydantic import Field
 
 from probe.config.shape import defaults
 from probe.config.shape.base import BY_KIND, AtLeastOne, Several, Shape, Short, optional
-from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
+from probe.config.shape.checks import CheckShapes
 from probe.config.shape.targets import ProviderShape, TargetListField
 from probe.config.shape.texts import (
     STRING_SCHEMA,
@@ -34,7 +34,7 @@ from probe.model.spec import Limits, Listen, References, RegionSource
 from probe.model.target import endpoint
 from probe.net.names import parse_listen
 
-CheckField = Annotated[TlsCheckShape | ApiCheckShape, BY_KIND]
+CheckField = Annotated[CheckShapes, BY_KIND]
 _LISTEN = endpoint(Listen().host, Listen().port)
 Listening = Annotated[Listen, from_text(parse_listen, _LISTEN), STRING_SCHEMA]
 
