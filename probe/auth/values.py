@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from probe.http.request import Request, form_body, json_body
-from probe.http.url import clean_url
+from probe.http.url import LONGEST_KEPT, clean_url
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretError, SecretRef
 from probe.model.template import parse
@@ -39,9 +39,15 @@ _parsed = functools.lru_cache(maxsize=4096)(parse)  # configurations hold few, a
 
 
 @functools.lru_cache(maxsize=4096)
-def _clean_url(url: str, query: tuple[tuple[str, str], ...]) -> str:
-    """Encode a URL, remembered: flows call the same ones again and again."""
+def _kept_url(url: str, query: tuple[tuple[str, str], ...]) -> str:
     return clean_url(url, dict(query))
+
+
+def _clean_url(url: str, query: dict[str, str]) -> str:
+    """Encode a URL, remembered unless it is long: flows call the same ones again and again."""
+    if len(url) + sum(map(len, query.values())) > LONGEST_KEPT:
+        return clean_url(url, query)
+    return _kept_url(url, tuple(query.items()))
 
 
 _IN_URL = "/:@-._~"
@@ -176,7 +182,7 @@ class Values:
             body = self.fill(template.body).encode()
         if content is not None and all(name.lower() != "content-type" for name, _ in headers):
             headers.insert(0, content)
-        url = _clean_url(self.fill_url(template.url), tuple(query.items()))
+        url = _clean_url(self.fill_url(template.url), query)
         return Request(template.method.upper(), url, tuple(headers), body)
 
     def _need(self, name: str) -> str:

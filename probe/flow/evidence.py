@@ -12,7 +12,7 @@ from probe.flow.command import NotDone, Program, Ran
 from probe.flow.redact import clip
 from probe.flow.run import FlowRun
 from probe.http.response import Response
-from probe.http.url import MOST_COOKIES, origin_of, parsed
+from probe.http.url import LONGEST_COOKIE, MOST_COOKIES, origin_of, parsed
 from probe.model.result import Evidence
 from probe.model.target import endpoint
 
@@ -92,9 +92,9 @@ def of_program(run: FlowRun, program: Program, ended: Ran | NotDone, *, bad: boo
 
 
 def _headers(run: FlowRun, response: Response, listed: tuple[str, ...]) -> Mapping[str, str]:
-    """Return the listed response headers that are there, redacted; none beside many cookies."""
+    """Return the listed response headers that are there, redacted; none beside odd cookies."""
     redactor, cookies = run.redactor, response.all("set-cookie")
-    if len(cookies) > MOST_COOKIES:
+    if len(cookies) > MOST_COOKIES or any(len(one) > LONGEST_COOKIE for one in cookies):
         return _NO_HEADERS  # any of them may stand in another header
     for line in cookies:
         redactor.add_cookie(line.partition(";")[0].partition("=")[2].strip())

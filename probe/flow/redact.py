@@ -74,7 +74,8 @@ class _Disguises:
         return None
 
 
-_disguises = functools.lru_cache(maxsize=256)(_Disguises)  # a token serves many runs
+_kept = functools.lru_cache(maxsize=128)(_Disguises)  # a token serves many runs
+_LONGEST_KEPT = 2048  # characters: the forms together are a hundred times as long
 
 
 class Redactor:
@@ -87,7 +88,8 @@ class Redactor:
     def add(self, value: str, name: str) -> None:
         """Learn a secret; ``name`` becomes the shell variable that stands for it."""
         if value and value not in self._known:
-            self._known[value] = _disguises(value), self._variable(shell_name(name), value)
+            disguises = (_kept if len(value) <= _LONGEST_KEPT else _Disguises)(value)
+            self._known[value] = disguises, self._variable(shell_name(name), value)
 
     def add_cookie(self, value: str) -> None:
         """Learn what a server set; so short a value is a setting, and would hide every page."""

@@ -25,14 +25,20 @@ class BadUrl(ValueError):
     """A URL that cannot be called; the message quotes its host at most."""
 
 
-@functools.lru_cache(maxsize=4096)
+LONGEST_KEPT = 2048
+"""Characters of the longest URL that is remembered: servers choose where redirects lead."""
+
+
 def parsed(url: str) -> httpx.URL:
     """A URL in parts, remembered: flows call the same ones again and again.
 
     Raises:
         httpx.InvalidURL: it is none.
     """
-    return httpx.URL(url)
+    return _kept(url) if len(url) <= LONGEST_KEPT else httpx.URL(url)
+
+
+_kept = functools.lru_cache(maxsize=4096)(httpx.URL)
 
 
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
@@ -92,6 +98,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_COOKIES = 50
 """Cookies that one answer may set, as for curl: each costs us far more than its sender."""
 
+LONGEST_COOKIE = 5000
+"""Characters of a cookie with its attributes, as for curl."""
+
 
 def leads_to(answer: Response) -> str | None:
     """The URL that an answer redirects to, as it stands there; None when it is final.
@@ -136,7 +145,7 @@ def _with_cookies(
     following: Request, draft: Request, answer: Response, cookies: httpx.Cookies
 ) -> Request:
     """The request with those cookies that redirects have set for its URL."""
-    lines = answer.all("set-cookie")[:MOST_COOKIES]
+    lines = [one for one in answer.all("set-cookie") if len(one) <= LONGEST_COOKIE][:MOST_COOKIES]
     if not lines and not cookies:
         return following
     known = {cookie.name for cookie in cookies.jar}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from probe.http.url import inward
+from probe.http.url import inward, parsed
 from probe.model.auth import BearerAuth
 from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Expect, RequestTemplate, Step
@@ -211,9 +211,24 @@ async def test_a_flood_of_cookies_is_not_followed_and_not_shown(ca: Ca, bench: B
     assert step.evidence.body == "broken"
 
 
+async def test_a_cookie_longer_than_any_is_not_followed(ca: Ca, bench: Bench) -> None:
+    headers = (("Location", "/next"), ("Set-Cookie", f"id={'x' * 5000}"), ("Set-Cookie", "a=b"))
+    http = Http({"/start": Reply(302, headers=headers), "/next": Reply(200)})
+    async with serve(ca.context("api.example"), http) as server:
+        await bench.run(check(follow=1), by_host({"api.example": server.port}))
+    assert http.seen[-1].headers["cookie"] == "a=b"
+
+
 async def test_a_setting_in_a_cookie_hides_no_page(ca: Ca, bench: Bench) -> None:
     headers = (("Location", "/next"), ("Set-Cookie", "lang=en; Path=/"))
     http = Http({"/start": Reply(302, headers=headers), "/next": Reply(500, "then it ended")})
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check(follow=1), by_host({"api.example": server.port}))
     assert result.steps[0].evidence.body == "then it ended"
+
+
+def test_long_urls_are_not_remembered() -> None:
+    """A server chooses where its redirects lead, another place in every run."""
+    assert parsed(URL) is parsed(URL)
+    long = f"{URL}?{'x' * 60_000}"
+    assert parsed(long) is not parsed(long)

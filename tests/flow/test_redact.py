@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+import tracemalloc
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -212,3 +213,16 @@ def test_a_secret_is_found_as_other_languages_write_it(echo: str) -> None:
     redactor = knowing("p<s&w\"o'd/é(1)")
     assert redactor.redact_foreign(f"said: {echo}, no more") == f"said: {PLACEHOLDER}, no more"
     assert redactor.redact_foreign(f"said: {echo[:-2]}") == f"said: {PLACEHOLDER}"
+
+
+def test_the_forms_of_long_secrets_are_not_remembered() -> None:
+    """A server chooses its cookies and tokens, others in every run."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20):
+            knowing(f"{number}{'<&é ' * 2000}").redact("said " * 3000)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 2_000_000
