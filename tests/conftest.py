@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,6 +21,30 @@ hypothesis.settings.load_profile("any-speed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+ONE_AFTER_ANOTHER = {
+    "tests/deploy/test_image.py": "image",  # built once
+    "tests/grafana/test_every_query.py": "three agents",  # each starts a lab, agents and engines
+    "tests/incidents/test_cut.py": "three agents",
+    "tests/incidents/test_replay.py": "three agents",
+}
+"""Files whose tests run in one process, each after the other, where others run side by side."""
+
+
+@pytest.hookimpl(optionalhook=True)  # a single file runs without the plugin
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Give whole groups of tests to one process.
+
+    The plugin's own mark for that writes to a private field that pytest 9.2 no longer reads.
+    """
+    from xdist.scheduler.loadscope import LoadScopeScheduling  # noqa: PLC0415 - may be absent
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # the plugin has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return ONE_AFTER_ANOTHER.get(nodeid.partition("::")[0], nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

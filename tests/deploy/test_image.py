@@ -20,7 +20,7 @@ from packaging.version import Version
 from tests.support.agents import StartAgent
 from tests.support.programs import DEPLOY, ROOT, program, run
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.real]
 
 DOCKERFILE = (DEPLOY / "image" / "Dockerfile").read_text()
 PINS = [DEPLOY / "release" / name for name in ("requirements.txt", "requirements-build.txt")]

@@ -80,7 +80,6 @@ def _names(asked: list[Question]) -> str:
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.xdist_group("three agents")
 async def test_every_query_has_data_when_it_should(tmp_path: Path) -> None:
     asked = dashboards.questions()
     async with AsyncExitStack() as stack:

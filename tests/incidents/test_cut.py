@@ -13,7 +13,6 @@ from tests.support.programs import ROOT, program
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.xdist_group("three agents")
 def test_a_cut_network_is_the_vantages_illness_and_no_targets_fault() -> None:
     program("ip")
     done = subprocess.run(

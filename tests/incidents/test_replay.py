@@ -17,7 +17,7 @@ from probe.lab.info import Layout, store_names
 
 from .replay import CHECK, REGION, Measured, authorization, propagation, stage
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("three agents")]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def _quicker(document: dict[str, Any]) -> None:
