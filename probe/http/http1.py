@@ -28,6 +28,7 @@ awaited already: a server may refuse it early and read no further."""
 
 _STATUS = re.compile(r"HTTP/(1\.[01]|2(?:\.0)?) *([1-9][0-9]{2})(?![0-9])", re.IGNORECASE)
 _BLANK = " \t"  # not all that str.strip() strips: bytes of UTF-8 look like its blanks
+_FOLD = re.compile(r"(?:\n[ \t]+)+")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _OPENING = b"HTTP/"
 _MOST_LINES = 2000
@@ -143,7 +144,7 @@ class Http1:
         if b"\0" in raw:
             raise self.channel.invalid("a NUL byte in the header")
         text = raw.replace(b"\r\n", b"\n").replace(b"\r", b" ").decode("latin-1")
-        lines = text.split("\n")
+        lines = _FOLD.sub(" ", text).split("\n")
         start = _STATUS.match(lines[0])
         if start is None:
             raise self.channel.invalid(f"no status line of HTTP/1.1: {lines[0][:60]}")
@@ -151,10 +152,6 @@ class Http1:
             raise self.channel.invalid(f"a header of {len(lines)} lines")
         headers: list[tuple[str, str]] = []
         for line in lines[1:]:
-            if line[:1] in _BLANK and headers:
-                name, value = headers.pop()
-                headers.append((name, f"{value} {line.strip(_BLANK)}".strip(_BLANK)))
-                continue
             before, colon, after = line.partition(":")
             name = before.strip(_BLANK).lower()
             if colon and name:
