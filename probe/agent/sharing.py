@@ -41,8 +41,8 @@ Lookup = Callable[[str], Awaitable[frozenset[str] | str]]
 LINGER = 2
 """Looks for which a lost target is still probed."""
 
-_SLICE = 500
-"""Targets looked up on the ring between two turns of the event loop: a millisecond."""
+_SLICE = 1000
+"""Owners found on the ring between two turns of the event loop: about two milliseconds."""
 
 
 class Sharing:
@@ -147,11 +147,15 @@ class Sharing:
             name = next(iter(self._changed))
             del self._changed[name]
             known, ours = self._lists[name], set[str]()
-            for place, label in enumerate(known.targets):
-                if place % _SLICE == 0:
-                    await trio.lowlevel.checkpoint()
-                if self._me in self._ring.owners(label, self._replicas):
-                    ours.add(label)
+            if self._replicas >= len(self._ring.peers):
+                ours.update(known.targets)
+            else:
+                step = max(1, _SLICE // self._replicas)
+                for place, label in enumerate(known.targets):
+                    if place % step == 0:
+                        await trio.lowlevel.checkpoint()
+                    if self._me in self._ring.owners(label, self._replicas):
+                        ours.add(label)
             if name not in self._lists or name in self._changed:
                 continue  # it went, or changed once more meanwhile
             known.turn(ours, trio.current_time() + LINGER * self._share.refresh)

@@ -259,3 +259,40 @@ async def test_a_list_that_always_crashes_holds_up_no_other(
         await trio.sleep(5)
         assert region.ours == {"stores": share_of(PODS[:3])}
         nursery.cancel_scope.cancel()
+
+
+class _Turns(trio.abc.Instrument):
+    """Counts what was looked for on the ring in each turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.longest = self.now = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.longest, self.now = max(self.longest, self.now), 0
+
+
+@pytest.mark.parametrize("replicas", [2, 90, 120, 500])
+async def test_a_large_region_that_is_blind_for_long_does_not_hold_the_loop(
+    replicas: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longer peers are not seen, the more owners each target has, all of which are found."""
+    turns, owners = _Turns(), Ring.owners
+
+    def counted(ring: Ring, name: str, count: int) -> tuple[str, ...]:
+        turns.now += min(count, len(ring.peers))
+        return owners(ring, name, count)
+
+    monkeypatch.setattr(Ring, "owners", counted)
+    many = [PODS[0], *(f"10.9.0.{number}" for number in range(119))]
+    region = Region(many, replicas)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(region.sharing.run)
+        trio.lowlevel.add_instrument(turns)
+        region.sharing.set_targets("stores", TARGETS)
+        await trio.sleep(1)
+        trio.lowlevel.remove_instrument(turns)
+        nursery.cancel_scope.cancel()
+    ring = Ring(many)
+    expected = {name for name in ALL if PODS[0] in owners(ring, name, replicas)}
+    assert region.ours["stores"] == expected
+    assert turns.longest <= 1000
