@@ -109,13 +109,28 @@ async def test_nothing_in_two_codings_is_an_empty_body(
     assert found.failure.reason is Reason.CLOSED
 
 
-async def test_members_of_gzip_are_read_wherever_they_begin() -> None:
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_members_and_frames_are_read_wherever_they_begin(coding: str) -> None:
+    """Else a page would be judged by its beginning."""
     noise = random.Random(5).randbytes(100_000)
     sizes = (0, 1, 16_384, 40_000, 16_361, 5)
     parts = [noise[:size] for size in sizes]
-    data = b"".join(map(gzip.compress, parts)) + b"\x1f"
-    found = decoded(Response(200, (("content-encoding", "gzip"),)), data, 200_000, cut=False)
+    data = b"".join(map(CODINGS[coding], parts)) + b"\x1f"
+    found = decoded(Response(200, (("content-encoding", coding),)), data, 200_000, cut=False)
     assert (found.body, found.body_fault) == (b"".join(parts), None)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+async def test_a_flood_of_empty_members_is_no_body(coding: str) -> None:
+    found = of(coding, CODINGS[coding](b"") * 20_000)
+    assert found.body_fault is not None
+    assert found.body_fault.reason is Reason.UNDECODABLE
+
+
+async def test_a_frame_to_be_skipped_is_skipped() -> None:
+    skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc"
+    data = zstd.compress(b"o") + skipped + zstd.compress(b"k")
+    assert of("zstd", data).body == of("zstd", skipped + data).body == b"ok"
 
 
 async def test_with_a_high_cap_a_small_bomb_is_not_unfolded_on_the_loop(
