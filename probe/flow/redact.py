@@ -117,7 +117,11 @@ class Redactor:
         return clean
 
     def redact_foreign(self, text: str) -> str:
-        """Replace every secret in a text of a server or program, or withhold the text."""
+        """Replace every secret in a text of a server or program, or withhold the text.
+
+        NUL goes first: in UTF-16 that was read as UTF-8 it stands between all letters.
+        """
+        text = text.replace("\0", "")
         for one, _ in self._known.values():
             if one.shortest < SHORTEST and any(len(form) < SHORTEST for form in one.in_(text)):
                 return TOO_SHORT

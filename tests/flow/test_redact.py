@@ -226,3 +226,10 @@ def test_the_forms_of_long_secrets_are_not_remembered() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 2_000_000
+
+
+def test_a_secret_in_utf_16_is_found() -> None:
+    """Some programs write it, and nothing says so."""
+    for coding in ("utf-16-le", "utf-16-be"):
+        said = "token: very-secret-token.".encode(coding).decode("utf-8", "replace")
+        assert knowing("very-secret-token").redact_foreign(said) == f"token: {PLACEHOLDER}."
