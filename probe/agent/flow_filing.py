@@ -13,7 +13,7 @@ from probe.agent.jobs import checks_of, persona_of
 from probe.agent.log import EventLog, key_fields
 from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Persona
-from probe.model.result import FlowResult, Inconclusive, Passed, StepResult
+from probe.model.result import Failed, FlowResult, Inconclusive, Passed, StepResult
 from probe.model.spec import Spec
 from probe.model.state import CONFIRMED, FLOW_CONFIRMATION, Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
@@ -127,6 +127,9 @@ class FlowFiling:
 
     def _excused(self, result: FlowResult, began: float) -> FlowResult:
         """Make every failure of a run inconclusive that the vantage explains."""
+        outcomes = (result.outcome, *[step.outcome for step in result.steps])
+        if not any(isinstance(outcome, Failed | Inconclusive) for outcome in outcomes):
+            return result
         steps = tuple(
             replace(step, outcome=self._excuse(step.outcome, began)) for step in result.steps
         )
@@ -197,6 +200,8 @@ def _with_denials(
 ) -> Diagnosis:
     """Add whether calls that must be refused are. Without an answer to one nothing changes."""
     told = denials(run, check, persona)
+    if not told and not known.open:
+        return found
     left = {s for s in known.open - told.keys() if must_be_refused(s, check, persona)}
     known.open = frozenset(left | {step for step, succeeded in told.items() if succeeded})
     return replace(found, fails_open=bool(known.open), refused=bool(told) and not known.open)

@@ -11,6 +11,7 @@ from probe.model.spec import Check
 from probe.model.state import Diagnosis
 from probe.serve.memory.memory import Memory
 from probe.serve.records import (
+    TROUBLED,
     Belief,
     FlowRecord,
     InstanceKey,
@@ -19,7 +20,7 @@ from probe.serve.records import (
     TargetRecord,
 )
 from probe.serve.series import families
-from probe.serve.series.flow_samples import degraded
+from probe.serve.series.flow_samples import degraded, steady_flow
 
 INSTANCES = 32
 """Distinct values kept per step and header: a header may hold anything."""
@@ -72,6 +73,15 @@ class FlowBook:
         """Take in one run."""
         key, result = result.key, slimmed(result)
         record = target.flows.get(key)
+        unchanged = (
+            record is not None
+            and record.unseen is None
+            and record.status is belief.status
+            and record.status not in TROUBLED
+            and record.diagnosis == diagnosis
+            and all(flow.last.lag <= self._series.lag_bound for flow in target.flows.values())
+            and steady_flow(record.last, result, self._series.lag_bound)
+        )
         if record is None:
             record = self._memory.flows[key] = target.flows[key] = FlowRecord(key, result)
             self._memory.census.add(key)
@@ -86,8 +96,12 @@ class FlowBook:
                 if degraded(step):
                     record.slow_logins[step.step] = step
         self._steps(record)
+        if unchanged:
+            self._series.steady_flow(record, target)
+            return
         self._series.flow(record)
         self._series.personas(target, key)
+        self._series.target(target)
 
     def _steps(self, record: FlowRecord) -> None:
         latest: dict[StepKey, list[StepResult]] = {key: [] for key in record.steps}
@@ -106,10 +120,11 @@ class FlowBook:
         if isinstance(result.outcome, Inconclusive):
             return
         parts = [("address", result.edge.label)] if result.edge else []
-        sent = {name.lower(): value for name, value in result.evidence.headers.items()}
-        for header in self._headers.get(check, ()):
-            if header.lower() in sent:
-                parts.append((header.lower(), sent[header.lower()]))
+        headers = self._headers.get(check)
+        if headers:
+            sent = {name.lower(): value for name, value in result.evidence.headers.items()}
+            lower = [header.lower() for header in headers]
+            parts += [(header, sent[header]) for header in lower if header in sent]
         failed = int(isinstance(result.outcome, Failed))
         for header, instance in parts:
             key = self._bounded(InstanceKey(check, result.step, header, instance), at)

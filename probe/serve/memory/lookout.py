@@ -94,6 +94,8 @@ class Lookout:
         if not self._silence.judged(key, self._clock(), at):
             return
         target.met(key)
+        if target.edges or target.flows:
+            self._series.target(target)  # no more than numbers may be written after this result
         if self._memory.census.see(key):
             self._tell(Transition(key, EdgeStatus.UNSEEN, status, at, self._wall()))
 

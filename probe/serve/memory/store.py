@@ -165,7 +165,6 @@ class Store(Memory):
             self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, check=result.key.check)
         self._flow_book.record(target, result, diagnosis, belief)
         self._judge(result.key, result.outcome, belief)
-        self.series.target(target)
 
     def record_resolution(self, result: ResolveResult) -> None:
         """Take in what a provider's DNS said for one target."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from probe.model.failure import Reason
-from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepResult
+from probe.model.result import (
+    Failed,
+    FlowResult,
+    Inconclusive,
+    Passed,
+    Skipped,
+    StepResult,
+)
 from probe.serve.records import FlowRecord, StepRecord
 from probe.serve.series import families
 from probe.serve.series.edge_samples import NONE, said, state_samples, tallied, verdict
@@ -29,16 +36,71 @@ def flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
     worse = None
     if looked and verdict((last.outcome,)) is not None:
         worse = float(any(map(degraded, last.steps)) or bool(record.slow_logins))
-    return samples + present(
-        (families.FLOW_RUNS, tally.attempts),
+    samples += present(
         (families.FLOW_FAILED_RUNS, tally.failed),
         (families.FLOW_EARLY_TOKEN_REFUSALS, record.early_refusals),
         (families.FLOW_FAILS_OPEN, opened),
         (families.FLOW_UP, said((last.outcome,), record.unseen)),
-        (families.FLOW_TOKEN_EXPIRY, last.token_expires_at),
         (families.FLOW_UNSEEN_SINCE, record.unseen),
         (families.FLOW_DEGRADED, worse),
-        (families.FLOW_DURATION, last.seconds if looked and last.lag <= lag_bound else None),
+    )
+    return samples + steady_flow_samples(record, lag_bound)
+
+
+def steady_flow_samples(record: FlowRecord, lag_bound: float) -> list[Sample]:
+    """What changes on a flow when one passing run follows another, its steps apart."""
+    last = record.last
+    timed = record.unseen is None and last.lag <= lag_bound
+    return present(
+        (families.FLOW_RUNS, record.tally.attempts),
+        (families.FLOW_TOKEN_EXPIRY, last.token_expires_at),
+        (families.FLOW_DURATION, last.seconds if timed else None),
+    )
+
+
+def steady_flow(before: FlowResult, after: FlowResult, lag_bound: float) -> bool:
+    """Whether both runs passed alike: the same facts, the same phases of the same steps measured.
+
+    Every number may differ.
+    """
+    return (
+        isinstance(before.outcome, Passed)
+        and before.outcome == after.outcome
+        and max(before.lag, after.lag) <= lag_bound  # the bound may have changed between the two
+        and (before.token_expires_at is None) == (after.token_expires_at is None)
+        and len(before.steps) == len(after.steps)
+        and all(map(_alike, before.steps, after.steps))
+    )
+
+
+def _alike(old: StepResult, new: StepResult) -> bool:
+    return (
+        isinstance(old.outcome, Passed | Skipped)
+        and (old.step, old.layer, old.outcome) == (new.step, new.layer, new.outcome)
+        and not (old.early_refusal or new.early_refusal)
+        and (old.attempts == 0) == (new.attempts == 0)
+        and (old.edge is None) == (new.edge is None)
+        and old.handshake == new.handshake
+        and _measured(old) == _measured(new)
+    )
+
+
+def _measured(step: StepResult) -> tuple[bool, ...]:
+    """Which numbers there are of a step."""
+    timings, evidence = step.timings, step.evidence
+    return (
+        timings.resolve is None,
+        timings.connect is None,
+        timings.tls is None,
+        timings.auth is None,
+        timings.send is None,
+        timings.wait is None,
+        timings.receive is None,
+        evidence.status is None,
+        evidence.http_version is None,
+        evidence.content_length is None,
+        evidence.body_size is None,
+        evidence.redirects is None,
     )
 
 
@@ -73,26 +135,37 @@ def step_samples(record: StepRecord, lag_bound: float, unseen: float | None = No
     """
     tally, latest = record.tally, record.latest
     success = said((result.outcome for result in latest), unseen)
-    shown = worst_of(latest) if unseen is None or success == 0.0 else None
     samples = tallied(tally, families.STEP_FAILURES, families.STEP_INCONCLUSIVE) + present(
-        (families.STEP_ATTEMPTS, tally.attempts),
         (families.STEP_FAILED_ATTEMPTS, tally.failed),
         (families.STEP_SUCCESS, success),
-        (families.STEP_STATUS_CODE, shown.evidence.status if shown is not None else None),
     )
     if unseen is not None:
-        return samples
+        shown = worst_of(latest) if success == 0.0 else None
+        status = shown.evidence.status if shown is not None else None
+        return samples + present(
+            (families.STEP_ATTEMPTS, tally.attempts), (families.STEP_STATUS_CODE, status)
+        )
     skipped = bool(latest) and all(isinstance(result.outcome, Skipped) for result in latest)
     slow = success == 1.0 and any(map(degraded, latest))
+    samples += present(
+        (families.STEP_SKIPPED, 1.0 if skipped else None),
+        (families.STEP_DEGRADED, 1.0 if slow else None),
+    )
+    return samples + steady_step_samples(record, lag_bound)
+
+
+def steady_step_samples(record: StepRecord, lag_bound: float) -> list[Sample]:
+    """What changes on a step when one passing run of its flow follows another."""
+    shown = worst_of(record.latest)
     durations = [
         result.timings.total
-        for result in latest
+        for result in record.latest
         if result.attempts and not isinstance(result.outcome, Skipped)
         if result.timings.lag <= lag_bound
     ]
-    return samples + present(
-        (families.STEP_SKIPPED, 1.0 if skipped else None),
-        (families.STEP_DEGRADED, 1.0 if slow else None),
+    return present(
+        (families.STEP_ATTEMPTS, record.tally.attempts),
+        (families.STEP_STATUS_CODE, shown.evidence.status if shown is not None else None),
         (families.STEP_DURATION, max(durations, default=None)),
     )
 

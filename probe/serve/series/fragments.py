@@ -82,12 +82,25 @@ class FragmentTable(Generic[RowKey]):
         self._rows[key] = row
 
     def update(self, key: RowKey, samples: Iterable[Sample]) -> bool:
-        """Replace values of families without labels of their own; False when there is no row."""
+        """Replace values; false when something is missing, and all must be set.
+
+        Of a family with labels of its own every series is given, in the order in which they stand.
+        """
         row = self._rows.get(key)
         if row is None:
             return False
-        for family, value, _ in samples:
-            row[family.column + 1] = _end(value)
+        labelled: dict[int, list[bytes]] = {}
+        for family, value, extra in samples:
+            if extra:
+                labelled.setdefault(family.column + 1, []).append(_end(value))
+            else:
+                row[family.column + 1] = _end(value)
+        for place, ends in labelled.items():
+            lines = (row[place] or b"").split(b"\n")[:-1]
+            if len(lines) != len(ends):
+                return False
+            pairs = zip(lines, ends, strict=True)
+            row[place] = b"".join([line[: line.rindex(b" ") + 1] + end for line, end in pairs])
         return True
 
     def _labels_of(self, key: RowKey) -> bytes:

@@ -30,7 +30,13 @@ from probe.serve.series.edge_samples import (
     unlooked_samples,
 )
 from probe.serve.series.family import SeriesGroup
-from probe.serve.series.flow_samples import flow_samples, persona_samples, step_samples
+from probe.serve.series.flow_samples import (
+    flow_samples,
+    persona_samples,
+    steady_flow_samples,
+    steady_step_samples,
+    step_samples,
+)
 from probe.serve.series.fragments import FragmentTable
 from probe.serve.series.histograms import Histograms
 from probe.serve.series.target_samples import steady_target_samples, target_samples
@@ -143,6 +149,17 @@ class Series:
     def resolution(self, record: ResolveRecord) -> None:
         """A name resolution."""
         self.tables.resolve.set(record.key, resolve_samples(record))
+
+    def steady_flow(self, record: FlowRecord, target: TargetRecord) -> None:
+        """A flow that passes as it did before: only what can differ is touched."""
+        tables, bound = self.tables, self.lag_bound
+        if not tables.flow.update(record.key, steady_flow_samples(record, bound)) or not all(
+            tables.step.update(step.key, steady_step_samples(step, bound))
+            for step in record.steps.values()
+        ):
+            self.flow(record)
+        if not tables.target.update(target.key, steady_target_samples(target, bound)):
+            self.target(target)
 
     def flow(self, record: FlowRecord) -> None:
         """A flow and its steps."""

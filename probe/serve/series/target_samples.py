@@ -9,6 +9,7 @@ Labels that users chose stand on series of their own, so that the hot series sta
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 from collections.abc import Iterable, Mapping
@@ -113,7 +114,10 @@ def _unjudged(record: TargetRecord) -> set[EdgeKey | ProviderKey]:
 
 
 def steady_target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
-    """What changes on a target when one passing attempt on an edge follows another."""
+    """What changes on a target when one passing attempt or run follows another."""
+    if not record.edges:
+        flows = [flow for flow in record.flows.values() if flow.unseen is None]
+        return _steady_flows(flows, lag_bound)
     durations = [
         edge.last.timings.total
         for edge in record.edges.values()
@@ -128,18 +132,29 @@ def _flows(record: TargetRecord, lag_bound: float) -> list[Sample]:
     steps = [step for flow in record.flows.values() for step in flow.last.steps]
     samples = expiry_samples(step.handshake for step in steps if step.handshake is not None)
     flows = [flow for flow in record.flows.values() if flow.unseen is None]
-    durations = [flow.last.seconds for flow in flows if flow.last.lag <= lag_bound]
-    samples += present((families.DURATION, max(durations, default=None)))
-    worst = next((f for f in flows if isinstance(f.last.outcome, Failed)), next(iter(flows), None))
-    shown = worst_of(worst.last.steps) if worst is not None else None
-    if worst is None or shown is None:
-        return samples
-    if shown.edge is not None:
-        samples += address_samples(shown.edge)
+    shown = _shown(flows)
     shaken = [s.handshake for flow in flows for s in flow.last.steps if s.handshake is not None]
-    if shaken:
-        samples += agreed_samples(shown.handshake or shaken[0])
-    return samples + _http(worst, shown, lag_bound)
+    if shown is not None and shaken:
+        samples += agreed_samples(shown[1].handshake or shaken[0])
+    return samples + _steady_flows(flows, lag_bound)
+
+
+def _steady_flows(flows: list[FlowRecord], lag_bound: float) -> list[Sample]:
+    durations = [flow.last.seconds for flow in flows if flow.last.lag <= lag_bound]
+    samples = present((families.DURATION, max(durations, default=None)))
+    shown = _shown(flows)
+    if shown is not None:
+        edge = shown[1].edge
+        samples += [*([] if edge is None else address_samples(edge)), *_http(*shown, lag_bound)]
+    return samples
+
+
+def _shown(flows: list[FlowRecord]) -> tuple[FlowRecord, StepResult] | None:
+    """The first failed flow, else the first, and the step of it that is shown."""
+    failed = (flow for flow in flows if isinstance(flow.last.outcome, Failed))
+    worst = next(failed, flows[0] if flows else None)
+    step = worst_of(worst.last.steps) if worst is not None else None
+    return None if worst is None or step is None else (worst, step)
 
 
 def _first(edges: Iterable[EdgeRecord]) -> EdgeRecord:
@@ -155,6 +170,7 @@ def address_samples(edge: Edge) -> list[Sample]:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def address_hash(ip: str) -> int:
     """FNV-1a, 32 bit, of the 4 or 16 bytes of an address, as blackbox_exporter computes it."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
