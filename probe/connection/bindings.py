@@ -53,6 +53,45 @@ def _chosen(result: int) -> bool:
     return result == 1
 
 
+def advance(tls: SSL.Connection) -> bool:
+    """Go on with a handshake as far as it goes, and tell whether it is complete.
+
+    pyOpenSSL says "more bytes are wanted", as happens twice in each, by an exception.
+
+    Raises:
+        SSL.Error: the handshake failed.
+    """
+    result = lib.SSL_do_handshake(tls._ssl)
+    if result != 1:
+        _wants_more(tls, result)
+    return bool(result == 1)
+
+
+def read(tls: SSL.Connection, most: int) -> bytes | None:
+    """Return at most so many bytes that were received; None when more must come in first.
+
+    Raises:
+        SSL.Error: the connection ended or broke.
+    """
+    result = lib.SSL_read(tls._ssl, _BUFFER, min(most, _SIZE))
+    if result > 0:
+        return bytes(ffi.buffer(_BUFFER, result))
+    _wants_more(tls, result)
+    return None
+
+
+def _wants_more(tls: SSL.Connection, result: int) -> None:
+    """Raise what pyOpenSSL raises for a call that failed, unless more bytes are all it wants."""
+    if lib.SSL_get_error(tls._ssl, result) != lib.SSL_ERROR_WANT_READ:
+        tls._raise_ssl_error(tls._ssl, result)
+
+
+def incoming(tls: SSL.Connection, data: bytes) -> None:
+    """Hand OpenSSL the bytes that came in."""
+    if lib.BIO_write(tls._into_ssl, data, len(data)) != len(data):
+        raise MemoryError
+
+
 def outgoing(tls: SSL.Connection) -> bytes:
     """Take the bytes that OpenSSL wants on the wire; empty when there are none.
 

@@ -14,7 +14,7 @@ import trio
 from OpenSSL import SSL
 
 from probe.connection import failures
-from probe.connection.bindings import outgoing
+from probe.connection.bindings import advance, incoming, outgoing, read
 from probe.connection.failures import AttemptFailed
 from probe.connection.presented import Presented, collect
 from probe.connection.tcp import Wire
@@ -70,7 +70,7 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
                 raise AttemptFailed(failures.closed(wire.timeline))
             if timeline.received > most:
                 raise AttemptFailed(failures.too_large(wire.timeline))
-            tls.bio_write(data)
+            incoming(tls, data)
     except AttemptFailed as error:
         incomplete = _incomplete(error.failure, tls, flight)
         if incomplete is None:
@@ -99,9 +99,7 @@ def _incomplete(failure: Failure, tls: SSL.Connection, flight: bytes) -> Incompl
 def _step(wire: Wire, tls: SSL.Connection) -> bool:
     """Let OpenSSL go as far as it can, and tell whether the handshake is complete."""
     try:
-        tls.do_handshake()
-    except SSL.WantReadError:
-        return False
+        return advance(tls)
     except SSL.ZeroReturnError as error:
         raise AttemptFailed(failures.closed(wire.timeline, politely=True)) from error
     except SSL.Error as error:
@@ -110,7 +108,6 @@ def _step(wire: Wire, tls: SSL.Connection) -> bool:
         if failure.phase is Phase.CERTIFICATE:
             raise Incomplete(failure, collect(tls, None)) from error
         raise AttemptFailed(failure) from error
-    return True
 
 
 async def _send_flight(wire: Wire, tls: SSL.Connection, flight: bytes) -> None:
@@ -121,7 +118,7 @@ async def _send_flight(wire: Wire, tls: SSL.Connection, flight: bytes) -> None:
         data = wire.last_words()
         if not data:
             raise
-        tls.bio_write(data)
+        incoming(tls, data)
         _step(wire, tls)  # raises, if it was an alert or no TLS at all
         raise AttemptFailed(failures.closed(wire.timeline)) from None
 
@@ -182,13 +179,14 @@ class TlsStream:
         await self.flush()
         while True:
             try:
-                return self._tls.recv(max_bytes)
-            except SSL.WantReadError:
-                await self.flush()  # an answer to a KeyUpdate, say
+                plain = read(self._tls, max_bytes)
             except SSL.ZeroReturnError:
                 return b""
             except SSL.Error as error:
                 raise self._refused(error) from error
+            if plain is not None:
+                return plain
+            await self.flush()  # an answer to a KeyUpdate, say
             try:
                 data = await self.wire.receive_some()
             except AttemptFailed:
@@ -196,7 +194,7 @@ class TlsStream:
                     raise
                 data = b""
             if data:
-                self._tls.bio_write(data)
+                incoming(self._tls, data)
             elif not self._last_words:
                 return b""
             self._last_words = False
@@ -219,7 +217,7 @@ class TlsStream:
             data = await self.wire.receive_some()
             if not data:
                 raise self._after_request(failures.closed(self.wire.timeline))
-            self._tls.bio_write(data)
+            incoming(self._tls, data)
             try:
                 self._tls.recv(1, socket.MSG_PEEK)
             except SSL.WantReadError:
@@ -259,7 +257,7 @@ class TlsStream:
         data = self.wire.last_words()
         if not data:
             return
-        self._tls.bio_write(data)
+        incoming(self._tls, data)
         self._last_words = True
         try:
             self._tls.recv(1, socket.MSG_PEEK)
