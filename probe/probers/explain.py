@@ -15,6 +15,14 @@ from probe.model.reasons import error_in_browser
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, Starttls
 
+_PLAIN = {
+    Reason.ALERT_CERTIFICATE_REQUIRED,
+    Reason.ALERT_NO_APPLICATION_PROTOCOL,
+    Reason.ALERT_PROTOCOL_VERSION,
+    Reason.ALERT_UNRECOGNIZED_NAME,
+}
+"""Alerts with a cause of their own: other signature algorithms meet them too."""
+
 
 def browser_error(failure: Failure, *, issuer_url: bool = False) -> str:
     """Name the error on a browser's page; empty where it shows none.
@@ -35,7 +43,7 @@ def s_client(
     profile: ClientProfile,
     starttls: Starttls | None = None,
     *,
-    phase: Phase = Phase.TLS,
+    failure: Failure | None = None,
 ) -> str:
     """Write ``openssl s_client …`` as the attempt did it.
 
@@ -45,9 +53,10 @@ def s_client(
         profile: versions, ciphers, protocols; a client certificate stands as a placeholder,
             because its files are not necessarily readable where the command is pasted.
         starttls: dialogue before TLS.
-        phase: what failed. Signature algorithms matter to a handshake that did.
+        failure: what it is to show; the signature algorithms are left out where they do not matter.
     """
     offered = offer(profile)
+    plain = failure is not None and (failure.phase is not Phase.TLS or failure.reason in _PLAIN)
     words = ["openssl", "s_client", "-connect", edge.label]
     words += ["-servername", name] if sni(name) is not None else ["-noservername"]
     if starttls is not None:
@@ -57,7 +66,7 @@ def s_client(
         words += ["-cipher", offered.ciphers]
     if profile.groups:
         words += ["-groups", ":".join(profile.groups)]
-    if offered.signatures and phase is Phase.TLS:
+    if offered.signatures and not plain:
         words += ["-sigalgs", ":".join(offered.signatures)]
     if profile.alpn:
         words += ["-alpn", ",".join(profile.alpn)]

@@ -106,12 +106,12 @@ class TlsProber:
         outcome, facts = await self._judged(presented, name, at, key.provider, check, failures)
         command = shown = ""
         if isinstance(outcome, Failed):
-            phase = outcome.failure.phase
-            command = explain.s_client(edge, name, profile, check.starttls, phase=phase)
+            found = outcome.failure
+            command = explain.s_client(edge, name, profile, check.starttls, failure=found)
             if check.starttls is None:
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None
-                shown = explain.browser_error(outcome.failure, issuer_url=url)
+                shown = explain.browser_error(found, issuer_url=url)
         return TlsResult(
             key=key,
             edge=edge,

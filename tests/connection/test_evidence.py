@@ -59,7 +59,15 @@ def test_the_command_offers_what_the_profile_offers(profile: ClientProfile, word
 
 
 def test_signature_algorithms_are_named_where_the_handshake_failed() -> None:
-    assert "-sigalgs" not in s_client(EDGE, "www.example", ClientProfile(), phase=Phase.CERTIFICATE)
+    for phase, reason, matter in (
+        (Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, True),
+        (Phase.TLS, Reason.RESET, True),
+        (Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME, False),
+        (Phase.CERTIFICATE, Reason.EXPIRED, False),
+    ):
+        failure = Failure(phase, reason)
+        command = s_client(EDGE, "www.example", ClientProfile(), failure=failure)
+        assert ("-sigalgs" in command) == matter, failure
     assert "-sigalgs" not in s_client(EDGE, "www.example", ClientProfile("tls13", "tls13"))
 
 
