@@ -1,12 +1,14 @@
 """No test of the whole suite may leave a secret of the lab in what it logged or printed.
 
-And none asserts a speed: hypothesis' own limit of 200 ms an example is off.
+And none asserts a speed: hypothesis' own limit of 200 ms an example is off. Its examples are the
+same in every run, so that a commit is judged by what it changes; PROBE_TEST_CHANCE=1 tries others.
 A shell that runs the suite in the background makes it ignore Ctrl-C; programs that tests start
 must not inherit that, as some tests send it to them.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator
 from typing import Any
@@ -16,7 +18,9 @@ import pytest
 
 from probe.lab.known import shown_in
 
-hypothesis.settings.register_profile("any-speed", deadline=None)
+hypothesis.settings.register_profile(
+    "any-speed", deadline=None, derandomize="PROBE_TEST_CHANCE" not in os.environ
+)
 hypothesis.settings.load_profile("any-speed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -48,8 +48,18 @@ class Row:
 @click.option("--seconds", default=60, show_default=True, help="For each target.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="Keep what is new here.")
 @click.option("--jobs", default=2, show_default=True, help="Targets at once.")
+@click.option(
+    "--seed", default=0, help="Of chance; the same one finds the same. 0 is another each time."
+)
 @click.option("--found", type=click.Path(path_type=Path), default=FOUND, show_default=True)
-def main(names: tuple[str, ...], seconds: int, corpus: Path | None, jobs: int, found: Path) -> None:
+def main(
+    names: tuple[str, ...],
+    seconds: int,
+    corpus: Path | None,
+    jobs: int,
+    seed: int,
+    found: Path,
+) -> None:
     """Fuzz targets (dns, chains, http, lists, config, or all), or run FILEs through one.
 
     A run begins with the seeds, the project's corpus and the folder of --corpus. Inputs that are
@@ -66,7 +76,8 @@ def main(names: tuple[str, ...], seconds: int, corpus: Path | None, jobs: int, f
         return
 
     def one(name: str) -> Row:
-        return fuzz(name, seconds, None if corpus is None else corpus / name, found / name)
+        kept = None if corpus is None else corpus / name
+        return fuzz(name, seconds, kept, found / name, seed)
 
     with ThreadPoolExecutor(jobs) as pool:
         rows = list(pool.map(one, targets))
@@ -79,7 +90,7 @@ def main(names: tuple[str, ...], seconds: int, corpus: Path | None, jobs: int, f
     sys.exit(1 if any(row.finding for row in rows) else 0)
 
 
-def fuzz(name: str, seconds: int, kept: Path | None, found: Path) -> Row:
+def fuzz(name: str, seconds: int, kept: Path | None, found: Path, chance: int) -> Row:
     """Fuzz one target in a process of its own."""
     target: Target = import_module(f"tests.fuzz.{name}").TARGET
     found.mkdir(parents=True, exist_ok=True)
@@ -93,6 +104,7 @@ def fuzz(name: str, seconds: int, kept: Path | None, found: Path) -> Row:
         words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words()))
         options = {
             "max_total_time": seconds,
+            "seed": chance,
             "max_len": target.longest,
             "len_control": 0,
             "timeout": _SLOWEST,
