@@ -176,7 +176,8 @@ class TlsStream:
         Raises AttemptFailed, even for an alert that arrives late: a TLS 1.3 server looks at
         the client's certificate only after the handshake, so its refusal shows here.
         """
-        await self.flush()
+        if self._unsent:
+            await self.flush()
         while True:
             try:
                 plain = read(self._tls, max_bytes)

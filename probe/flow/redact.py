@@ -129,7 +129,8 @@ class Redactor:
 
     def knows(self, text: str) -> bool:
         """Tell whether a text holds a secret; a very short one may stand there by chance."""
-        return any(True for one, _ in self._known.values() for _ in one.in_(text))
+        known = self._known.values()
+        return bool(known) and any(True for one, _ in known for _ in one.in_(text))
 
     def shell(self, text: str) -> str:
         """Quote a text as one word of a shell command, secrets as variables: ``'a '"$TOKEN"``."""

@@ -106,7 +106,7 @@ def decoded(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
         detail = f"more than {cap} bytes of body; raise max_body to read on"
         fault = Failure(Phase.RECEIVE, Reason.TOO_LARGE, detail)
         return replace(head, body=data[:cap], body_fault=fault)
-    return replace(head, body=data)
+    return Response(head.status, head.headers, data, head.version)
 
 
 Decode = Callable[[bytes, int, bool], bytes]

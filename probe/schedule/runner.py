@@ -220,7 +220,7 @@ class Runner(Generic[K]):
     def _launch(self, run: JobRun[K]) -> None:
         assert self._nursery is not None  # noqa: S101 - runs are offered by run() alone
         run.job = run.entry.job
-        run.scope = trio.CancelScope()
+        run.scope = trio.CancelScope(deadline=trio.current_time() + run.job.timeout)
         run.deadline = self.now() + run.job.timeout
         self._running[run] = None
         self._nursery.start_soon(self._execute, run, run.scope)
@@ -233,7 +233,6 @@ class Runner(Generic[K]):
         began = trio.current_time()
         counts.started += 1
         late = began + (self._offset or 0.0) - run.due.at
-        scope.deadline = began + job.timeout
         try:
             self._on_start(Start(job, late, run.due.extra, run.place.slow))
             with scope:
