@@ -12,7 +12,7 @@ from prometheus_client.samples import Exemplar
 
 from probe.serve import Store
 from probe.serve.series.families import of_group
-from probe.serve.series.family import BASE_LABELS, Sample, SeriesGroup
+from probe.serve.series.family import BASE_LABELS, Family, Sample, SeriesGroup
 from probe.serve.series.histograms import Histogram
 
 RowKey = TypeVar("RowKey", bound=Hashable)
@@ -39,12 +39,14 @@ class SeriesTable(Generic[RowKey]):
             return
         self._rows[key] = tuple(samples)
 
-    def update(self, key: RowKey, samples: Iterable[Sample]) -> bool:
-        """Replace values of families without labels of their own; False when there is no row."""
+    def update(
+        self, key: RowKey, samples: Iterable[Sample], changing: Iterable[Family] = ()
+    ) -> bool:
+        """Replace every series of some families; false when the key has no row."""
         if key not in self._rows:
             return False
         new = tuple(samples)
-        replaced = {family for family, _, _ in new}
+        replaced = {*changing, *(family for family, _, _ in new)}
         kept = tuple(sample for sample in self._rows[key] if sample[0] not in replaced)
         self._rows[key] = kept + new
         return True

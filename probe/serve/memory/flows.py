@@ -79,8 +79,7 @@ class FlowBook:
             and record.status is belief.status
             and record.status not in TROUBLED
             and record.diagnosis == diagnosis
-            and all(flow.last.lag <= self._series.lag_bound for flow in target.flows.values())
-            and steady_flow(record.last, result, self._series.lag_bound)
+            and steady_flow(record.last, result)
         )
         if record is None:
             record = self._memory.flows[key] = target.flows[key] = FlowRecord(key, result)

@@ -71,6 +71,29 @@ class FragmentTable(Generic[RowKey]):
         labels = (old and old[0]) or self._labels_of(key)
         row: FragmentRow = [None] * (len(self.families) + 1)
         row[0] = labels
+        self._rows[key] = row
+        self._fill(row, samples)
+
+    def update(
+        self, key: RowKey, samples: Iterable[Sample], changing: Iterable[Family] = ()
+    ) -> bool:
+        """Replace every series of some families; false when the key has no row.
+
+        Args:
+            key: of the row.
+            samples: of families without labels of their own, or of those that change.
+            changing: families of which no other series are left.
+        """
+        row = self._rows.get(key)
+        if row is None:
+            return False
+        for family in changing:
+            row[family.column + 1] = None
+        self._fill(row, samples)
+        return True
+
+    def _fill(self, row: FragmentRow, samples: Iterable[Sample]) -> None:
+        labels = row[0] or b""
         for family, value, extra in samples:
             place = family.column + 1
             if family.extra:
@@ -79,29 +102,6 @@ class FragmentTable(Generic[RowKey]):
                 row[place] = line if present is None else present + line
             else:
                 row[place] = _end(value)
-        self._rows[key] = row
-
-    def update(self, key: RowKey, samples: Iterable[Sample]) -> bool:
-        """Replace values; false when something is missing, and all must be set.
-
-        Of a family with labels of its own every series is given, in the order in which they stand.
-        """
-        row = self._rows.get(key)
-        if row is None:
-            return False
-        labelled: dict[int, list[bytes]] = {}
-        for family, value, extra in samples:
-            if extra:
-                labelled.setdefault(family.column + 1, []).append(_end(value))
-            else:
-                row[family.column + 1] = _end(value)
-        for place, ends in labelled.items():
-            lines = (row[place] or b"").split(b"\n")[:-1]
-            if len(lines) != len(ends):
-                return False
-            pairs = zip(lines, ends, strict=True)
-            row[place] = b"".join([line[: line.rindex(b" ") + 1] + end for line, end in pairs])
-        return True
 
     def _labels_of(self, key: RowKey) -> bytes:
         labels = [(name, clean(getattr(key, name))) for name in self._labels]

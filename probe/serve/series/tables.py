@@ -22,6 +22,7 @@ from probe.serve.records import (
     TargetKey,
     TargetRecord,
 )
+from probe.serve.series import families
 from probe.serve.series.edge_samples import (
     edge_samples,
     resolve_samples,
@@ -40,6 +41,23 @@ from probe.serve.series.flow_samples import (
 from probe.serve.series.fragments import FragmentTable
 from probe.serve.series.histograms import Histograms
 from probe.serve.series.target_samples import steady_target_samples, target_samples
+
+_STEADY_FLOW = (families.FLOW_RUNS, families.FLOW_TOKEN_EXPIRY, families.FLOW_DURATION)
+_STEADY_STEP = (families.STEP_ATTEMPTS, families.STEP_STATUS_CODE, families.STEP_DURATION)
+_STEADY_TARGET = (
+    families.DURATION,
+    families.IP_PROTOCOL,
+    families.IP_ADDR_HASH,
+    families.HTTP_STATUS_CODE,
+    families.HTTP_SSL,
+    families.FAILED_DUE_TO_REGEX,
+    families.HTTP_VERSION,
+    families.HTTP_CONTENT_LENGTH,
+    families.HTTP_UNCOMPRESSED_BODY_LENGTH,
+    families.HTTP_REDIRECTS,
+    families.HTTP_DURATION,
+)
+"""Families whose series may change, come or go when one passing run follows another."""
 
 
 class Tables:
@@ -153,12 +171,14 @@ class Series:
     def steady_flow(self, record: FlowRecord, target: TargetRecord) -> None:
         """A flow that passes as it did before: only what can differ is touched."""
         tables, bound = self.tables, self.lag_bound
-        if not tables.flow.update(record.key, steady_flow_samples(record, bound)) or not all(
-            tables.step.update(step.key, steady_step_samples(step, bound))
+        numbers = steady_flow_samples(record, bound)
+        if not tables.flow.update(record.key, numbers, _STEADY_FLOW) or not all(
+            tables.step.update(step.key, steady_step_samples(step, bound), _STEADY_STEP)
             for step in record.steps.values()
         ):
             self.flow(record)
-        if not tables.target.update(target.key, steady_target_samples(target, bound)):
+        numbers = steady_target_samples(target, bound)
+        if target.edges or not tables.target.update(target.key, numbers, _STEADY_TARGET):
             self.target(target)
 
     def flow(self, record: FlowRecord) -> None:
