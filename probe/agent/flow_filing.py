@@ -102,8 +102,10 @@ class FlowFiling:
         now = trio.current_time()
         began = now - result.seconds
         result = self._excused(result, began)
-        known = self._flows.setdefault(key, _Known())
-        self._kin.setdefault(key[:2], set()).add(key)
+        known = self._flows.get(key)
+        if known is None:
+            known = self._flows[key] = _Known()
+            self._kin.setdefault(key[:2], set()).add(key)
         self._tell_refusal(result, known.runs)
         known.runs.append(result)
         persona = persona_of(check, key.persona)

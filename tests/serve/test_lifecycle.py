@@ -159,6 +159,8 @@ def test_what_is_written_step_by_step_equals_what_is_written_from_scratch(store:
         store.record_edge(world.result(key, Failed(UNRECOGNIZED)), EdgeStatus.SUSPECT, START)
         store.record_edge(world.result(key), EdgeStatus.PASSING, START)
         store.record_edge(world.result(key), EdgeStatus.PASSING, START)
+    late = world.result(world.key("store-00000.example", "cdn-a", 2), lag=1.0)
+    store.record_edge(late, EdgeStatus.PASSING, START)
     anew = Series("sa-east")
     anew.configure(store.checks, spec().limits.lag_bound)
     for record in store.targets.values():

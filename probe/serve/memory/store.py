@@ -136,7 +136,7 @@ class Store(Memory):
             known
             and record.status is belief.status
             and record.status not in TROUBLED
-            and steady(record.last, result, self.series.lag_bound)
+            and steady(record.last, result)
         )
         returned = record.unseen is not None and belief.unseen is None
         record.take(result, belief)

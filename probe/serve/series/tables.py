@@ -42,6 +42,7 @@ from probe.serve.series.fragments import FragmentTable
 from probe.serve.series.histograms import Histograms
 from probe.serve.series.target_samples import steady_target_samples, target_samples
 
+_STEADY_EDGE = (families.EDGE_CONNECT, families.EDGE_HANDSHAKE)
 _STEADY_FLOW = (families.FLOW_RUNS, families.FLOW_TOKEN_EXPIRY, families.FLOW_DURATION)
 _STEADY_STEP = (families.STEP_ATTEMPTS, families.STEP_STATUS_CODE, families.STEP_DURATION)
 _STEADY_TARGET = (
@@ -57,7 +58,7 @@ _STEADY_TARGET = (
     families.HTTP_REDIRECTS,
     families.HTTP_DURATION,
 )
-"""Families whose series may change, come or go when one passing run follows another."""
+"""Families whose series may change, come or go when one passing result follows another."""
 
 
 class Tables:
@@ -155,9 +156,10 @@ class Series:
         This is nearly every result, and costs a fifth of rendering all.
         """
         samples = steady_edge_samples(record, self.lag_bound)
-        if not self.tables.edge.update(record.key, samples):
+        if not self.tables.edge.update(record.key, samples, _STEADY_EDGE):
             self.edge(record)
-        self.tables.target.update(target.key, steady_target_samples(target, self.lag_bound))
+        samples = steady_target_samples(target, self.lag_bound)
+        self.tables.target.update(target.key, samples, (families.DURATION,))
 
     def target(self, record: TargetRecord) -> None:
         """A target, over all that is probed for it; nothing is left when nothing is."""
