@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 33_600
+MOST_LINES = 33_830
 MOST_FILES = 216
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
