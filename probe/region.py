@@ -72,7 +72,7 @@ def find_region(
     """Ask sources in order until one names the region. Blocks for at most 3 s a source.
 
     Args:
-        sources: whom to ask.
+        sources: what to ask, in order.
         environ: says where Kubernetes and the node are. ``AWS_EC2_METADATA_SERVICE_ENDPOINT``
             and ``GCE_METADATA_HOST`` are followed as these clouds' own tools do.
         metadata: URL of the metadata service.
@@ -172,7 +172,7 @@ def _ask(
         base: ``http://HOST:PORT`` or ``https://HOST:PORT``.
         path: with its query.
         headers: sent as they are.
-        trust: whom to trust; needed for https.
+        trust: roots to trust; needed for https.
 
     Raises:
         NoRegionName: no answer, another status than 200, or no text.

@@ -218,7 +218,7 @@ def peer_lookup(
     Args:
         me: our own address. Its family alone is asked for: in a cluster with both, each pod has
             an address of each, and would count twice.
-        servers: whom to ask; empty asks the system's.
+        servers: DNS servers to ask; empty asks the system's.
 
     Raises:
         NoAddressError: ``me`` is no address.

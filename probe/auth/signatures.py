@@ -169,10 +169,9 @@ def sign_assertion(
     Raises:
         SecretError: the key or certificate is missing, or is none.
     """
-    # Costs some MiB, and only flows with signed assertions need it.
-    from joserfc import jwt  # noqa: PLC0415
-    from joserfc.errors import JoseError, SecurityWarning  # noqa: PLC0415
-    from joserfc.jwk import import_key  # noqa: PLC0415
+    from joserfc import jwt  # noqa: PLC0415 - some MiB that only signed assertions need
+    from joserfc.errors import JoseError, SecurityWarning  # noqa: PLC0415 - as above
+    from joserfc.jwk import import_key  # noqa: PLC0415 - as above
 
     now = int(values.wall())
     payload: dict[str, object] = {
@@ -216,10 +215,10 @@ def _key_headers(key: JwtKey, values: Values) -> dict[str, str]:
 def _thumbprint(pem: str, name: str) -> str:
     """Compute a certificate's thumbprint (RFC 7515 section 4.1.8), which tells servers the key."""
     from cryptography import x509  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
 
     try:
-        der = x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
+        der = x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER)
     except ValueError:
         raise SecretError(f"{name} is not a PEM certificate") from None
     digest = hashlib.sha256(der).digest()

@@ -205,10 +205,3 @@ class Broken:
 
 
 CallResult = Answered | Broken
-
-
-def with_whole_body(call: CallResult) -> CallResult:
-    """The call as its caller needs it who reads the body: one that is not whole is a failure."""
-    if isinstance(call, Answered) and call.response.body_fault is not None:
-        return Broken(call.response.body_fault, call.facts, call.response)
-    return call

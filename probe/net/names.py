@@ -231,7 +231,7 @@ def _host_name(text: str) -> str:
 
 
 def _a_labels(name: str) -> str:
-    import idna  # its tables cost a megabyte: only for names that need them  # noqa: PLC0415
+    import idna  # noqa: PLC0415 - its tables cost a megabyte that few names need
 
     try:
         encoded = idna.encode(name, uts46=True).decode("ascii")
@@ -257,7 +257,7 @@ def _old_ip(host: str) -> str | None:
 
 def _refuse_false_a_label(label: str) -> None:
     """Symbols that IDNA 2008 leaves out are let through, as browsers do; DNS has the say."""
-    import idna  # as above  # noqa: PLC0415
+    import idna  # noqa: PLC0415 - as above
 
     try:
         decoded = label[4:].encode().decode("punycode")

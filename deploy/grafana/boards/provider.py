@@ -1,4 +1,4 @@
-"""One provider: which of its edges fail, for whom and why."""
+"""One provider: which of its edges fail, for which targets and why."""
 
 from __future__ import annotations
 

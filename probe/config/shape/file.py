@@ -46,7 +46,7 @@ class RegionShape(Shape):
     sources: Several[RegionSource] = Field(
         default=[],
         alias="from",
-        description="Whom to ask, in this order: the node's label in Kubernetes "
+        description="What to ask, in this order: the node's label in Kubernetes "
         "(topology.kubernetes.io/region), or the metadata service of a cloud.",
         examples=[["kubernetes", "aws"]],
     )

@@ -36,7 +36,6 @@ def _days(value: object) -> float:
 
 
 Fingerprint = Annotated[str, text(parse_fingerprint)]
-Issuers = AtLeastOne[NotEmpty]
 Fingerprints = AtLeastOne[Fingerprint]
 Moment = Annotated[float, from_text(parse_moment, "2024-05-31"), WithJsonSchema({"type": "string"})]
 Days = Annotated[
