@@ -14,17 +14,16 @@ from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.jobs import UNLISTED, JobKey, unlisted
 from probe.agent.log import EventLog
-from probe.agent.options import AgentError
 from probe.agent.parts import build_parts
-from probe.agent.process import keep_still
+from probe.agent.process import keep_still, supervised
 from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import LagMeter, SelfReport
+from probe.agent.service import AgentError
 from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
 from probe.agent.sources import Sources
-from probe.agent.supervised import supervised
 from probe.agent.warmup import say_first_look
 from probe.certificates import TrustError
-from probe.model.defect import trace
+from probe.model.failure import trace
 from probe.model.spec import Share, Spec
 from probe.model.state import Transition
 from probe.model.target import FlowKey, Target

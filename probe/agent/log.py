@@ -70,7 +70,7 @@ class EventLog:
 
         Args:
             kind: ``result``, ``loop``, or how a run ended (``crashed``, ``cut``, ``stuck``).
-            trace: what was raised and where, as ``probe.model.defect`` writes it.
+            trace: what was raised and where, as ``probe.model.failure`` writes it.
             fields: where it happened.
         """
         now = trio.current_time()

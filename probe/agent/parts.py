@@ -18,10 +18,10 @@ from probe.certificates import Judge
 from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder
+from probe.model.expressions import UnknownName, parse
 from probe.model.flow import ApiCheck, Step
 from probe.model.spec import Provider, Spec
 from probe.model.target import Resolution, Target
-from probe.model.template import UnknownName, parse
 from probe.probers.flow import FlowProber
 from probe.probers.reference import ReferenceProber
 from probe.probers.tls import TlsProber

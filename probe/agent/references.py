@@ -7,7 +7,7 @@ from functools import partial
 import trio
 
 from probe.agent.parts import Parts
-from probe.agent.supervised import Crashed
+from probe.agent.process import Crashed
 from probe.model.result import Inconclusive
 from probe.model.spec import DnsOptions, References
 from probe.model.target import Resolution

@@ -9,10 +9,9 @@ import trio
 
 from probe.agent.jobs import JobKey, check_of
 from probe.agent.log import EventLog, key_fields
-from probe.agent.supervised import LOOPS
+from probe.agent.process import LOOPS
 from probe.edges import FinderStats
-from probe.model.defect import trace
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, trace
 from probe.model.target import FlowKey, ProviderKey
 from probe.schedule import Counts, Defect, DefectKind, Start
 from probe.serve import Store
@@ -75,7 +74,7 @@ class SelfReport:
             self._vantage.late(start.lateness, trio.current_time())
 
     def crashed(self, loop: str, where: str) -> None:
-        """A loop of ``LOOPS`` raised; ``where`` as ``probe.model.defect`` writes it."""
+        """A loop of ``LOOPS`` raised; ``where`` as ``probe.model.failure`` writes it."""
         self._store.agent.count(families.AGENT_LOOP_CRASHES, loop=loop)
         self._log.defect("loop", where, loop=loop)
 

@@ -1,13 +1,17 @@
-"""The daemon: serves, follows signals, reloads, and ends cleanly. What probes is an `Assembly`."""
+"""The daemon and its options: serves, follows signals, reloads, and ends cleanly.
+
+What probes is an `Assembly`.
+"""
 
 from __future__ import annotations
 
 import platform
 import signal
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import trio
 from OpenSSL import SSL
@@ -15,19 +19,79 @@ from OpenSSL import SSL
 from probe import __version__
 from probe.agent.assembly import Assembly
 from probe.agent.log import EventLog
-from probe.agent.options import AgentError, Options, listen_asked, region_asked
 from probe.agent.parts import Proxies
-from probe.agent.process import Notifier, hold_signals, signals_received
-from probe.agent.supervised import supervised
+from probe.agent.process import Notifier, hold_signals, signals_received, supervised
 from probe.agent.warmup import warmed_up
 from probe.config.apart import LoaderError, reload_apart
 from probe.connection.tcp import kernel_stamps
 from probe.documents.problem import DocumentError
-from probe.model.defect import trace
+from probe.model.failure import trace
 from probe.model.reasons import read_reasons
-from probe.model.spec import Spec
+from probe.model.spec import Listen, RegionSource, Spec
 from probe.model.target import endpoint
+from probe.net.names import NameProblem, parse_listen
+from probe.region import RegionError, find_region
+from probe.schedule import WHOLE, Shard
 from probe.serve import ListenError, application, serve
+
+
+class AgentError(Exception):
+    """The agent cannot start; the message says why and what to do."""
+
+
+class NoRegionError(AgentError):
+    """Nothing says where this agent is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said.
+
+    Attributes:
+        listen: ``ADDRESS:PORT`` that goes before the configuration's.
+        environ: the environment, for secrets, PROBE_REGION and the service manager's socket.
+        region_from: who is asked for the region, instead of those that the configuration names.
+        handover: seconds to probe before an address is taken over from another agent; None
+            shares no address.
+        shard: which targets are this agent's, where several share a region.
+    """
+
+    config: Path
+    environ: Mapping[str, str]
+    region: str | None = None
+    listen: str | None = None
+    region_from: tuple[RegionSource, ...] = ()
+    handover: float | None = None
+    shard: Shard = WHOLE
+
+
+def region_asked(spec: Spec, options: Options) -> str:
+    """Ask the sources that the command line or the configuration names for the region.
+
+    Raises:
+        NoRegionError: no source is named, or none knows the region.
+    """
+    sources = options.region_from or spec.region_from
+    if not sources:
+        raise NoRegionError(
+            "nothing names this agent's region: write --region NAME, or set PROBE_REGION, "
+            f"or write region: NAME in {options.config}, or have it asked: --region-from aws"
+        )
+    try:
+        return find_region(sources, options.environ)
+    except RegionError as error:
+        raise NoRegionError(
+            f"nobody names this agent's region ({error}): write --region NAME or set PROBE_REGION"
+        ) from None
+
+
+def listen_asked(text: str) -> Listen:
+    """Read the address of ``--listen`` by the rules of ``listen:``. Raises AgentError."""
+    try:
+        return parse_listen(text)
+    except NameProblem as problem:
+        raise AgentError(f"--listen: {problem}") from None
+
 
 _PROBLEMS_LOGGED = 20
 

@@ -11,7 +11,7 @@ import trio
 
 from probe.agent.log import EventLog
 from probe.agent.parts import Parts
-from probe.agent.supervised import Crashed, supervised
+from probe.agent.process import Crashed, supervised
 from probe.discovery import SourceStatus, TargetWatcher
 from probe.model.spec import TargetList
 from probe.model.target import Target

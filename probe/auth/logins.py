@@ -22,14 +22,13 @@ from probe.auth.tokens import (
 )
 from probe.auth.values import Values, fits_header
 from probe.http.answers import as_text, condition, expression
-from probe.http.request import Request, form_body, json_body
-from probe.http.response import NotJson, Response
+from probe.http.messages import NotJson, Request, Response, form_body, json_body
 from probe.http.url import clean_url
 from probe.model.auth import Auth, CookieAuth, JsonLoginAuth, OAuth2
-from probe.model.condition import holds, select
+from probe.model.expressions import holds, select
 from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretError, SecretRef
-from probe.net.times import http_date
+from probe.net.http import http_date
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -20,7 +20,7 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from probe.auth.values import Values
-from probe.http.request import Request
+from probe.http.messages import Request
 from probe.model.auth import JwtKey
 from probe.model.secret import SecretError, SecretRef
 

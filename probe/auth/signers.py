@@ -8,12 +8,11 @@ from collections.abc import Iterable
 
 from probe.auth.signatures import AwsKeys, sign_aws
 from probe.auth.values import NoValue, Values
-from probe.http.request import Request
-from probe.http.response import Response
+from probe.http.messages import Request, Response
 from probe.http.url import parsed
 from probe.model.auth import BasicAuth, BearerAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Failure, Phase, Reason
-from probe.net.library import httpx
+from probe.net.http import httpx
 from probe.net.names import quoted
 
 

@@ -15,8 +15,7 @@ import trio
 from probe.auth.signers import Signer
 from probe.auth.tokens import ENDED_GRANT, Token, login_failed
 from probe.auth.values import Values, names_in, walk
-from probe.http.request import Request
-from probe.http.response import Response
+from probe.http.messages import Request, Response
 from probe.model.auth import CookieAuth, EarlyRefusal, JsonLoginAuth, OAuth2
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Evidence

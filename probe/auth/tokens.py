@@ -19,10 +19,10 @@ from pathlib import Path
 
 import trio
 
-from probe.http.response import Response
+from probe.http.messages import Response
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret
-from probe.net.times import http_date, seconds_of
+from probe.net.http import http_date, seconds_of
 
 CLOCK_TOLERANCE = 120.0
 """Seconds that our clock may differ from a server's before a refusal may be the clock's fault.

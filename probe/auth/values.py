@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from probe.http.request import Request, form_body, json_body
+from probe.http.messages import Request, form_body, json_body
 from probe.http.url import LONGEST_KEPT, clean_url
+from probe.model.expressions import parse
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretError, SecretRef
-from probe.model.template import parse
 from probe.net.names import bracketed
 
 

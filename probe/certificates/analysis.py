@@ -12,10 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from probe.certificates import on_presented
 from probe.certificates.certificate import Certificate, Unparsable, read
-from probe.certificates.on_path import not_after, on_path
-from probe.certificates.on_presented import PresentedChain
+from probe.certificates.findings import (
+    PresentedChain,
+    chain_too_long,
+    costly_key,
+    not_after,
+    odd_names,
+    on_path,
+    superfluous,
+    unparsable,
+    wrong_order,
+)
 from probe.certificates.opinions import Opinion, ask_openssl, ask_webpki
 from probe.certificates.paths import Path, Search, find_paths, why_untrusted
 from probe.certificates.trust import Roots
@@ -81,11 +89,11 @@ def analyse(
         chain,
         tuple((read_issuer if at else read)(der) for at, der in enumerate(chain[:READ_AT_MOST])),
     )
-    costly = tuple(on_presented.costly_key(presented))
+    costly = tuple(costly_key(presented))
     findings = [
-        *on_presented.unparsable(presented),
-        *on_presented.chain_too_long(presented),
-        *on_presented.odd_names(presented),
+        *unparsable(presented),
+        *chain_too_long(presented),
+        *odd_names(presented),
         *costly,
     ]
     if not presented.read or isinstance(presented.read[0], Unparsable):
@@ -101,8 +109,8 @@ def analyse(
     case = _Case(presented, roots, now, known)
     verified = case.verified()
     findings += case.about_trust(verified)
-    findings += on_presented.wrong_order(presented, case.search.ancestors)
-    findings += on_presented.superfluous(presented, case.search.ancestors, verified, now)
+    findings += wrong_order(presented, case.search.ancestors)
+    findings += superfluous(presented, case.search.ancestors, verified, now)
     return Analysis(
         facts=tuple(c.facts for c in presented.certificates),
         findings=tuple(findings),

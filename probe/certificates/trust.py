@@ -17,7 +17,7 @@ from pathlib import Path
 import certifi
 
 from probe.certificates.certificate import Certificate, read
-from probe.documents.pem import pem_problem
+from probe.documents.files import pem_problem
 from probe.model.tls import Trust
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)

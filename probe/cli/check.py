@@ -85,8 +85,7 @@ def check(
     """
     from rich.console import Console
 
-    from probe.agent.gate.command import run_check
-    from probe.agent.gate.narrowing import CheckRequest, SelectionError
+    from probe.agent.gate.command import CheckRequest, SelectionError, run_check
     from probe.agent.parts import Proxies
     from probe.report import exit_code
     from probe.report.console import progress_on
@@ -115,11 +114,11 @@ def check(
 
 def _print_rows(rows: Sequence[ReportRow], output: str, *, region: str, all_rows: bool) -> None:
     if output == "json":
-        from probe.report.machine import to_json
+        from probe.report.rows import to_json
 
         click.echo(to_json(rows, region=region), nl=False)
     elif output == "junit":
-        from probe.report.machine import to_junit
+        from probe.report.rows import to_junit
 
         click.echo(to_junit(rows, region=region), nl=False)
     else:

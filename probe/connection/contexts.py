@@ -26,7 +26,7 @@ from OpenSSL import SSL
 
 from probe.connection import bindings
 from probe.connection.failures import AttemptFailed
-from probe.documents.pem import Wanted, pem_problem
+from probe.documents.files import Wanted, pem_problem
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.tls import ClientCertificate, ClientProfile, ProfileName

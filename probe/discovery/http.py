@@ -20,7 +20,7 @@ from probe.documents.targets import MOST_BYTES, Listed, read_list
 from probe.model.secret import ReadSecret, SecretError
 from probe.model.spec import HttpSource
 from probe.model.tls import Trust
-from probe.net.library import httpx
+from probe.net.http import httpx
 
 _NO_ROOT = frozenset({18, 19, 20, 21})
 """OpenSSL's X509_V_ERR_… for chains that end in no root that is trusted."""

@@ -27,8 +27,7 @@ from probe.documents.nodes import (
     plain,
     tagged,
 )
-from probe.documents.problem import MOST_PROBLEMS, Problem
-from probe.documents.syntax import explain_syntax, position_of
+from probe.documents.problem import MOST_PROBLEMS, Problem, explain_syntax, position_of
 from probe.net.names import quoted
 
 MOST_DEPTH = 40

@@ -26,8 +26,7 @@ from probe.edges.system import (
     parse_hosts,
     parse_resolv_conf,
 )
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.spec import DnsOptions, Provider
 from probe.model.target import Edge, Resolution, Target
 

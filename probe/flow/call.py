@@ -11,12 +11,11 @@ from probe.auth.signers import Signer
 from probe.auth.values import fits_header
 from probe.flow.run import FlowRun, unsafe
 from probe.http import url
-from probe.http.request import Request
-from probe.http.response import Answered, Broken, CallFacts, CallResult, Response
+from probe.http.messages import Answered, Broken, CallFacts, CallResult, Request, Response
 from probe.http.session import Refuse
 from probe.model.failure import Failure, Phase
 from probe.model.result import Timings
-from probe.net.library import httpx
+from probe.net.http import httpx
 
 _PHASES = ("resolve", "connect", "tls", "send", "wait", "receive")
 

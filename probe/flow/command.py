@@ -21,7 +21,7 @@ from pathlib import Path
 import trio
 
 from probe.http import answers
-from probe.http.response import NotJson, parse_json
+from probe.http.messages import NotJson, parse_json
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Command
 from probe.net.errors import name_of, reason_of

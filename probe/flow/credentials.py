@@ -19,8 +19,7 @@ from probe.auth.tokens import RefreshTokens
 from probe.flow.login import LoginMaker
 from probe.flow.run import FlowRun
 from probe.model.auth import EarlyRefusal
-from probe.model.defect import defect
-from probe.model.failure import Phase
+from probe.model.failure import Phase, defect
 from probe.model.result import Inconclusive, NoLogin, NotMeant, Skipped, StepResult
 
 

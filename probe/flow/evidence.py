@@ -11,7 +11,7 @@ from probe.flow.call import Exchange
 from probe.flow.command import NotDone, Program, Ran
 from probe.flow.redact import clip
 from probe.flow.run import FlowRun
-from probe.http.response import Response
+from probe.http.messages import Response
 from probe.http.url import LONGEST_COOKIE, MOST_COOKIES, origin_of, parsed
 from probe.model.result import Evidence
 from probe.model.target import endpoint

@@ -12,13 +12,12 @@ from probe.auth.tokens import RefreshTokens, Token
 from probe.flow import call, evidence
 from probe.flow.run import FlowRun
 from probe.http.answers import too_slow
-from probe.http.request import Request
-from probe.http.response import Answered, Broken
+from probe.http.messages import Answered, Broken, Request
 from probe.http.url import parsed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Inconclusive, Skipped, StepResult, Timings, outcome_of
 from probe.model.secret import Secret
-from probe.net.times import retry_after
+from probe.net.http import retry_after
 
 _LAYER = "login"
 """The layer that every login proves."""

@@ -9,14 +9,11 @@ from probe.auth.tokens import CLOCK_TOLERANCE, clock_off, clock_skew
 from probe.auth.values import Unsafe, fits_program
 from probe.flow import call, command, evidence
 from probe.flow.credentials import Credentials, Granted, Withheld
-from probe.flow.off_loop import AT_ONCE, run_off_loop
-from probe.flow.run import FlowRun
+from probe.flow.run import AT_ONCE, FlowRun, run_off_loop
 from probe.http import answers
-from probe.http.request import Request
-from probe.http.response import Answered, Broken, Response
+from probe.http.messages import Answered, Broken, Request, Response
 from probe.model.auth import SigV4
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.flow import Command, CommandStep, Expect, Step
 from probe.model.result import (
     Inconclusive,

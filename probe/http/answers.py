@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from probe.http.response import NotJson, Response
-from probe.model.condition import compile_condition, compile_expression, holds, select
+from probe.http.messages import NotJson, Response
+from probe.model.expressions import (
+    compile_condition,
+    compile_expression,
+    first_group,
+    found,
+    holds,
+    select,
+)
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import Capture, Expect
-from probe.model.pattern import first_group, found
 
 condition = functools.lru_cache(maxsize=2048)(compile_condition)
 """A compiled condition, kept: configurations hold few and every run asks them all."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 import brotli
 import trio
 
-from probe.http.response import Response
+from probe.http.messages import Response
 from probe.model.failure import Failure, Phase, Reason
 
 if sys.version_info >= (3, 14):

@@ -15,8 +15,7 @@ import trio
 from probe.connection.failures import AttemptFailed
 from probe.http.body import Incoming
 from probe.http.channel import FRAMING, Channel
-from probe.http.request import Request
-from probe.http.response import Response
+from probe.http.messages import Request, Response
 from probe.http.url import parsed
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})

@@ -13,8 +13,7 @@ from h2.settings import SettingCodes, Settings
 from probe.connection.failures import AttemptFailed
 from probe.http.body import Incoming
 from probe.http.channel import FRAMING, Channel, NotTaken
-from probe.http.request import Request
-from probe.http.response import Response
+from probe.http.messages import Request, Response
 from probe.http.url import parsed
 from probe.model.failure import Failure, Reason
 

@@ -23,11 +23,9 @@ from probe.http.body import Incoming
 from probe.http.channel import Channel, NotTaken
 from probe.http.http1 import Http1
 from probe.http.http2 import Http2
-from probe.http.request import Request
-from probe.http.response import Answered, Broken, CallFacts, CallResult, Response
+from probe.http.messages import Answered, Broken, CallFacts, CallResult, Request, Response
 from probe.http.url import Origin, origin_of, parsed
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.result import Handshake
 from probe.model.target import Edge, Resolution
 from probe.model.tls import ChainExpectations, ClientProfile, Trust

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urljoin
 
-from probe.http.request import Request
-from probe.http.response import Response
+from probe.http.messages import Request, Response
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge, endpoint
-from probe.net.library import httpx
+from probe.net.http import httpx
 from probe.net.names import NameProblem, bracketed, parse_authority
 
 

@@ -4,7 +4,7 @@ Texts marked *template* may hold ``{name}`` placeholders, filled from the check'
 target (``{target}`` as its list has it, ``{target.name}`` without a port, ``{labels.NAME}``), the
 persona, captures of earlier steps, and the token that an entry of ``auth`` gave (``{auth.NAME}``:
 bearer, json_login, oauth2, cookie; for calls that carry it elsewhere than in the header).
-``probe.model.template`` reads and fills them. ``{{`` and ``}}`` are literal braces.
+``probe.model.expressions`` reads and fills them. ``{{`` and ``}}`` are literal braces.
 """
 
 from __future__ import annotations

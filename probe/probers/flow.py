@@ -19,8 +19,7 @@ from probe.flow.redact import Redactor
 from probe.flow.run import FlowPlan, FlowRun, NewId, new_id, plan_of
 from probe.flow.steps import command_step, http_step
 from probe.http.session import Dialler, Resolve, Session, SessionOptions
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 from probe.model.result import (
     Failed,

@@ -14,15 +14,13 @@ import trio
 
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
-from probe.http.request import Request
-from probe.http.response import Answered, Broken
+from probe.http.messages import Answered, Broken, Request
 from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.http.url import clean_url
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
 from probe.model.tls import ClientProfile, Trust
-from probe.net.times import http_date
+from probe.net.http import http_date
 
 _CUT_OFF = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _NO_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT})

@@ -18,8 +18,7 @@ from probe.connection.presented import Presented, facts_of
 from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
 from probe.connection.tls import Incomplete, handshake, sni
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.result import (
     Clock,
     Failed,

@@ -1,11 +1,14 @@
-"""Results flattened to rows: the one shape that table, JSON and JUnit are printed from. Pure."""
+"""Results flattened to rows, the one shape that is printed; and rows as JSON and as JUnit. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never
+from xml.etree import ElementTree as ET
 
 from probe.model.failure import Failure, failure_fields
 from probe.model.result import (
@@ -210,3 +213,73 @@ def _dns_row(result: ResolveResult) -> ReportRow:
         seconds=found.seconds,
         notes=found.notes,
     )
+
+
+# XML 1.0 has no way to write most control characters, not even escaped (section 2.2).
+_NOT_XML = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF], "�")
+
+
+def to_json(rows: Sequence[ReportRow], *, region: str) -> str:
+    """Write one document: ``{region, summary, results}``. Empty fields are left out."""
+    counts = {verdict.value: 0 for verdict in RowVerdict}
+    for row in rows:
+        counts[row.verdict] += 1
+    document = {"region": region, "summary": counts, "results": [_plain(row) for row in rows]}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(row: ReportRow) -> dict[str, Any]:
+    values = {name: value for name, value in asdict(row).items() if value not in ("", None, ())}
+    if row.expires is not None:
+        values["expires"] = datetime.fromtimestamp(row.expires, UTC).isoformat()
+    return values
+
+
+def to_junit(rows: Sequence[ReportRow], *, region: str) -> str:
+    """Write JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
+    root = ET.Element("testsuites", name=f"probe {region}".rstrip())
+    suites: dict[str, ET.Element] = {}
+    for row in rows:
+        name = f"{row.check}/{row.provider}" if row.provider else row.check
+        suite = suites.get(name)
+        if suite is None:
+            suite = suites[name] = ET.SubElement(root, "testsuite", name=_text(name))
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=_text(name),
+            name=_text(" ".join(part for part in (row.target, row.edge, row.what) if part)),
+            time=f"{row.seconds or 0.0:.3f}",
+        )
+        _add_verdict(case, row)
+    for name, suite in suites.items():
+        mine = [
+            row
+            for row in rows
+            if (f"{row.check}/{row.provider}" if row.provider else row.check) == name
+        ]
+        suite.set("tests", str(len(mine)))
+        suite.set("failures", str(sum(row.verdict is RowVerdict.FAIL for row in mine)))
+        suite.set("errors", str(sum(row.verdict is RowVerdict.INCONCLUSIVE for row in mine)))
+        suite.set("skipped", str(sum(row.verdict is RowVerdict.SKIPPED for row in mine)))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_verdict(case: ET.Element, row: ReportRow) -> None:
+    message = _text(f"{row.phase}/{row.reason}: {row.detail}" if row.reason else "")
+    body = _text("\n".join([*([row.command] if row.command else []), *row.notes]))
+    match row.verdict:
+        case RowVerdict.FAIL:
+            ET.SubElement(case, "failure", message=message, type=row.reason).text = body
+        case RowVerdict.INCONCLUSIVE:
+            ET.SubElement(case, "error", message=message, type=row.reason).text = body
+        case RowVerdict.SKIPPED:
+            ET.SubElement(case, "skipped", message=body)
+        case RowVerdict.PASS:
+            if body:
+                ET.SubElement(case, "system-out").text = body
+
+
+def _text(value: str) -> str:
+    return value.translate(_NOT_XML).encode("utf-8", "replace").decode("utf-8")

@@ -37,7 +37,7 @@ from enum import StrEnum
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
-from probe.state.sliding import SlidingShare
+from probe.state.history import SlidingShare
 
 
 class Sign(StrEnum):

@@ -11,7 +11,7 @@ import pytest
 
 from probe.lab.platform import IDENTITIES
 from probe.lab.process import RemoteLab
-from probe.net.library import httpx
+from probe.net.http import httpx
 from tests.support.agents import StartAgent
 
 SECRETS = {

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from probe.agent import Options, log, run_agent, service
 from probe.agent.filing import Excuse, Filing
-from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
+from probe.agent.gate.command import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.self_report import LagMeter
 from probe.config.loading import load
 from probe.model import reasons

@@ -11,8 +11,8 @@ import trio.testing
 
 from probe.agent.jobs import resolving
 from probe.agent.log import EventLog
+from probe.agent.process import LOOPS
 from probe.agent.self_report import SelfReport
-from probe.agent.supervised import LOOPS
 from probe.config.loading import load
 from probe.edges import FinderStats
 from probe.model.spec import Spec

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from probe.agent import supervised
+from probe.agent import process
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
 from probe.agent.sources import Sources
@@ -64,7 +64,7 @@ async def test_a_reader_that_crashes_twice_takes_no_targets_away(
 ) -> None:
     path = tmp_path / "stores.json"
     path.write_text('[{"targets": ["a.example", "b.example"]}]')
-    monkeypatch.setattr(supervised, "SHORTEST", 0.01)
+    monkeypatch.setattr(process, "SHORTEST", 0.01)
     look, broken = FileTargets.look, trio.Event()
     crashes: list[str] = []
     given: list[set[str]] = []

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.supervised import LONGEST, STEADY, supervised
+from probe.agent.process import LONGEST, STEADY, supervised
 
 
 class Loop:

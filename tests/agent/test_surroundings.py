@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from probe.agent import AgentError
-from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, wanted
-from probe.agent.options import listen_asked
+from probe.agent.gate.command import CheckRequest, SelectionError, narrow, wanted
+from probe.agent.service import listen_asked
 from probe.cli.health import ask
 from probe.config.loading import load
 from probe.model.spec import LIVE, Listen, Provider, Spec
 from probe.model.target import Target
 from probe.report import ReportRow, RowVerdict
-from probe.report.machine import to_junit
+from probe.report.rows import to_junit
 from tests.support.programs import probe
 
 TEXT = """

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.auth.signatures import AwsKeys, sign_aws
-from probe.http.request import Pairs, Request
+from probe.http.messages import Pairs, Request
 from probe.http.url import clean_url
 
 NOW = datetime(2015, 8, 30, 12, 36, tzinfo=UTC).timestamp()

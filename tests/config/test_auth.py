@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from probe.config.resolve.scope import TOKEN_KINDS
+from probe.config.resolve.file import TOKEN_KINDS
 from probe.config.shape.auth import AuthField
 from probe.config.shape.base import kinds
 from probe.model.auth import (

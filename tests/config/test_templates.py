@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.model.template import Placeholder, TemplateProblem, UnknownName, names, parse, render
+from probe.model.expressions import Placeholder, TemplateProblem, UnknownName, names, parse, render
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import trio
 
 from probe.agent.warmup import warmed_up
 from probe.model.spec import Listen
-from probe.net.library import httpx
+from probe.net.http import httpx
 from probe.serve import ListenError, Store, application, serve
 from tests.support.agents import StartAgent
 from tests.support.ports import free_port

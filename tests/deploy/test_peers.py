@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from probe.agent.jobs import UNLISTED
 from probe.agent.log import EventLog
+from probe.agent.process import supervised
 from probe.agent.sharing import LINGER, Sharing
-from probe.agent.supervised import supervised
 from probe.model.spec import Share
 from probe.model.target import Target
 from probe.schedule import Ring

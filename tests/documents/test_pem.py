@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from probe.config.loading import validate
-from probe.documents.pem import Wanted, pem_problem
+from probe.documents.files import Wanted, pem_problem
 from probe.documents.problem import DocumentError
 from probe.lab.ca import Pki
 

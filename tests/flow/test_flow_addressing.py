@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from probe.auth.signatures import canonical_request
-from probe.http.request import Request
+from probe.http.messages import Request
 from probe.http.url import BadUrl, clean_url
 from probe.model.auth import BearerAuth, CookieAuth
 from probe.model.failure import Phase, Reason

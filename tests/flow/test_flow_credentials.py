@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from probe.auth.signatures import sign_aws
-from probe.http.request import Request
+from probe.http.messages import Request
 from probe.model.auth import Auth, BasicAuth, BearerAuth, CookieAuth, DigestAuth, HeaderAuth, SigV4
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Capture, RequestTemplate, Step

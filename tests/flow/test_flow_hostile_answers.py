@@ -10,10 +10,10 @@ import random
 import pytest
 import trio
 
-from probe.flow import off_loop
+from probe.flow import run
+from probe.model.expressions import PatternError, compile_pattern, first_group, found
 from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, RequestTemplate, Step
-from probe.model.pattern import PatternError, compile_pattern, first_group, found
 from probe.model.result import Failed, Inconclusive, Passed
 from tests.support.http_server import Ca, Http, Reply, at, serve
 
@@ -75,7 +75,7 @@ async def test_a_text_made_for_a_pattern_takes_no_longer_than_any_other(
 async def test_a_pattern_that_takes_too_long_is_ours_and_hides_no_failure(
     ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(off_loop, "_LONGEST", 0.0)
+    monkeypatch.setattr(run, "_LONGEST", 0.0)
     async with serve(ca.context("api.example"), Http({"/": Reply(status, "a" * 9000)})) as server:
         result = await bench.run(flow(Expect(matches=("a*b",))), at(server.port))
     if status == 200:
@@ -100,7 +100,7 @@ async def test_the_event_loop_turns_while_a_pattern_is_searched_for() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(turn)
         work = lambda: found("([ab]*a[ab]{500})z", text)  # noqa: E731 - stands for a judgement
-        assert not await off_loop.run_off_loop(
+        assert not await run.run_off_loop(
             work, patterns=True, size=len(text), deadline=float("inf")
         )
         nursery.cancel_scope.cancel()

@@ -10,8 +10,7 @@ import trio
 
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
-from probe.http.request import Request
-from probe.http.response import CallResult
+from probe.http.messages import CallResult, Request
 from probe.http.session import Dialler, Session, SessionOptions
 from probe.model.secret import Secret, SecretRef
 from probe.model.tls import ClientProfile, Trust

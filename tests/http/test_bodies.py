@@ -16,7 +16,7 @@ import pytest
 from probe.http import body
 from probe.http.answers import capture, judge
 from probe.http.body import decoded
-from probe.http.response import Answered, Broken, Response
+from probe.http.messages import Answered, Broken, Response
 from probe.model.failure import Reason
 from probe.model.flow import Capture, Expect
 from tests.support.http_server import serve

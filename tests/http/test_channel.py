@@ -15,7 +15,7 @@ from probe.http.body import Incoming
 from probe.http.channel import HEAD_ROOM, Channel
 from probe.http.http1 import Http1
 from probe.http.http2 import Http2
-from probe.http.request import Request
+from probe.http.messages import Request
 from probe.model.failure import Phase, Reason
 
 REQUEST = Request("GET", "https://api.example/")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import hpack
 import pytest
 
-from probe.http.response import Answered, Broken
+from probe.http.messages import Answered, Broken
 from probe.model.failure import Reason
 from tests.support.http_server import Ca, Stream, serve
 

@@ -7,8 +7,7 @@ import gzip
 import pytest
 
 from probe.http.http1 import rendered
-from probe.http.request import Request
-from probe.http.response import Answered, Broken
+from probe.http.messages import Answered, Broken, Request
 from probe.model.failure import Phase, Reason
 from tests.support.http_server import serve
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from probe.http.answers import capture
-from probe.http.request import Request
-from probe.http.response import NotJson, Response, parse_json
+from probe.http.messages import NotJson, Request, Response, parse_json
 from probe.http.url import following
 from probe.model.flow import Capture
-from probe.net.library import httpx
+from probe.net.http import httpx
 
 
 def setting(*lines: str) -> Response:

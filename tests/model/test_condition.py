@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.model.condition import (
+from probe.model.expressions import (
     ExpressionError,
     compile_condition,
     compile_expression,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from probe.model.defect import defect, trace
-from probe.model.failure import Phase, Reason
+from probe.model.failure import Phase, Reason, defect, trace
 
 SECRET = "s3cr3t-\x1b[31m\r\n"
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.auth.tokens import clock_skew
-from probe.http.response import Response
-from probe.net.times import http_date, retry_after, seconds_of
+from probe.http.messages import Response
+from probe.net.http import http_date, retry_after, seconds_of
 
 NOW = 1_700_000_000.0
 MOMENT = 784_111_777.0

@@ -28,7 +28,7 @@ from probe.model.result import (
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.report import RowVerdict, exit_code, rows_of
 from probe.report.console import matrix, table
-from probe.report.machine import to_json, to_junit
+from probe.report.rows import to_json, to_junit
 
 NAME_MISMATCH = Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH, "shows *.cdn-b.example")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import FlowResult, Inconclusive, NoLogin, Passed, Skipped, StepOutcome
-from probe.state.diagnosis.window import failing_runs, observe
+from probe.state.diagnosis.evidence import failing_runs, observe
 
 from . import diagnosis_world as w
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
-from probe.state.sliding import SlidingShare
+from probe.state.history import SlidingShare
 from probe.state.vantage import Complaint, Health, Sign, Vantage, VantageRule
 
 RULE = VantageRule()

@@ -19,7 +19,7 @@ import trio
 from probe.lab.info import Layout, store_names
 from probe.lab.known import shown_in
 from probe.lab.process import RemoteLab, open_lab_process
-from probe.net.library import httpx
+from probe.net.http import httpx
 
 PATIENCE = 30.0
 """Seconds until something that must happen counts as not happening; machines here are noisy."""

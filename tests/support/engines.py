@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from probe.net.library import httpx
+from probe.net.http import httpx
 from tests.support.ports import free_port
 from tests.support.programs import program
 

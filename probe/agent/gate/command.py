@@ -2,24 +2,183 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import trio
 
-from probe.agent.gate.narrowing import CheckRequest, SelectionError, narrow, normal, wanted
 from probe.agent.gate.rounds import Round
 from probe.agent.parts import Parts, build_parts
+from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.discovery import TargetWatcher
-from probe.model.defect import trace
-from probe.model.spec import Spec, TargetList
+from probe.documents.problem import DocumentError
+from probe.documents.targets import load_targets
+from probe.model.failure import trace
+from probe.model.flow import ApiCheck
+from probe.model.spec import LIVE, Check, Provider, Spec, TargetList
 from probe.model.target import Target
+from probe.net.names import NameProblem, parse_target
 from probe.report import ReportRow, RowVerdict, rows_of
 from probe.report.console import OnProgress
 
+
+class SelectionError(Exception):
+    """A name on the command line that the configuration does not have; says which it has."""
+
+
+_GATE_ATTEMPTS = 5
+"""With ``--wait``: an edge that fails 4 handshakes in 10 passes five tries with 8 %, and every
+edge of every domain of the batch has to; one try would let most such edges through."""
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What a command line asks for; empty means everything.
+
+    Attributes:
+        checks: names of checks.
+        targets: names of targets and of flows without targets, as `normal` writes them.
+        providers: names of providers. One that a check does not list is used all the same:
+            that is how a batch is tried on a CDN before any check names it.
+        batch: targets that replace every target list; None keeps the lists.
+        fingerprints: SHA-256 of the only leaf certificates that are right; hex.
+        not_before: leaf certificates older than this are wrong; seconds since the epoch.
+        wait: seconds of patience; None probes once.
+        attempts: tries for each edge, all of which must pass.
+    """
+
+    checks: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    batch: tuple[Target, ...] | None = None
+    fingerprints: tuple[str, ...] = ()
+    not_before: float | None = None
+    wait: float | None = None
+    attempts: int = 1
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        checks: Sequence[str] = (),
+        targets: Sequence[str] = (),
+        batch: Path | None = None,
+        providers: Sequence[str] = (),
+        fingerprints: Sequence[str] = (),
+        not_before: str | None = None,
+        wait: str | None = None,
+        attempts: int | None = None,
+    ) -> CheckRequest:
+        """Understand texts as people write them.
+
+        Raises:
+            SelectionError: naming the option and what to write instead.
+        """
+        default = 1 if wait is None else _GATE_ATTEMPTS
+        return cls(
+            checks=tuple(checks),
+            targets=tuple(map(normal, targets)),
+            providers=tuple(providers),
+            batch=None if batch is None else _batch(batch),
+            fingerprints=tuple(
+                _read("--expect-fingerprint", text, parse_fingerprint) for text in fingerprints
+            ),
+            not_before=None
+            if not_before is None
+            else _read("--expect-not-before", not_before, parse_moment),
+            wait=None if wait is None else _read("--wait", wait, parse_duration),
+            attempts=attempts or default,
+        )
+
+
+def normal(name: str) -> str:
+    """Write the name of a target or flow for comparing: ``Shop.Example.`` is shop.example."""
+    try:
+        return parse_target(name).label
+    except NameProblem:
+        return name.lower()
+
+
+def narrow(spec: Spec, request: CheckRequest) -> Spec:
+    """Return the configuration with only what was selected.
+
+    Raises:
+        SelectionError: for an unknown check or provider, or a selection that leaves nothing.
+    """
+    _known("check", request.checks, [check.name for check in spec.checks])
+    if LIVE in request.providers:  # checks may name it undeclared too
+        spec = replace(spec, providers={LIVE: Provider(LIVE), **spec.providers})
+    _known("provider", request.providers, {LIVE, *spec.providers})
+    checks = tuple(
+        _narrow_check(check, request)
+        for check in spec.checks
+        if not request.checks or check.name in request.checks
+    )
+    if request.batch is not None:
+        checks = tuple(check for check in checks if check.targets is not None)
+        lists = {name: TargetList(name, static=request.batch) for name in spec.targets}
+        spec = replace(spec, targets=lists)
+    if request.targets:  # a flow without a list has its own name for a target
+        checks = tuple(
+            check
+            for check in checks
+            if check.targets is not None or normal(check.name) in request.targets
+        )
+    if not checks:
+        raise SelectionError(
+            "no check is left: a batch or choice of targets needs a check over targets"
+        )
+    return replace(spec, checks=checks)
+
+
+def wanted(targets: Iterable[Target], request: CheckRequest) -> tuple[Target, ...]:
+    """Return the targets that were selected by name."""
+    names = frozenset(request.targets)
+    return tuple(t for t in targets if not names or t.name in names or t.label in names)
+
+
+def _narrow_check(check: Check, request: CheckRequest) -> Check:
+    if isinstance(check, ApiCheck):
+        if check.targets is None:
+            return check
+        return replace(check, providers=request.providers or check.providers)
+    expect = check.expect
+    if request.fingerprints:
+        expect = replace(expect, fingerprints=request.fingerprints)
+    if request.not_before is not None:
+        expect = replace(expect, not_before=request.not_before)
+    return replace(check, providers=request.providers or check.providers, expect=expect)
+
+
+def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
+    have = list(known)
+    for name in names:
+        if name not in have:
+            near = difflib.get_close_matches(name, have, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(have))}"
+            raise SelectionError(f"no {kind} is called {name!r}; {hint}")
+
+
+def _batch(path: Path) -> tuple[Target, ...]:
+    try:
+        return load_targets(path)
+    except DocumentError as error:
+        raise SelectionError("\n".join(str(problem) for problem in error.problems)) from error
+
+
+def _read(option: str, text: str, parse: Callable[[str], T]) -> T:
+    """Read a value as configuration files write it."""
+    try:
+        return parse(text)
+    except UnitProblem as problem:
+        raise SelectionError(f"{option}: {problem}") from None
 
 
 def run_check(

@@ -21,8 +21,7 @@ from probe.agent.jobs import (
     unlisted,
 )
 from probe.agent.parts import Parts, resolver_of
-from probe.model.defect import defect
-from probe.model.failure import Failure, Phase, Reason
+from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.flow import ApiCheck
 from probe.model.result import (
     FlowResult,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from probe.config.resolve.file import FlowScope
 from probe.config.resolve.requests import check_url, references, refuse_plain_secrets
-from probe.config.resolve.scope import FlowScope
 from probe.config.shape.auth import (
     AuthField,
     BasicShape,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from probe.config.resolve.auth import auth
-from probe.config.resolve.file import ConfigFile
+from probe.config.resolve.file import ConfigFile, FlowScope
 from probe.config.resolve.requests import headers, is_secret_name, refuse_references, request
-from probe.config.resolve.scope import FlowScope
 from probe.config.resolve.sections import Sections, flow_times
 from probe.config.resolve.tls import client_certificate, trust
 from probe.config.shape import defaults

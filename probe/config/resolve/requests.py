@@ -10,15 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from probe.config.resolve.file import ConfigFile
-from probe.config.resolve.scope import FlowScope
+from probe.config.resolve.file import ConfigFile, FlowScope
 from probe.config.shape.step import METHODS, CallShape
 from probe.config.shape.texts import NEVER_HERE, NOT_READ, looks_like_reference, parse_reference
 from probe.documents.nodes import Node, at, key_position
 from probe.model.auth import carries_credential
+from probe.model.expressions import Placeholder, TemplateProblem, names, parse
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretRef
-from probe.model.template import Placeholder, TemplateProblem, names, parse
 from probe.net.names import NameProblem, parse_authority, quoted
 
 _GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives

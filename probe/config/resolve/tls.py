@@ -6,9 +6,8 @@ from pathlib import Path
 
 from probe.config.resolve.file import ConfigFile
 from probe.config.shape.tls import ClientCertificateShape, ProfileShape, TrustShape
-from probe.documents.files import UnreadableFile, read_bytes
+from probe.documents.files import UnreadableFile, Wanted, pem_problem, read_bytes
 from probe.documents.nodes import Node
-from probe.documents.pem import Wanted, pem_problem
 from probe.documents.problem import DocumentError
 from probe.model.tls import ClientCertificate, ClientProfile, Trust
 from probe.net.names import quoted

@@ -18,8 +18,7 @@ from pydantic import (
 from probe.config.shape.base import Rewritten, wrong
 from probe.config.shape.texts import Text, TextOrReference, text
 from probe.documents.problem import unknown
-from probe.model.condition import plain
-from probe.model.pattern import PatternError, compile_pattern
+from probe.model.expressions import PatternError, compile_pattern, plain
 from probe.model.secret import SecretRef
 from probe.net.names import quoted
 

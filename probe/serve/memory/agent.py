@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from probe.model.defect import trace
+from probe.model.failure import trace
 from probe.serve.series import families
 from probe.serve.series.family import Family, LabelPairs, Sample, clean
 from probe.state.vantage import Health

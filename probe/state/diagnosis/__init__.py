@@ -18,9 +18,8 @@ from probe.model.failure import Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import Failed, FlowResult, Inconclusive, Outcome, Passed
 from probe.model.state import Diagnosis
-from probe.state.diagnosis.evidence import denials, must_be_refused
+from probe.state.diagnosis.evidence import denials, failing_runs, lingers, must_be_refused, observe
 from probe.state.diagnosis.rules import EITHER, INCONCLUSIVE, RATE_LIMIT, RULES
-from probe.state.diagnosis.window import failing_runs, lingers, observe
 
 __all__ = [
     "EITHER",

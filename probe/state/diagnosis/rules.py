@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from probe.model.state import Diagnosis
-from probe.state.diagnosis.evidence import Mark, Role
-from probe.state.diagnosis.window import EXCLUDED, UNLIKELY, Pattern, View
+from probe.state.diagnosis.evidence import EXCLUDED, UNLIKELY, Mark, Pattern, Role, View
 
 EDGE = "edge"
 ROUTER = "router"

@@ -1,13 +1,31 @@
-"""Times and durations as HTTP fields write them. Pure; None for whatever is none.
+"""The one door to httpx and what it stands on, and times as HTTP fields write them.
+
+``import httpx`` also imports its command line client when click and rich happen to be
+installed, which costs an agent about 10 MiB for nothing. httpx treats that module as optional
+(it falls back on ``ImportError``), and a ``None`` in ``sys.modules`` is Python's documented way
+to make an import fail (https://docs.python.org/3/reference/import.html#the-module-cache).
 
 What stands in a field is up to a stranger: a year of twenty digits, a zone that does not exist,
-digits of other alphabets. Nothing here raises.
+digits of other alphabets. Whatever is no time is None; nothing here raises.
 """
 
 from __future__ import annotations
 
+import logging
+import sys
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None blocks the import
+
+import httpx  # noqa: E402 - the line above must run first
+
+for _chatty in ("httpcore", "httpx", "hpack"):
+    # At DEBUG they log whole headers, cookies and tokens included: never, whatever the level
+    # of the agent's own log.
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
+
+__all__ = ["http_date", "httpx", "retry_after", "seconds_of"]
 
 _MOST_DIGITS = 9  # thirty years in seconds; more says nothing that can be used
 
