@@ -72,9 +72,10 @@ def timed_out(timeline: Timeline, now: float) -> Failure:
 
 def too_large(timeline: Timeline) -> Failure:
     """Classify a peer that sent more than any honest handshake needs."""
-    return _ended(
-        timeline, Reason.HANDSHAKE_TOO_LARGE, f"{timeline.received} bytes and no end of it"
-    )
+    detail = f"{timeline.received} bytes in {timeline.reads} reads and no end of it"
+    if timeline.phase is Phase.TLS:
+        return _ended(timeline, Reason.HANDSHAKE_TOO_LARGE, detail)
+    return Failure(timeline.phase, Reason.TOO_LARGE, f"TLS messages without data: {detail}")
 
 
 def _ended(timeline: Timeline, reason: Reason, detail: str) -> Failure:

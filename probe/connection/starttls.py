@@ -18,6 +18,7 @@ from probe.model.tls import Starttls
 
 _MOST_BYTES = 16 * 1024  # of the whole dialogue; RFC 5321 allows 512 a line
 _MOST_LINES = 100
+_MOST_READS = 200  # of the whole dialogue
 _SHOWN = 80
 
 
@@ -46,6 +47,7 @@ class _Talk:
         self.wire = wire
         self._buffer = bytearray()
         self._budget = _MOST_BYTES
+        self._reads = 0
 
     async def say(self, data: bytes) -> None:
         await self.wire.send_all(data)
@@ -67,8 +69,10 @@ class _Talk:
         return data
 
     async def _more(self) -> None:
-        if self._budget <= 0:
-            raise malformed(f"{_MOST_BYTES} bytes and no end of it")
+        if self._budget <= 0 or self._reads >= _MOST_READS:
+            said = _MOST_BYTES - self._budget
+            raise malformed(f"{said} bytes in {self._reads} reads and no end of it")
+        self._reads += 1
         data = await self.wire.receive_some(min(self._budget, 4096))
         if not data:
             raise AttemptFailed(failures.closed(self.wire.timeline))

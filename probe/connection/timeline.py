@@ -31,6 +31,7 @@ class Timeline:
         entered: when this phase began.
         edge: where the attempt connects to; None before that is known.
         arrived: when the last bytes read had arrived.
+        reads: how often something was read.
         lag: the greatest time between an arrival and our noticing it; 0 where unknown.
         clock: ``kernel`` while every time of the connection came from the kernel.
         resolve: seconds; None, like the next three, for what did not happen.
@@ -50,6 +51,7 @@ class Timeline:
     entered: float = field(init=False)
     edge: Edge | None = None
     arrived: float = 0.0
+    reads: int = 0
     lag: float = 0.0
     clock: Clock = Clock.APPLICATION
     resolve: float | None = None
@@ -85,6 +87,7 @@ class Timeline:
         else:
             self.clock = Clock.APPLICATION
         self.received += len(data)
+        self.reads += 1
         if len(self.head) < _HEAD:
             self.head = (self.head + data)[:_HEAD]
 

@@ -24,6 +24,14 @@ MAX_HANDSHAKE = 256 * 1024
 """Bytes that a server may send before the handshake must be over. OpenSSL itself ends it at
 100 KiB of certificates; this bounds everything else."""
 
+_MOST_READS = 500
+"""Reads that a handshake may take: a hundred kilobytes of certificates in the smallest segments."""
+
+_MOST_BARREN = 64
+_MOST_BARREN_BYTES = 64 * 1024
+"""Reads and bytes after the handshake that end in no data: session tickets, key updates, pieces
+of a record. The largest record takes 31 of the smallest segments (RFC 8446 section 5.2)."""
+
 _HANDSHAKE = 22  # a record that is not encrypted (RFC 5246 section 6.2.1)
 _CERTIFICATE, _CLIENT_KEY_EXCHANGE = 11, 16  # handshake messages (section 7.4)
 
@@ -56,7 +64,7 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
     tls.request_ocsp()
     start = timeline.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
-    most = timeline.received + MAX_HANDSHAKE
+    most, reads = timeline.received + MAX_HANDSHAKE, timeline.reads + _MOST_READS
     flight = b""
     try:
         while not _step(wire, tls):
@@ -68,7 +76,7 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
             data = await wire.receive_some()
             if not data:
                 raise AttemptFailed(failures.closed(wire.timeline))
-            if timeline.received > most:
+            if timeline.received > most or timeline.reads > reads:
                 raise AttemptFailed(failures.too_large(wire.timeline))
             incoming(tls, data)
     except AttemptFailed as error:
@@ -178,6 +186,8 @@ class TlsStream:
         """
         if self._unsent:
             await self.flush()
+        timeline = self.wire.timeline
+        most, reads = timeline.received + _MOST_BARREN_BYTES, timeline.reads + _MOST_BARREN
         while True:
             try:
                 plain = read(self._tls, max_bytes)
@@ -187,6 +197,8 @@ class TlsStream:
                 raise self._refused(error) from error
             if plain is not None:
                 return plain
+            if timeline.received > most or timeline.reads > reads:
+                raise AttemptFailed(failures.too_large(timeline))
             await self.flush()  # an answer to a KeyUpdate, say
             try:
                 data = await self.wire.receive_some()

@@ -21,16 +21,20 @@ _PIECE = 16 * 1024
 """Most bytes handed to a parser at once: one TLS record, some milliseconds of parsing even when
 it is all one-byte chunks. Having read so much, the event loop gets its turn."""
 
-_READ_COST = 50
-"""Bytes that each read counts for beside those that it gives: a record of a single byte costs us
-far more than its sender."""
+MOST_EVENTS = 50
+"""Events that a response may cost before its header is complete. An event is a read of the socket,
+an interim response or a frame of HTTP/2. An honest one costs about five."""
+
+_READ_COST = 200
+"""Bytes that each read of the socket counts for beside those that it gives: a record of a single
+byte costs us far more than its sender."""
 
 _GLANCE = 0.001
 """Seconds in which bytes that are known to have arrived are read."""
 
 
-class NotTaken(Exception):
-    """The server said that it has not looked at this request (RFC 9113 section 6.8)."""
+class NotTaken(AttemptFailed):
+    """The server said that it has not looked at this request (RFC 9113 section 8.7)."""
 
 
 class Channel:
@@ -39,6 +43,7 @@ class Channel:
     Attributes:
         wire: the TCP connection.
         room: bytes that the peer may still send in this exchange.
+        events: how many it may still cost before its header is complete; None afterwards.
         heard: whether anything arrived in this exchange.
         ended: the peer has closed its side.
     """
@@ -47,6 +52,7 @@ class Channel:
         self._stream = stream
         self.wire = stream.wire if isinstance(stream, TlsStream) else stream
         self.room = 0
+        self.events: int | None = None
         self.heard = False
         self.ended = False
         self._read = 0  # since the loop had its turn
@@ -58,7 +64,7 @@ class Channel:
 
     def begin(self) -> None:
         """Start an exchange."""
-        self.room = HEAD_ROOM
+        self.room, self.events = HEAD_ROOM, MOST_EVENTS
         self.heard = False
         self.timeline.begin_request()
 
@@ -86,21 +92,37 @@ class Channel:
         if self._read >= _PIECE:
             self._read = 0
             await trio.lowlevel.checkpoint()
+        timeline = self.timeline
+        received, reads = timeline.received, timeline.reads
         data = await self._stream.receive_some(_PIECE)
-        self._read += len(data) + _READ_COST
+        reads = timeline.reads - reads
+        cost = max(len(data), timeline.received - received) + reads * _READ_COST
+        self._read += cost
         if data:
             self.heard = True
-            self.charge(len(data) + _READ_COST)
+            self.charge(cost, reads)
         else:
             self.ended = True
         return data
 
-    def charge(self, cost: int) -> None:
+    def charge(self, cost: int, events: int = 0) -> None:
         """Take what a part of the response costs from its room. Raises AttemptFailed."""
         self.room -= cost
         if self.room < 0:
-            detail = "the answer on the wire has no end"
-            raise AttemptFailed(Failure(self.timeline.phase, Reason.TOO_LARGE, detail))
+            raise self.endless("the answer on the wire has no end")
+        if self.events is not None:
+            self.events -= events
+            if self.events < 0:
+                raise self.endless(f"no whole header after {MOST_EVENTS} reads, frames and 1xx")
+
+    def headed(self, cap: int) -> None:
+        """Note that the header is complete, of a response whose body is at most so long."""
+        self.events = None
+        self.room += FRAMING + 2 * cap  # twice leaves room for small chunks
+
+    def endless(self, detail: str) -> AttemptFailed:
+        """What to raise for a response that costs more than any honest one."""
+        return AttemptFailed(Failure(self.timeline.phase, Reason.TOO_LARGE, detail))
 
     def answered(self) -> None:
         """Note that the response has begun, with the bytes that were read last."""

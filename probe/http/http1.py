@@ -14,7 +14,7 @@ import trio
 
 from probe.connection.failures import AttemptFailed
 from probe.http.body import Incoming
-from probe.http.channel import FRAMING, Channel
+from probe.http.channel import Channel
 from probe.http.messages import Request, Response
 from probe.http.url import parsed
 
@@ -30,7 +30,8 @@ _BLANK = " \t"  # not all that str.strip() strips: bytes of UTF-8 look like its 
 _FOLD = re.compile(r"(?:\n[ \t]+)+")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _OPENING = b"HTTP/"
-_MOST_LINES = 2000
+_MOST_LINES = 500  # of a header; curl and Node.js take more, no server of the web sends them
+_CHUNK_COST = 20  # bytes that each chunk takes from an exchange's room beside those on the wire
 _MOST_DIGITS = 18  # of a length: llhttp counts no further, and no cap is as high
 _CHUNKED, _TO_THE_END = -1, -2
 
@@ -106,15 +107,16 @@ class Http1:
         channel = self.channel
         head = await self._head()
         while head.status < 200 and head.status != 101:
+            channel.charge(0, 1)
             head = await self._head()
         incoming.head = head
-        channel.room += FRAMING + 2 * incoming.cap  # twice leaves room for small chunks
+        channel.headed(incoming.cap)
         framed = _Framed(incoming)
         lists = _lists(head)
         await self._read_body(framed, self._framing(method, head, lists))
         clean = incoming.ended and not framed.extra and not channel.ended
         sent = channel.timeline.written is not None
-        self.reusable = clean and sent and _stays(head, lists["connection"])
+        self.reusable = clean and sent and _stays(head, lists)
 
     async def _head(self) -> Response:
         """Read one head. Raises AttemptFailed."""
@@ -143,12 +145,12 @@ class Http1:
         if b"\0" in raw:
             raise self.channel.invalid("a NUL byte in the header")
         text = raw.replace(b"\r\n", b"\n").replace(b"\r", b" ").decode("latin-1")
+        if text.count("\n") >= _MOST_LINES:
+            raise self.channel.invalid(f"a header of more than {_MOST_LINES} lines")
         lines = _FOLD.sub(" ", text).split("\n")
         start = _STATUS.match(lines[0])
         if start is None:
             raise self.channel.invalid(f"no status line of HTTP/1.1: {lines[0][:60]}")
-        if len(lines) > _MOST_LINES:
-            raise self.channel.invalid(f"a header of {len(lines)} lines")
         headers: list[tuple[str, str]] = []
         for line in lines[1:]:
             before, colon, after = line.partition(":")
@@ -199,6 +201,8 @@ class Http1:
                 if not (incoming.ended or framed.in_trailer):
                     raise self.channel.invalid(f"a chunk that is none: {error}") from error
                 incoming.ended = framed.extra = True
+            self.channel.charge(_CHUNK_COST * framed.chunks)
+            framed.chunks = 0
             if incoming.ended or incoming.too_long:
                 return
             data = await self._receive()
@@ -226,18 +230,21 @@ class _Framed:
 
     Attributes:
         extra: more bytes than the body's came.
+        chunks: how many began since they were counted last.
         in_trailer: only a trailer is missing, and what stands there is of no use here.
     """
 
     def __init__(self, incoming: Incoming) -> None:
         self.incoming = incoming
         self.extra = self.in_trailer = False
+        self.chunks = 0
 
     def on_body(self, data: bytes) -> None:
         self.in_trailer = False
         self.incoming.take(data)
 
     def on_chunk_header(self) -> None:
+        self.chunks += 1
         self.in_trailer = True  # unless a byte of a chunk follows
 
     def on_chunk_complete(self) -> None:
@@ -276,8 +283,12 @@ def _lists(head: Response) -> dict[str, set[str]]:
     return found
 
 
-def _stays(head: Response, said: set[str]) -> bool:
-    """Whether the server keeps the connection (RFC 9112 section 9.3)."""
+def _stays(head: Response, lists: dict[str, set[str]]) -> bool:
+    """Whether the server keeps the connection (RFC 9112 section 9.3).
+
+    HTTP/1.0 has no chunks: who sends them may have mixed up two messages (section 6.1).
+    """
+    said = lists["connection"]
     if "close" in said or head.status == 101:
         return False
-    return head.version == "HTTP/1.1" or "keep-alive" in said
+    return head.version == "HTTP/1.1" or ("keep-alive" in said and not lists["transfer-encoding"])

@@ -12,7 +12,7 @@ from h2.settings import SettingCodes, Settings
 
 from probe.connection.failures import AttemptFailed
 from probe.http.body import Incoming
-from probe.http.channel import FRAMING, Channel, NotTaken
+from probe.http.channel import Channel, NotTaken
 from probe.http.messages import Request, Response
 from probe.http.url import parsed
 from probe.model.failure import Failure, Reason
@@ -26,8 +26,12 @@ _WINDOW = 2**24
 """Bytes that connection and stream may receive above the 64 KiB that they begin with."""
 
 _FRAME_COST = 100
-"""Bytes that each event takes from an exchange's room beside those on the wire: a frame of a
-single byte costs the agent far more than it costs the server."""
+"""Bytes that each frame takes from an exchange's room beside those on the wire: one of a single
+byte costs the agent far more than it costs the server."""
+
+_MOST_BLOCK = 32 * 1024
+"""Bytes of a compressed header. h2 decodes it at once; 120 KiB of changes to the size of its table
+(RFC 7541 section 6.3), a byte each, took 0.14 s."""
 
 _SLICE = 2 * 1024
 """Bytes handed to h2 at once: some milliseconds even when it is all frames without content."""
@@ -35,7 +39,7 @@ _SLICE = 2 * 1024
 _TURN = 0.002
 """Seconds of parsing after which the event loop gets its turn."""
 
-_GOAWAY = 7
+_DATA, _GOAWAY, _CONTINUATION = 0, 7, 9
 _HEADER = 9  # bytes of a frame's header (RFC 9113 section 4.1)
 _LONGEST = 16384  # bytes of a frame's payload, as we never allowed more (section 4.2)
 
@@ -119,13 +123,16 @@ class Http2:
             if trio.current_time() - began > _TURN:
                 await trio.lowlevel.checkpoint()
                 began = trio.current_time()
-            for event in self._taken(data[start : start + _SLICE]):
-                channel.charge(_FRAME_COST)
+            count, others = frames.count, frames.others
+            events = self._taken(data[start : start + _SLICE])
+            channel.charge(_FRAME_COST * (frames.count - count), frames.others - others)
+            for event in events:
                 self._note(event, incoming)
         if frames.refuses(self._stream) and not incoming.ended:
-            if frames.calm and incoming.head is None:  # else it did look, whatever it says
-                raise NotTaken
-            raise self._failed(frames.said)
+            failed = self._failed(frames.said)
+            if incoming.head is None:  # else it did look, whatever it says
+                raise NotTaken(failed.failure)
+            raise failed
 
     async def _send(self) -> AttemptFailed | None:
         """Write what may be written now. Why that failed: the server may have answered before."""
@@ -156,9 +163,7 @@ class Http2:
         try:
             return self._h2.receive_data(self._frames.without_goaway(data))
         except h2.exceptions.DenialOfServiceError as error:
-            detail = f"HTTP/2 headers without end: {error}"
-            phase = self.channel.timeline.phase
-            raise AttemptFailed(Failure(phase, Reason.TOO_LARGE, detail)) from error
+            raise self.channel.endless(f"HTTP/2 headers without end: {error}") from error
         except h2.exceptions.ProtocolError as error:
             raise self._failed(_words(error)) from error
 
@@ -168,7 +173,7 @@ class Http2:
             case h2.events.ResponseReceived(stream_id=self._stream, headers=fields):
                 incoming.head = self._head(fields)
                 self.channel.answered()
-                self.channel.room += FRAMING + 2 * incoming.cap
+                self.channel.headed(incoming.cap)
             case h2.events.InformationalResponseReceived(headers=fields):
                 if (b":status", b"101") in fields:
                     raise self._failed("not HTTP/2: status 101 (section 8.6)")
@@ -178,7 +183,11 @@ class Http2:
             case h2.events.StreamEnded(stream_id=self._stream):
                 incoming.ended = True
             case h2.events.StreamReset(stream_id=self._stream) if not incoming.ended:
-                raise self._failed(f"RST_STREAM {_name(event.error_code)}")
+                failed = self._failed(f"RST_STREAM {_name(event.error_code)}")
+                refused = event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
+                if refused and incoming.head is None:
+                    raise NotTaken(failed.failure)
+                raise failed
 
     def _head(self, fields: list[tuple[bytes, bytes]]) -> Response:
         """Status and headers. Raises AttemptFailed."""
@@ -200,17 +209,19 @@ class _Frames:
     says it will still give (RFC 9113 section 6.8).
 
     Attributes:
+        count: frames that began.
+        others: those of them that are not DATA.
         leaving: the server takes no further request on this connection.
-        calm: it leaves without an error.
         said: what it said, in words; empty before it did.
     """
 
     def __init__(self) -> None:
+        self.count = self.others = 0
         self.leaving = False
-        self.calm = True
         self.said = ""
         self._last = 0
         self._held = b""
+        self._block = 0  # bytes of the present header
         self._passing = 0  # bytes of the present frame that are still to pass
 
     def refuses(self, stream: int) -> bool:
@@ -218,7 +229,10 @@ class _Frames:
         return self.leaving and stream > self._last
 
     def without_goaway(self, data: bytes) -> bytes:
-        """What of the server's bytes is for h2. Raises h2's FrameTooLargeError."""
+        """What of the server's bytes is for h2.
+
+        Raises h2's FrameTooLargeError and DenialOfServiceError.
+        """
         data, self._held = self._held + data, b""
         passed = []
         at = 0
@@ -230,12 +244,18 @@ class _Frames:
                 if length > _LONGEST:
                     spoken = "HTTP/1" if data[at:].startswith(b"HTTP/1") else "a frame too large"
                     raise h2.exceptions.FrameTooLargeError(spoken)
-                if data[at + 3] == _GOAWAY and length >= 8:
+                kind = data[at + 3]
+                if kind == _GOAWAY and length >= 8:
                     if len(data) - at < _HEADER + length:
                         break
+                    self.count, self.others = self.count + 1, self.others + 1
                     self._judge(data[at + _HEADER : at + _HEADER + length])
                     at += _HEADER + length
                     continue
+                self.count, self.others = self.count + 1, self.others + (kind != _DATA)
+                self._block = length + (self._block if kind == _CONTINUATION else 0)
+                if self._block > _MOST_BLOCK and kind == _CONTINUATION:
+                    raise h2.exceptions.DenialOfServiceError(f"more than {_MOST_BLOCK} bytes")
                 self._passing = _HEADER + length
             part = data[at : at + self._passing]
             passed.append(part)
@@ -247,7 +267,7 @@ class _Frames:
     def _judge(self, payload: bytes) -> None:
         self._last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
         code = int.from_bytes(payload[4:8], "big")
-        self.leaving, self.calm = True, code == h2.errors.ErrorCodes.NO_ERROR
+        self.leaving = True
         self.said = f"GOAWAY {_name(code)}"
         if payload[8:]:
             self.said += f" {payload[8:108].decode('ascii', 'backslashreplace')}"

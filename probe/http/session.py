@@ -38,7 +38,7 @@ Refuse = Callable[[Edge], Failure | None]
 Connection = Http1 | Http2
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
-_DIED = frozenset({Reason.CLOSED, Reason.RESET, Reason.HTTP2_ERROR})
+_DIED = frozenset({Reason.CLOSED, Reason.RESET})
 _CHAIN = ChainExpectations()
 
 
@@ -211,11 +211,6 @@ class Session:
         connection = await self._open(origin, progress, turn, refuse)
         try:
             return await self._exchange(connection, request, progress)
-        except NotTaken:
-            detail = "GOAWAY before the first request"
-            raise AttemptFailed(
-                Failure(progress.timeline.phase, Reason.HTTP2_ERROR, detail)
-            ) from None
         finally:
             if fresh or not connection.reusable:
                 connection.channel.close()
@@ -243,7 +238,8 @@ class Session:
         except AttemptFailed as error:
             # A server may close a kept connection just as we use it; clients then ask
             # again, if asking twice does no harm (RFC 9112 section 9.3.1). What is no HTTP may
-            # be the rest of an earlier answer.
+            # be the rest of an earlier answer. A stream that is reset is a result, unless the
+            # server says that it did nothing (RFC 9113 section 8.7).
             reason = error.failure.reason
             silent = isinstance(connection, Http2) or not connection.channel.heard
             died = (reason in _DIED and silent) or reason is Reason.HTTP_INVALID

@@ -28,6 +28,10 @@ KEPT = [
 DROPPED = [
     ("close", OK.replace(b"\r\n", b"\r\nConnection: Keep-Alive, Close\r\n", 1)),
     ("HTTP/1.0", OK.replace(b"1.1", b"1.0")),
+    (
+        "HTTP/1.0 with chunks",
+        CHUNKED.replace(b"1.1", b"1.0").replace(b"\r\n", b"\r\nConnection: keep-alive\r\n", 1),
+    ),
     ("a body after a 204", b'HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n{"a":1}'),
     ("a body after a 304", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok"),
     ("more than the length", OK + b"xx"),

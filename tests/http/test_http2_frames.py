@@ -93,7 +93,7 @@ class Server:
 GOOD: list[tuple[str, Says]] = [
     ("plain", whole),
     ("the right length", with_body(("content-length", "2"))),
-    ("pings", before(frame(PING, 0, 0, b"12345678") * 50)),
+    ("pings", before(frame(PING, 0, 0, b"12345678") * 40)),
     ("an unknown frame", before(frame(0xFE, 0xFF, 0, b"zzz"))),
     ("another origin", before(frame(0xC, 0, 0, b"\0\x15https://other.example"))),
     ("interim answers", lambda n: head(n, [(":status", "103"), ("link", "x")]) * 20 + whole(n)),
@@ -210,6 +210,37 @@ async def test_a_server_that_drains_gets_the_next_request_on_a_new_connection(
         assert isinstance(found, Answered), found
         assert found.facts.requests == 2
         assert server.connections == 2
+
+
+REFUSED_STREAM, CANCEL = 7, 8
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize("code", [0, 2, CANCEL, 11, REFUSED_STREAM])
+async def test_a_reset_on_a_kept_connection_is_a_result_unless_the_server_did_nothing(
+    ca: Ca, caller: Make, method: str, code: int
+) -> None:
+    """RFC 9113 section 8.7: only REFUSED_STREAM says that the request was not looked at."""
+    asked: list[int] = []
+
+    def said(stream: int) -> bytes:
+        asked.append(stream)
+        reset = frame(RESET, 0, stream, struct.pack("!I", code))
+        return reset if len(asked) == 2 else whole(stream)
+
+    async with serve(ca.context("api.example", alpn=("h2",)), Server(said)) as server:
+        call = caller(server.port, roots=str(ca.roots), http2=True)
+        await call(url=URL)
+        found = await call(method, URL, b"" if method == "GET" else b"x")
+    if code == REFUSED_STREAM:
+        assert isinstance(found, Answered), found
+        assert found.facts.requests == 2
+        assert len(asked) == 3
+    else:
+        assert isinstance(found, Broken), found
+        assert found.failure.reason is Reason.HTTP2_ERROR
+        assert "RST_STREAM" in found.failure.detail
+        assert len(asked) == 2
 
 
 async def test_a_request_whose_answer_has_begun_is_not_repeated(ca: Ca, caller: Make) -> None:
