@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 33_780
+MOST_LINES = 33_960
 MOST_FILES = 199
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

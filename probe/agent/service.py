@@ -151,35 +151,42 @@ class Service:
 
     async def _work(self, work: trio.Nursery, serving: trio.Nursery, stop: trio.Event) -> None:
         """Start everything, and reload when that is wanted; signals are followed meanwhile."""
-        server = partial(
-            serve,
-            application(self._assembly.store),
-            self._spec.listen,
-            stop=stop.wait,
-            turn=None if self._options.handover is None else self._take_over,
-            on_serving=self._serving.set,
-        )
+        page, hosts = self._spec.page, self._spec.host_names
+        app = partial(application, self._assembly.store, hosts=hosts)
+        turn = None if self._options.handover is None else self._take_over
+        server = partial(serve, stop=stop.wait)
+        fields: dict[str, object] = {}
         try:
-            address = await serving.start(server)
+            if isinstance(page, Listen):
+                shared = None if turn is None else self._serving.wait
+                fields["page"] = await serving.start(partial(server, app(), page, turn=shared))
+            router = app(pages=page == "same")
+            address = await serving.start(
+                partial(server, router, self._spec.listen, turn=turn, on_serving=self._serving.set)
+            )
         except ListenError as error:
             self._unserved = error
             serving.cancel_scope.cancel()
             return
-        self._introduce(address)
+        self._introduce(address, fields)
         keep = partial(supervised, crashed=self._assembly.crashed)
         await work.start(keep, "watchdog", self._manager.keep_watchdog)
         await self._assembly.start(work)
         work.start_soon(self._tell_ready)
         await keep("reload", self._keep_reloading)
 
-    def _introduce(self, address: str) -> None:
+    def _introduce(self, address: str, more: Mapping[str, object]) -> None:
         self._shown.build(
             version=__version__,
             python=platform.python_version(),
             openssl=SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode("ascii", "replace"),
         )
         self._log.info(
-            "started", version=__version__, address=address, config=str(self._options.config)
+            "started",
+            version=__version__,
+            address=address,
+            config=str(self._options.config),
+            **more,
         )
         proxy = Proxies(self._options.environ).ignored(self._spec)
         if proxy is not None:
@@ -225,7 +232,7 @@ class Service:
             self._shown.reloaded(success=False, at=time.time(), problem=str(error))
             self._log.error("reload refused", problem=str(error), note="the running one stays")
             return
-        fixed = ["limits", "share", "state_dir"]
+        fixed = ["limits", "share", "state_dir", "page", "host_names", "web_config"]
         if self._options.listen is None:
             fixed.append("listen")
         changed = [name for name in fixed if getattr(spec, name) != getattr(self._spec, name)]
@@ -240,6 +247,9 @@ class Service:
             share=self._spec.share,
             state_dir=self._spec.state_dir,
             listen=self._spec.listen,
+            page=self._spec.page,
+            host_names=self._spec.host_names,
+            web_config=self._spec.web_config,
         )
         await self._assembly.follow(self._spec)
         self._shown.reloaded(success=True, at=time.time(), digest=spec.digest)

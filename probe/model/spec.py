@@ -231,6 +231,10 @@ class Spec:
 
     Attributes:
         region: None means ``auto`` was written and nothing named one.
+        page: where pages, API and evidence are served: with the metrics (``same``), nowhere, or
+            on an address of their own.
+        host_names: names and ``*.`` patterns under which browsers may ask for them.
+        web_config: path of the file with TLS and logins of the port; None has neither.
         digest: SHA-256 of the configuration file's bytes, for the config-hash metric.
         source: path of the file.
         state_dir: where rotated refresh tokens are kept; None keeps them in memory.
@@ -251,3 +255,6 @@ class Spec:
     references: References = field(default_factory=References)
     region_from: tuple[RegionSource, ...] = ()
     share: Share | None = None
+    page: Listen | Literal["same", "off"] = "same"
+    host_names: tuple[str, ...] = ()
+    web_config: str | None = None

@@ -15,7 +15,9 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveResult
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
-from probe.serve import CertificatesKey, CertificateSplit, Store
+from probe.serve import CertificatesKey, CertificateSplit, Store, application
+from probe.serve.http import web
+from probe.serve.http.message import WebRequest
 from probe.serve.memory.agent import SourceView
 from probe.serve.page.html import date, days, lasting, milliseconds, status_page, target_page
 from probe.serve.page.standing import Level
@@ -409,6 +411,49 @@ async def test_the_list_of_edges_is_as_long_as_asked_for() -> None:
     store = filled()
     assert len((await status_json(store, "?edges=5"))["edges"]) == 5
     assert len((await status_json(store, "?edges=0"))["edges"]) == 0
+
+
+async def test_pages_of_edges_follow_each_other_without_gap_or_repetition() -> None:
+    store = filled()
+    whole = await status_json(store)
+    assert whole["edges_next"] is None
+    seen: list[Any] = []
+    after: Any = ""
+    while after is not None:
+        answer = await status_json(store, f"?edges=7&after={after}")
+        assert len(answer["edges"]) <= 7
+        seen += answer["edges"]
+        after = answer["edges_next"]
+    assert seen == whole["edges"]
+    assert len(seen) == 18
+
+
+@pytest.mark.parametrize("cursor", ["x", "W10", "bnVsbA", "WzEsMl0", "%00", "W1tdXQ"])
+async def test_a_cursor_of_the_clients_own_making_is_refused(cursor: str) -> None:
+    async with serving(filled(targets=1)) as address:
+        head, body = await ask(address, f"/api/v1/status?after={cursor}")
+    assert head.startswith("HTTP/1.1 400")
+    assert b"edges_next" in body
+
+
+async def test_the_status_is_sent_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many edges fail, no answer is rendered as a whole."""
+    monkeypatch.setattr(web, "SLICE", 2000)
+    sent: list[int] = []
+
+    async def handler(store: Store) -> bytes:
+        request = WebRequest("GET", "/api/v1/status", {"edges": "10000"}, host="localhost")
+        found, _ = application(store)(request)
+        answer = await found(request)
+        assert not isinstance(answer.body, bytes)
+        pieces = [piece async for piece in answer.body]
+        sent.extend(map(len, pieces[1:]))
+        return b"".join(pieces)
+
+    status = json.loads(await handler(filled(targets=40, broken_targets=40, broken_edges=4)))
+    assert len(status["edges"]) == status["totals"]["edges_failing"] == 160
+    assert len(sent) > 20
+    assert max(sent) < 4000
 
 
 @pytest.mark.parametrize("asked", ["x", "-1", "99999", "1e3", "%D9%A3"])

@@ -16,6 +16,7 @@ import trio.testing
 from probe.model.spec import Listen
 from probe.serve import ListenError, Store, application, serve
 from probe.serve.http import server as server_module
+from probe.serve.http.server import Router
 
 from .world import filled
 
@@ -24,10 +25,16 @@ LOOPBACK = Listen("127.0.0.1", 0)
 
 @asynccontextmanager
 async def serving(store: Store, listen: Listen = LOOPBACK) -> AsyncIterator[str]:
+    async with serving_router(application(store), listen) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving_router(router: Router, listen: Listen = LOOPBACK) -> AsyncIterator[str]:
     stop = trio.Event()
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            start = partial(serve, application(store), listen, stop=stop.wait)
+            start = partial(serve, router, listen, stop=stop.wait)
             yield await nursery.start(start)
             stop.set()
 
@@ -37,10 +44,12 @@ async def connect(address: str) -> trio.SocketStream:
     return await trio.open_tcp_stream(host.strip("[]"), int(port))
 
 
-async def ask(address: str, path: str, *headers: str, method: str = "GET") -> tuple[str, bytes]:
+async def ask(
+    address: str, path: str, *headers: str, method: str = "GET", host: str = "localhost"
+) -> tuple[str, bytes]:
     """Head and body of the answer; chunked bodies put together."""
     async with await connect(address) as stream:
-        lines = [f"{method} {path} HTTP/1.1", "Host: probe", "Connection: close", *headers]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
         await stream.send_all(("\r\n".join(lines) + "\r\n\r\n").encode())
         answer = b"".join([data async for data in stream])
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -208,3 +217,75 @@ async def test_a_client_that_only_finished_asking_is_answered() -> None:
         answer = b"".join([data async for data in stream])
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"probe_success{" in answer
+
+
+# ---------------------------------------------------------------- who may ask for what
+
+PAGES = ["/", "/api/v1/status", "/target/store-00000.example", "/static/style.css"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9469", 200),
+        ("[::1]:9469", 200),
+        ("localhost", 200),
+        ("LOCALHOST.", 200),
+        (socket.gethostname(), 200),
+        ("probe.example.com:9469", 200),
+        ("a.inner.example.com", 200),
+        ("inner.example.com", 421),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("1.2.3", 421),
+        ("user@localhost", 400),
+        ("local host", 400),
+        ("localhost:80:80", 400),
+        ("b\u00fccher.example", 400),
+        ("localhost, evil.example", 400),
+    ],
+)
+async def test_browsers_read_pages_under_known_names_only(host: str, status: int) -> None:
+    """Else a foreign page whose name is pointed here (DNS rebinding) could read them."""
+    names = ("probe.example.com", "*.inner.example.com")
+    router = application(filled(targets=1), hosts=names)
+    async with serving_router(router) as address:
+        for path in PAGES:
+            head, body = await ask(address, path, host=host)
+            assert head.startswith(f"HTTP/1.1 {status} "), path
+            if status == 421:
+                assert b"host_names:" in body
+        head, _ = await ask(address, "/metrics", host=host)
+        assert head.startswith(f"HTTP/1.1 {400 if status == 400 else 200} ")
+        # The authority of a whole URL goes before Host (RFC 9112 section 3.2.2).
+        if status != 400:
+            head, _ = await ask(address, f"http://{host}/", host="evil.example")
+            assert head.startswith(f"HTTP/1.1 {status} ")
+
+
+async def test_without_pages_only_metrics_and_health_are_there() -> None:
+    router = application(filled(targets=1), pages=False)
+    async with serving_router(router) as address:
+        for path in PAGES:
+            head, body = await ask(address, path)
+            assert head.startswith("HTTP/1.1 404 ")
+            assert b"store-00000" not in body
+        for path in ("/metrics", "/healthz", "/readyz"):
+            head, _ = await ask(address, path)
+            assert head.startswith("HTTP/1.1 200 ")
+
+
+async def test_no_evidence_is_kept_framed_or_read_from_elsewhere() -> None:
+    async with serving(filled(targets=1)) as address:
+        for path in PAGES[:3]:
+            head = (await ask(address, path))[0].lower()
+            for line in (
+                "cache-control: no-store",
+                "x-content-type-options: nosniff",
+                "x-frame-options: deny",
+                "referrer-policy: no-referrer",
+                "cross-origin-resource-policy: same-origin",
+            ):
+                assert line in head, path
+            assert "access-control-allow" not in head

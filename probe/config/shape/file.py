@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from probe.config.shape.texts import (
     Timeout,
     between,
     from_text,
+    text,
 )
 from probe.config.shape.tls import (
     ConfirmShape,
@@ -32,11 +33,29 @@ from probe.config.shape.tls import (
 from probe.config.units import format_duration
 from probe.model.spec import Limits, Listen, References, RegionSource
 from probe.model.target import endpoint
-from probe.net.names import parse_listen
+from probe.net.names import NameProblem, parse_listen, parse_name_pattern, quoted
 
 CheckField = Annotated[CheckShapes, BY_KIND]
 _LISTEN = endpoint(Listen().host, Listen().port)
 Listening = Annotated[Listen, from_text(parse_listen, _LISTEN), STRING_SCHEMA]
+
+
+NamePattern = Annotated[str, text(parse_name_pattern)]
+
+
+def _page(written: str) -> Listen | Literal["same", "off"]:
+    match written:
+        case "same" | "off":
+            return written
+        case _ if written.rpartition(":")[2].isdigit():
+            return parse_listen(written)
+        case _:
+            raise NameProblem(f"{quoted(written)} is none of: same, off, or ADDRESS:PORT")
+
+
+PageField = Annotated[
+    Listen | Literal["same", "off"], from_text(_page, "same, off or 127.0.0.1:9470"), STRING_SCHEMA
+]
 
 
 class RegionShape(Shape):
@@ -133,6 +152,22 @@ class FileShape(Shape):
     )
     listen: Listening | None = optional(
         f"Address of the metrics and the status page ({_LISTEN}).", examples=[_LISTEN]
+    )
+    page: PageField | None = optional(
+        "Where the status page, the API and evidence are served: same (with the metrics), off, "
+        "or an address of their own (same).",
+        examples=["off", "127.0.0.1:9470"],
+    )
+    host_names: Several[NamePattern] = Field(
+        default=[],
+        description="Host names under which browsers may ask for the page, besides addresses, "
+        "localhost and the machine's own name; *.example.com stands for all below it.",
+        examples=[["probe.example.com"]],
+    )
+    web_config: PathText | None = optional(
+        "File with TLS, client certificates and logins of the port, in the format of the "
+        "Prometheus exporter toolkit; --web.config.file goes before it.",
+        examples=["web.yaml"],
     )
     share: ShareShape | None = optional("Divide the targets among the agents of this region.")
     state_dir: PathText | None = optional("Directory where rotated refresh tokens are kept.")

@@ -19,6 +19,10 @@ from probe.model.spec import Listen
 from probe.model.target import endpoint
 from probe.serve.http.server import Router, WebServer
 
+_BACKLOG = 1024
+"""Connections that the kernel holds until they are accepted: with fewer, a crowd that comes at
+once makes a scraper's first packet wait a second to be sent again."""
+
 
 class ListenError(Exception):
     """The address cannot be listened on; the message says which and why."""
@@ -55,7 +59,7 @@ async def serve(
         task_status.started(f"http://{endpoint(*sock.getsockname()[:2])}")
         if turn is not None and taken:
             await turn()
-        sock.listen(128)  # a second call on a socket that listens changes nothing
+        sock.listen(_BACKLOG)  # a second call on a socket that listens changes nothing
         on_serving()
         await _accept(WebServer(router), trio.SocketListener(sock), stop)
 
@@ -93,7 +97,7 @@ async def _bound(listen: Listen, *, shared: bool) -> tuple[trio.socket.SocketTyp
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         await sock.bind(address)
         if not shared:
-            sock.listen(128)  # here, because that too can find the address in use
+            sock.listen(_BACKLOG)  # here, because that too can find the address in use
     except OSError as error:
         sock.close()
         raise ListenError(_problem(listen, error)) from error

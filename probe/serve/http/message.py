@@ -24,7 +24,8 @@ HEAD = 16 * 1024
 CHUNK = 4 * 1024
 """Bytes to read at once, and how far a request may pass ``HEAD`` unnoticed."""
 
-_ORIGIN = re.compile("^https?://[^/?]*", re.IGNORECASE)  # as proxies are asked (RFC 9112, 3.2.2)
+_ORIGIN = re.compile("^https?://([^/?]*)", re.IGNORECASE)  # as proxies are asked (RFC 9112, 3.2.2)
+_HOST = re.compile(r"([A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?\Z")
 
 
 class Refused(Exception):
@@ -47,6 +48,7 @@ class WebRequest:
         query: parameters of the URL; of repeated ones the last.
         headers: by lower-case name; of repeated ones all, joined (RFC 9110 section 5.3).
         lasting: the connection serves further requests.
+        host: name of the server as the client sees it, lower-case and without a port.
         chunks: the client understands chunked answers, as HTTP/1.1 does.
     """
 
@@ -54,6 +56,7 @@ class WebRequest:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
     lasting: bool = False
     chunks: bool = True
 
@@ -146,13 +149,17 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        target = _ORIGIN.sub("", self._url.decode("latin-1"))
+        target = self._url.decode("latin-1")
+        host = self._headers.get("host", "")
+        named = bool(host)
+        if origin := _ORIGIN.match(target):
+            target, host = target[origin.end() :], origin[1]  # goes before Host
         path, _, query = target.partition("?")
         version, upgrade = self._parser.get_http_version(), self._parser.should_upgrade()
-        host = self._headers.get("host", "")
+        valid = _HOST.match(host)
         if version not in {"1.0", "1.1"}:
             self.refused = Refused(505)
-        elif "," in host or (version == "1.1" and not host):
+        elif valid is None or (version == "1.1" and not named):
             self.refused = Refused(400, "a request names one Host")
         if self.refused is not None:
             return
@@ -162,6 +169,7 @@ class RequestReader:
                 path=unquote(path),
                 query=dict(parse_qsl(query, keep_blank_values=True)),
                 headers=self._headers,
+                host=valid[1].lower().removesuffix(".") if valid else "",
                 lasting=self._parser.should_keep_alive() and not upgrade,
                 chunks=version == "1.1",
             )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 
 import trio
 
+from probe.model.target import EdgeKey
 from probe.serve.http.message import HTML, Refused, WebAnswer, WebRequest
 from probe.serve.http.metrics import (
     choose_format,
@@ -22,10 +27,13 @@ from probe.serve.http.metrics import (
 )
 from probe.serve.http.server import Handler, Places, Router
 from probe.serve.memory.store import Store
-from probe.serve.page.problems import edge_views
+from probe.serve.page.problems import EdgeRank, edge_views
 from probe.serve.page.status import EDGES, status_of
 from probe.serve.page.target_view import TargetView, target_view
 from probe.serve.page.views import StatusView
+
+SLICE = 64 * 1024
+"""Bytes of JSON that are rendered before they are sent."""
 
 _MOST_EDGES = 10_000
 _TARGET, _STATIC = "/target/", "/static/"
@@ -33,7 +41,9 @@ _TYPES = {"style.css": "text/css", "refresh.js": "text/javascript"}
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "deny",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
     # Only the page's own style and script; nothing inline, nothing from elsewhere.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -42,32 +52,80 @@ _HEADERS = {
 }
 
 
-def application(store: Store, *, wall: Callable[[], float] = time.time) -> Router:
-    """The agent's web application over a store; ``wall`` is asked for the time of day."""
+_ELSEWHERE = "the status page is not served here (page: in the configuration says where)"
+
+
+def application(
+    store: Store,
+    *,
+    wall: Callable[[], float] = time.time,
+    pages: bool = True,
+    hosts: Iterable[str] = (),
+) -> Router:
+    """The agent's web application over a store.
+
+    Args:
+        store: what is shown.
+        wall: asked for the time of day.
+        pages: whether pages, API and evidence are served too, or metrics and health alone.
+        hosts: names, or patterns such as ``*.example.com``, under which browsers may ask for
+            pages, besides addresses, ``localhost`` and this machine's own name.
+    """
     handlers = _Handlers(store, wall)
-    pages, scrapes = Places(2), Places(16)
+    few, scrapes = Places(2), Places(16)
     exact: dict[str, tuple[Handler, Places | None]] = {
-        "/": (handlers.index, pages),
-        "/api/v1/status": (handlers.api, pages),
+        "/": (handlers.index, few),
+        "/api/v1/status": (handlers.api, few),
         "/metrics": (handlers.metrics, scrapes),
         "/healthz": (handlers.healthz, None),
         "/readyz": (handlers.readyz, None),
     }
+    known = frozenset({"localhost", socket.gethostname().lower(), *hosts})
 
     def router(request: WebRequest) -> tuple[Handler, Places | None]:
         path = request.path.rstrip("/") or "/"
         found = exact.get(path)
         if path.startswith(_TARGET):
-            found = handlers.target, pages
+            found = handlers.target, few
         elif path.startswith(_STATIC):
             found = handlers.static, None
         if found is None:
             raise Refused(404)
+        if path not in OPEN:
+            if not pages:
+                raise Refused(404, _ELSEWHERE)
+            if not _ours(request.host, known):
+                raise Refused(421, _foreign(request.host))
         if request.method not in {"GET", "HEAD"}:
             raise Refused(405, headers={"Allow": "GET, HEAD"})
         return found
 
     return router
+
+
+OPEN = frozenset({"/metrics", "/healthz", "/readyz"})
+"""Paths that answer under every host name: Prometheus asks by whatever name it discovered, and
+they show no evidence. The others are for browsers, which a foreign page could point here by DNS
+rebinding."""
+
+_ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}\Z|\[[0-9a-f:.]+\]\Z")
+
+
+def _ours(host: str, known: Iterable[str]) -> bool:
+    """Whether a browser may read pages under this host name, lower-case and without a port."""
+    if not host or _ADDRESS.match(host):  # none at all: HTTP/1.0, which no browser speaks
+        return True
+    return any(
+        host == one or (one.startswith("*.") and host.endswith(one[1:]) and host != one[1:])
+        for one in known
+    )
+
+
+def _foreign(host: str) -> str:
+    return (
+        f"this agent does not answer to the name {host}; ask by its address, or add the name to "
+        "host_names: in the configuration"
+    )
 
 
 # The next three run in a thread: they take longer than a probe should wait, and work on
@@ -93,7 +151,46 @@ def _static(name: str) -> bytes:
 
 
 def _as_json(status: StatusView) -> bytes:
-    return json.dumps(asdict(status), ensure_ascii=False).encode(errors="backslashreplace")
+    """The status without its edges, open at the end: they follow in pieces."""
+    fields = asdict(status)
+    del fields["edges"]
+    return json.dumps(fields)[:-1].encode()
+
+
+async def _status_pieces(
+    store: Store, first: bytes, most: int, after: EdgeRank | None
+) -> AsyncGenerator[bytes, None]:
+    """The status as JSON, its edges in slices, others running in between."""
+    pending, size, count, last = [first, b', "edges": ['], 0, 0, after
+    async with aclosing(paced(edge_views(store, most, after))) as steps:
+        async for found in steps:
+            if found is None:
+                continue
+            last, view = found
+            pending.append((", " if count else "").encode() + json.dumps(asdict(view)).encode())
+            count, size = count + 1, size + len(pending[-1])
+            if size >= SLICE:
+                yield b"".join(pending)
+                pending, size = [], 0
+    following = json.dumps(None if last is None or count < most else _cursor(last))
+    yield b"".join((*pending, f'], "edges_next": {following}}}\n'.encode()))
+
+
+def _cursor(rank: EdgeRank) -> str:
+    return urlsafe_b64encode(json.dumps([rank[0], *rank[1]]).encode()).decode().rstrip("=")
+
+
+def _rank(cursor: str) -> EdgeRank | None:
+    """The place in the list that a cursor names. Raises Refused."""
+    if not cursor:
+        return None
+    try:
+        gravity, *names = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(gravity, int) and all(isinstance(name, str) for name in names):
+            return gravity, EdgeKey(*names)
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise Refused(400, "after: write what edges_next said in the answer before")
 
 
 class _Handlers:
@@ -127,16 +224,16 @@ class _Handlers:
         return WebAnswer(_static(name), f"{_TYPES[name]}; charset=utf-8", headers=headers)
 
     async def api(self, request: WebRequest) -> WebAnswer:
-        """The status as JSON; ``?edges=N`` lists so many failing edges."""
+        """The status as JSON; ``?edges=N`` lists so many failing edges, from ``after`` on."""
         asked = request.query.get("edges", str(EDGES))
         if not (asked.isascii() and asked.isdecimal()) or int(asked[:9]) > _MOST_EDGES:
             raise Refused(400, f"edges: a number from 0 to {_MOST_EDGES}")
+        after = _rank(request.query.get("after", ""))
         await swept(self._store)
         status = status_of(self._store, self._wall(), edges=0)
-        edges = [view async for view in paced(edge_views(self._store, int(asked)))]
-        status = replace(status, edges=tuple(edges))
-        body = await trio.to_thread.run_sync(_as_json, status)
-        return WebAnswer(body, "application/json", headers=_HEADERS)
+        first = await trio.to_thread.run_sync(_as_json, status)
+        pieces = _status_pieces(self._store, first, int(asked), after)
+        return WebAnswer(pieces, "application/json", headers=_HEADERS)
 
     async def metrics(self, request: WebRequest) -> WebAnswer:
         """The metrics, in the format and coding that the scraper prefers."""

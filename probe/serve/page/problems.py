@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import nsmallest
+from itertools import chain
 from typing import Any
 
 from probe.model.failure import failure_fields
@@ -83,18 +84,38 @@ def _weight(problem: ProblemView) -> tuple[bool, int, float]:
     return (not problem.confirmed, -problem.targets_total, problem.since)
 
 
-def edge_views(store: Store, most: int) -> Iterator[EdgeView]:
-    """Edges that do not pass: confirmed ones first, in a stable order, a step each."""
-    keyed = (
-        (_GRAVITY[trouble.status], key)
-        for census in store.census.providers.values()
-        for key, trouble in census.troubles.items()
-        if isinstance(key, EdgeKey)
-    )
-    for _, key in nsmallest(most, keyed):
-        record = store.of(key)
+EdgeRank = tuple[int, EdgeKey]
+"""Where an edge stands in the list of those that do not pass: confirmed ones first."""
+
+_STEP = 1000
+
+
+def edge_views(
+    store: Store, most: int, after: EdgeRank | None = None
+) -> Iterator[tuple[EdgeRank, EdgeView] | None]:
+    """Edges that do not pass, in a stable order, in short steps; some of them yield nothing.
+
+    Args:
+        store: where the results are.
+        most: how many.
+        after: only those that stand behind this place.
+    """
+    best: list[EdgeRank] = []
+    for census in list(store.census.providers.values()):
+        troubles = list(census.troubles.items())  # others may change it between two steps
+        for start in range(0, len(troubles), _STEP):
+            ranks = (
+                (_GRAVITY[trouble.status], key)
+                for key, trouble in troubles[start : start + _STEP]
+                if isinstance(key, EdgeKey)
+            )
+            behind = (rank for rank in ranks if after is None or rank > after)
+            best = nsmallest(most, chain(best, behind))
+            yield None
+    for rank in best:
+        record = store.of(rank[1])
         if isinstance(record, EdgeRecord):  # else it went since the first step
-            yield edge_view(record)
+            yield rank, edge_view(record)
 
 
 def edge_view(record: EdgeRecord) -> EdgeView:
