@@ -15,10 +15,9 @@ from probe.agent.flows import FlowCoverage
 from probe.agent.jobs import UNLISTED, JobKey, unlisted
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts
-from probe.agent.process import keep_still, supervised
+from probe.agent.process import AgentError, keep_still, supervised
 from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import LagMeter, SelfReport
-from probe.agent.service import AgentError
 from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
 from probe.agent.sources import Sources
 from probe.agent.warmup import say_first_look

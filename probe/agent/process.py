@@ -32,6 +32,10 @@ FOLLOWED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _HELD = {signal.SIGTERM, signal.SIGHUP}  # trio itself looks after SIGINT
 
 
+class AgentError(Exception):
+    """The agent cannot start; the message says why and what to do."""
+
+
 def hold_signals() -> None:
     """Block the signals until `signals_received` takes them, while trio starts."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)

@@ -20,7 +20,7 @@ from probe import __version__
 from probe.agent.assembly import Assembly
 from probe.agent.log import EventLog
 from probe.agent.parts import Proxies
-from probe.agent.process import Notifier, hold_signals, signals_received, supervised
+from probe.agent.process import AgentError, Notifier, hold_signals, signals_received, supervised
 from probe.agent.warmup import warmed_up
 from probe.config.apart import LoaderError, reload_apart
 from probe.connection.tcp import kernel_stamps
@@ -33,10 +33,6 @@ from probe.net.names import NameProblem, parse_listen
 from probe.region import RegionError, find_region
 from probe.schedule import WHOLE, Shard
 from probe.serve import ListenError, application, serve
-
-
-class AgentError(Exception):
-    """The agent cannot start; the message says why and what to do."""
 
 
 class NoRegionError(AgentError):
