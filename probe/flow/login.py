@@ -24,6 +24,9 @@ _LAYER = "login"
 
 _ON_THE_WAY = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.CERTIFICATE})
 _LONGEST_HOLD = 3600.0
+_LONGEST = 128 * 1024
+"""Bytes of an answer to a login that are read: some milliseconds of JSON, and thirty times the
+largest token that servers take in a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ class LoginMaker:
 
     def _read(self, login: Login, made: call.Exchange) -> Token | Failure:
         match made.call:
+            case Answered(response) if len(response.body) > _LONGEST:
+                detail = f"the answer to the login has {len(response.body)} bytes"
+                return Failure(
+                    Phase.AUTH, Reason.TOO_LARGE, f"{detail}, at most {_LONGEST} are read"
+                )
             case Answered(response):
                 return login.token(response, self.run.values.wall(), made.request)
             case Broken(failure):

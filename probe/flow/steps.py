@@ -8,13 +8,14 @@ from functools import partial
 from probe.auth.tokens import CLOCK_TOLERANCE, clock_off, clock_skew
 from probe.auth.values import Unsafe, fits_program
 from probe.flow import call, command, evidence
+from probe.flow.apart import run_apart
 from probe.flow.credentials import Credentials, Granted, Withheld
-from probe.flow.run import AT_ONCE, FlowRun, run_off_loop
+from probe.flow.run import FlowRun
 from probe.http import answers
 from probe.http.messages import Answered, Broken, Request, Response
 from probe.model.auth import SigV4
 from probe.model.failure import Failure, Phase, Reason, defect
-from probe.model.flow import Command, CommandStep, Expect, Step
+from probe.model.flow import Capture, Command, CommandStep, Expect, Step
 from probe.model.result import (
     Inconclusive,
     OutOfTime,
@@ -140,12 +141,13 @@ async def _judged(
     timings, lag = facts.timings, run.lag()
     if lag > timings.lag:
         timings = replace(timings, lag=lag)
-    shown = response is None or _register_secrets(run, step, response)
     match made.call:
         case Answered(whole):
-            found = await _findings(run, step, wanted, whole, timings)
+            found, shown = await _examined(run, step, wanted, whole, timings.total)
+            found = _clock_is_off(run, step, whole) or found
             outcome = outcome_of(found.failures, (*facts.warnings, *found.warnings))
         case Broken(failure, others=others):
+            shown = await _partial_shown(run, step, response)
             outcome = outcome_of((failure, *others))
     return StepResult(
         step=step.name,
@@ -167,70 +169,77 @@ async def _judged(
     )
 
 
-def _register_secrets(run: FlowRun, step: Step, response: Response) -> bool:
-    """Tell the redactor every secret capture in a response, even in one that is not accepted.
+async def _examined(
+    run: FlowRun, step: Step, wanted: Expect, response: Response, seconds: float
+) -> tuple[answers.Findings, bool]:
+    """Return what is wrong with a whole response, and learn what it holds for later steps.
 
-    Returns whether the body may be shown: a secret that was not found cannot be redacted.
+    Also returns whether the body may be shown: a secret that was not found cannot be redacted.
     """
-    if not step.captures or not run.plan.secret_captures:
+    denied = step.denied_to(run.plan.persona)
+    accepted = answers.status_accepted(wanted, response.status, denied=denied)
+    learns = accepted and (step.deny or not denied)
+    secret = _secret(run, step)
+    captures = step.captures if learns else secret
+    judge = partial(
+        answers.judge,
+        seconds=seconds,
+        denied=denied,
+        json_due=denied and run.check.json_due(step),
+    )
+    found = await run_apart(
+        partial(answers.examine, partial(judge, wanted, response), captures, response),
+        size=answers.cost(wanted, captures, response),
+        deadline=run.deadline,
+    )
+    if isinstance(found, Failure):
+        # What is cheap to know is known all the same, and must not hide behind the rest.
+        rest = judge(replace(wanted, json=(), matches=(), not_matches=(), headers=()), response)
+        return replace(rest, failures=rest.failures or (found,)), not secret
+    findings, captured = found
+    shown = _secrets_known(run, secret, captured, response)
+    if learns:
+        run.values.learn(captured.values)
+        findings = replace(findings, failures=(*findings.failures, *captured.failures))
+    return findings, shown
+
+
+async def _partial_shown(run: FlowRun, step: Step, response: Response | None) -> bool:
+    """Learn the secrets in a response that is not whole; return whether its body may be shown."""
+    secret = _secret(run, step)
+    if response is None or not secret:
         return True
-    wanted = [one for one in step.captures if one.name in run.plan.secret_captures]
-    cheap = [one for one in wanted if one.source != "regex" or len(response.body) <= AT_ONCE]
-    found = answers.capture(cheap, response).values if cheap else {}
-    for name, value in found.items():
-        run.redactor.add(value, name)
-    looked = len(cheap) == len(wanted)
-    return len(found) == len(wanted) or (looked and not response.ok)
+    captured = await run_apart(
+        partial(answers.capture, secret, response),
+        size=answers.cost(Expect(), secret, response),
+        deadline=run.deadline,
+    )
+    return not isinstance(captured, Failure) and _secrets_known(run, secret, captured, response)
 
 
-async def _findings(
-    run: FlowRun, step: Step, wanted: Expect, response: Response, timings: Timings
-) -> answers.Findings:
-    """Return what is wrong with a response, and learn what it holds for later steps."""
+def _secret(run: FlowRun, step: Step) -> tuple[Capture, ...]:
+    names = run.plan.secret_captures
+    return tuple(one for one in step.captures if one.name in names) if names else ()
+
+
+def _secrets_known(
+    run: FlowRun, secret: tuple[Capture, ...], captured: answers.Captured, response: Response
+) -> bool:
+    """Tell the redactor every secret capture, even of a response that is not accepted."""
+    for one in secret:
+        if one.name in captured.values:
+            run.redactor.add(captured.values[one.name], one.name)
+    return not response.ok or all(one.name in captured.values for one in secret)
+
+
+def _clock_is_off(run: FlowRun, step: Step, response: Response) -> answers.Findings | None:
+    """Return the one finding on a signature that was refused because this host's clock is off."""
     entry = None if step.auth is None else run.plan.entries[step.auth]
     if isinstance(entry, SigV4) and response.status in {400, 401, 403}:
         skew = clock_skew(response, run.values.wall())
         if skew is not None and abs(skew) > CLOCK_TOLERANCE:
             return answers.Findings((clock_off(skew),))
-    denied, size = step.denied_to(run.plan.persona), len(response.body)
-    judge = partial(
-        answers.judge,
-        seconds=timings.total,
-        denied=denied,
-        json_due=denied and run.check.json_due(step),
-    )
-    found = await run_off_loop(
-        partial(judge, wanted, response),
-        patterns=answers.has_patterns(wanted),
-        size=size,
-        deadline=run.deadline,
-    )
-    if isinstance(found, Failure):
-        # What needs no patterns is known all the same, and must not hide behind them.
-        rest = judge(replace(wanted, matches=(), not_matches=(), headers=()), response)
-        return replace(rest, failures=rest.failures or (found,))
-    if not answers.status_accepted(wanted, response.status, denied=denied):
-        return found
-    if not step.captures or (denied and not step.deny):
-        return found
-    captured = await _captured(run, step, response)
-    return replace(found, failures=(*found.failures, *captured))
-
-
-async def _captured(run: FlowRun, step: Step, response: Response) -> tuple[Failure, ...]:
-    """Learn what a response holds for later steps; return what is missing of it."""
-    captured = await run_off_loop(
-        partial(answers.capture, step.captures, response),
-        patterns=any(one.source == "regex" for one in step.captures),
-        size=len(response.body),
-        deadline=run.deadline,
-    )
-    if isinstance(captured, Failure):
-        return (captured,)
-    for name in run.plan.secret_captures & captured.values.keys():
-        run.redactor.add(captured.values[name], name)
-    run.values.learn(captured.values)
-    return captured.failures
+    return None
 
 
 async def command_step(run: FlowRun, credentials: Credentials, step: CommandStep) -> _Results:
@@ -274,10 +283,9 @@ async def _run_program(
     ended = await command.run(replace(program, environment=traced), deadline)
     match ended:
         case command.Ran():
-            found = await run_off_loop(
+            found = await run_apart(
                 partial(command.judge, spec, contains, ended),
-                patterns=bool(spec.matches),
-                size=len(ended.stdout),
+                size=len(ended.stdout) if spec.matches or spec.json else 0,
                 deadline=run.deadline,
             )
             wrong = [found] if isinstance(found, Failure) else found

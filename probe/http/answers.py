@@ -40,6 +40,7 @@ def judge(
     seconds: float,
     denied: bool = False,
     json_due: bool = False,
+    document: Callable[[], Any] | None = None,
 ) -> Findings:
     """Compare an answer with what is expected of it.
 
@@ -49,20 +50,34 @@ def judge(
         seconds: how long the call took, for ``slower_than``.
         denied: the call must be refused: without a written status that means any 4xx.
         json_due: who is let in gets JSON: a web page with a status of success is no access.
+        document: reads the answer's JSON, when others read it too.
     """
     failures = list(_status(expect, answer, denied))
     failures += _headers(expect, answer)
-    failures += _body(expect, answer)
+    failures += _body(expect, answer, document or answer.json)
     if denied and json_due and failures and answer.ok and answer.is_html:
         detail = f"answered {answer.status} with a web page where JSON is due: nobody was let in"
         failures = [Failure(Phase.EXPECT, Reason.WEB_PAGE, detail)]
     return Findings(tuple(failures), too_slow(expect.slower_than, seconds))
 
 
-def has_patterns(expect: Expect) -> bool:
-    """Whether judging searches for regular expressions."""
-    in_headers = any(wanted.matches is not None for wanted in expect.headers)
-    return bool(expect.matches or expect.not_matches) or in_headers
+def cost(expect: Expect, captures: Sequence[Capture], answer: Response) -> int:
+    """How many bytes JSON, expressions and patterns look at; the rest takes next to no time."""
+    costly = bool(expect.json or expect.matches or expect.not_matches)
+    costly = costly or any(one.source in {"json", "regex"} for one in captures)
+    size = len(answer.body) if costly else 0
+    if any(wanted.matches is not None for wanted in expect.headers):
+        size += sum(len(value) for _, value in answer.headers)
+    return size
+
+
+def examine(
+    judge: Callable[..., Findings], captures: Sequence[Capture], answer: Response
+) -> tuple[Findings, Captured]:
+    """Judge an answer and take values out of it: all that may take long, in one function."""
+    document = functools.cache(answer.json)
+    values = capture(captures, answer, document) if captures else Captured()
+    return judge(document=document), values
 
 
 def status_accepted(expect: Expect, status: int, *, denied: bool = False) -> bool:
@@ -99,7 +114,7 @@ def _headers(expect: Expect, answer: Response) -> list[Failure]:
     return failures
 
 
-def _body(expect: Expect, answer: Response) -> list[Failure]:
+def _body(expect: Expect, answer: Response, document: Callable[[], Any]) -> list[Failure]:
     """What is wrong with the body, or why that cannot be known.
 
     Of a body that is not whole, what was found in the part that is there was found.
@@ -107,7 +122,7 @@ def _body(expect: Expect, answer: Response) -> list[Failure]:
     too_long = _size(expect, answer)
     if too_long and answer.body_fault is not None:
         return too_long
-    failures = [*too_long, *_json(expect, answer)]
+    failures = [*too_long, *_json(expect, document)]
     if expect.contains or expect.matches or expect.not_matches:
         failures += texts(
             answer.text,
@@ -130,14 +145,13 @@ def _size(expect: Expect, answer: Response) -> list[Failure]:
     return [Failure(Phase.EXPECT, Reason.SIZE, detail)]
 
 
-def _json(expect: Expect, answer: Response) -> list[Failure]:
+def _json(expect: Expect, document: Callable[[], Any]) -> list[Failure]:
     if not expect.json:
         return []
     try:
-        document = answer.json()
+        return conditions(expect.json, document())
     except NotJson as error:
         return [Failure(Phase.EXPECT, Reason.JSON, str(error))]
-    return conditions(expect.json, document)
 
 
 def conditions(wanted: Sequence[str], document: Any) -> list[Failure]:
@@ -204,11 +218,13 @@ class Captured:
     failures: tuple[Failure, ...] = ()
 
 
-def capture(wanted: Iterable[Capture], answer: Response) -> Captured:
-    """Take every wanted value out of an answer."""
+def capture(
+    wanted: Iterable[Capture], answer: Response, document: Callable[[], Any] | None = None
+) -> Captured:
+    """Take every wanted value out of an answer; ``document`` as for `judge`."""
     values: dict[str, str] = {}
     failures: list[Failure] = []
-    document = functools.cache(answer.json)  # a large one takes tens of milliseconds
+    document = document or functools.cache(answer.json)
     for one in wanted:
         found = _find(one, answer, document)
         if found and len(found) <= LONGEST and not _HALF.search(found):

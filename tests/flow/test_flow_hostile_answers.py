@@ -5,14 +5,18 @@ Each ends in a result with a reason; none raises, and none holds up the event lo
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
-import trio
 
-from probe.flow import run
+from probe.flow import apart
 from probe.model.expressions import PatternError, compile_pattern, first_group, found
-from probe.model.failure import Reason
+from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Passed
 from tests.support.http_server import Ca, Http, Reply, at, serve
@@ -75,7 +79,7 @@ async def test_a_text_made_for_a_pattern_takes_no_longer_than_any_other(
 async def test_a_pattern_that_takes_too_long_is_ours_and_hides_no_failure(
     ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(run, "_LONGEST", 0.0)
+    monkeypatch.setattr(apart, "_LONGEST", 0.0)
     async with serve(ca.context("api.example"), Http({"/": Reply(status, "a" * 9000)})) as server:
         result = await bench.run(flow(Expect(matches=("a*b",))), at(server.port))
     if status == 200:
@@ -86,25 +90,96 @@ async def test_a_pattern_that_takes_too_long_is_ours_and_hides_no_failure(
         assert result.outcome.failure.reason is Reason.STATUS
 
 
-async def test_the_event_loop_turns_while_a_pattern_is_searched_for() -> None:
-    """The search leaves the interpreter to others, unlike Python's own."""
-    text = "".join(random.Random(7).choices("ab", k=60_000))
-    turns = 0
+LONG = apart.AT_ONCE + 1
+SPINS = partial(found, "([ab]*a[ab]{500})z", "".join(random.Random(7).choices("ab", k=60_000)))
 
-    async def turn() -> None:
-        nonlocal turns
-        while True:
-            await trio.lowlevel.checkpoint()
-            turns += 1
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(turn)
-        work = lambda: found("([ab]*a[ab]{500})z", text)  # noqa: E731 - stands for a judgement
-        assert not await run.run_off_loop(
-            work, patterns=True, size=len(text), deadline=float("inf")
-        )
-        nursery.cancel_scope.cancel()
-    assert turns > 10
+async def test_long_work_is_done_elsewhere_and_the_process_is_kept() -> None:
+    first = await apart.run_apart(os.getpid, size=LONG)
+    assert first != os.getpid()
+    assert not await apart.run_apart(SPINS, size=60_000)
+    assert await apart.run_apart(os.getpid, size=LONG) == first
+    assert await apart.run_apart(os.getpid, size=apart.AT_ONCE) == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        (partial(int, "what a server sent"), Reason.DEFECT),
+        (partial(bytes, 1 << 31), Reason.LOCAL_RESOURCE),
+    ],
+)
+async def test_what_goes_wrong_elsewhere_is_ours(
+    work: Callable[[], object], reason: Reason
+) -> None:
+    failure = await apart.run_apart(work, size=LONG)
+    assert isinstance(failure, Failure)
+    assert failure.reason is reason
+    assert "what a server sent" not in failure.detail
+    assert await apart.run_apart(partial(len, "four"), size=LONG) == 4
+
+
+async def test_a_process_that_died_is_replaced_and_one_that_hangs_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pid = await apart.run_apart(os.getpid, size=LONG)
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    died = await apart.run_apart(os.getpid, size=LONG)
+    assert isinstance(died, Failure)
+    assert died.reason is Reason.LOCAL_RESOURCE
+    pid = await apart.run_apart(os.getpid, size=LONG)
+    assert isinstance(pid, int)
+    monkeypatch.setattr(apart, "_LONGEST", 0.05)
+    hung = await apart.run_apart(signal.pause, size=LONG)
+    assert isinstance(hung, Failure)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_the_process_is_given_no_secret_of_the_environment() -> None:
+    named = {"PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"}
+    pid = await apart.run_apart(os.getpid, size=LONG)
+    passed = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert {line.partition(b"=")[0].decode() for line in passed if line} <= named
+
+
+COSTLY = "sort_by(@, &to_string(@))[0]"
+
+
+@pytest.mark.parametrize("long", [False, True])
+async def test_a_long_answer_is_judged_as_a_short_one_is(ca: Ca, bench: Bench, long: bool) -> None:
+    document = {"id": "i-1", "items": [{"n": n} for n in range(4000 if long else 4)]}
+    wanted = Expect(json=("length(items) > 3", "id == 'other'"), matches=('"n": 2',))
+    capture = Capture("id", "json", "id")
+    async with serve(ca.context("api.example"), Http({"/": Reply(200, document)})) as server:
+        result = await bench.run(flow(wanted, capture), at(server.port))
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.failure.detail == "does not hold: id == 'other'"
+    assert not result.outcome.others
+
+
+async def test_a_secret_in_a_long_answer_is_found(ca: Ca, bench: Bench) -> None:
+    document = {"key": "s3cr3t-and-long", "rest": "x" * 20_000}
+    check = flow(Expect(contains=("nowhere",)), Capture("key", "json", "key", secret=True))
+    async with serve(ca.context("api.example"), Http({"/": Reply(200, document)})) as server:
+        result = await bench.run(check, at(server.port))
+    assert isinstance(result.outcome, Failed)
+    shown = result.steps[0].evidence.body
+    assert shown
+    assert "s3cr3t" not in shown
+
+
+async def test_an_expression_that_takes_too_long_is_ours(
+    ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "_LONGEST", 0.05)
+    body = b"[" + b"[]," * 300_000 + b"[]]"
+    http = Http({"/": Reply(200, body, (("Content-Type", "application/json"),))})
+    async with serve(ca.context("api.example"), http) as server:
+        result = await bench.run(flow(Expect(json=(COSTLY,))), at(server.port))
+    assert isinstance(result.outcome, Inconclusive)
+    assert result.outcome.failure.reason is Reason.LOCAL_RESOURCE
+    assert "simpler expressions" in result.outcome.failure.detail
 
 
 def test_groups() -> None:
