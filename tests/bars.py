@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 34_180
+MOST_LINES = 34_210
 MOST_FILES = 201
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

@@ -83,7 +83,7 @@ class Assembly:
             on_defect=self._defect,
         )
         self._references = ReferenceWatch(parts, vantage, self.crashed)
-        excuse = Excuse(vantage, self._references.hurry)
+        excuse = Excuse(vantage, self._references.hurry, self._lag.current)
         self._filing = Filing(self.store, log, excuse, self._request)
         flow_filing = FlowFiling(self.store, log, excuse, self._request)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)

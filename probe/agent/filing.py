@@ -33,11 +33,18 @@ class Excuse:
         vantage: what is known of this agent's own view.
         on_failure: told of each failure that is not excused, so that the references are
             looked at before it is confirmed.
+        lag: seconds that the event loop is late now: a stall ends attempts before it is noted.
     """
 
-    def __init__(self, vantage: Vantage, on_failure: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        vantage: Vantage,
+        on_failure: Callable[[], object] = lambda: None,
+        lag: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._vantage = vantage
         self._on_failure = on_failure
+        self._lag = lag
 
     def __call__(self, outcome: OutcomeT, began: float) -> OutcomeT | Inconclusive:
         """Return the outcome to file.
@@ -48,7 +55,7 @@ class Excuse:
         """
         if not isinstance(outcome, Failed):
             return outcome
-        ours = self._vantage.excuse(outcome.failure, began)
+        ours = self._vantage.excuse(outcome.failure, began, self._lag())
         if ours is None:
             self._on_failure()
             return outcome

@@ -19,6 +19,10 @@ sign that stayed bad for ``ill_after``. It is well again after ``well_after`` wi
 moment. A failure is excused when its attempt was under way in a bad moment, even if it ended
 later.
 
+One stall that is longer than ``lag_bound``, or many that take half of an attempt, excuse the
+time-outs of what was under way meanwhile, whether the sign is bad or not: the answer may have lain
+in a buffer.
+
 Without references neither network nor DNS is judged, and nothing that targets do can make
 the vantage ill: when every provider fails at once, or no target's name resolves, that may be
 true, and an agent that excused it would hide the largest outage of all. Lag and lateness
@@ -31,6 +35,7 @@ network is in doubt before the edge's confirmation is through.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -124,6 +129,14 @@ _EXCUSES: dict[Sign, Callable[[Failure], bool]] = {
 }
 
 
+_STALL = 0.05
+"""Seconds of lag below which nothing is lost by it."""
+
+_STALLS = 500
+"""Stalls that are remembered: more than fit into the longest attempt, as one is seen at most four
+times a second."""
+
+
 class _Course:
     """How one sign went: doubt, illness, recovery."""
 
@@ -173,6 +186,7 @@ class Vantage:
         self._names: dict[str, tuple[float, Failure | None]] = {}
         self._lag = SlidingShare(self.rule.fresh)
         self._lag_at: float | None = None
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=_STALLS)
         self._late = SlidingShare(self.rule.fresh)
         self._courses = {sign: _Course() for sign in Sign}
 
@@ -205,6 +219,8 @@ class Vantage:
         span = seconds if self._lag_at is None else min(now - self._lag_at, self.rule.fresh)
         self._lag_at = now
         self._lag.add(seconds > self.rule.lag_bound, now, span)
+        if seconds > _STALL:
+            self._stalls.append((now, seconds))
 
     def late(self, seconds: float, now: float) -> None:
         """Take in the lateness of one start, in seconds, without intended waiting."""
@@ -234,12 +250,13 @@ class Vantage:
                 complaints.append(complaint)
         return Health(tuple(complaints))
 
-    def excuse(self, failure: Failure, started: float) -> Failure | None:
+    def excuse(self, failure: Failure, started: float, lag: float = 0.0) -> Failure | None:
         """Turn a target's failure into ours when the attempt ran in a bad moment.
 
         Args:
             failure: what the attempt found.
             started: when it started.
+            lag: seconds that the event loop is late right now.
 
         Returns:
             The failure to make the result inconclusive with; None when the target is to blame.
@@ -249,9 +266,23 @@ class Vantage:
             if (bad or course.ill) and _EXCUSES[sign](failure):
                 reason = Reason.CLOCK_OFF if sign is Sign.CLOCK else Reason.VANTAGE_ILL
                 return Failure(failure.phase, reason, f"{course.why}; seen: {failure}")
+        why = self._stalled(started, lag) if _EXCUSES[Sign.LAG](failure) else ""
+        if why:
+            return Failure(failure.phase, Reason.VANTAGE_ILL, f"{why}; seen: {failure}")
         return None
 
     # ------------------------------------------------------------ signs
+
+    def _stalled(self, started: float, lag: float) -> str:
+        """Why an attempt that started then had not the time that it was given; empty: it had."""
+        stalls = [min(seconds, at - started) for at, seconds in self._stalls if at > started]
+        worst, lost = max(lag, *stalls, 0.0), sum(stalls)
+        if worst > self.rule.lag_bound:
+            return f"the agent's event loop stood still for {worst:.1f} s meanwhile"
+        life = (self._lag_at or started) - started
+        if stalls and lost > self.rule.share * life:
+            return f"the agent's event loop was late for {lost:.1f} of {life:.1f} s"
+        return ""
 
     def _expire(self, now: float) -> None:
         oldest = now - self.rule.fresh

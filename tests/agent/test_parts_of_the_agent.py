@@ -159,6 +159,31 @@ def test_only_failures_are_excused_and_only_those_that_the_vantage_explains() ->
     assert excuse(Passed(), 10.0) == Passed()
 
 
+async def test_what_times_out_in_a_stall_blames_nobody(autojump_clock: MockClock) -> None:
+    """The deadline passes in the turn that is too long, before anybody has noted the stall."""
+    vantage = Vantage()
+    meter = LagMeter(lambda _, worst: vantage.lag(worst, trio.current_time()))
+    excuse = Excuse(vantage, lag=meter.current)
+    outcomes = []
+
+    async def attempt() -> None:
+        began = trio.current_time()
+        with trio.move_on_after(2.0):
+            await trio.sleep_forever()
+        outcomes.append(excuse(Failed(TIMEOUT), began))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(meter.run)
+        nursery.start_soon(attempt)
+        await trio.sleep(0.1)
+        autojump_clock.jump(3.0)  # within a turn, as a process does that gets no CPU
+        await trio.sleep(5.0)
+        nursery.cancel_scope.cancel()
+    (outcome,) = outcomes
+    assert isinstance(outcome, Inconclusive)
+    assert "stood still for 3" in outcome.failure.detail
+
+
 async def test_names_that_our_own_dns_does_not_answer_are_not_blamed(
     mock_clock: MockClock,
 ) -> None:

@@ -261,6 +261,34 @@ def test_without_references_no_failure_of_targets_is_excused() -> None:
         assert vantage.excuse(UNREACHABLE, float(now)) is None
 
 
+@pytest.mark.parametrize(
+    ("stalls", "excused"),
+    [
+        ([(12.0, 0.6)], True),
+        ([(12.0, 0.4)], False),  # nine tenths of its time were left
+        ([(12.0 + n / 2, 0.4) for n in range(6)], True),  # most of its time was not
+        ([(9.9, 3.0)], False),  # over before the attempt began
+        ([(10.3, 3.0)], False),  # all but over
+    ],
+)
+def test_a_stall_excuses_the_time_outs_of_what_was_under_way(
+    stalls: list[tuple[float, float]], excused: bool
+) -> None:
+    vantage = Vantage()
+    for at, seconds in stalls:
+        vantage.lag(seconds, at)
+    vantage.lag(0.0, 14.0)
+    assert not vantage.judge(14.0).complaints, "no sign is bad: nothing lasts"
+    ours = vantage.excuse(TIMEOUT, started=10.0)
+    assert (ours is not None) is excused
+    if ours is not None:
+        assert ours.reason is Reason.VANTAGE_ILL
+        assert "event loop" in ours.detail
+    assert vantage.excuse(UNREACHABLE, started=10.0) is None
+    assert vantage.excuse(TIMEOUT, started=15.0) is None
+    assert vantage.excuse(TIMEOUT, started=13.9, lag=0.6) is not None
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 20), st.lists(st.booleans(), max_size=4)), max_size=40))
 def test_no_course_of_events_leaves_an_illness_for_ever(
