@@ -27,7 +27,7 @@ from probe.model.spec import Share, Spec
 from probe.model.state import Transition
 from probe.model.target import FlowKey, Target
 from probe.schedule import Defect, Runner, Shard
-from probe.serve import Store, swept
+from probe.serve import Store, swept, walked
 from probe.state.vantage import Vantage
 
 ADDRESS_VARIABLE = "PROBE_ADDRESS"
@@ -90,6 +90,8 @@ class Assembly:
         self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
         self._sources = Sources(parts, self.store, log, self._discovered, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
+        # One change after the other: each is followed in steps, between which others may come.
+        self._changing = trio.Lock()
 
     def _shared(self, share: Share, me: str) -> Sharing:
         try:
@@ -111,7 +113,7 @@ class Assembly:
             await work.start(keep, "sharing", self._sharing.run)
         await work.start(keep, "lag", self._lag.run)
         await work.start(keep, "references", self._references.run)
-        self._configure()
+        await self._configure()
         self.store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
         await work.start(self._sources.run)
         await self._sources.configure(self._spec.targets)
@@ -124,10 +126,10 @@ class Assembly:
 
     async def follow(self, spec: Spec) -> None:
         """Follow another configuration while everything runs."""
-        self._spec = spec
         if self._sharing is not None:
             self._sharing.forget_lists(spec.targets)
-        self._configure()
+        self._spec = spec
+        await self._configure()
         await self._sources.configure(spec.targets)
 
     def keys(self) -> Iterator[JobKey]:
@@ -135,34 +137,39 @@ class Assembly:
         yield from self._coverage.keys()
         yield from self._flows.keys()
 
-    def _configure(self) -> None:
-        for trust in {check.trust for check in self._spec.checks}:
+    async def _configure(self) -> None:
+        spec = self._spec
+        for trust in {check.trust for check in spec.checks}:
             try:
                 self._parts.judge.prepare(trust)  # 40 ms that the first handshake need not wait
             except TrustError as error:
                 # Every attempt that needs them is inconclusive until they can be read.
                 self._log.error("trust roots cannot be read", problem=str(error))
-        self._references.configure(self._spec.references)
-        self.store.configure(self._spec)
-        self._coverage.configure(self._spec)
-        self._flows.configure(self._spec)
-        self._discovered(UNLISTED, unlisted(self._spec))
+        self._references.configure(spec.references)
+        async with self._changing:
+            await walked(self._coverage.retire(spec))
+            self.store.configure(spec)
+            await walked(self._coverage.configure(spec))
+            await walked(self._flows.configure(spec))
+        await self._discovered(UNLISTED, unlisted(spec))
 
     # ------------------------------------------------------------ from part to part
 
-    def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
+    async def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
         """Hand on what is ours of a list as its sources give it."""
-        targets = tuple(t for t in targets if self._shard.owns(t.label))
+        if self._shard.count > 1:
+            targets = tuple(t for t in targets if self._shard.owns(t.label))
         if self._sharing is None:
-            self._set_targets(name, targets)
+            await self._set_targets(name, targets)
         else:
             self._sharing.set_targets(name, targets)
 
-    def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
-        if name not in self._spec.targets and name != UNLISTED:
-            return  # it went while our share of it was worked out
-        self._coverage.set_targets(name, targets)
-        self._flows.set_targets(name, targets)
+    async def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+        async with self._changing:
+            if name not in self._spec.targets and name != UNLISTED:
+                return  # it went while our share of it was worked out
+            await walked(self._coverage.set_targets(name, targets))
+            await walked(self._flows.set_targets(name, targets))
 
     def _request(self, key: JobKey, after: float, beside: bool = False) -> None:
         self._runner.request(key, after=after, beside=beside)

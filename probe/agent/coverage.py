@@ -1,7 +1,8 @@
 """What is probed now: from targets to providers to edges, and a job for each.
 
 Targets come from discovery, edges from DNS; both change while the agent runs. Each change is a
-difference: jobs that stay are not touched, so they keep their phase and their history.
+difference: jobs that stay are not touched, so they keep their phase and their history. A long list
+is followed in short steps, between which everything else runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from probe.agent.filing import Filing
-from probe.agent.jobs import JobKey, checks_of, edge_jobs, provider_jobs, resolving, targets_of
+from probe.agent.jobs import (
+    JobKey,
+    checks_of,
+    edge_jobs,
+    parts,
+    provider_jobs,
+    resolving,
+    targets_of,
+)
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
@@ -26,7 +35,10 @@ FIRST_LOOK = 5.0
 """Most seconds over which the first questions for new targets are spread …"""
 
 FIRST_RATE = 100.0
-"""… and most of them a second, as long as that takes no longer."""
+"""… and most of them a second, as long as that takes no longer …"""
+
+MOST_RATE = 1000.0
+"""… and most of them a second, however long that takes: more would hold up everything else."""
 
 GRACE = 5.0
 """Seconds that a run may take beyond its own time-out before it counts as our defect."""
@@ -77,37 +89,56 @@ class Coverage:
 
     # ------------------------------------------------------------ what there should be
 
-    def configure(self, spec: Spec) -> None:
-        """Follow a new configuration with the targets known so far."""
-        lookups = {key: self._lookup(key) for key in self._covered}
-        attempts = {key: self._attempted(key) for key in self._covered}
+    def retire(self, spec: Spec) -> Iterator[None]:
+        """End what another configuration does not name, in short steps, while this one holds."""
+        checks = checks_of(spec, TlsCheck)
+        named = {
+            (check.name, provider) for check in checks.values() for provider in check.providers
+        }
+        gone = [key for key in self._covered if (key.check, key.provider) not in named]
+        for part in parts(gone):
+            for key in part:
+                self._leave(key)
+            yield
+
+    def configure(self, spec: Spec) -> Iterator[None]:
+        """Follow a new configuration with the targets known so far, in short steps.
+
+        What it does not name was retired before.
+        """
+        ways = {(key.check, key.provider) for key in self._covered}
+        asked = {way: self._lookup(*way) for way in ways}
+        attempted = {way: self._attempted(*way) for way in ways}
         self._checks = checks_of(spec, TlsCheck)
         self._providers = dict(spec.providers)
         self._parts.own_names.providers = spec.providers
         self._filing.configure(spec, self._wall())
         self._lists = {name: self._lists.get(name, ()) for name in spec.targets}
-        for key in list(self._covered):
-            check = self._checks.get(key.check)
-            if check is None or key.provider not in check.providers:
-                self._leave(key)
+        kept = list(self._covered)
         for check in self._checks.values():
-            self._cover(check)
-        for key, covered in self._covered.items():
-            self._put_resolve(key)
-            self._follow(key, covered.edges, renew=True)
+            yield from self._cover(check)
+        for part in parts(kept):
+            for key in part:
+                if key in self._covered:
+                    self._put_resolve(key)
+                    self._follow(key, self._covered[key].edges, renew=True)
+            yield
         # The jobs keep their phase, and the next turn of each may be minutes away.
-        kept = [key for key in lookups if key in self._covered]
-        self._look([key for key in kept if lookups[key] != self._lookup(key)])
-        changed = [key for key in kept if attempts[key] != self._attempted(key)]
+        kept = [key for key in kept if key in self._covered]
+        other = {way for way in ways if way[0] in self._checks}
+        looks = {way for way in other if asked[way] != self._lookup(*way)}
+        yield from self._look([key for key in kept if (key.check, key.provider) in looks])
+        tries = {way for way in other if attempted[way] != self._attempted(*way)}
+        changed = [key for key in kept if (key.check, key.provider) in tries]
         edges = [edge for key in changed for edge in sorted(self._covered[key].jobs)]
-        self._runner.request_all(edges, within=FIRST, rate=FIRST_RATE)
+        yield from self._runner.request_all(edges, within=FIRST, rate=FIRST_RATE)
 
-    def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
-        """Follow a target list."""
+    def set_targets(self, name: str, targets: tuple[Target, ...]) -> Iterator[None]:
+        """Follow a target list, in short steps; whoever takes them takes them to the end."""
         self._lists[name] = targets
-        for check in self._checks.values():
+        for check in list(self._checks.values()):
             if check.targets == name:
-                self._cover(check)
+                yield from self._cover(check)
 
     def keys(self) -> Iterator[JobKey]:
         """Yield the key of everything that is probed now."""
@@ -129,36 +160,46 @@ class Coverage:
             edge, _ = covered.jobs[key]
             self._filing.edge(TlsResult(key, edge, at, Inconclusive(failure), Timings()))
 
-    def _cover(self, check: TlsCheck) -> None:
+    def _cover(self, check: TlsCheck) -> Iterator[None]:
         targets = targets_of(check, self._lists)
-        self._store.set_targets(check.name, targets)
-        wanted = provider_jobs(check, targets)
-        for key in [key for key in self._covered if key.check == check.name]:
-            if key not in wanted:
-                self._leave(key)
+        wanted: dict[ProviderKey, Target] = {}
+        for some in parts(targets):
+            wanted |= provider_jobs(check, some)
+            yield
+        for keys in parts(list(self._covered)):
+            for key in keys:
+                if key.check == check.name and key not in wanted and key in self._covered:
+                    self._leave(key)
+            yield
+        yield from self._store.retarget(check.name, targets)
         fresh = [key for key in wanted if key not in self._covered]
-        for key in fresh:
-            self._covered[key] = _Covered(wanted[key])
-            self._put_resolve(key)
-        self._look(fresh)
-        for key, target in wanted.items():
-            if self._covered[key].target != target:  # another port or other labels
-                self._covered[key].target = target
-                self._runner.request(key)
+        for keys in parts(fresh):
+            for key in keys:
+                self._covered[key] = _Covered(wanted[key])
+                self._put_resolve(key)
+            yield
+        yield from self._look(fresh)
+        for keys in parts(list(wanted)):
+            for key in keys:
+                if self._covered[key].target != wanted[key]:  # another port or other labels
+                    self._covered[key].target = wanted[key]
+                    self._runner.request(key)
+            yield
 
-    def _look(self, keys: list[ProviderKey]) -> None:
+    def _look(self, keys: list[ProviderKey]) -> Iterator[None]:
         """Ask DNS for the edges of these targets within seconds."""
-        self._runner.request_all(keys, within=FIRST_LOOK, rate=FIRST_RATE)
+        within = max(FIRST_LOOK, len(keys) / MOST_RATE)
+        return self._runner.request_all(keys, within=within, rate=FIRST_RATE)
 
-    def _lookup(self, key: ProviderKey) -> tuple[Provider, int]:
+    def _lookup(self, check: str, provider: str) -> tuple[Provider, int]:
         """Return what the edges depend on besides the target."""
-        return self._providers[key.provider], self._checks[key.check].port
+        return self._providers[provider], self._checks[check].port
 
-    def _attempted(self, key: ProviderKey) -> tuple[object, ...]:
+    def _attempted(self, name: str, provider: str) -> tuple[object, ...]:
         """Return what the verdict on an edge depends on besides the edge and the target."""
-        check = self._checks[key.check]
+        check = self._checks[name]
         judged = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
-        return *judged, check.timeout, self._providers[key.provider].own_names
+        return *judged, check.timeout, self._providers[provider].own_names
 
     def _leave(self, key: ProviderKey) -> None:
         self._runner.drop(key)
@@ -177,12 +218,12 @@ class Coverage:
         )
 
     async def _resolve(self, key: ProviderKey) -> None:
-        covered, (provider, port) = self._covered[key], self._lookup(key)
+        covered, (provider, port) = self._covered[key], self._lookup(key.check, key.provider)
         at = self._wall()
         found = await self._parts.finder.find(provider, covered.target, port)
         if key not in self._covered:
             return  # the target went while DNS was asked
-        if self._lookup(key) != (provider, port):
+        if self._lookup(key.check, key.provider) != (provider, port):
             self._runner.request(key)  # a reload came between; this answers the old question
             return
         if found.failure is not None and found.failure.reason is Reason.DEFECT:
@@ -219,9 +260,10 @@ class Coverage:
         through = key.through
         check, covered = self._checks[key.check], self._covered[through]
         edge, profile = covered.jobs[key]
-        asked = self._attempted(through)
+        asked = self._attempted(through.check, through.provider)
         result = await self._parts.tls.probe(key, edge, covered.target, check, profile)
-        if through in self._covered and self._attempted(through) != asked:
+        known = through in self._covered
+        if known and self._attempted(through.check, through.provider) != asked:
             self._runner.request(key)  # a reload came between; this answers the old question
             return
         self._filing.edge(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from probe.agent.jobs import (
     JobKey,
     checks_of,
     flow_jobs,
+    parts,
     persona_of,
     provider_jobs,
     targets_of,
@@ -63,8 +64,8 @@ class FlowCoverage:
         self._running: dict[FlowKey, Target] = {}
         self._turns: dict[FlowKey, trio.Lock] = {}
 
-    def configure(self, spec: Spec) -> None:
-        """Follow a new configuration with the targets known so far."""
+    def configure(self, spec: Spec) -> Iterator[None]:
+        """Follow a new configuration with the targets known so far, in short steps."""
         asked = {key: self._question(key) for key in self._running}
         self._checks = checks_of(spec, ApiCheck)
         self._providers = dict(spec.providers)
@@ -81,17 +82,17 @@ class FlowCoverage:
         for key in changed:
             self._filing.doubt(key)
         for check in self._checks.values():
-            self._cover(check)
+            yield from self._cover(check)
         # The job keeps its phase, and its next turn may be minutes away.
         changed = [key for key in changed if key in self._running]
-        self._runner.request_all(changed, within=FIRST, rate=FIRST_RATE)
+        yield from self._runner.request_all(changed, within=FIRST, rate=FIRST_RATE)
 
-    def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
-        """Follow a target list."""
+    def set_targets(self, name: str, targets: tuple[Target, ...]) -> Iterator[None]:
+        """Follow a target list, in short steps; whoever takes them takes them to the end."""
         self._lists[name] = targets
-        for check in self._checks.values():
+        for check in list(self._checks.values()):
             if (check.targets or UNLISTED) == name:
-                self._cover(check)
+                yield from self._cover(check)
 
     def defect(self, key: FlowKey, failure: Failure) -> None:
         """File a result for a run that our own code did not finish."""
@@ -102,29 +103,36 @@ class FlowCoverage:
         """Return the key of every flow that runs now."""
         return self._running
 
-    def _cover(self, check: ApiCheck) -> None:
+    def _cover(self, check: ApiCheck) -> Iterator[None]:
         targets = targets_of(check, self._lists)
-        self._store.set_targets(check.name, targets)
-        wanted = {
-            key: target
-            for through, target in provider_jobs(check, targets).items()
-            for key in flow_jobs(check, through)
-        }
-        for key in [key for key in self._running if key.check == check.name]:
-            if key not in wanted:
-                self._drop(key)
+        wanted: dict[FlowKey, Target] = {}
+        for some in parts(targets):
+            for through, target in provider_jobs(check, some).items():
+                wanted |= dict.fromkeys(flow_jobs(check, through), target)
+            yield
+        for keys in parts(list(self._running)):
+            for key in keys:
+                if key.check == check.name and key not in wanted and key in self._running:
+                    self._drop(key)
+            yield
+        yield from self._store.retarget(check.name, targets)
+        for keys in parts(list(wanted)):
+            for key in keys:
+                self._put(check, key, wanted[key])
+            yield
+
+    def _put(self, check: ApiCheck, key: FlowKey, target: Target) -> None:
         # A flow that makes things would meet its own: its runs wait for each other.
         alone = any(step.cleanup for step in check.steps)
         runs = 1 + FLOW_CONFIRMATION.attempts if alone else 1
         timeout = check.flow_timeout * runs + GRACE
-        for key, target in wanted.items():
-            self._running[key] = target
-            if alone:
-                self._turns.setdefault(key, trio.Lock())
-            else:
-                self._turns.pop(key, None)
-            self._store.expect(key, max(check.interval, check.flow_timeout + GRACE))
-            self._runner.put(Job(key, check.name, check.interval, timeout, partial(self._run, key)))
+        self._running[key] = target
+        if alone:
+            self._turns.setdefault(key, trio.Lock())
+        else:
+            self._turns.pop(key, None)
+        self._store.expect(key, max(check.interval, check.flow_timeout + GRACE))
+        self._runner.put(Job(key, check.name, check.interval, timeout, partial(self._run, key)))
 
     def _drop(self, key: FlowKey) -> None:
         self._runner.drop(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from probe.model.flow import ApiCheck, Persona
@@ -19,6 +19,16 @@ UNLISTED: Final = ""
 """The list of flows that have no target list: each is a target of its check's name."""
 
 _RESOLVING = ":resolve"
+
+PART = 100
+"""Targets followed in one step: some three milliseconds."""
+
+T = TypeVar("T")
+
+
+def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut what may be long into parts of at most ``PART``."""
+    return (items[start : start + PART] for start in range(0, len(items), PART))
 
 
 def checks_of(spec: Spec, kind: type[CheckT]) -> dict[str, CheckT]:

@@ -52,7 +52,7 @@ class Sharing:
         share: the name, the replicas, the time between looks.
         me: our own address, as DNS gives it.
         lookup: asks DNS.
-        deliver: told the targets of a list that are ours, whenever they change.
+        deliver: awaited with the targets of a list that are ours, whenever they change.
         log: one line when peers come, go or cannot be seen.
     """
 
@@ -61,7 +61,7 @@ class Sharing:
         share: Share,
         me: str,
         lookup: Lookup,
-        deliver: Callable[[str, tuple[Target, ...]], None],
+        deliver: Callable[[str, tuple[Target, ...]], Awaitable[None]],
         log: EventLog,
     ) -> None:
         self._share = share
@@ -91,7 +91,7 @@ class Sharing:
             if await self._look():
                 self._changed |= dict.fromkeys(self._lists)
                 await self._settle()
-            self._let_go()
+            await self._let_go()
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         """Take a list as it was discovered. Our share of it is delivered soon."""
@@ -159,18 +159,18 @@ class Sharing:
             if name not in self._lists or name in self._changed:
                 continue  # it went, or changed once more meanwhile
             known.turn(ours, trio.current_time() + LINGER * self._share.refresh)
-            self._tell(name, known)
+            await self._tell(name, known)
 
-    def _let_go(self) -> None:
+    async def _let_go(self) -> None:
         """Stop probing what others have had for long enough."""
-        for name, known in self._lists.items():
+        for name, known in list(self._lists.items()):
             if known.let_go(trio.current_time()):
-                self._tell(name, known)
+                await self._tell(name, known)
 
-    def _tell(self, name: str, known: _List) -> None:
+    async def _tell(self, name: str, known: _List) -> None:
         targets = known.effective()
         known.told = len(targets)
-        self._deliver(name, targets)
+        await self._deliver(name, targets)
 
 
 class _List:

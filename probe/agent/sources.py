@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +19,7 @@ from probe.model.target import Target
 from probe.serve import Store
 from probe.serve.memory.agent import SourceView
 
-OnTargets = Callable[[str, tuple[Target, ...]], None]
+OnTargets = Callable[[str, tuple[Target, ...]], Awaitable[None]]
 
 _LOOK_EVERY = 5.0
 _PROBLEMS_LOGGED = 20
@@ -31,7 +32,7 @@ class Sources:
         parts: reads the secrets of http_sd sources.
         store: asks how each source is; told when the first targets are there.
         log: one line when a source fails or answers again.
-        on_targets: told of each list's targets, first and on change.
+        on_targets: awaited with each list's targets, first and on change.
         crashed: told when our own code raised; the list is watched anew after a pause.
     """
 
@@ -51,6 +52,7 @@ class Sources:
         self._watched: dict[str, tuple[TargetList, trio.CancelScope]] = {}
         self._watchers: dict[str, TargetWatcher] = {}
         self._given: dict[str, tuple[Target, ...]] = {}
+        self._joined: dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]] = {}  # of `given`
         # Of lists whose entry changed: what the old sources gave, until each new one was good
         # once. A source that is down at a reload must not take its targets away.
         self._carried: dict[str, tuple[Target, ...]] = {}
@@ -70,16 +72,14 @@ class Sources:
     ) -> None:
         task_status.started()
         while True:
-            self._give_carried()
+            for name in self._carried.keys() & self._watchers.keys():
+                await self._give(name)
             await trio.sleep(_LOOK_EVERY)
-
-    def _give_carried(self) -> None:
-        for name in self._carried.keys() & self._watchers.keys():
-            self._give(name)
 
     async def configure(self, lists: Mapping[str, TargetList]) -> None:
         """Follow a configuration; a list whose entry is unchanged is not read again.
 
+        What is held of such a list because it shrank is believed now: somebody asked for that.
         Returns once the files of new lists were looked at.
         """
         assert self._nursery is not None  # noqa: S101 - run() was started before
@@ -92,7 +92,10 @@ class Sources:
                 if name not in lists:
                     del self._carried[name]
         for name, wanted in lists.items():
-            if name not in self._watched:
+            if name in self._watched:
+                if name in self._watchers:
+                    self._watchers[name].release()
+            else:
                 # At the end our nursery may be closed before this task hears that it is cancelled.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 await self._nursery.start(self._keep_watching, wanted)
@@ -124,28 +127,34 @@ class Sources:
 
         async def changed(targets: tuple[Target, ...]) -> None:
             self._log.info("targets changed", list=wanted.name, targets=len(targets))
-            self._give(wanted.name)
+            await self._give(wanted.name)
 
         async with trio.open_nursery() as nursery:
             await nursery.start(watcher.watch, changed, self._tell)
-            self._give(wanted.name)
+            await self._give(wanted.name)
             task_status.started()
 
     def _carry(self, name: str) -> None:
         """Keep what a list gave last, also when its watcher did not live to give it once more."""
         self._carried[name] = self._given.pop(name, self._carried.get(name, ()))
 
-    def _give(self, name: str) -> None:
+    async def _give(self, name: str) -> None:
         """Hand on a list as it is now, with what is carried over from its former sources."""
         watcher = self._watchers[name]
         if all(one.kind == "static" or one.good_at is not None for one in watcher.statuses):
             self._carried.pop(name, None)
-        labels = {target.label for target in watcher.targets}
-        carried = (t for t in self._carried.get(name, ()) if t.label not in labels)
-        whole = (*watcher.targets, *carried)
+        parts = watcher.targets, self._carried.get(name, ())
+        known = self._joined.get(name) if name in self._given else None
+        if known is not None and all(map(operator.is_, parts, known)):
+            return
+        whole = parts[0]
+        if parts[1]:
+            labels = {target.label for target in whole}
+            whole += tuple(target for target in parts[1] if target.label not in labels)
         if self._given.get(name) != whole:
-            self._on_targets(name, whole)
-            self._given[name] = whole
+            await self._on_targets(name, whole)
+        if self._watchers.get(name) is watcher:
+            self._given[name], self._joined[name] = whole, parts
 
     def _tell(self, status: SourceStatus) -> None:
         """One line for news of a source."""
@@ -175,7 +184,7 @@ class Sources:
 
 
 def _view(status: SourceStatus) -> SourceView:
-    now = trio.current_time()
+    now, wall = trio.current_time(), time.time()
     good_at = now if status.kind == "static" else status.good_at
     return SourceView(
         status.list_name,
@@ -183,6 +192,8 @@ def _view(status: SourceStatus) -> SourceView:
         status.up,
         status.targets,
         status.rejected,
-        None if good_at is None else time.time() - (now - good_at),
+        None if good_at is None else wall - (now - good_at),
         "; ".join(status.problems[:3]),
+        status.unused,
+        None if status.held_since is None else wall - (now - status.held_since),
     )

@@ -10,7 +10,6 @@ by us with our own environment, so what it writes is trusted.
 
 from __future__ import annotations
 
-import copyreg
 import os
 import pickle
 import signal
@@ -18,11 +17,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import trio
 
+from probe.documents.packed import pickled
 from probe.documents.problem import DocumentError
 from probe.model.spec import Spec
 
@@ -122,18 +120,5 @@ def main(path: str, region: str) -> None:
     sys.stdout.buffer.write(pickled(answer))
 
 
-def pickled(answer: object) -> bytes:
-    """The bytes of a spec; read-only mappings have no pickle of their own, until this ran once."""
-    copyreg.pickle(MappingProxyType, lambda view: (read_only, (dict(view),)))
-    return pickle.dumps(answer)
-
-
-def read_only(items: dict[Any, Any]) -> MappingProxyType[Any, Any]:
-    """What a pickled read-only mapping is made anew with."""
-    return MappingProxyType(items)
-
-
 if __name__ == "__main__":
-    from probe.config import apart  # noqa: PLW0406 - under the name by which the parent finds ``read_only``
-
-    apart.main(*sys.argv[1:])
+    main(*sys.argv[1:])

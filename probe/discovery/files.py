@@ -1,29 +1,41 @@
 """Target files: looks at them cheaply, reads what changed, keeps what was good.
 
 A look is a ``stat`` for each file, in a worker thread since a network file system may hang.
+
+A file that is written in place is read when nobody has written to it for ``QUIET`` seconds: half
+of a list reads as well as all of it. One that was finished elsewhere and took the place of another
+(a rename, the swap of a mounted ConfigMap) is whole from the start, and waits for a moment only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
+from probe.discovery.reading import read_path
 from probe.discovery.status import SourceLook, in_words
 from probe.documents.files import Stamp, UnreadableFile, matching, stamp
 from probe.documents.problem import DocumentError
-from probe.documents.targets import Listed, read_file
+from probe.documents.targets import MOST_TARGETS, Listed
+from probe.model.target import Target
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 SETTLE = 0.3
-"""Seconds for which a changed file must stay the same before it is read: it may be half written."""
+"""Seconds for which a file that took another's place must stay the same before it is read …"""
 
-_MOST_POSTPONED = 3
+QUIET = 5.0
+"""… and one that was written in place. Slower writers than that are for ``shrink_hold``."""
+
+MOST_POSTPONED = 300.0
+"""Seconds after which a file that is always being written is read all the same."""
 
 
 @dataclass(slots=True)
@@ -35,14 +47,14 @@ class _File:
         listed: the last good content.
         faults: why the present content is not the one in ``listed``.
         missing: looks in a row that did not find it.
-        postponed: looks in a row that found it being written.
+        writing_since: trio's clock when it was first found being written; None when it is not.
     """
 
     stamp: Stamp | None = None
     listed: Listed | None = None
     faults: tuple[str, ...] = ()
     missing: int = 0
-    postponed: int = 0
+    writing_since: float | None = None
 
 
 _Looked = Mapping[Path, Stamp | None]
@@ -52,25 +64,33 @@ _Looked = Mapping[Path, Stamp | None]
 class FileTargets:
     """The targets of one configured path or glob."""
 
-    def __init__(self, path: str) -> None:
-        """Remember where to look; nothing is read yet."""
+    def __init__(self, path: str, most: int = MOST_TARGETS) -> None:
+        """Remember where to look, and how many targets of a file to take; nothing is read yet."""
         self.path = path
+        self._most = most
         self._files: dict[Path, _File] = {}
         self._looked = False
+        self._parts: list[tuple[Target, ...]] = []
+        self._targets: tuple[Target, ...] = ()  # the parts, joined when one has changed
 
     async def look(self) -> SourceLook:
         """Look once, and read what has changed since the last look."""
         looked = await _in_thread(_look, self.path)
         changed = self._changed(looked)
         if changed and self._looked:
-            await trio.sleep(SETTLE)
+            await trio.sleep(max(self._patience(path, looked[path]) for path in changed))
             again = await _in_thread(_look, self.path)
             changed = [path for path in changed if self._settled(path, looked, again)]
         self._looked = True
         self._note_missing(looked)
-        if changed:
-            for path, read in (await _in_thread(_read_all, changed)).items():
-                self._take(path, looked[path], read)
+        for path in changed:
+            seen = looked[path]
+            try:
+                read = await read_path(path, self._most, 0 if seen is None else seen.size)
+            except DocumentError as error:
+                self._refuse(path, seen, error)
+            else:
+                self._take(path, seen, read)
         missing = () if looked else (f"{self.path}: no file of that name",)
         return self._outcome(missing)
 
@@ -81,8 +101,12 @@ class FileTargets:
         """All files together, in the order of their names."""
         files = [self._files[path] for path in sorted(self._files)]
         listed = [file.listed for file in files if file.listed]
+        parts = [one.targets for one in listed if one.targets]
+        if len(parts) != len(self._parts) or any(map(operator.is_not, parts, self._parts)):
+            self._parts, self._targets = parts, tuple(chain.from_iterable(parts))
         return SourceLook(
-            targets=tuple(target for one in listed for target in one.targets),
+            targets=self._targets,
+            over=sum(one.over for one in listed),
             rejected=sum(one.rejected for one in listed),
             faults=(*missing, *(fault for file in files for fault in file.faults)),
             complaints=tuple(line for one in listed for line in in_words(one.problems)),
@@ -95,23 +119,39 @@ class FileTargets:
             if path not in self._files or seen is None or self._files[path].stamp != seen
         ]
 
+    def _patience(self, path: Path, seen: Stamp | None) -> float:
+        """Seconds for which a changed file must stay the same."""
+        known = self._files.get(path)
+        before = known.stamp if known is not None else None
+        if before is None or seen is None:
+            return SETTLE
+        # A rename comes after the last write to what is renamed.
+        elsewhere = (before.device, before.inode) != (seen.device, seen.inode)
+        return SETTLE if elsewhere and seen.modified < seen.changed else QUIET
+
     def _settled(self, path: Path, before: _Looked, after: _Looked) -> bool:
         """Whether nobody is writing; a file that is always being written is read all the same."""
         file = self._files.setdefault(path, _File())
-        if before[path] == after.get(path) or file.postponed >= _MOST_POSTPONED:
+        now = trio.current_time()
+        if before[path] == after.get(path):
             return True
-        file.postponed += 1
-        return False
+        if file.writing_since is None:
+            file.writing_since = now
+        return now - file.writing_since >= MOST_POSTPONED
 
-    def _take(self, path: Path, seen: Stamp | None, read: Listed | DocumentError) -> None:
+    def _take(self, path: Path, seen: Stamp | None, read: Listed) -> None:
+        file = self._files.setdefault(path, _File())
+        file.stamp, file.writing_since, file.faults = seen, None, ()
+        before = file.listed
+        if before is not None and _same(before, read):
+            read = replace(read, targets=before.targets)  # compared by identity from here on
+        file.listed = read
+
+    def _refuse(self, path: Path, seen: Stamp | None, error: DocumentError) -> None:
         file = self._files.setdefault(path, _File())
         # What the system did not give, it may give at the next look.
-        file.stamp = None if isinstance(read, UnreadableFile) else seen
-        file.postponed = 0
-        if isinstance(read, Listed):
-            file.listed, file.faults = read, ()
-        else:
-            file.faults = in_words(read.problems)
+        file.stamp = None if isinstance(error, UnreadableFile) else seen
+        file.writing_since, file.faults = None, in_words(error.problems)
 
     def _note_missing(self, looked: _Looked) -> None:
         """A file that left a glob is dropped at the second look, unless no file is left at all.
@@ -143,11 +183,8 @@ def _look(path: str) -> _Looked:
         return {}
 
 
-def _read_all(paths: Sequence[Path]) -> dict[Path, Listed | DocumentError]:
-    read: dict[Path, Listed | DocumentError] = {}
-    for path in paths:
-        try:
-            read[path] = read_file(path)
-        except DocumentError as error:
-            read[path] = error
-    return read
+def _same(before: Listed, after: Listed) -> bool:
+    """Whether two lists hold equal targets; long ones are not walked for it."""
+    if before.digest or after.digest:
+        return before.digest == after.digest
+    return before.targets == after.targets

@@ -14,9 +14,10 @@ import certifi
 import trio
 
 from probe import __version__
+from probe.discovery.reading import read_answer
 from probe.discovery.status import SourceLook, in_words, without_secrets
 from probe.documents.problem import DocumentError
-from probe.documents.targets import MOST_BYTES, Listed, read_list
+from probe.documents.targets import MOST_BYTES, MOST_TARGETS, Listed
 from probe.model.secret import ReadSecret, SecretError
 from probe.model.spec import HttpSource
 from probe.model.tls import Trust
@@ -36,18 +37,26 @@ class FetchProblem(Exception):
 class HttpTargets:
     """The targets of one URL."""
 
-    def __init__(self, source: HttpSource, read_secret: ReadSecret, refresh: float) -> None:
+    def __init__(
+        self,
+        source: HttpSource,
+        read_secret: ReadSecret,
+        refresh: float,
+        most: int = MOST_TARGETS,
+    ) -> None:
         """Remember where to look; nothing is fetched yet.
 
         Args:
             source: the URL, with a bearer token and a time-out.
             read_secret: called for each fetch, so a rotated token is used at once.
             refresh: seconds between looks, told to the server as Prometheus does.
+            most: targets of an answer that are taken.
         """
         self._source = source
         self._shown = without_secrets(source.url)
         self._read_secret = read_secret
         self._refresh = refresh
+        self._most = most
         self._client: httpx.AsyncClient | None = None
         self._digest = b""
         self._listed = Listed(())
@@ -59,14 +68,15 @@ class HttpTargets:
             data = await self._fetch()
             digest = blake2b(data).digest()
             if digest != self._digest:
-                self._listed = await trio.to_thread.run_sync(read_list, data, "json", self._shown)
+                self._listed = await read_answer(data, self._shown, self._most)
                 self._digest = digest
         except FetchProblem as problem:
             faults = (f"{self._shown}: {problem}",)
         except DocumentError as error:
             faults = in_words(error.problems)
         listed = self._listed
-        return SourceLook(listed.targets, listed.rejected, faults, in_words(listed.problems))
+        complaints = in_words(listed.problems)
+        return SourceLook(listed.targets, listed.rejected, faults, complaints, listed.over)
 
     async def aclose(self) -> None:
         """Close the kept connection."""

@@ -24,12 +24,14 @@ class SourceLook:
         rejected: number of entries, labels and groups that cannot be used.
         faults: why this look was not good; empty when it was.
         complaints: what is wrong with single entries of lists that are good as a whole.
+        over: number of targets left out because a file or answer holds more than the limit.
     """
 
     targets: tuple[Target, ...] = ()
     rejected: int = 0
     faults: tuple[str, ...] = ()
     complaints: tuple[str, ...] = ()
+    over: int = 0
 
 
 def in_words(problems: Iterable[Problem]) -> tuple[str, ...]:
@@ -52,6 +54,8 @@ class SourceStatus:
         notes: what a person may want to know and is no fault, such as an empty list.
         good_at: trio's clock at the last look that found everything readable; None before.
         changed_at: trio's clock when the targets last changed; None before the first.
+        unused: number of targets beyond the list's limit: they are not probed.
+        held_since: trio's clock since when a list that shrank is held; None while none is.
     """
 
     list_name: str
@@ -65,6 +69,8 @@ class SourceStatus:
     duplicates: int = 0
     good_at: float | None = None
     changed_at: float | None = None
+    unused: int = 0
+    held_since: float | None = None
 
 
 def without_secrets(url: str) -> str:

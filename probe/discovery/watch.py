@@ -9,6 +9,7 @@ from typing import Protocol
 import trio
 
 from probe.discovery.files import FileTargets
+from probe.discovery.shrink import ShrinkHold
 from probe.discovery.status import SourceLook, SourceStatus, without_secrets
 from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.spec import HttpSource, TargetList
@@ -34,7 +35,9 @@ class _Watched:
 
     source: TargetSource
     status: SourceStatus
+    hold: ShrinkHold
     targets: tuple[Target, ...] = ()
+    over: int = 0
 
 
 def no_secrets(reference: SecretRef) -> Secret:
@@ -60,20 +63,25 @@ class TargetWatcher:
         self._spec = spec
         self._static = SourceStatus(spec.name, "static", "static", targets=len(spec.static))
         self._files = [
-            _Watched(FileTargets(one.path), SourceStatus(spec.name, one.path, "file", up=False))
+            _Watched(
+                FileTargets(one.path, spec.max_targets),
+                SourceStatus(spec.name, one.path, "file", up=False),
+                ShrinkHold(spec.shrink_hold),
+            )
             for one in spec.files
         ]
         self._http = [
             _Watched(
-                _http_source(one, read_secret, spec.refresh),
+                _http_source(one, read_secret, spec),
                 SourceStatus(spec.name, without_secrets(one.url), "http", up=False),
+                ShrinkHold(spec.shrink_hold),
             )
             for one in spec.http
         ]
-        self._telling = trio.Lock()
-        self.targets: tuple[Target, ...] = tuple(spec.static)
-        self._merge()
-        self._told: tuple[Target, ...] = self.targets
+        self._merging, self._telling = trio.Lock(), trio.Lock()
+        self._released = trio.Event()
+        self.targets: tuple[Target, ...] = ()
+        self._told: tuple[Target, ...] = ()
 
     @property
     def statuses(self) -> tuple[SourceStatus, ...]:
@@ -81,8 +89,16 @@ class TargetWatcher:
         watched = tuple(one.status for one in (*self._files, *self._http))
         return (self._static, *watched) if self._spec.static else watched
 
+    def release(self) -> None:
+        """Believe every list as it is now: whoever asks for that knows that one shrank."""
+        for one in (*self._files, *self._http):
+            one.hold.release()
+        self._released.set()
+        self._released = trio.Event()
+
     async def look(self) -> None:
         """Look at every source once; ``targets`` and ``statuses`` then tell the outcome."""
+        await self._merge()
         async with trio.open_nursery() as nursery:
             for one in (*self._files, *self._http):
                 nursery.start_soon(self._look_at, one, None)
@@ -107,6 +123,7 @@ class TargetWatcher:
             task_status: started with the first list.
         """
         try:
+            await self._merge()
             async with trio.open_nursery() as nursery:
                 for one in self._files:
                     nursery.start_soon(self._look_at, one, on_status)
@@ -127,60 +144,111 @@ class TargetWatcher:
     ) -> None:
         while True:
             if looked:
-                await trio.sleep(self._spec.refresh)
+                await self._pause(one)
             looked = True
             await self._look_at(one, on_status)
             async with self._telling:  # one after the other, so that the last told is the last
-                if self._told != self.targets:
+                if self._told is not self.targets:
                     self._told = self.targets
                     await on_change(self.targets)
+
+    async def _pause(self, one: _Watched) -> None:
+        """Wait until it is time for the next look."""
+        next_look = trio.current_time() + self._spec.refresh
+        if one.hold.ends_at is not None:
+            next_look = min(next_look, one.hold.ends_at)
+        with trio.move_on_at(next_look):
+            await self._released.wait()
 
     async def _look_at(self, one: _Watched, on_status: OnStatus | None) -> None:
         """Look once; bring the status of the source and the list up to date."""
         look = await one.source.look()
         before, now = one.status, trio.current_time()
-        changed = look.targets != one.targets or before.changed_at is None
-        one.targets = look.targets
+        used = one.hold.take(look, now)
+        changed = used.targets is not one.targets or before.changed_at is None
+        one.targets, one.over = used.targets, used.over
+        held = () if one.hold.since is None else (self._held(len(used.targets), len(look.targets)),)
         one.status = replace(
             before,
             up=not look.faults,
-            targets=len(look.targets),
+            targets=len(used.targets),
             rejected=look.rejected,
-            problems=(*look.faults, *look.complaints),
+            problems=(*held, *look.faults, *look.complaints),
             good_at=before.good_at if look.faults else now,
             changed_at=now if changed else before.changed_at,
+            held_since=one.hold.since,
         )
         if changed:
-            self._merge()
+            await self._merge()
         else:
-            one.status = _noted(one.status, one.status.duplicates)
+            one.status = self._noted(one.status, before.duplicates, before.unused)
         if on_status is not None and _news(before, one.status):
             on_status(one.status)
 
-    def _merge(self) -> None:
+    def _held(self, before: int, now: int) -> str:
+        return (
+            f"the list shrank from {before} targets to {now} at once: the {before} stay in use "
+            f"for {self._spec.shrink_hold:g} s (shrink_hold); a reload (SIGHUP) takes the new one"
+        )
+
+    async def _merge(self) -> None:
         """Join the sources in their order; the first of equal targets stays."""
-        found: dict[tuple[str, int | None], Target] = {}
-        self._static = _noted(self._static, _add(found, self._spec.static))
-        for one in (*self._files, *self._http):
-            one.status = _noted(one.status, _add(found, one.targets))
-        self.targets = tuple(found.values())
+        async with self._merging:
+            found: dict[tuple[str, int | None], Target] = {}
+            most = self._spec.max_targets
+            counts = await _add(found, self._spec.static, most)
+            self._static = self._noted(self._static, *counts)
+            for one in (*self._files, *self._http):
+                # What the source says may change while its targets are added.
+                duplicates, unused = await _add(found, one.targets, most)
+                one.status = self._noted(one.status, duplicates, unused + one.over)
+            targets = tuple(found.values())
+            if targets != self.targets:
+                self.targets = targets
+
+    def _noted(self, status: SourceStatus, duplicates: int, unused: int) -> SourceStatus:
+        notes, problems = [], tuple(one for one in status.problems if _BEYOND not in one)
+        if status.up and not status.targets:
+            notes.append("the list is empty")
+        if duplicates:
+            notes.append(f"{duplicates} targets are named before; the first of each counts")
+        if unused:
+            most = self._spec.max_targets
+            problem = (
+                f"{unused} targets are beyond the limit of {most} of the list {status.list_name} "
+                "and are not probed; raise max_targets: or split the list"
+            )
+            problems = (problem, *problems)
+        return replace(
+            status, duplicates=duplicates, unused=unused, notes=tuple(notes), problems=problems
+        )
 
 
-def _add(found: dict[tuple[str, int | None], Target], targets: Sequence[Target]) -> int:
-    """Add what is new; the number of targets that were there already."""
-    before = len(found)
-    for target in targets:
-        found.setdefault((target.name, target.port), target)
-    return len(targets) - (len(found) - before)
+_BEYOND = "are beyond the limit of"
+_PART = 2_000  # targets between two pauses: some three milliseconds
 
 
-def _noted(status: SourceStatus, duplicates: int) -> SourceStatus:
-    notes = []
-    if status.up and not status.targets:
-        notes.append("the list is empty")
-    if duplicates:
-        notes.append(f"{duplicates} targets are named before; the first of each counts")
-    return replace(status, duplicates=duplicates, notes=tuple(notes))
+async def _add(
+    found: dict[tuple[str, int | None], Target], targets: Sequence[Target], most: int
+) -> tuple[int, int]:
+    """Add what is new, up to ``most`` in all.
+
+    Returns:
+        the number of targets that were there already, and of those that found no room.
+    """
+    added = unused = 0
+    for start in range(0, len(targets), _PART):
+        for target in targets[start : start + _PART]:
+            key = (target.name, target.port)
+            if key in found:
+                continue
+            if len(found) < most:
+                found[key] = target
+                added += 1
+            else:
+                unused += 1
+        await trio.lowlevel.checkpoint()
+    return len(targets) - added - unused, unused
 
 
 def _news(before: SourceStatus, after: SourceStatus) -> bool:
@@ -192,7 +260,7 @@ def _news(before: SourceStatus, after: SourceStatus) -> bool:
     return told(before) != told(after)
 
 
-def _http_source(source: HttpSource, read_secret: ReadSecret, refresh: float) -> TargetSource:
+def _http_source(source: HttpSource, read_secret: ReadSecret, spec: TargetList) -> TargetSource:
     from probe.discovery.http import HttpTargets  # noqa: PLC0415 - httpx costs time and memory
 
-    return HttpTargets(source, read_secret, refresh)
+    return HttpTargets(source, read_secret, spec.refresh, spec.max_targets)

@@ -51,26 +51,31 @@ class Listed:
         rejected: number of entries, labels and groups that cannot be used.
         problems: what is wrong with the first ``MOST_PROBLEMS`` of them.
         notes: targets that stand in ``seen`` already, when that was given.
+        over: number of targets left out because there are more than were asked for.
+        digest: equal for equal targets; empty where nobody worked it out.
     """
 
     targets: tuple[Target, ...]
     rejected: int = 0
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    over: int = 0
+    digest: bytes = b""
 
 
-def read_file(path: Path, seen: Seen | None = None) -> Listed:
+def read_file(path: Path, seen: Seen | None = None, most: int = MOST_TARGETS) -> Listed:
     """The targets of a file. Blocks.
 
     Args:
         path: JSON when it ends in ``.json``, else YAML.
         seen: as for ``read_list``.
+        most: as for ``read_list``.
 
     Raises:
         DocumentError: the file or its content as a whole cannot be used.
     """
     syntax: Literal["json", "yaml"] = "json" if path.suffix == ".json" else "yaml"
-    return read_list(read_bytes(path, MOST_BYTES), syntax, str(path), seen)
+    return read_list(read_bytes(path, MOST_BYTES), syntax, str(path), seen, most)
 
 
 def load_targets(path: Path) -> tuple[Target, ...]:
@@ -86,7 +91,11 @@ def load_targets(path: Path) -> tuple[Target, ...]:
 
 
 def read_list(
-    data: bytes, syntax: Literal["json", "yaml"], file: str, seen: Seen | None = None
+    data: bytes,
+    syntax: Literal["json", "yaml"],
+    file: str,
+    seen: Seen | None = None,
+    most: int = MOST_TARGETS,
 ) -> Listed:
     """The targets of a document.
 
@@ -98,6 +107,7 @@ def read_list(
         syntax: of the document.
         file: stands in the problems.
         seen: where the targets before it stand; grows. Given, repeated targets get a note.
+        most: targets that are given back, the first ones; the rest is counted.
 
     Raises:
         DocumentError: the document as a whole cannot be used, or no entry of it.
@@ -119,7 +129,9 @@ def read_list(
     targets = tuple(target for group in root.items for target in reader.group(group))
     if reader.problems and not targets:
         raise DocumentError(*reader.problems)
-    return Listed(targets, reader.rejected, tuple(sorted(reader.problems)), tuple(reader.notes))
+    problems, notes = sorted(reader.problems), reader.notes
+    over = max(0, len(targets) - most)
+    return Listed(targets[:most], reader.rejected, tuple(problems), tuple(notes), over)
 
 
 class _Reader:

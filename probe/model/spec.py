@@ -115,6 +115,9 @@ class TargetList:
     Attributes:
         static: targets written in the configuration itself.
         refresh: seconds between looks at the sources.
+        max_targets: how many of them are used, the first ones.
+        shrink_hold: seconds for which a source that lost more than half of its targets at once
+            keeps those that it had.
     """
 
     name: str
@@ -122,6 +125,8 @@ class TargetList:
     files: tuple[FileSource, ...] = ()
     http: tuple[HttpSource, ...] = ()
     refresh: float = 10.0
+    max_targets: int = 50_000
+    shrink_hold: float = 600.0
 
 
 # ---------------------------------------------------------------- TLS checks

@@ -17,7 +17,7 @@ What it promises:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import ceil
 from typing import Generic, TypeVar
 
@@ -31,6 +31,9 @@ K = TypeVar("K", bound=Hashable)
 
 _TURN = 32
 """Most runs started between two turns of the event loop: a backlog must not make it lag."""
+
+_ASKED = 500
+"""Most extra runs asked for in one step: some three milliseconds."""
 
 _WATCH = 1.0
 """Seconds between looks for runs that outlive their deadline, and the grace they get."""
@@ -135,11 +138,16 @@ class Runner(Generic[K]):
             self._wake()
         return planned
 
-    def request_all(self, keys: Sequence[K], *, within: float, rate: float) -> None:
-        """Ask for one extra run of each: ``rate`` a second, or all ``within`` so many seconds."""
+    def request_all(self, keys: Sequence[K], *, within: float, rate: float) -> Iterator[None]:
+        """Ask for one extra run of each: ``rate`` a second, or all ``within`` so many seconds.
+
+        In short steps. Keys that are gone meanwhile are left out.
+        """
         spread = min(within, len(keys) / rate)
         for place, key in enumerate(keys):
             self.request(key, after=spread * place / len(keys))
+            if place % _ASKED == _ASKED - 1:
+                yield
 
     def counts(self) -> dict[str, Counts]:
         """Return what happened per group since it first appeared, and what is under way."""

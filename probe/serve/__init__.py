@@ -1,7 +1,7 @@
 """Result store, metrics, HTTP server, status page."""
 
 from probe.serve.http.listen import ListenError, serve
-from probe.serve.http.metrics import swept
+from probe.serve.http.metrics import swept, walked
 from probe.serve.http.web import application
 from probe.serve.memory.store import Store
 from probe.serve.records import CertificatesKey, CertificateSplit
@@ -14,4 +14,5 @@ __all__ = [
     "application",
     "serve",
     "swept",
+    "walked",
 ]

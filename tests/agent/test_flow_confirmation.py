@@ -111,14 +111,14 @@ class World:
         filing = FlowFiling(self.store, EventLog(), Excuse(Vantage()), ask)
         self.store.configure(spec)
         self.flows = FlowCoverage(parts, self.runner, self.store, filing)
-        self.flows.configure(spec)
-        self.flows.set_targets(UNLISTED, (Target(check.name),))
+        list(self.flows.configure(spec))
+        list(self.flows.set_targets(UNLISTED, (Target(check.name),)))
 
     def reload(self, check: ApiCheck) -> None:
         """Follow a new configuration, as the agent does."""
         spec = Spec("here", Listen("127.0.0.1", 0), {}, {}, (check,))
         self.store.configure(spec)
-        self.flows.configure(spec)
+        list(self.flows.configure(spec))
 
     def _started(self, start: Start[JobKey]) -> None:
         if not start.extra:

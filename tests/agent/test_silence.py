@@ -93,15 +93,16 @@ class World:
         filing = Filing(self.store, EventLog(), Excuse(Vantage()), ask)
         self.coverage = Coverage(parts, self.runner, filing, self.store)
         self.store.configure(spec)
-        self.coverage.configure(spec)
-        self.coverage.set_targets("stores", names)
+        list(self.coverage.configure(spec))
+        list(self.coverage.set_targets("stores", names))
 
     def reload(self, **changes: Any) -> TlsCheck:
         """Follow a configuration in which the check reads otherwise."""
         check = replace(self.check, **changes)
         spec = replace(self.spec, checks=(check,))
+        list(self.coverage.retire(spec))
         self.store.configure(spec)
-        self.coverage.configure(spec)
+        list(self.coverage.configure(spec))
         return check
 
     async def run(self, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:

@@ -32,7 +32,7 @@ async def test_a_source_that_is_down_at_a_reload_takes_no_targets_away(tmp_path:
     given: list[set[str]] = []
     news = trio.Event()
 
-    def take(_: str, targets: tuple[Target, ...]) -> None:
+    async def take(_: str, targets: tuple[Target, ...]) -> None:
         given.append({target.name for target in targets})
         news.set()
 
@@ -78,7 +78,7 @@ async def test_a_reader_that_crashes_twice_takes_no_targets_away(
         assert loop == "discovery"
         crashes.append(loop)
 
-    def take(_: str, targets: tuple[Target, ...]) -> None:
+    async def take(_: str, targets: tuple[Target, ...]) -> None:
         given.append({target.name for target in targets})
 
     monkeypatch.setattr(FileTargets, "look", planted)
@@ -115,9 +115,11 @@ async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Pa
     path.write_text(json.dumps([{"targets": names}]))
     given: list[int] = []
     store = Store("sa-east", started_at=0.0)
-    sources = Sources(
-        build_parts(NOTHING, {}), store, EventLog(), lambda _, targets: given.append(len(targets))
-    )
+
+    async def take(_: str, targets: tuple[Target, ...]) -> None:
+        given.append(len(targets))
+
+    sources = Sources(build_parts(NOTHING, {}), store, EventLog(), take)
     async with trio.open_nursery() as nursery:
         await nursery.start(sources.run)
         await sources.configure(stores(path))
@@ -129,12 +131,16 @@ async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Pa
     assert source.problem.endswith('"a b" has a space in it; write one name an entry')
 
 
+async def ignore(*_: object) -> None:
+    """Take targets, and do nothing with them."""
+
+
 async def test_an_end_while_lists_are_configured_is_no_crash() -> None:
     """At whatever step it comes: what starts the watchers is cancelled with them."""
     lists = {str(n): TargetList(str(n), static=(Target("a.example"),)) for n in range(5)}
     for steps in range(40):
         store = Store("sa-east", started_at=0.0)
-        sources = Sources(build_parts(NOTHING, {}), store, EventLog(), lambda *_: None)
+        sources = Sources(build_parts(NOTHING, {}), store, EventLog(), ignore)
 
         async def work(nursery: trio.Nursery, sources: Sources = sources) -> None:
             await nursery.start(sources.run)

@@ -187,6 +187,23 @@ def test_targets_repeated_across_sources_are_noted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_list_beyond_its_limit_is_a_problem_to_validate_and_none_to_an_agent(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "probe.yaml"
+    listed = "{files: [stores.yaml], static: [a.example], max_targets: 2, shrink_hold: 1h}"
+    path.write_text(TEXT.format(listed))
+    (tmp_path / "stores.yaml").write_text("- targets: [b.example, c.example]\n")
+    with pytest.raises(DocumentError) as refused:
+        validate(path, environ={})
+    assert str(refused.value) == (
+        f"{path}:3:63: the list t has 3 targets, and the first 2 of them are probed; "
+        "raise max_targets: or split the list"
+    )
+    stores = load(path, environ={}).targets["t"]
+    assert (stores.max_targets, stores.shrink_hold) == (2, 3600.0)
+
+
 def test_an_agent_starts_whatever_its_lists_hold(tmp_path: Path) -> None:
     """Files are discovery's: one that is missing or broken must not keep an agent down."""
     (tmp_path / "broken.yaml").write_text("- targets: [a.example")

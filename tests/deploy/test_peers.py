@@ -100,7 +100,7 @@ class Region:
         assert name == "peers.example"
         return self.answer
 
-    def _deliver(self, name: str, targets: tuple[Target, ...]) -> None:
+    async def _deliver(self, name: str, targets: tuple[Target, ...]) -> None:
         self.ours[name] = {target.label for target in targets}
 
 

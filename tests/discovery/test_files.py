@@ -23,6 +23,7 @@ REFRESH = 0.01
 @pytest.fixture(autouse=True)
 def settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "SETTLE", 0.01)
+    monkeypatch.setattr(files, "QUIET", 0.01)
 
 
 @dataclass
@@ -96,11 +97,11 @@ async def test_unchanged_files_are_not_read_again(
     write(path, "a.example")
     read: list[Path] = []
 
-    def reading(path: Path) -> Listed:
+    def reading(path: Path, most: int) -> Listed:
         read.append(path)
-        return read_file(path)
+        return read_file(path, most=most)
 
-    monkeypatch.setattr("probe.discovery.files.read_file", reading)
+    monkeypatch.setattr("probe.discovery.reading.read_file", reading)
     async with watching(path):
         await trio.sleep(10 * REFRESH)
     assert len(read) == 1
@@ -206,10 +207,10 @@ async def test_one_broken_file_of_a_glob_leaves_the_others_working(tmp_path: Pat
         await seen.until("a.example", "c.example")
 
 
-async def test_a_file_that_is_still_being_written_is_left_until_it_settles(
+async def test_a_file_that_is_always_being_written_is_read_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "SETTLE", 0.1)
+    monkeypatch.setattr(files, "QUIET", 0.1)
     path = tmp_path / "stores.yaml"
     write(path, "a.example", "b.example")
     source = files.FileTargets(str(path))
@@ -228,9 +229,49 @@ async def test_a_file_that_is_still_being_written_is_left_until_it_settles(
         for _ in range(3):
             look = await source.look()
             assert [target.name for target in look.targets] == ["a.example", "b.example"]
+        monkeypatch.setattr(files, "MOST_POSTPONED", 0.2)
         look = await source.look()
-        assert len(look.targets) > 2, "a file that never settles is read all the same"
+        assert len(look.targets) > 2
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("how", ["truncated", "removed"])
+async def test_a_list_that_is_written_line_by_line_is_never_read_half_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Every prefix of it is a good list."""
+    monkeypatch.setattr(files, "QUIET", 0.5)
+    path = tmp_path / "stores.yaml"
+    write(path, "old.example")
+    names = [f"shop-{number}.example" for number in range(12)]
+
+    async def write_slowly() -> None:
+        if how == "removed":
+            path.unlink()
+        with path.open("w") as file:
+            for name in names:
+                file.write(f"- targets: [{name}]\n")
+                file.flush()
+                await trio.sleep(0.1)
+
+    async with watching(path) as seen:
+        await write_slowly()
+        await seen.until(*names)
+    assert [len(one) for one in seen.told] == [len(names)]
+
+
+async def test_a_file_that_was_finished_elsewhere_waits_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "QUIET", 3600.0)
+    path = tmp_path / "stores.yaml"
+    write(path, "a.example")
+    new = tmp_path / ".new"
+    async with watching(path) as seen:
+        new.write_text("- targets: [b.example]\n")
+        await trio.sleep(0.05)  # the kernel's stamps have a grain of some milliseconds
+        new.rename(path)
+        await seen.until("b.example")
 
 
 @pytest.mark.parametrize("there", [("a.yaml",), ()], ids=["beside another", "in an empty folder"])

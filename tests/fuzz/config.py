@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from probe.config.apart import pickled
 from probe.config.loading import load, validate
 from probe.config.shape.file import FileShape
+from probe.documents.packed import pickled
 from probe.documents.problem import DocumentError
 from probe.model.spec import Spec
 from tests.fuzz.target import Finding, Target

@@ -68,6 +68,20 @@ def test_a_source_with_rejected_entries_is_up_and_counts_them(store: Store) -> N
     assert value(store, "probe_agent_discovery_rejected", source="a.yaml") == 0.0
 
 
+def test_what_is_beyond_the_limit_and_since_when_a_short_list_is_held_have_series(
+    store: Store,
+) -> None:
+    told(
+        store, SourceView("stores", "a.yaml", True, 300, 0, START, unused=20, held_since=START + 5)
+    )
+    held = "probe_agent_discovery_held_since_timestamp_seconds"
+    assert value(store, "probe_agent_discovery_unused", source="a.yaml") == 20.0
+    assert value(store, held, source="a.yaml") == START + 5
+    told(store, SourceView("stores", "a.yaml", True, 20, 0, START))
+    assert value(store, "probe_agent_discovery_unused", source="a.yaml") == 0.0
+    assert not series(store, held)
+
+
 def test_sources_that_are_shown_alike_have_one_series_and_none_hides_another(store: Store) -> None:
     """Two URLs that differ in their query are shown without it."""
     url = "https://inventory.example/targets"

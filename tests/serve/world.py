@@ -284,7 +284,12 @@ def _agent(store: Store) -> None:
     agent.reloaded(success=True, at=START - 3600.0, digest="0f" * 32)
     agent.health = Health
     source = SourceView(
-        "stores", "targets/stores.yaml", True, len(store.targets), answered_at=START
+        "stores",
+        "targets/stores.yaml",
+        True,
+        len(store.targets),
+        answered_at=START,
+        held_since=START,
     )
     agent.sources = lambda: (source,)
     agent.ready = True

@@ -217,6 +217,7 @@ def _configuration() -> Shown:
 def _discovery() -> Shown:
     source = "region, list, source"
     stamp = "probe_agent_discovery_last_success_timestamp_seconds"
+    held = "probe_agent_discovery_held_since_timestamp_seconds"
     return table(
         "Sources of targets",
         "The last good list stays in use while a source does not answer.",
@@ -224,6 +225,8 @@ def _discovery() -> Shown:
         now(f"max by ({source}) (probe_agent_discovery_targets{{{REGION}}})"),
         now(f"max by ({source}) (probe_agent_discovery_rejected{{{REGION}}})"),
         now(f"min by ({source}) ({stamp}{{{REGION}}}) * 1000"),
+        now(f"max by ({source}) (probe_agent_discovery_unused{{{REGION}}})"),
+        now(f"min by ({source}) ({held}{{{REGION}}}) * 1000"),
         columns={
             "region": "Region",
             "list": "List",
@@ -232,6 +235,12 @@ def _discovery() -> Shown:
             "Value #B": "Targets",
             "Value #C": "Cannot be used",
             "Value #D": "Last answer",
+            "Value #E": "Over the limit",
+            "Value #F": "Shrank, held since",
         },
-        faces={"Answers": Face(mappings=_WORKED), "Last answer": Face("dateTimeFromNow")},
+        faces={
+            "Answers": Face(mappings=_WORKED),
+            "Last answer": Face("dateTimeFromNow"),
+            "Shrank, held since": Face("dateTimeFromNow"),
+        },
     )

@@ -92,6 +92,10 @@ def target_list(
         files=tuple(FileSource(file.absolute(path)) for path in shape.files),
         http=tuple(_http_source(file, source) for source in shape.http),
     )
+    number, most = len(static) + len(in_files), resolved.max_targets
+    if file.strict and number > most:
+        message = f"the list {name} has {number} targets, and the first {most} of them are probed"
+        file.problem(shape.at("max_targets"), f"{message}; raise max_targets: or split the list")
     return resolved, labels if known else None
 
 

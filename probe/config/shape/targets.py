@@ -21,7 +21,7 @@ from probe.config.shape.texts import (
     text,
 )
 from probe.config.shape.tls import Host, Port, TrustField
-from probe.documents.targets import LABEL
+from probe.documents.targets import LABEL, MOST_TARGETS
 from probe.net.names import parse_address, parse_name_pattern, quoted
 
 
@@ -174,6 +174,13 @@ class TargetListShape(Shape):
     )
     refresh: Annotated[Duration, between("1s", "1d")] | None = optional(
         "How often the sources are looked at again ({default})."
+    )
+    max_targets: Annotated[int, Field(ge=1, le=MOST_TARGETS)] | None = optional(
+        "How many targets of the list are probed, the first ones; more are reported ({default})."
+    )
+    shrink_hold: Annotated[Duration, between("0", "1d")] | None = optional(
+        "How long a source that loses more than half of its targets at once keeps those that it "
+        "had; 0 believes it at once ({default})."
     )
 
 

@@ -100,8 +100,13 @@ async def exposition(store: Store, form: Format) -> AsyncGenerator[bytes, None]:
 
 async def swept(store: Store) -> None:
     """Find what became unseen, others running in between."""
-    async with aclosing(paced(store.sweep())) as steps:
-        async for _ in steps:
+    await walked(store.sweep())
+
+
+async def walked(steps: Iterable[None]) -> None:
+    """Take all steps, others running in between."""
+    async with aclosing(paced(steps)) as each:
+        async for _ in each:
             pass
 
 

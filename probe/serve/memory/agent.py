@@ -19,11 +19,13 @@ class SourceView:
     Attributes:
         name: name of the target list.
         source: file pattern, URL, or ``static``.
-        up: whether it answered the latest time with a list that is in use now.
+        up: whether it answered the latest time with a list that can be used.
         targets: how many it last gave.
         rejected: entries, labels and groups of that list that cannot be used.
         answered_at: wall time when it last answered so; None before that.
         problem: why it is not up, or what was rejected.
+        unused: targets beyond the list's limit.
+        held_since: wall time since when it is held because it shrank; None while it is not.
     """
 
     name: str
@@ -33,6 +35,8 @@ class SourceView:
     rejected: int = 0
     answered_at: float | None = None
     problem: str = ""
+    unused: int = 0
+    held_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,11 @@ class AgentFacts:
                 targets, rejected = (one.targets for one in views), (one.rejected for one in views)
                 yield families.AGENT_DISCOVERY_TARGETS, float(sum(targets)), labels
                 yield families.AGENT_DISCOVERY_REJECTED, float(sum(rejected)), labels
+                unused = sum(one.unused for one in views)
+                yield families.AGENT_DISCOVERY_UNUSED, float(unused), labels
+            held = [one.held_since for one in views if one.held_since is not None]
+            if held:
+                yield families.AGENT_DISCOVERY_HELD_SINCE, min(held), labels
 
     def _counted(self) -> Iterator[Sample]:
         for (family, labels), count in self._counts.items():

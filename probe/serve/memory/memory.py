@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
 from probe.model.failure import Failure
@@ -22,6 +22,9 @@ from probe.serve.records import (
 from probe.serve.series.tables import Series
 from probe.serve.series.target_samples import target_info_samples
 from probe.state.silence import Silence
+
+_PART = 500
+"""Targets in one short step: a few milliseconds."""
 
 
 class Memory:
@@ -56,19 +59,38 @@ class Memory:
         self.unresolved: dict[ProviderKey, ResolveRecord] = {}
         self.differing: dict[CertificatesKey, CertificateSplit] = {}
 
-    def set_targets(self, check: str, targets: Iterable[Target]) -> None:
-        """Tell all targets of a check: others are forgotten, and late results of theirs ignored."""
-        before, listed = self.listed.get(check, {}), {target.label: target for target in targets}
+    def set_targets(self, check: str, targets: Sequence[Target]) -> None:
+        """Do as `retarget`, at once."""
+        for _ in self.retarget(check, targets):
+            pass
+
+    def retarget(self, check: str, targets: Sequence[Target]) -> Iterator[None]:
+        """Tell all targets of a check, in short steps.
+
+        Others are forgotten, and late results of theirs are ignored.
+        """
+        before = self.listed.get(check, {})
+        listed: dict[str, Target] = {}
+        for start in range(0, len(targets), _PART):
+            listed |= {target.label: target for target in targets[start : start + _PART]}
+            yield
         self.listed[check] = listed
-        for record in [r for r in self.targets.values() if r.key.check == check]:
-            if record.key.target not in listed:
+        for place, record in enumerate(list(self.targets.values())):
+            if record.key.check == check and record.key.target not in listed:
                 self.forget_target(record)
-        for name in before.keys() - listed.keys():
-            self.series.tables.target_info.drop(TargetKey(check, name))
-        for name, target in listed.items():
+            if place % _PART == _PART - 1:
+                yield
+        tables = self.series.tables
+        for place, name in enumerate(before):
+            if name not in listed:
+                tables.target_info.drop(TargetKey(check, name))
+            if place % _PART == _PART - 1:
+                yield
+        for place, (name, target) in enumerate(listed.items()):
             if name not in before or before[name].labels != target.labels:
-                samples = target_info_samples(target.labels)
-                self.series.tables.target_info.set(TargetKey(check, name), samples)
+                tables.target_info.set(TargetKey(check, name), target_info_samples(target.labels))
+            if place % _PART == _PART - 1:
+                yield
 
     def target_of(self, check: str, name: str) -> TargetRecord | None:
         """The record of a target, made when new; None for one that was removed meanwhile."""
