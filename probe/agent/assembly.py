@@ -82,7 +82,13 @@ class Assembly:
             on_start=self._report.started,
             on_defect=self._defect,
         )
-        self._references = ReferenceWatch(parts, vantage, self.crashed)
+        self._references = ReferenceWatch(
+            parts,
+            vantage,
+            self.crashed,
+            lambda most: self._coverage.edges(most),  # noqa: PLW0108 - made below
+        )
+        parts.flow.heard = self._references.hosts.heard
         excuse = Excuse(vantage, self._references.hurry, self._lag.current)
         self._filing = Filing(self.store, log, excuse, self._request)
         flow_filing = FlowFiling(self.store, log, excuse, self._request)
@@ -145,7 +151,7 @@ class Assembly:
             except TrustError as error:
                 # Every attempt that needs them is inconclusive until they can be read.
                 self._log.error("trust roots cannot be read", problem=str(error))
-        self._references.configure(spec.references)
+        self._references.configure(spec)
         async with self._changing:
             await walked(self._coverage.retire(spec))
             self.store.configure(spec)

@@ -133,6 +133,18 @@ class Coverage:
         edges = [edge for key in changed for edge in sorted(self._covered[key].jobs)]
         yield from self._runner.request_all(edges, within=FIRST, rate=FIRST_RATE)
 
+    def edges(self, most: int) -> dict[str, list[Edge]]:
+        """Return edges of each provider that is probed: of so many targets at most."""
+        found: dict[str, list[Edge]] = {}
+        left = dict.fromkeys(self._providers, most)
+        for key, covered in self._covered.items():
+            if left.get(key.provider) and covered.edges:
+                left[key.provider] -= 1
+                found.setdefault(key.provider, []).extend(covered.edges)
+                if not any(left.values()):
+                    break
+        return found
+
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> Iterator[None]:
         """Follow a target list, in short steps; whoever takes them takes them to the end."""
         self._lists[name] = targets

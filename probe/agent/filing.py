@@ -10,7 +10,17 @@ import trio
 
 from probe.agent.jobs import JobKey, checks_of
 from probe.agent.log import EventLog
-from probe.model.result import Failed, Inconclusive, Passed, ResolveResult, Skipped, TlsResult
+from probe.model.failure import Failure, Reason
+from probe.model.result import (
+    CertificateFacts,
+    Failed,
+    Inconclusive,
+    Outcome,
+    Passed,
+    ResolveResult,
+    Skipped,
+    TlsResult,
+)
 from probe.model.spec import Spec, TlsCheck
 from probe.model.state import CONFIRMED, EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
@@ -26,20 +36,23 @@ RequestRun = Callable[[JobKey, float, bool], object]
 OutcomeT = TypeVar("OutcomeT", bound=Passed | Failed | Inconclusive | Skipped)
 
 
+_OWN_NETWORK = frozenset({Reason.NO_ROUTE, Reason.VANTAGE_ILL})
+
+
 class Excuse:
     """Asks the vantage about each failure; everything else passes through.
 
     Args:
         vantage: what is known of this agent's own view.
         on_failure: told of each failure that is not excused, so that the references are
-            looked at before it is confirmed.
+            looked at before it is confirmed; and of one that this host's own network explains.
         lag: seconds that the event loop is late now: a stall ends attempts before it is noted.
     """
 
     def __init__(
         self,
         vantage: Vantage,
-        on_failure: Callable[[], object] = lambda: None,
+        on_failure: Callable[[Failure], object] = lambda _: None,
         lag: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._vantage = vantage
@@ -54,12 +67,18 @@ class Excuse:
             began: when it began, by trio's clock.
         """
         if not isinstance(outcome, Failed):
+            if isinstance(outcome, Inconclusive) and outcome.failure.reason in _OWN_NETWORK:
+                self._on_failure(outcome.failure)
             return outcome
         ours = self._vantage.excuse(outcome.failure, began, self._lag())
         if ours is None:
-            self._on_failure()
+            self._on_failure(outcome.failure)
             return outcome
         return Inconclusive(ours)
+
+    def certificate(self, leaf: CertificateFacts, outcome: Outcome, at: float) -> None:
+        """Let the vantage compare its clock with the dates of a certificate, at this wall time."""
+        self._vantage.clock.certificate(leaf, outcome, at)
 
 
 class Filing:
@@ -119,6 +138,9 @@ class Filing:
         if confirmer is None:
             return
         now, seconds = trio.current_time(), result.timings.total
+        leaf = result.handshake.leaf if result.handshake is not None else None
+        if leaf is not None:
+            self._excuse.certificate(leaf, result.outcome, result.at)
         outcome = self._excuse(result.outcome, now - seconds)
         if outcome is not result.outcome:
             result = replace(result, outcome=outcome)
@@ -129,7 +151,6 @@ class Filing:
         if history is None:
             return  # removed while the attempt was in flight
         self._store.record_edge(result, history.status, history.since)
-        leaf = result.handshake.leaf if result.handshake is not None else None
         self._split(key.check, self._consensus[key.check].observe(key, leaf, result.at), result.at)
         if reaction.transition is not None:
             self._tell(reaction.transition)

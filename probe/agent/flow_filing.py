@@ -13,7 +13,7 @@ from probe.agent.jobs import checks_of, persona_of
 from probe.agent.log import EventLog, key_fields
 from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Persona
-from probe.model.result import Failed, FlowResult, Inconclusive, Passed, StepResult
+from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
 from probe.model.spec import Spec
 from probe.model.state import CONFIRMED, FLOW_CONFIRMATION, Diagnosis, EdgeStatus, Transition
 from probe.model.target import FlowKey
@@ -132,6 +132,10 @@ class FlowFiling:
         outcomes = (result.outcome, *[step.outcome for step in result.steps])
         if not any(isinstance(outcome, Failed | Inconclusive) for outcome in outcomes):
             return result
+        for step in result.steps:
+            leaf = step.handshake.leaf if step.handshake is not None else None
+            if leaf is not None and not isinstance(step.outcome, Skipped):
+                self._excuse.certificate(leaf, step.outcome, result.at)
         steps = tuple(
             replace(step, outcome=self._excuse(step.outcome, began)) for step in result.steps
         )

@@ -135,7 +135,7 @@ class Proxies:
         """Return a variable that names a proxy for something that is probed; None without one."""
         if not any(self._names.values()):
             return None
-        found = (self.variable(scheme, host) for scheme, host in _called(spec))
+        found = (self.variable(scheme, host) for scheme, host in called(spec))
         return next((name for name in found if name is not None), None)
 
 
@@ -153,7 +153,7 @@ def _excepted(host: str, without: Iterable[str]) -> bool:
     return False
 
 
-def _called(spec: Spec) -> Iterator[tuple[str, str]]:
+def called(spec: Spec) -> Iterator[tuple[str, str]]:
     """Yield scheme and host of what is probed. The host is empty where only the run knows it."""
     for check in spec.checks:
         if not isinstance(check, ApiCheck):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import trio
 
+from probe.agent.clock import WallWatch, synchronized
 from probe.agent.jobs import JobKey, check_of
 from probe.agent.log import EventLog, key_fields
 from probe.agent.process import LOOPS
@@ -20,6 +21,7 @@ from probe.serve.series.family import Sample
 from probe.state.vantage import Health, Vantage
 
 _LOOK_EVERY = 1.0
+_ASK_KERNEL_EVERY = 60.0
 
 _UNFINISHED = {
     DefectKind.CUT: "still running at its deadline",
@@ -36,6 +38,7 @@ class SelfReport:
         log: one line for each defect and each change of the vantage.
         counts: what the runner counted, by group.
         dns: what the finder of edges counted.
+        clock: notices when this host's clock is set.
     """
 
     def __init__(
@@ -45,21 +48,26 @@ class SelfReport:
         log: EventLog,
         counts: Callable[[], Mapping[str, Counts]],
         dns: Callable[[], FinderStats],
+        clock: WallWatch | None = None,
     ) -> None:
         self._store = store
         self._vantage = vantage
         self._log = log
         self._counts = counts
         self._dns = dns
+        self._clock = clock or WallWatch()
+        self._ask_kernel_at = float("-inf")
         self._ignoring: set[str] = set()
         self._ill: dict[str, str] = {}
+        self._unjudged: dict[str, str] = {}
         self._running = False
         self._lag = store.series.histograms.of(families.AGENT_LOOP_LAG)
         self._lateness = store.series.histograms.of(families.AGENT_SCHEDULE_LATENESS)
         for loop in LOOPS:  # at zero, so that the first crash is an increase
             store.agent.count(families.AGENT_LOOP_CRASHES, 0, loop=loop)
+        store.agent.count(families.AGENT_CLOCK_STEPS, 0)
         store.agent.health = self._health
-        store.agent.readings += (self._runs, self._questions)
+        store.agent.readings += (self._runs, self._questions, self._kernel)
         store.agent.on_defect = self.crashed
 
     def lagged(self, seconds: float, worst: float) -> None:
@@ -106,7 +114,12 @@ class SelfReport:
             await trio.sleep(_LOOK_EVERY)
 
     def _judge(self) -> None:
+        self._look_at_clock()
         health = self._vantage.judge(trio.current_time())
+        unjudged = {sign.value: why for sign, why in health.unjudged.items()}
+        if unjudged.keys() - self._unjudged.keys():
+            self._log.info("vantage cannot judge", **unjudged)
+        self._unjudged = unjudged
         ill = {c.sign.value: c.why for c in health.complaints if c.ill}
         if ill != self._ill:
             if ill:
@@ -114,6 +127,22 @@ class SelfReport:
             else:
                 self._log.info("vantage well")
             self._ill = ill
+
+    def _look_at_clock(self) -> None:
+        """Notice that the clock was set, and ask the kernel now and then."""
+        step, now = self._clock.step(), trio.current_time()
+        if step:
+            self._store.agent.count(families.AGENT_CLOCK_STEPS)
+            self._log.warning("clock set", by=f"{step:+.1f} s", note="or this host was asleep")
+            self._vantage.clock.stepped(step)
+        if step or now >= self._ask_kernel_at:
+            self._ask_kernel_at = now + _ASK_KERNEL_EVERY
+            self._vantage.clock.synchronized = synchronized()
+
+    def _kernel(self) -> Iterator[Sample]:
+        """What the kernel says of the clock."""
+        if self._vantage.clock.synchronized is not None:
+            yield families.AGENT_CLOCK_SYNCHRONIZED, float(self._vantage.clock.synchronized), ()
 
     def _health(self) -> Health | None:
         return self._vantage.judge(trio.current_time()) if self._running else None

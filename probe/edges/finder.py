@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from probe.edges import client
-from probe.edges.answers import DnsAnswer
+from probe.edges.answers import ROOT, DnsAnswer, NoAnswer
 from probe.edges.asker import Asker, AskServers, Pace
 from probe.edges.inquiry import Heard, Inquiry, failure_of, notes_of, unsearched
 from probe.edges.memory import EdgeMemory
@@ -27,7 +27,7 @@ from probe.edges.system import (
     parse_resolv_conf,
 )
 from probe.model.failure import Failure, Phase, Reason, defect
-from probe.model.spec import DnsOptions, Provider
+from probe.model.spec import DnsOptions, NameServer, Provider
 from probe.model.target import Edge, Resolution, Target
 
 MOST_EDGES = 64
@@ -76,6 +76,7 @@ class EdgeFinder:
             pace: how fast questions go to one list of servers.
         """
         ask = ask or partial(client.ask, manners=client.Manners())
+        self._ask = ask
         self._asker = Asker(ask, pace or Pace())
         self._route = route
         self._routes: dict[str, tuple[bool, float]] = {}
@@ -149,6 +150,18 @@ class EdgeFinder:
         else:
             found = replace(found, failure=unsearched(failure, name, search))
         return found
+
+    def resolvers(self) -> tuple[NameServer, ...]:
+        """Name the servers that this host's own configuration names."""
+        return self._resolv_conf().servers
+
+    async def answers(self, server: NameServer, timeout: float) -> Failure | None:
+        """Ask a server the control question; return what went wrong, if it did. Never raises."""
+        try:
+            outcome = await self._ask((server,), ROOT, timeout)
+        except Exception as error:
+            return defect(error, Phase.RESOLVE)
+        return outcome.failure if isinstance(outcome, NoAnswer) else None
 
     def stats(self) -> FinderStats:
         """Read the counters since the start."""

@@ -105,6 +105,7 @@ async def _once(
         facts = CallFacts(Timings(), fresh=False, url=request.url)
         return Exchange(Broken(refusal, facts), request)
     call = _past_proxy(run, await send(signed))
+    run.heard(call)
     if signer is None or isinstance(call, Broken):
         return Exchange(call, signed)
     again = signer.again(signed, call.response)

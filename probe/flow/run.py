@@ -17,7 +17,7 @@ from probe.auth.store import Login
 from probe.auth.values import NoValue, Unsafe, Values, tokens_named
 from probe.flow.redact import Redactor, clip
 from probe.http.body import ACCEPTED
-from probe.http.messages import Request
+from probe.http.messages import CallResult, Request
 from probe.http.session import Session
 from probe.http.url import BadUrl, Origin, clean_url, origin_of, parsed
 from probe.model.auth import Auth, BearerAuth, carries_credential
@@ -103,6 +103,7 @@ class FlowRun:
         deadline: trio time by which the present steps are over.
         lag: the event loop's lag now, in seconds.
         proxy: the environment's variable that names a proxy for a scheme and host, if any.
+        heard: told each call that was made.
     """
 
     key: FlowKey
@@ -115,6 +116,7 @@ class FlowRun:
     lag: Callable[[], float]
     ids: NewId
     proxy: Callable[[str, str], str | None]
+    heard: Callable[[CallResult], object] = lambda _: None
     _named: frozenset[Origin] | None = None
 
     @property

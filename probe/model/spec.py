@@ -200,13 +200,13 @@ class References:
 
     Attributes:
         urls: endpoints that have nothing in common with the targets or each other; three or
-            more, because more than half of them must fail. None: neither network nor DNS nor
-            clock is judged.
+            more, because more than half of them must fail. None: what is probed anyway is
+            looked at, and this host's resolvers. Empty: network and DNS are not judged.
         interval: seconds between looks at them.
         trust: which roots verify their chains; another verdict costs only their ``Date``.
     """
 
-    urls: tuple[str, ...] = ()
+    urls: tuple[str, ...] | None = None
     interval: float = 5.0
     trust: Trust = field(default_factory=Trust)
 

@@ -18,6 +18,7 @@ from probe.flow.credentials import Credentials
 from probe.flow.redact import Redactor
 from probe.flow.run import FlowPlan, FlowRun, NewId, new_id, plan_of
 from probe.flow.steps import command_step, http_step
+from probe.http.messages import CallResult
 from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
@@ -34,7 +35,7 @@ from probe.model.result import (
 )
 from probe.model.secret import ReadSecret, SecretRef
 from probe.model.target import FlowKey, Target
-from probe.model.tls import ClientCertificate, ClientProfile
+from probe.model.tls import ClientCertificate, ClientProfile, Trust
 
 _CLEANUP_SHARE = 0.25
 """Most of the flow's time that is held back for cleanup steps."""
@@ -57,6 +58,7 @@ class FlowProber:
         ids: gives random bytes as hex.
         own_names: a provider's own name patterns, by provider name.
         proxy: the environment's variable that names a proxy for a scheme and host, if any.
+        heard: told each call, with the flow and the roots that verified it.
     """
 
     contexts: TlsContexts
@@ -68,6 +70,7 @@ class FlowProber:
     ids: NewId = new_id
     own_names: Callable[[str], tuple[str, ...]] = lambda _provider: ()
     proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
+    heard: Callable[[FlowKey, Trust, CallResult], object] = lambda _key, _trust, _call: None
     _store: TokenStore = field(init=False, default_factory=TokenStore)
     _plans: dict[tuple[str, str], FlowPlan] = field(init=False, default_factory=dict)
     _refresh_tokens: RefreshTokens = field(init=False)
@@ -150,6 +153,7 @@ class FlowProber:
             lag=self.lag,
             ids=self.ids,
             proxy=self.proxy,
+            heard=functools.partial(self.heard, key, check.trust),
         )
 
 

@@ -5,10 +5,11 @@ Five signs, each judged for itself because each excuses something else:
 ========== ============================================== ========================================
 sign       bad when                                       failures that it excuses
 ========== ============================================== ========================================
-network    more than half of the references fail          all
+network    more than half of the references fail, or      all
+           all that is probed is silent at once
 dns        more than half of the references' names are    resolve
-           not answered
-clock      the references' clocks differ from ours        what depends on the time: validity, auth
+           not answered, or all resolvers are silent
+clock      what tells the time differs from ours          what depends on the time: validity, auth
 lag        the event loop is late for much of a window    time-outs, too slow
 late       runs start late for much of a window           time-outs, too slow
 ========== ============================================== ========================================
@@ -23,26 +24,29 @@ One stall that is longer than ``lag_bound``, or many that take half of an attemp
 time-outs of what was under way meanwhile, whether the sign is bad or not: the answer may have lain
 in a buffer.
 
-Without references neither network nor DNS is judged, and nothing that targets do can make
-the vantage ill: when every provider fails at once, or no target's name resolves, that may be
-true, and an agent that excused it would hide the largest outage of all. Lag and lateness
-speak of the agent alone and are judged always. With a single reference its own outage excuses
-everything: configure three that have nothing in common with the targets or each other.
+References that the configuration names are judged by themselves: three that have nothing in
+common with the targets or each other. With a single one its own outage excuses everything.
+Without any, what is probed anyway is judged, much more carefully (``state.witnesses`` for the
+network, ``state.clock``): an agent that excused a provider's outage would hide the largest of
+all. What cannot be told is said to be *unjudged*. Lag and lateness speak of the agent alone.
 
-References are probed every few seconds, and at once when an edge becomes suspect: then a cut
-network is in doubt before the edge's confirmation is through.
+All of this is looked at again, at once, when an edge becomes suspect: then a cut network is in
+doubt before the edge's confirmation is through.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
+from probe.state.clock import TIMED, ClockEvidence
 from probe.state.history import SlidingShare
+from probe.state.witnesses import Sightings, Witnesses, silent
 
 
 class Sign(StrEnum):
@@ -82,6 +86,9 @@ class VantageRule:
     least: int = 5
 
 
+_NOTHING: Mapping[Sign, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """One sign that is bad.
@@ -100,9 +107,16 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The vantage's judgement of itself."""
+    """The vantage's judgement of itself.
+
+    Attributes:
+        unjudged: the signs that nothing tells about now, each with the reason.
+        clock_offset: seconds by which the right time is ahead of ours; None when unknown.
+    """
 
     complaints: tuple[Complaint, ...] = ()
+    unjudged: Mapping[Sign, str] = field(default_factory=lambda: _NOTHING, compare=False)
+    clock_offset: float | None = field(default=None, compare=False)
 
     @property
     def healthy(self) -> bool:
@@ -110,20 +124,10 @@ class Health:
         return not any(complaint.ill for complaint in self.complaints)
 
 
-_TIMED = frozenset(
-    {
-        Reason.EXPIRED,
-        Reason.NOT_YET_VALID,
-        Reason.EXPIRES_SOON,
-        Reason.OCSP_EXPIRED,
-        Reason.CHAIN_INVALID,  # an intermediate out of its time is found by path validation
-    }
-)
-
 _EXCUSES: dict[Sign, Callable[[Failure], bool]] = {
     Sign.NETWORK: lambda _: True,
     Sign.DNS: lambda failure: failure.phase is Phase.RESOLVE,
-    Sign.CLOCK: lambda failure: failure.phase is Phase.AUTH or failure.reason in _TIMED,
+    Sign.CLOCK: lambda failure: failure.phase is Phase.AUTH or failure.reason in TIMED,
     Sign.LAG: lambda failure: failure.reason in (Reason.TIMEOUT, Reason.TOO_SLOW),
     Sign.LATE: lambda failure: failure.reason in (Reason.TIMEOUT, Reason.TOO_SLOW),
 }
@@ -177,12 +181,18 @@ class Vantage:
 
     Args:
         rule: when it is ill.
+
+    Attributes:
+        clock: what is known of this host's clock.
     """
 
     def __init__(self, rule: VantageRule | None = None) -> None:
         self.rule = rule or VantageRule()
         self._references: dict[str, tuple[float, Failure | None]] = {}
-        self._offsets: dict[str, tuple[float, float]] = {}
+        self.clock = ClockEvidence(self.rule.clock_bound, self.rule.fresh)
+        self._witnesses = Witnesses()
+        self._resolvers: tuple[float, str] | None = None
+        self._own = self._off = False
         self._names: dict[str, tuple[float, Failure | None]] = {}
         self._lag = SlidingShare(self.rule.fresh)
         self._lag_at: float | None = None
@@ -202,9 +212,27 @@ class Vantage:
             case Inconclusive():
                 pass
 
-    def clock(self, name: str, offset: float, now: float) -> None:
-        """Take in a reference's clock minus ours, in seconds, from its ``Date``."""
-        self._offsets[name] = (now, offset)
+    def own(self, seen: Sightings, resolvers: Mapping[str, Failure | None], now: float) -> None:
+        """Take in one look at what is probed anyway, and at this host's resolvers.
+
+        Args:
+            seen: by witness and address, as ``state.witnesses`` reads it; resolvers beyond this
+                host among them.
+            resolvers: every resolver of this host.
+            now: monotonic.
+        """
+        self._own = True
+        self._witnesses.look(seen, now)
+        failures = [one for one in resolvers.values() if silent(one)]
+        bad = bool(failures) and len(failures) == len(resolvers)
+        self._resolvers = (now, f"no resolver answers: {failures[0]}") if bad else None
+
+    def configure(self, *, off: bool) -> None:
+        """Forget references and witnesses: others count from now on, or none when it is off."""
+        self._off = off
+        self._references.clear()
+        self._names.clear()
+        self._witnesses, self._resolvers, self._own = Witnesses(), None, False
 
     def dns(self, name: str, failure: Failure | None, now: float) -> None:
         """Take in how a question for a reference's name went; never for a target's (see above)."""
@@ -232,10 +260,14 @@ class Vantage:
         """Weigh the evidence. Call after each reference and at least every few seconds."""
         self._expire(now)
         network, dns = self._unreachable()
+        clock = self.clock.judge(now, bad=self._courses[Sign.CLOCK].bad_since is not None)
+        silence, alone = self._witnesses.judge(now, self.rule.fresh) if self._own else ("", "")
+        if self._resolvers is not None and not silence:
+            dns = dns or self._resolvers[1]
         found = {
-            Sign.NETWORK: network,
+            Sign.NETWORK: network or silence,
             Sign.DNS: dns or self._unanswered(),
-            Sign.CLOCK: self._astray(),
+            Sign.CLOCK: clock.why,
             Sign.LAG: self._over(
                 self._lag, f"event loop over {self.rule.lag_bound:g} s late", "seconds", now
             ),
@@ -248,7 +280,14 @@ class Vantage:
             course.tell(found[sign], self.rule, now)
             if complaint := course.complaint(sign):
                 complaints.append(complaint)
-        return Health(tuple(complaints))
+        alone = "references are switched off" if self._off else alone
+        unjudged = {Sign.NETWORK: alone, Sign.CLOCK: clock.unjudged}
+        unjudged = {sign: why for sign, why in unjudged.items() if why}
+        return Health(tuple(complaints), unjudged, clock.offset)
+
+    def doubts(self, sign: Sign) -> bool:
+        """Whether a sign was bad when it was last judged, or is not over yet."""
+        return self._courses[sign].bad_since is not None
 
     def excuse(self, failure: Failure, started: float, lag: float = 0.0) -> Failure | None:
         """Turn a target's failure into ours when the attempt ran in a bad moment.
@@ -286,10 +325,12 @@ class Vantage:
 
     def _expire(self, now: float) -> None:
         oldest = now - self.rule.fresh
-        for evidence in (self._references, self._offsets, self._names):
+        for evidence in (self._references, self._names):
             stale = [name for name, (at, _) in evidence.items() if at < oldest]
             for name in stale:
                 del evidence[name]
+        if self._resolvers is not None and self._resolvers[0] < oldest:
+            self._resolvers = None
 
     def _unreachable(self) -> tuple[str, str]:
         """Why network or DNS is bad, by the references: most fail, and most of those where."""
@@ -306,17 +347,6 @@ class Vantage:
         if not failures:
             return ""
         return f"{len(failures)} of {len(self._names)} names not answered: {failures[0]}"
-
-    def _astray(self) -> str:
-        """Why the clock is bad: the middle offset, of two middle ones the smaller."""
-        if not self._offsets:
-            return ""
-        offsets = sorted((offset for _, offset in self._offsets.values()), key=abs)
-        offset = offsets[(len(offsets) - 1) // 2]
-        bound = self.rule.clock_bound
-        if self._courses[Sign.CLOCK].bad_since is not None:
-            bound /= 2
-        return f"clock differs by {offset:+.0f} s" if abs(offset) > bound else ""
 
     def _over(self, values: SlidingShare, what: str, unit: str, now: float) -> str:
         over, total = values.sums(now)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from typing import cast
 
 import trio
@@ -12,10 +15,20 @@ from trio.testing import MockClock
 from probe.agent.filing import Excuse
 from probe.agent.parts import Parts
 from probe.agent.references import ReferenceWatch
+from probe.http.messages import Answered, Broken, CallFacts, Response
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Failed, Inconclusive, Passed
-from probe.model.spec import DnsOptions, References
-from probe.model.target import Resolution
+from probe.model.flow import ApiCheck, RequestTemplate, Step
+from probe.model.result import Failed, Inconclusive, Passed, Timings
+from probe.model.spec import (
+    DnsOptions,
+    Listen,
+    NameServer,
+    Provider,
+    References,
+    Spec,
+    TlsCheck,
+)
+from probe.model.target import Edge, FlowKey, Resolution
 from probe.model.tls import Trust
 from probe.probers.reference import Look
 from probe.state.vantage import Sign, Vantage
@@ -54,11 +67,16 @@ class World:
         return Resolution((), SERVFAIL if self.unresolved else None, seconds=0.01)
 
 
+def spec(references: References) -> Spec:
+    """A configuration with nothing but references."""
+    return Spec("sa-east", Listen(), {}, {}, (), references=references)
+
+
 async def watched(world: World, seconds: float, *hurries: float) -> Vantage:
     """A vantage after so long, with failures of targets at some moments."""
     vantage = Vantage()
     watch = ReferenceWatch(cast("Parts", world), vantage)
-    watch.configure(References(URLS, interval=5.0))
+    watch.configure(spec(References(URLS, interval=5.0)))
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.run)
@@ -108,7 +126,10 @@ async def test_silent_references_are_the_networks_fault_and_then_a_failure_is_ou
 async def test_their_date_is_the_clocks_sign(autojump_clock: MockClock) -> None:
     vantage = await watched(World(lambda _: Look(Passed(), 40.0)), 1.0)
     (complaint,) = vantage.judge(trio.current_time()).complaints
-    assert (complaint.sign, complaint.why) == (Sign.CLOCK, "clock differs by +40 s")
+    assert (complaint.sign, complaint.why) == (
+        Sign.CLOCK,
+        "clock differs by +40 s, by the Date of 3 hosts",
+    )
 
 
 async def test_names_that_are_not_answered_are_the_sign_of_dns(
@@ -122,11 +143,150 @@ async def test_names_that_are_not_answered_are_the_sign_of_dns(
 async def test_what_is_no_reference_any_more_is_not_judged(autojump_clock: MockClock) -> None:
     vantage = Vantage()
     watch = ReferenceWatch(cast("Parts", World(lambda _: Look(Failed(TIMEOUT)))), vantage)
-    watch.configure(References(URLS, interval=5.0))
+    watch.configure(spec(References(URLS, interval=5.0)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.run)
         await trio.sleep(SECONDS / 2)  # looks are under way
-        watch.configure(References())
+        watch.configure(spec(References(())))
         await trio.sleep(20.0)
         nursery.cancel_scope.cancel()
     assert vantage.judge(trio.current_time()).complaints == ()
+
+
+# ---------------------------------------------------------------- what is probed anyway
+
+A, B = Edge("192.0.2.1", 443), Edge("198.51.100.1", 443)
+FLOW = FlowKey("cli", "cli", "", "")
+
+
+@dataclass
+class Own(World):
+    """The same for a configuration without references."""
+
+    down: set[str] = field(default_factory=set)
+    servers: tuple[NameServer, ...] = (NameServer("203.0.113.53"),)
+    date: Look = field(default_factory=lambda: Look(Passed()))
+    asked: list[str] = field(default_factory=list)
+
+    async def reach(self, edge: Edge, timeout: float) -> Failure | None:
+        self.looks.append((trio.current_time(), edge.ip))
+        return TIMEOUT if edge.ip in self.down else None
+
+    def resolvers(self) -> tuple[NameServer, ...]:
+        return self.servers
+
+    async def answers(self, server: NameServer, timeout: float) -> Failure | None:
+        self.looks.append((trio.current_time(), server.ip))
+        return TIMEOUT if server.ip in self.down else None
+
+    async def look(
+        self, url: str, *, resolve: Callable[[str, int], object], trust: Trust, timeout: float
+    ) -> Look:
+        self.asked.append(url)
+        return self.date
+
+
+@asynccontextmanager
+async def own(
+    world: Own, edges: dict[str, list[Edge]]
+) -> AsyncIterator[tuple[Vantage, ReferenceWatch]]:
+    """An agent whose configuration has a TLS check through DNS, a flow, and no references."""
+    vantage = Vantage()
+    watch = ReferenceWatch(cast("Parts", world), vantage, edges=lambda _: edges)
+    check = TlsCheck("stores", "stores", tuple(edges) or ("live",))
+    step = Step("whoami", "api", RequestTemplate("GET", "https://api.example/me"))
+    flow = ApiCheck("cli", (step,))
+    providers = {name: Provider(name) for name in edges or ("live",)}
+    watch.configure(Spec("sa-east", Listen(), providers, {}, (check, flow)))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch.run)
+        await trio.sleep(0.1)
+        yield vantage, watch
+        nursery.cancel_scope.cancel()
+
+
+def signs(vantage: Vantage) -> set[Sign]:
+    return {one.sign for one in vantage.judge(trio.current_time()).complaints}
+
+
+async def test_providers_and_resolvers_stand_for_references(autojump_clock: MockClock) -> None:
+    world = Own()
+    async with own(world, {"a": [A], "b": [B]}) as (vantage, watch):
+        assert {ip for _, ip in world.looks} == {A.ip, B.ip, "203.0.113.53"}
+        world.down = {A.ip}
+        watch.hurry(TIMEOUT)
+        await trio.sleep(2.0)
+        assert signs(vantage) == set()  # its outage, not ours
+        world.down = {A.ip, B.ip, "203.0.113.53"}
+        watch.hurry(TIMEOUT)
+        await trio.sleep(2.0)
+        assert signs(vantage) == {Sign.NETWORK}
+        await trio.sleep(20.0)
+        assert not vantage.judge(trio.current_time()).healthy
+        world.down = set()
+        await trio.sleep(30.0)  # it looks again by itself
+        assert vantage.judge(trio.current_time()).healthy
+
+
+async def test_while_all_is_well_once_a_minute_is_enough(autojump_clock: MockClock) -> None:
+    world = Own()
+    async with own(world, {"a": [A]}) as (_, watch):
+        watch.hurry(Failure(Phase.EXPECT, Reason.STATUS))
+        await trio.sleep(125.0)
+    assert times(world) == [0.0, 60.0, 120.0]
+
+
+async def test_resolvers_of_this_host_itself_say_nothing_of_the_network(
+    autojump_clock: MockClock,
+) -> None:
+    world = Own(servers=(NameServer("127.0.0.53"),), down={A.ip, B.ip})
+    async with own(world, {"a": [A], "b": [B]}) as (vantage, _):
+        assert signs(vantage) == {Sign.NETWORK}
+        world.down = {"127.0.0.53"}
+        await trio.sleep(6.0)
+        assert Sign.DNS in signs(vantage)
+
+
+async def test_a_single_provider_that_is_silent_is_blamed_and_the_vantage_says_so(
+    autojump_clock: MockClock,
+) -> None:
+    world = Own(servers=(NameServer("127.0.0.53"),), down={A.ip})
+    async with own(world, {"a": [A]}) as (vantage, _):
+        health = vantage.judge(trio.current_time())
+        assert not health.complaints
+        assert health.unjudged[Sign.NETWORK].endswith("only provider a to ask")
+        assert isinstance(Excuse(vantage)(Failed(TIMEOUT), 0.0), Failed)
+
+
+async def test_a_date_is_asked_for_when_certificates_are_out_of_their_time(
+    autojump_clock: MockClock,
+) -> None:
+    world = Own(date=Look(Passed(), -34e6, proof=True))
+    expired = Failure(Phase.CERTIFICATE, Reason.EXPIRED)
+    async with own(world, {"a": [A]}) as (vantage, watch):
+        facts = CallFacts(Timings(), fresh=True, edge=B, url="https://api.example/me")
+        elsewhere = replace(facts, url="https://elsewhere.example/")  # where a redirect led
+        for one in (facts, elsewhere):
+            watch.hosts.heard(FLOW, Trust(), Broken(expired, one))
+        watch.hurry(TIMEOUT)
+        await trio.sleep(2.0)
+        assert world.asked == []
+        watch.hurry(expired)
+        await trio.sleep(2.0)
+        assert world.asked == ["https://api.example:443/"]
+        assert signs(vantage) == {Sign.CLOCK}
+        await trio.sleep(6.0)
+        assert len(world.asked) > 1  # until it is over
+
+
+async def test_the_date_of_flows_that_pass_is_compared(autojump_clock: MockClock) -> None:
+    async with own(Own(), {"a": [A]}) as (vantage, watch):
+        date = formatdate(time.time() + 100, usegmt=True)
+        for host, age in (("api.example", "0"), ("cli", "40")):
+            headers = (("date", date), ("age", age))
+            facts = CallFacts(Timings(), fresh=True, edge=B, url=f"https://{host}/")
+            watch.hosts.heard(FLOW, Trust(), Answered(Response(401, headers), facts))
+        offset = vantage.judge(trio.current_time()).clock_offset
+        assert offset is not None
+        assert abs(offset - 100) < 5
+        assert signs(vantage) == {Sign.CLOCK}

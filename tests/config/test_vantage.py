@@ -21,8 +21,10 @@ def references(tmp_path: Path, section: str) -> References:
     return load(path, environ={}).references
 
 
-def test_none_are_looked_at_unless_named(tmp_path: Path) -> None:
-    assert references(tmp_path, "").urls == ()
+def test_what_is_probed_anyway_is_looked_at_unless_some_are_named_or_none(tmp_path: Path) -> None:
+    assert references(tmp_path, "").urls is None
+    assert references(tmp_path, "vantage: {interval: 3s}").urls is None
+    assert references(tmp_path, "vantage: {references: []}").urls == ()
 
 
 def test_references_are_kept_in_order(tmp_path: Path) -> None:

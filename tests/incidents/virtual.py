@@ -210,7 +210,7 @@ class Window:
                 outcome = Failed(LOST) if gone else Passed()
                 self._vantage.reference(name, outcome, now)
                 if not gone:
-                    self._vantage.clock(name, -30.0 if self.astray(now) else 0.0, now)
+                    self._vantage.clock.date(name, -30.0 if self.astray(now) else 0.0, now)
         health = self._vantage.judge(now)
         if not health.healthy and self._ill_at is None:
             cause = next(one.sign.value for one in health.complaints if one.ill)

@@ -113,7 +113,7 @@ async def test_a_name_without_an_answer_is_the_networks() -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["probe.probers.reference._offset", "probe.http.http1.Http1._parsed"]
+    "where", ["probe.probers.reference.clock_of", "probe.http.http1.Http1._parsed"]
 )
 async def test_a_defect_of_ours_says_nothing_of_the_network(
     where: str, monkeypatch: pytest.MonkeyPatch

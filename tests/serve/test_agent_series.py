@@ -51,6 +51,8 @@ def test_an_ill_vantage_names_its_causes_while_it_is_ill(store: Store) -> None:
     store.agent.health = lambda: ILL
     assert value(store, "probe_vantage_healthy") == 0.0
     assert value(store, "probe_vantage_illness", cause="clock") == 1.0
+    assert value(store, "probe_vantage_unjudged", cause="network") == 1.0
+    assert value(store, "probe_vantage_clock_offset_seconds") == -60.0
     store.agent.health = Health
     assert value(store, "probe_vantage_healthy") == 1.0
     assert not series(store, "probe_vantage_illness")

@@ -407,6 +407,18 @@ async def test_scripts_read_the_same_as_people() -> None:
     assert status["agent"]["vantage_healthy"] is True
 
 
+async def test_an_ill_vantage_says_why_and_what_it_cannot_judge() -> None:
+    store = filled()
+    store.agent.health = lambda: ILL
+    agent = (await status_json(store))["agent"]
+    assert agent["vantage_causes"] == ["clock", "dns"]
+    assert agent["vantage_evidence"] == [
+        "clock: slow",
+        "dns: dead",
+        "network cannot be judged: nothing to compare with",
+    ]
+
+
 async def test_the_list_of_edges_is_as_long_as_asked_for() -> None:
     store = filled()
     assert len((await status_json(store, "?edges=5"))["edges"]) == 5

@@ -71,6 +71,8 @@ def everything() -> Store:
 
 def _shared() -> list[Sample]:
     return [
+        (families.AGENT_CLOCK_STEPS, 0.0, ()),
+        (families.AGENT_CLOCK_SYNCHRONIZED, 1.0, ()),
         (families.AGENT_DNS_QUESTIONS, 1.0, (("outcome", "servfail"),)),
         (families.AGENT_DNS_SUBNET_IGNORED, 1.0, (("server", "192.0.2.53:53"),)),
         (families.AGENT_SHARE_PEERS, 3.0, ()),

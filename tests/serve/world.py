@@ -275,7 +275,11 @@ def _cli(store: Store, *, broken: bool) -> None:
             store.note(Transition(key, "", "authorization", START + 30.0, START + 31.0, DENIED))
 
 
-ILL = Health((Complaint(Sign.CLOCK, 0.0, True, "slow"), Complaint(Sign.DNS, 0.0, True, "dead")))
+ILL = Health(
+    (Complaint(Sign.CLOCK, 0.0, True, "slow"), Complaint(Sign.DNS, 0.0, True, "dead")),
+    unjudged={Sign.NETWORK: "nothing to compare with"},
+    clock_offset=-60.0,
+)
 
 
 def _agent(store: Store) -> None:

@@ -133,7 +133,7 @@ def test_old_evidence_says_nothing() -> None:
 def test_the_clock(claim: str, offsets: list[float], bad: bool) -> None:
     vantage = Vantage()
     for number, offset in enumerate(offsets):
-        vantage.clock(f"ref-{number}", offset, 0.0)
+        vantage.clock.date(f"ref-{number}", offset, 0.0)
     assert (Sign.CLOCK in signs(vantage.judge(0.0))) is bad, claim
 
 
@@ -141,7 +141,7 @@ def test_a_clock_near_its_bound_does_not_flap() -> None:
     vantage = Vantage()
     bad = []
     for now, offset in enumerate([9.0, 11.0, 9.0, 6.0, 4.0]):
-        vantage.clock("ref", offset, float(now))
+        vantage.clock.date("ref", offset, float(now))
         bad.append(Sign.CLOCK in signs(vantage.judge(float(now))))
     assert bad == [False, True, True, True, False]
 
@@ -198,7 +198,7 @@ def ill(sign: Sign) -> Vantage:
         case Sign.DNS:
             vantage.reference("ref", Failed(UNRESOLVED), 100.0)
         case Sign.CLOCK:
-            vantage.clock("ref", 60.0, 100.0)
+            vantage.clock.date("ref", 60.0, 100.0)
         case Sign.LAG | Sign.LATE:
             for _ in range(RULE.least):
                 (vantage.lag if sign is Sign.LAG else vantage.late)(100.0, 100.0)
@@ -229,7 +229,7 @@ def test_the_excuse_keeps_the_evidence() -> None:
     assert ours == Failure(
         Phase.CERTIFICATE,
         Reason.CLOCK_OFF,
-        "clock differs by +60 s; seen: certificate/expired: ended yesterday",
+        "clock differs by +60 s, by the Date of 1 host; seen: certificate/expired: ended yesterday",
     )
 
 

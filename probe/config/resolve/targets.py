@@ -187,10 +187,10 @@ def references(file: ConfigFile, shape: VantageShape | None, roots: Trust) -> Re
     """The section ``vantage``."""
     if shape is None:
         return References(trust=roots)
-    for index, url in enumerate(shape.references):
+    for index, url in enumerate(shape.references or ()):
         problem = url_problem(url, None, "references need none")
         if problem is not None:
             file.problem(shape.at("references", index), problem)
     file.unique(shape, "references", "reference")
-    urls = tuple(dict.fromkeys(shape.references))
+    urls = None if shape.references is None else tuple(dict.fromkeys(shape.references))
     return file.built(References, shape, urls=urls, trust=roots)

@@ -131,10 +131,11 @@ class VantageShape(Shape):
 
     spec = References()
 
-    references: Several[Text] = Field(
-        default=[],
+    references: Several[Text] | None = Field(
+        default=None,
         description="URLs of endpoints that have nothing in common with the targets or each "
-        "other; three or more. Any answer will do.",
+        "other; three or more. Any answer will do. Without this key the agent compares what it "
+        "probes anyway; [] switches that off.",
         examples=[["https://one.example/", "https://two.example/", "https://three.example/"]],
     )
     interval: Annotated[Duration, between("1s", "10s")] | None = optional(

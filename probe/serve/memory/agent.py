@@ -134,6 +134,10 @@ class AgentFacts:
             yield families.VANTAGE_HEALTHY, float(health.healthy), ()
             for cause in causes(health):
                 yield families.VANTAGE_ILLNESS, 1.0, (("cause", cause),)
+            for sign in sorted(health.unjudged):
+                yield families.VANTAGE_UNJUDGED, 1.0, (("cause", sign.value),)
+            if health.clock_offset is not None:
+                yield families.VANTAGE_CLOCK_OFFSET, health.clock_offset, ()
 
     def _sources(self) -> Iterator[Sample]:
         # URLs that differ in their query alone have one label, because a query may hold a secret.

@@ -28,6 +28,7 @@ from probe.serve.page.views import (
     Totals,
     UnseenView,
 )
+from probe.state.vantage import Health
 
 PROBLEMS, FLOWS, NAMES, CHANGES = 50, 40, 50, 100
 """Most entries of each list."""
@@ -216,4 +217,13 @@ def _agent_view(store: Store) -> AgentView:
         reload_problem=agent.reload.problem if agent.reload else "",
         vantage_healthy=None if health is None else health.healthy,
         vantage_causes=causes(health),
+        vantage_evidence=() if health is None else tuple(_evidence(health)),
     )
+
+
+def _evidence(health: Health) -> Iterator[str]:
+    """Yield why the vantage is ill or in doubt, and what it cannot judge."""
+    for one in health.complaints:
+        yield f"{one.sign.value}: {one.why}"
+    for sign, why in sorted(health.unjudged.items()):
+        yield f"{sign.value} cannot be judged: {why}"

@@ -229,6 +229,7 @@ class AgentView:
 
     Attributes:
         vantage_healthy: None before the first judgement.
+        vantage_evidence: what makes it ill, and what cannot be judged, with the reasons.
     """
 
     version: str
@@ -240,6 +241,7 @@ class AgentView:
     reload_problem: str
     vantage_healthy: bool | None
     vantage_causes: tuple[str, ...]
+    vantage_evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
