@@ -35,7 +35,7 @@ def test_private_parts_of_libraries_are_used_in_one_module() -> None:
         if not name.startswith(("probe.", "_typeshed."))
         if any(part.startswith("_") and not part.endswith("__") for part in name.split("."))
     }
-    assert private == {"probe/connection/bindings.py"}
+    assert private == {"probe/connection/openssl.py"}
 
 
 def imported(node: ast.AST) -> list[str]:

@@ -10,12 +10,21 @@ from typing import Generic, TypeVar
 
 import trio
 
-from probe.certificates import expectations
 from probe.certificates.analysis import Analysis, Reader, analyse
 from probe.certificates.certificate import Certificate, Unparsable, read
 from probe.certificates.ocsp import StapleJudgement, judge_staple
 from probe.certificates.trust import Roots, TrustError, load_roots
-from probe.certificates.verdict import Finding, Verdict, in_order
+from probe.certificates.verdict import (
+    Finding,
+    Verdict,
+    expires_soon,
+    in_order,
+    older_than_expected,
+    soon_from,
+    unexpected_fingerprint,
+    unexpected_issuer,
+    wrong_name,
+)
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations, Trust
 
@@ -246,13 +255,13 @@ class Question:
         stapled = StapleJudgement()
         if analysis.facts:
             leaf, ends, expect = analysis.facts[0], analysis.verified_not_after, self.expect
-            findings += expectations.wrong_name(leaf, self.name, self.own_names)
-            findings += expectations.unexpected_issuer(leaf, expect)
-            findings += expectations.unexpected_fingerprint(leaf, expect)
-            findings += expectations.older_than_expected(leaf, expect)
-            findings += expectations.expires_soon(ends, self.now, expect)
+            findings += wrong_name(leaf, self.name, self.own_names)
+            findings += unexpected_issuer(leaf, expect)
+            findings += unexpected_fingerprint(leaf, expect)
+            findings += older_than_expected(leaf, expect)
+            findings += expires_soon(ends, self.now, expect)
             if ends is not None:
-                boundaries.append(expectations.soon_from(ends, expect))
+                boundaries.append(soon_from(ends, expect))
             stapled = self._stapled(analysis)
             findings += stapled.findings
             boundaries += stapled.boundaries

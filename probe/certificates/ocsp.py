@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probe.certificates.certificate import Certificate, read
 from probe.certificates.der import UNREADABLE, subject_public_key, tbs_fields
-from probe.certificates.signatures import signed_by, staple_signed_by
+from probe.certificates.opinions import signed_by, staple_signed_by
 from probe.certificates.verdict import Finding, instant
 from probe.model.failure import Reason
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from probe.certificates.certificate import Certificate
-from probe.certificates.signatures import signed_by
+from probe.certificates.opinions import signed_by
 from probe.certificates.verdict import Finding, called, from_url
 from probe.model.failure import Reason
 

@@ -85,7 +85,7 @@ def check(
     """
     from rich.console import Console
 
-    from probe.agent.gate.command import CheckRequest, SelectionError, run_check
+    from probe.agent.gate import CheckRequest, SelectionError, run_check
     from probe.agent.parts import Proxies
     from probe.report import exit_code
     from probe.report.console import progress_on

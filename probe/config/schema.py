@@ -44,9 +44,12 @@ class _WithDefaults(GenerateJsonSchema):
         made, shape = super().model_schema(schema), schema["cls"]
         for key, field in shape.named_fields().items():
             described = made["properties"][key]
-            if "{default}" in described.get("description", ""):
+            said = " ".join(described.get("description", "").split())  # docstrings break lines
+            if "{default}" in said:
                 default = _as_written(getattr(shape.spec, key), field.annotation)
-                described["description"] = described["description"].replace("{default}", default)
+                said = said.replace("{default}", default)
+            if said:
+                described["description"] = said
         return made
 
 

@@ -24,7 +24,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
-from probe.connection import bindings
+from probe.connection import openssl
 from probe.connection.failures import AttemptFailed
 from probe.documents.files import Wanted, pem_problem
 from probe.model.failure import Failure, Phase, Reason
@@ -171,9 +171,9 @@ def _build(wanted: Offer) -> SSL.Context:
     except SSL.Error as error:
         raise _lacking(f"every cipher of {wanted.ciphers!r}") from error
     context.set_tls13_ciphersuites(TLS13_SUITES.encode())
-    if wanted.groups and not bindings.offer_groups(context, wanted.groups):
+    if wanted.groups and not openssl.offer_groups(context, wanted.groups):
         raise _lacking(f"a group of {':'.join(wanted.groups)!r}")
-    if wanted.signatures and not bindings.offer_signatures(context, wanted.signatures):
+    if wanted.signatures and not openssl.offer_signatures(context, wanted.signatures):
         raise _lacking(f"a signature algorithm of {':'.join(wanted.signatures)!r}")
     # Always a full handshake: a resumed one presents no certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)

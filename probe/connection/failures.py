@@ -2,7 +2,7 @@
 
 A phase that fails raises `AttemptFailed`; the prober's outermost function turns it into a
 result, so that it never leaves a prober. The classifiers judge by errno (`probe.net.errors`),
-by OpenSSL's reason codes (`openssl_reasons`) and by the first bytes received, never by free
+by OpenSSL's reason codes (`openssl`) and by the first bytes received, never by free
 message text. `Reason.UNKNOWN` is what is left when all of them say nothing. It counts as a
 defect of ours.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from probe.connection import openssl_reasons
+from probe.connection import openssl
 from probe.connection.timeline import Timeline
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.target import Edge
@@ -84,8 +84,8 @@ def _ended(timeline: Timeline, reason: Reason, detail: str) -> Failure:
         if not speaks_tls(timeline.head):
             return _no_tls(timeline.head)
         # An alert of level "warning" and then nothing: OpenSSL waits, the server meant it.
-        alert = openssl_reasons.plain_alert(timeline.head)
-        said = None if alert is None else openssl_reasons.of_alert(alert)
+        alert = openssl.plain_alert(timeline.head)
+        said = None if alert is None else openssl.of_alert(alert)
         if said is not None:
             return Failure(Phase.TLS, said, f"alert {alert}, then {detail}")
     return Failure(timeline.phase, reason, detail)
@@ -128,10 +128,10 @@ def handshake_failed(errors: Sequence[tuple[str, str, str]], timeline: Timeline)
     """
     if timeline.phase is Phase.TLS and timeline.head and not speaks_tls(timeline.head):
         return _no_tls(timeline.head)
-    alert = openssl_reasons.plain_alert(timeline.head)
-    if alert == openssl_reasons.CLOSE_NOTIFY:
+    alert = openssl.plain_alert(timeline.head)
+    if alert == openssl.CLOSE_NOTIFY:
         return closed(timeline, politely=True)
-    phase, reason = openssl_reasons.judge(errors, alert)
+    phase, reason = openssl.judge(errors, alert)
     words = "; ".join(dict.fromkeys(reason or library for library, _, reason in errors))
     if reason is Reason.ALERT_OTHER and alert is not None:
         words = f"alert {alert}"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from OpenSSL import SSL
 
 from probe.certificates import Verdict
-from probe.connection import bindings
+from probe.connection import openssl
 from probe.model.result import Handshake
 
 _APPLICATION_DATA = 23  # RFC 8446 section 5.1: what an encrypted record calls itself
@@ -47,8 +47,8 @@ def collect(tls: SSL.Connection, last_flight: bytes | None) -> Presented:
         cipher=sys.intern(tls.get_cipher_name() or ""),
         group=_intern(tls.get_group_name()),
         alpn=_intern(tls.get_alpn_proto_negotiated().decode("ascii", "backslashreplace")),
-        certificates=bindings.presented_chain(tls) if complete else (),
-        ocsp=bindings.staple(tls),
+        certificates=openssl.presented_chain(tls) if complete else (),
+        ocsp=openssl.staple(tls),
         client_certificate_asked=(
             last_flight is not None and version == "TLS 1.3" and _encrypted_records(last_flight) > 1
         ),

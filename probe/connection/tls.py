@@ -14,8 +14,8 @@ import trio
 from OpenSSL import SSL
 
 from probe.connection import failures
-from probe.connection.bindings import advance, incoming, outgoing, read
 from probe.connection.failures import AttemptFailed
+from probe.connection.openssl import advance, incoming, outgoing, read
 from probe.connection.presented import Presented, collect
 from probe.connection.tcp import Wire
 from probe.model.failure import Failure, Phase

@@ -2,23 +2,29 @@
 
 Connect, talk STARTTLS where asked, shake hands with the target's name, judge what was presented.
 The result carries facts whenever a handshake completed, whatever the verdict.
+
+A failure is made findable by a command to paste and the error that a browser shows. Those are of
+Chromium and its kin, from ``model/reasons.toml``. In the phases connect and tls they were compared
+with Chromium itself, alert by alert.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 import trio
 
 from probe.certificates import Judge, Verdict
 from probe.connection import starttls
-from probe.connection.contexts import TlsContexts
+from probe.connection.contexts import TlsContexts, offer
 from probe.connection.failures import AttemptFailed, timed_out
 from probe.connection.presented import Presented, facts_of
 from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
 from probe.connection.tls import Incomplete, handshake, sni
 from probe.model.failure import Failure, Phase, Reason, defect
+from probe.model.reasons import error_in_browser
 from probe.model.result import (
     Clock,
     Failed,
@@ -31,8 +37,7 @@ from probe.model.result import (
 )
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
-from probe.model.tls import ClientProfile
-from probe.probers import explain
+from probe.model.tls import ClientProfile, Starttls
 
 
 class TlsProber:
@@ -106,11 +111,11 @@ class TlsProber:
         command = shown = ""
         if isinstance(outcome, Failed):
             found = outcome.failure
-            command = explain.s_client(edge, name, profile, check.starttls, failure=found)
+            command = s_client(edge, name, profile, check.starttls, failure=found)
             if check.starttls is None:
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None
-                shown = explain.browser_error(found, issuer_url=url)
+                shown = browser_error(found, issuer_url=url)
         return TlsResult(
             key=key,
             edge=edge,
@@ -190,3 +195,73 @@ def _timings(timeline: Timeline, lag: float, *, passed: bool) -> Timings:
     # Times that the kernel took are true however late the loop was. Only how late these very
     # bytes were noticed counts, which the timeline knows.
     return timeline.timings(total, 0.0 if timeline.clock is Clock.KERNEL else lag)
+
+
+_PLAIN = {
+    Reason.ALERT_CERTIFICATE_REQUIRED,
+    Reason.ALERT_NO_APPLICATION_PROTOCOL,
+    Reason.ALERT_PROTOCOL_VERSION,
+    Reason.ALERT_UNRECOGNIZED_NAME,
+}
+"""Alerts with a cause of their own: other signature algorithms meet them too."""
+
+
+def browser_error(failure: Failure, *, issuer_url: bool = False) -> str:
+    """Name the error on a browser's page; empty where it shows none.
+
+    Args:
+        failure: the finding that stands first.
+        issuer_url: the leaf names where its issuer can be fetched. Browsers then fetch a
+            missing intermediate and show the page, while most other clients fail.
+    """
+    if failure.ours or (issuer_url and failure.reason is Reason.MISSING_INTERMEDIATE):
+        return ""
+    return error_in_browser(failure.phase, failure.reason)
+
+
+def s_client(
+    edge: Edge,
+    name: str,
+    profile: ClientProfile,
+    starttls: Starttls | None = None,
+    *,
+    failure: Failure | None = None,
+) -> str:
+    """Write ``openssl s_client …`` as the attempt did it.
+
+    Args:
+        edge: the address, so that DNS is not asked.
+        name: server name; an IP address sends none.
+        profile: versions, ciphers, protocols; a client certificate stands as a placeholder,
+            because its files are not necessarily readable where the command is pasted.
+        starttls: dialogue before TLS.
+        failure: what it is to show; the signature algorithms are left out where they do not matter.
+    """
+    offered = offer(profile)
+    plain = failure is not None and (failure.phase is not Phase.TLS or failure.reason in _PLAIN)
+    words = ["openssl", "s_client", "-connect", edge.label]
+    words += ["-servername", name] if sni(name) is not None else ["-noservername"]
+    if starttls is not None:
+        words += ["-starttls", starttls]
+    words += _versions(profile)
+    if profile.ciphers is not None or profile.kind in ("tls12-ecdsa", "tls12-rsa"):
+        words += ["-cipher", offered.ciphers]
+    if profile.groups:
+        words += ["-groups", ":".join(profile.groups)]
+    if offered.signatures and not plain:
+        words += ["-sigalgs", ":".join(offered.signatures)]
+    if profile.alpn:
+        words += ["-alpn", ",".join(profile.alpn)]
+    words += ["-status", "-showcerts"]
+    command = shlex.join(words)
+    if profile.client_certificate is not None:
+        command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'
+    return f"{command} </dev/null"
+
+
+def _versions(profile: ClientProfile) -> list[str]:
+    if profile.kind.startswith("tls12"):
+        return ["-tls1_2"]
+    if profile.kind == "tls13" or profile.min_version == "TLSv1.3":
+        return ["-tls1_3"]
+    return []

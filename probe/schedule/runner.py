@@ -23,8 +23,17 @@ from typing import Generic, TypeVar
 
 import trio
 
-from probe.schedule.jobs import Counts, Defect, DefectKind, Job, JobRun, KeyRuns, RunGroup, Start
-from probe.schedule.lanes import Lanes
+from probe.schedule.jobs import (
+    Counts,
+    Defect,
+    DefectKind,
+    Job,
+    JobRun,
+    KeyRuns,
+    Lanes,
+    RunGroup,
+    Start,
+)
 from probe.schedule.plan import FIRST, Due, Plan
 
 K = TypeVar("K", bound=Hashable)

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from probe.agent import Options, log, run_agent, service
 from probe.agent.filing import Excuse, Filing
-from probe.agent.gate.command import CheckRequest, SelectionError, narrow, wanted
+from probe.agent.gate import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.self_report import LagMeter
 from probe.config.loading import load
 from probe.model import reasons
@@ -25,7 +25,7 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveRes
 from probe.model.spec import Listen, Spec
 from probe.model.state import Transition
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
-from probe.probers.explain import browser_error
+from probe.probers.tls import browser_error
 from probe.serve import Store
 from probe.state.vantage import Vantage, VantageRule
 

@@ -12,9 +12,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.gate import rounds as once
-from probe.agent.gate.rounds import Round, passed
+from probe.agent import rounds as once
 from probe.agent.parts import Parts
+from probe.agent.rounds import Round, passed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, FlowResult, Passed, Result, StepResult, Timings, TlsResult

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from probe.agent import AgentError
-from probe.agent.gate.command import CheckRequest, SelectionError, narrow, wanted
+from probe.agent.gate import CheckRequest, SelectionError, narrow, wanted
 from probe.agent.service import listen_asked
 from probe.cli.health import ask
 from probe.config.loading import load

@@ -9,7 +9,7 @@ import pytest
 import trio
 from cryptography import x509
 
-from probe.certificates import Judge, Roots, Verdict, analysis, paths, signatures
+from probe.certificates import Judge, Roots, Verdict, analysis, opinions, paths
 from probe.certificates import judge as judge_module
 from probe.certificates.certificate import Certificate
 from probe.model.failure import Reason
@@ -110,7 +110,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def noted(certificate: Certificate, issuer: Certificate) -> bool:
         made.append(issuer.facts.subject)
-        return signatures.signed_by(certificate, issuer)
+        return opinions.signed_by(certificate, issuer)
 
     monkeypatch.setattr(paths, "signed_by", noted)
     return made

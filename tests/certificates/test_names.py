@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.certificates.certificate import Certificate, read
-from probe.certificates.expectations import belongs_to, covers
+from probe.certificates.verdict import belongs_to, covers
 
 from .authority import NOW, leaf, root
 

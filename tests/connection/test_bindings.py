@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from OpenSSL import SSL, crypto
 
-from probe.connection import bindings
+from probe.connection import openssl
 from probe.connection.contexts import TlsContexts, offer
 from probe.lab.ca import Pki
 from probe.model.secret import SecretRef
@@ -38,13 +38,13 @@ def test_the_chain_is_the_one_that_pyopenssl_reads(
     version: int, pki: Pki, contexts: TlsContexts
 ) -> None:
     tls = client(contexts)
-    assert bindings.presented_chain(tls) == ()
+    assert openssl.presented_chain(tls) == ()
     tls.bio_write(Server(pki.credential(NAME), version).take(tls.bio_read(65536)))
     step(tls)
     read = tls.get_peer_cert_chain() or []
     ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in read]
     assert len(ders) == 2
-    assert bindings.presented_chain(tls) == tuple(ders)
+    assert openssl.presented_chain(tls) == tuple(ders)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -56,26 +56,26 @@ def test_the_staple_is_what_the_server_sent(
     server = Server(replace(pki.credential(NAME), ocsp=answer), version)
     tls.bio_write(server.take(tls.bio_read(65536)))
     step(tls)
-    assert bindings.staple(tls) == (answer or None)
+    assert openssl.staple(tls) == (answer or None)
 
 
 def test_all_that_is_ready_is_taken_however_much(pki: Pki, contexts: TlsContexts) -> None:
     tls, server = client(contexts), Server(pki.credential(NAME))
-    tls.bio_write(server.take(bindings.outgoing(tls)))
+    tls.bio_write(server.take(openssl.outgoing(tls)))
     step(tls)
-    sent, body = bindings.outgoing(tls), b"x" * 300_000
+    sent, body = openssl.outgoing(tls), b"x" * 300_000
     while body:
         body = body[tls.send(body) :]
-    sent += bindings.outgoing(tls)
+    sent += openssl.outgoing(tls)
     assert len(sent) > 300_000
-    assert bindings.outgoing(tls) == b""
+    assert openssl.outgoing(tls) == b""
 
 
 def test_what_openssl_does_not_know_is_refused_and_leaves_nothing_behind() -> None:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    assert not bindings.offer_signatures(context, ("rsa_pkcs1_sha256", "no_such_algorithm"))
-    assert not bindings.offer_groups(context, ("X25519", "NO-SUCH-GROUP"))
-    assert bindings.offer_groups(context, ("X25519",))
+    assert not openssl.offer_signatures(context, ("rsa_pkcs1_sha256", "no_such_algorithm"))
+    assert not openssl.offer_groups(context, ("X25519", "NO-SUCH-GROUP"))
+    assert openssl.offer_groups(context, ("X25519",))
     context.set_cipher_list(b"AES128-GCM-SHA256")  # raises if an error lay in OpenSSL's queue
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from probe.connection import failures, openssl_reasons
+from probe.connection import failures, openssl
 from probe.connection.contexts import TlsContexts
 from probe.connection.failures import looks_like, speaks_tls
 from probe.connection.timeline import Timeline
@@ -95,7 +95,7 @@ def test_the_moment_is_told() -> None:
 def test_alerts_are_known_under_the_names_of_every_openssl(prefix: str) -> None:
     """The same alert has been called differently from version to version."""
     errors = [("SSL routines", "", f"{prefix} handshake failure")]
-    assert openssl_reasons.judge(errors, None) == (Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE)
+    assert openssl.judge(errors, None) == (Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_alerts_are_known_under_the_names_of_every_openssl(prefix: str) -> None:
         ([], (Phase.TLS, Reason.UNKNOWN)),
     ],
 )
-def test_openssl_reasons(errors: list[tuple[str, str, str]], verdict: tuple[Phase, Reason]) -> None:
-    assert openssl_reasons.judge(errors, None) == verdict
+def test_openssl(errors: list[tuple[str, str, str]], verdict: tuple[Phase, Reason]) -> None:
+    assert openssl.judge(errors, None) == verdict
 
 
 @given(st.binary(max_size=100))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.schedule.lanes import LanePlace, Lanes
+from probe.schedule.jobs import LanePlace, Lanes
 
 
 def offered(

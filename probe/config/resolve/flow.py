@@ -8,10 +8,9 @@ from probe.config.resolve.auth import auth
 from probe.config.resolve.file import ConfigFile, FlowScope
 from probe.config.resolve.requests import headers, is_secret_name, refuse_references, request
 from probe.config.resolve.sections import Sections, flow_times
-from probe.config.resolve.tls import client_certificate, trust
-from probe.config.shape import defaults
+from probe.config.resolve.targets import client_certificate, trust
 from probe.config.shape.checks import ApiCheckShape, PersonaShape
-from probe.config.shape.step import CallShape, CaptureShape, CommandStepShape, ExpectShape
+from probe.config.shape.step import API, CallShape, CaptureShape, CommandStepShape, ExpectShape
 from probe.config.shape.texts import NEVER_HERE
 from probe.config.units import format_duration
 from probe.documents.nodes import key_position
@@ -187,7 +186,7 @@ def command(scope: FlowScope, shape: CommandStepShape) -> CommandStep:
     if expect is not None:
         scope.used_by(expect.contains, expect.at("contains"))
         if not expect.exit_codes:
-            given["exit_codes"] = defaults.COMMAND.exit_codes
+            given["exit_codes"] = Command(()).exit_codes
     return file.built(
         CommandStep,
         shape,
@@ -222,7 +221,7 @@ def _check_timeout(scope: FlowScope, shape: CallShape | CommandStepShape) -> Non
 
 
 def _layer(scope: FlowScope, shape: CallShape | CommandStepShape) -> str:
-    standard = defaults.API.layers
+    standard = API.layers
     own = scope.check.layers
     layers = standard if own is None else own
     if shape.layer is None:

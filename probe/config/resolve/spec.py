@@ -8,8 +8,7 @@ from typing import Any, assert_never
 from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.flow import api_check
 from probe.config.resolve.sections import Sections, times
-from probe.config.resolve.targets import provider, references
-from probe.config.resolve.tls import client_profiles, trust
+from probe.config.resolve.targets import client_profiles, provider, references, trust
 from probe.config.shape.base import Shape
 from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, RegionShape

@@ -64,6 +64,7 @@ class Shape(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
     spec: ClassVar[object] = None
     _node: Node = PrivateAttr()

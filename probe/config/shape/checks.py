@@ -6,11 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from probe.config.shape import defaults
 from probe.config.shape.auth import AuthField, PersonaAuthField
 from probe.config.shape.base import AtLeastOne, Several, Shape, optional
 from probe.config.shape.flow_texts import HeaderName, HeaderValue, RequestHeader, TokenHeader
-from probe.config.shape.step import StepField, ValueName
+from probe.config.shape.step import API, StepField, ValueName
 from probe.config.shape.targets import CheckTargetsField, LabelsField
 from probe.config.shape.texts import (
     Duration,
@@ -25,6 +24,7 @@ from probe.config.shape.texts import (
     size_between,
 )
 from probe.config.shape.tls import (
+    TLS,
     ChainShape,
     ClientCertificateShape,
     ConfirmShape,
@@ -43,121 +43,116 @@ from probe.model.tls import Starttls
 class CheckShape(Shape):
     """What all kinds of checks have."""
 
-    spec: ClassVar[object] = defaults.TLS
+    spec: ClassVar[object] = TLS
 
-    name: Name = Field(description="Its name on metrics; unique.", examples=["stores"])
-    interval: Interval | None = optional("Time between scheduled attempts ({default}).")
-    timeout: Timeout | None = optional("For one attempt, or one step of a flow ({default}).")
-    labels: LabelsField = Field(default={}, description="Labels of the check, kept on info series.")
+    name: Name = Field(examples=["stores"])
+    """Its name on metrics; unique."""
+    interval: Interval | None = None
+    """Time between scheduled attempts ({default})."""
+    timeout: Timeout | None = None
+    """For one attempt, or one step of a flow ({default})."""
+    labels: LabelsField = {}
+    """Labels of the check, kept on info series."""
 
 
 class TlsCheckShape(CheckShape):
     """Handshake with every edge of every provider of every target, and judge the chain."""
 
-    spec: ClassVar[object] = defaults.TLS
+    spec: ClassVar[object] = TLS
 
-    kind: Literal["tls"] = Field(description="tls: handshakes with every edge.")
-    targets: CheckTargetsField = Field(
-        description="Name of a list under targets, or the targets themselves.", examples=["stores"]
-    )
+    kind: Literal["tls"]
+    """tls: handshakes with every edge."""
+    targets: CheckTargetsField = Field(examples=["stores"])
+    """Name of a list under targets, or the targets themselves."""
     providers: AtLeastOne[Name] | None = optional(
         f"Names under providers; left out: what DNS gives customers now ({LIVE})."
     )
-    port: Port | None = optional("For targets and providers that name none ({default}).")
-    sni: Host | None = optional("Name sent and judged instead of the target's.")
-    starttls: Starttls | None = optional("Protocol spoken before TLS.")
-    profiles: AtLeastOne[ProfileField] | None = optional(
-        "How attempts look to the server: default, tls13, tls12-ecdsa, tls12-rsa, or mappings.",
-        examples=[["tls13", "tls12-ecdsa"]],
+    port: Port | None = None
+    """For targets and providers that name none ({default})."""
+    sni: Host | None = None
+    """Name sent and judged instead of the target's."""
+    starttls: Starttls | None = None
+    """Protocol spoken before TLS."""
+    profiles: AtLeastOne[ProfileField] | None = Field(
+        default=None, examples=[["tls13", "tls12-ecdsa"]]
     )
-    expect: ChainShape | None = optional("What the chain must be beyond valid.")
-    trust: TrustField | None = optional(
-        "Which roots verify the chain: mozilla, system or {file: …}."
-    )
-    confirm: ConfirmShape | None = optional("How a first failure is confirmed.")
-    consensus: ConsensusShape | None = optional("When differing certificates are worth an alarm.")
-    edge_series: EdgeSeries | None = optional("Which edges get their own metric series.")
+    """How attempts look to the server: default, tls13, tls12-ecdsa, tls12-rsa, or mappings."""
+    expect: ChainShape | None = None
+    """What the chain must be beyond valid."""
+    trust: TrustField | None = None
+    """Which roots verify the chain: mozilla, system or {file: …}."""
+    confirm: ConfirmShape | None = None
+    """How a first failure is confirmed."""
+    consensus: ConsensusShape | None = None
+    """When differing certificates are worth an alarm."""
+    edge_series: EdgeSeries | None = None
+    """Which edges get their own metric series."""
 
 
 class PersonaShape(Shape):
     """One identity that runs the flow."""
 
-    auth: dict[Name, PersonaAuthField] = Field(
-        default={}, description="Replaces entries of the check's auth by name; none removes one."
-    )
-    vars: dict[ValueName, Text] = Field(
-        default={}, description="Replaces entries of the check's vars."
-    )
-    expect_denied: Several[Name] = Field(
-        default=[], description="Names of steps that must be refused for this persona."
-    )
+    auth: dict[Name, PersonaAuthField] = {}
+    """Replaces entries of the check's auth by name; none removes one."""
+    vars: dict[ValueName, Text] = {}
+    """Replaces entries of the check's vars."""
+    expect_denied: Several[Name] = []
+    """Names of steps that must be refused for this persona."""
 
 
 class ApiCheckShape(CheckShape):
     """A flow of calls and commands."""
 
-    spec = defaults.API
+    spec = API
 
-    kind: Literal["api", "command"] = Field(
-        description="api: a flow of calls; command: a flow of programs."
-    )
+    kind: Literal["api", "command"]
+    """api: a flow of calls; command: a flow of programs."""
     steps: Annotated[list[StepField], Field(min_length=1, max_length=100)] = Field(
-        description="Run in order.", examples=[[{"name": "home", "get": "https://shop.example/"}]]
+        examples=[[{"name": "home", "get": "https://shop.example/"}]]
     )
-    targets: CheckTargetsField | None = optional(
-        "Name of a list under targets, or the targets themselves; the flow runs for "
-        "each as {target}. Left out: it runs once."
-    )
-    providers: AtLeastOne[Name] | None = optional(
-        "Names under providers; left out: what DNS gives customers now."
-    )
-    flow_timeout: Timeout | None = optional("For the whole run ({default}).")
-    vars: dict[ValueName, Text] = Field(
-        default={}, description="Values for templates; plain text, never secrets."
-    )
-    headers: dict[RequestHeader, HeaderValue] = Field(
-        default={},
-        description="Sent with every request, logins included; values are templates. Host replaces "
-        "the URL's in steps alone.",
-    )
-    user_agent: Annotated[HeaderValue, no_reference] | None = optional(
-        "User-Agent of every request."
-    )
-    auth: dict[Name, AuthField] = Field(
-        default={}, description="Named ways to authenticate, for the steps."
-    )
-    personas: Annotated[dict[Name, PersonaShape], Field(max_length=20)] = Field(
-        default={}, description="Identities that each run the flow."
-    )
+    """Run in order."""
+    targets: CheckTargetsField | None = None
+    """Name of a list under targets, or the targets themselves; the flow runs for each as {target}.
+    Left out: it runs once."""
+    providers: AtLeastOne[Name] | None = None
+    """Names under providers; left out: what DNS gives customers now."""
+    flow_timeout: Timeout | None = None
+    """For the whole run ({default})."""
+    vars: dict[ValueName, Text] = {}
+    """Values for templates; plain text, never secrets."""
+    headers: dict[RequestHeader, HeaderValue] = {}
+    """Sent with every request, logins included; values are templates. Host replaces the URL's in
+    steps alone."""
+    user_agent: Annotated[HeaderValue, no_reference] | None = None
+    """User-Agent of every request."""
+    auth: dict[Name, AuthField] = {}
+    """Named ways to authenticate, for the steps."""
+    personas: Annotated[dict[Name, PersonaShape], Field(max_length=20)] = {}
+    """Identities that each run the flow."""
     layers: Annotated[list[Name], Field(min_length=1, max_length=20)] | None = optional(
-        f"Own names of layers, outermost first, instead of {', '.join(defaults.API.layers)}."
+        f"Own names of layers, outermost first, instead of {', '.join(API.layers)}."
     )
-    router_codes: Several[NotEmpty] | None = optional(
-        "Codes in error bodies or evidence headers by which a router says that it did "
-        "not reach what is behind it."
-    )
-    evidence_headers: Several[HeaderName] = Field(
-        default=[], description="Response headers to keep as evidence of failures."
-    )
-    instance_headers: Several[HeaderName] = Field(
-        default=[], description="Response headers that tell one server-side part from another."
-    )
-    run_id_header: TokenHeader | None = optional("Request header that carries the id of the run.")
-    login_interval: Annotated[Duration, between("10s", "1d")] | None = optional(
-        "Time between logins of their own clock ({default})."
-    )
-    max_body: Annotated[Size, size_between("1KiB", "256MiB")] | None = optional(
-        "Most bytes of a response's body that are read, decoded ({default}). Expectations that "
-        "need more of it fail."
-    )
-    http2: bool | None = optional("Whether HTTP/2 is offered ({default}).")
+    router_codes: Several[NotEmpty] | None = None
+    """Codes in error bodies or evidence headers by which a router says that it did not reach what
+    is behind it."""
+    evidence_headers: Several[HeaderName] = []
+    """Response headers to keep as evidence of failures."""
+    instance_headers: Several[HeaderName] = []
+    """Response headers that tell one server-side part from another."""
+    run_id_header: TokenHeader | None = None
+    """Request header that carries the id of the run."""
+    login_interval: Annotated[Duration, between("10s", "1d")] | None = None
+    """Time between logins of their own clock ({default})."""
+    max_body: Annotated[Size, size_between("1KiB", "256MiB")] | None = None
+    """Most bytes of a response's body that are read, decoded ({default}). Expectations that need
+    more of it fail."""
+    http2: bool | None = None
+    """Whether HTTP/2 is offered ({default})."""
     groups: GroupsField = None
-    trust: TrustField | None = optional(
-        "Which roots verify the chain: mozilla, system or {file: …}."
-    )
-    client_certificate: ClientCertificateShape | None = optional(
-        "Certificate shown to servers that ask for one (mTLS)."
-    )
+    trust: TrustField | None = None
+    """Which roots verify the chain: mozilla, system or {file: …}."""
+    client_certificate: ClientCertificateShape | None = None
+    """Certificate shown to servers that ask for one (mTLS)."""
 
 
 CheckShapes = TlsCheckShape | ApiCheckShape

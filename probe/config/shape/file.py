@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from probe.config.shape import defaults
 from probe.config.shape.base import BY_KIND, AtLeastOne, Several, Shape, Short, optional
 from probe.config.shape.checks import CheckShapes
+from probe.config.shape.step import API
 from probe.config.shape.targets import ProviderShape, TargetListField
 from probe.config.shape.texts import (
     STRING_SCHEMA,
@@ -23,6 +23,7 @@ from probe.config.shape.texts import (
     text,
 )
 from probe.config.shape.tls import (
+    TLS,
     ConfirmShape,
     ConsensusShape,
     EdgeSeries,
@@ -31,7 +32,7 @@ from probe.config.shape.tls import (
     TrustField,
 )
 from probe.config.units import format_duration
-from probe.model.spec import Limits, Listen, References, RegionSource
+from probe.model.spec import Limits, Listen, References, RegionSource, Share
 from probe.model.target import endpoint
 from probe.net.names import NameProblem, parse_listen, parse_name_pattern, quoted
 
@@ -61,14 +62,13 @@ PageField = Annotated[
 class RegionShape(Shape):
     """Where this agent runs: its name, or who is asked for it when the agent starts."""
 
-    name: Name | None = optional("Name of the region; or auto.")
+    name: Name | None = None
+    """Name of the region; or auto."""
     sources: Several[RegionSource] = Field(
-        default=[],
-        alias="from",
-        description="What to ask, in this order: the node's label in Kubernetes "
-        "(topology.kubernetes.io/region), or the metadata service of a cloud.",
-        examples=[["kubernetes", "aws"]],
+        default=[], alias="from", examples=[["kubernetes", "aws"]]
     )
+    """What to ask, in this order: the node's label in Kubernetes (topology.kubernetes.io/region),
+    or the metadata service of a cloud."""
 
 
 RegionField = Annotated[RegionShape, Short({str: "name"})]
@@ -77,40 +77,39 @@ RegionField = Annotated[RegionShape, Short({str: "name"})]
 class ShareShape(Shape):
     """Agents of one region divide the targets among themselves."""
 
-    spec = defaults.SHARE
+    spec = Share("")
 
-    peers: Host = Field(
-        description="DNS name that has the addresses of all agents of the region, such as a "
-        "headless Service of Kubernetes. Each agent needs its own in PROBE_ADDRESS.",
-        examples=["probe-peers.monitoring.svc.cluster.local"],
-    )
-    replicas: Annotated[int, Field(ge=1, le=100)] | None = optional(
-        "How many agents probe each target ({default})."
-    )
-    refresh: Annotated[Duration, between("1s", "5m")] | None = optional(
-        "How often the name is looked up ({default})."
-    )
+    peers: Host = Field(examples=["probe-peers.monitoring.svc.cluster.local"])
+    """DNS name that has the addresses of all agents of the region, such as a headless Service of
+    Kubernetes. Each agent needs its own in PROBE_ADDRESS."""
+    replicas: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How many agents probe each target ({default})."""
+    refresh: Annotated[Duration, between("1s", "5m")] | None = None
+    """How often the name is looked up ({default})."""
 
 
 class DefaultsShape(Shape):
     """What checks use where they say nothing themselves."""
 
-    spec = defaults.TLS
+    spec = TLS
 
-    interval: Interval | None = optional("Time between attempts ({default}).")
-    timeout: Timeout | None = optional("For one attempt or step ({default}).")
+    interval: Interval | None = None
+    """Time between attempts ({default})."""
+    timeout: Timeout | None = None
+    """For one attempt or step ({default})."""
     flow_timeout: Timeout | None = optional(
-        f"For a whole run of a flow ({format_duration(defaults.API.flow_timeout)})."
+        f"For a whole run of a flow ({format_duration(API.flow_timeout)})."
     )
     profiles: AtLeastOne[ProfileField] | None = optional(
-        f"Client profiles of TLS checks ([{defaults.PROFILE.name}])."
+        f"Client profiles of TLS checks ([{TLS.profiles[0].name}])."
     )
-    trust: TrustField | None = optional(f"Which roots verify chains ({defaults.TLS.trust.kind}).")
-    confirm: ConfirmShape | None = optional("How failures of TLS checks are confirmed.")
-    consensus: ConsensusShape | None = optional("When differing certificates are worth an alarm.")
-    edge_series: EdgeSeries | None = optional(
-        "Which edges get their own metric series ({default})."
-    )
+    trust: TrustField | None = optional(f"Which roots verify chains ({TLS.trust.kind}).")
+    confirm: ConfirmShape | None = None
+    """How failures of TLS checks are confirmed."""
+    consensus: ConsensusShape | None = None
+    """When differing certificates are worth an alarm."""
+    edge_series: EdgeSeries | None = None
+    """Which edges get their own metric series ({default})."""
 
 
 class LimitsShape(Shape):
@@ -118,12 +117,10 @@ class LimitsShape(Shape):
 
     spec = Limits()
 
-    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = optional(
-        "Most attempts in flight, per check ({default})."
-    )
-    lag_bound: Annotated[Duration, between("1ms", "10s")] | None = optional(
-        "Event-loop lag above which timings are not trusted ({default})."
-    )
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Most attempts in flight, per check ({default})."""
+    lag_bound: Annotated[Duration, between("1ms", "10s")] | None = None
+    """Event-loop lag above which timings are not trusted ({default})."""
 
 
 class VantageShape(Shape):
@@ -133,54 +130,48 @@ class VantageShape(Shape):
 
     references: Several[Text] | None = Field(
         default=None,
-        description="URLs of endpoints that have nothing in common with the targets or each "
-        "other; three or more. Any answer will do. Without this key the agent compares what it "
-        "probes anyway; [] switches that off.",
         examples=[["https://one.example/", "https://two.example/", "https://three.example/"]],
     )
-    interval: Annotated[Duration, between("1s", "10s")] | None = optional(
-        "Time between looks at them ({default})."
-    )
+    """URLs of endpoints that have nothing in common with the targets or each other; three or more.
+    Any answer will do. Without this key the agent compares what it probes anyway; [] switches that
+    off."""
+    interval: Annotated[Duration, between("1s", "10s")] | None = None
+    """Time between looks at them ({default})."""
 
 
 class FileShape(Shape):
     """The configuration of a regional probe."""
 
-    region: RegionField | None = optional(
-        "Where this agent runs; --region and PROBE_REGION go before it. "
-        "auto: one of them must be there.",
-        examples=["auto", "sa-east", {"from": ["aws"]}],
+    region: RegionField | None = Field(
+        default=None, examples=["auto", "sa-east", {"from": ["aws"]}]
     )
+    """Where this agent runs; --region and PROBE_REGION go before it. auto: one of them must be
+    there."""
     listen: Listening | None = optional(
         f"Address of the metrics and the status page ({_LISTEN}).", examples=[_LISTEN]
     )
-    page: PageField | None = optional(
-        "Where the status page, the API and evidence are served: same (with the metrics), off, "
-        "or an address of their own (same).",
-        examples=["off", "127.0.0.1:9470"],
-    )
-    host_names: Several[NamePattern] = Field(
-        default=[],
-        description="Host names under which browsers may ask for the page, besides addresses, "
-        "localhost and the machine's own name; *.example.com stands for all below it.",
-        examples=[["probe.example.com"]],
-    )
-    web_config: PathText | None = optional(
-        "File with TLS, client certificates and logins of the port, in the format of the "
-        "Prometheus exporter toolkit; --web.config.file goes before it.",
-        examples=["web.yaml"],
-    )
-    share: ShareShape | None = optional("Divide the targets among the agents of this region.")
-    state_dir: PathText | None = optional("Directory where rotated refresh tokens are kept.")
-    limits: LimitsShape | None = optional("Bounds on the agent itself.")
-    vantage: VantageShape | None = optional(
-        "What the agent judges its own network, DNS and clock by."
-    )
-    defaults: DefaultsShape | None = optional("What checks use where they say nothing themselves.")
-    providers: dict[Name, ProviderShape] = Field(
-        default={}, description="Named ways to reach a target."
-    )
-    targets: dict[Name, TargetListField] = Field(default={}, description="Named lists of targets.")
-    checks: list[CheckField] = Field(
-        default=[], description="What to probe, how often, what is expected."
-    )
+    page: PageField | None = Field(default=None, examples=["off", "127.0.0.1:9470"])
+    """Where the status page, the API and evidence are served: same (with the metrics), off, or an
+    address of their own (same)."""
+    host_names: Several[NamePattern] = Field(default=[], examples=[["probe.example.com"]])
+    """Host names under which browsers may ask for the page, besides addresses, localhost and the
+    machine's own name; *.example.com stands for all below it."""
+    web_config: PathText | None = Field(default=None, examples=["web.yaml"])
+    """File with TLS, client certificates and logins of the port, in the format of the Prometheus
+    exporter toolkit; --web.config.file goes before it."""
+    share: ShareShape | None = None
+    """Divide the targets among the agents of this region."""
+    state_dir: PathText | None = None
+    """Directory where rotated refresh tokens are kept."""
+    limits: LimitsShape | None = None
+    """Bounds on the agent itself."""
+    vantage: VantageShape | None = None
+    """What the agent judges its own network, DNS and clock by."""
+    defaults: DefaultsShape | None = None
+    """What checks use where they say nothing themselves."""
+    providers: dict[Name, ProviderShape] = {}
+    """Named ways to reach a target."""
+    targets: dict[Name, TargetListField] = {}
+    """Named lists of targets."""
+    checks: list[CheckField] = []
+    """What to probe, how often, what is expected."""

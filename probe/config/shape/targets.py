@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from probe.config.shape import defaults
-from probe.config.shape.base import AtLeastOne, Several, Shape, Short, optional, wrong
+from probe.config.shape.base import AtLeastOne, Several, Shape, Short, wrong
 from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
@@ -22,6 +21,7 @@ from probe.config.shape.texts import (
 )
 from probe.config.shape.tls import Host, Port, TrustField
 from probe.documents.targets import LABEL, MOST_TARGETS
+from probe.model.spec import DnsOptions, HttpSource, TargetList
 from probe.net.names import parse_address, parse_name_pattern, quoted
 
 
@@ -75,113 +75,95 @@ LabelsField = dict[LabelName, Text]
 class DnsShape(Shape):
     """How DNS is asked."""
 
-    spec = defaults.DNS
+    spec = DnsOptions()
 
     servers: Several[DnsServer] = Field(
-        default=[],
-        description="Addresses of the DNS servers to ask, with port if it is not 53; "
-        "left out: those of this host.",
-        examples=[["192.0.2.53", "[2001:db8::53]:5353"]],
+        default=[], examples=[["192.0.2.53", "[2001:db8::53]:5353"]]
     )
+    """Addresses of the DNS servers to ask, with port if it is not 53; left out: those of this
+    host."""
     client_subnets: dict[Name, Annotated[str, text(_prefix)]] = Field(
-        default={},
-        description="Ask on behalf of clients elsewhere (RFC 7871): region name to prefix.",
-        examples=[{"sa-east": "198.51.100.0/24"}],
+        default={}, examples=[{"sa-east": "198.51.100.0/24"}]
     )
-    hosts_file: bool | None = optional("Whether /etc/hosts answers first ({default}).")
-    timeout: Annotated[Duration, between("50ms", "1m")] | None = optional(
-        "For one question, all servers and retries together ({default})."
-    )
-    ttl_floor: Annotated[Duration, between("0", "1d")] | None = optional(
-        "An answer is never asked for again sooner than this ({default})."
-    )
-    ttl_cap: Annotated[Duration, between("1s", "7d")] | None = optional(
-        "Nor later than this ({default})."
-    )
-    keep: Annotated[Duration, between("0", "30d")] | None = optional(
-        "How long an edge that DNS no longer names is still probed ({default})."
-    )
-    families: AtLeastOne[Literal[4, 6]] | None = optional("IP versions to ask for ({default}).")
+    """Ask on behalf of clients elsewhere (RFC 7871): region name to prefix."""
+    hosts_file: bool | None = None
+    """Whether /etc/hosts answers first ({default})."""
+    timeout: Annotated[Duration, between("50ms", "1m")] | None = None
+    """For one question, all servers and retries together ({default})."""
+    ttl_floor: Annotated[Duration, between("0", "1d")] | None = None
+    """An answer is never asked for again sooner than this ({default})."""
+    ttl_cap: Annotated[Duration, between("1s", "7d")] | None = None
+    """Nor later than this ({default})."""
+    keep: Annotated[Duration, between("0", "30d")] | None = None
+    """How long an edge that DNS no longer names is still probed ({default})."""
+    families: AtLeastOne[Literal[4, 6]] | None = None
+    """IP versions to ask for ({default})."""
 
 
 class ProviderShape(Shape):
     """A named way to reach a target: one of dns, hostname and addresses."""
 
-    dns: DnsShape | None = optional("Resolve the target's own name; {} asks as this host does.")
-    hostname: Host | None = optional(
-        "Resolve this name instead of the target's, such as a CDN's.",
-        examples=["stores.cdn-b.example"],
+    dns: DnsShape | None = None
+    """Resolve the target's own name; {} asks as this host does."""
+    hostname: Host | None = Field(default=None, examples=["stores.cdn-b.example"])
+    """Resolve this name instead of the target's, such as a CDN's."""
+    addresses: AtLeastOne[Address] | None = Field(
+        default=None, examples=[["198.51.100.7", "[2001:db8::7]:8443"]]
     )
-    addresses: AtLeastOne[Address] | None = optional(
-        "Fixed addresses, with a port if the edge has its own.",
-        examples=[["198.51.100.7", "[2001:db8::7]:8443"]],
-    )
-    port: Port | None = optional("Port of every edge that names none itself.")
+    """Fixed addresses, with a port if the edge has its own."""
+    port: Port | None = None
+    """Port of every edge that names none itself."""
     own_names: Several[Annotated[str, text(parse_name_pattern)]] = Field(
-        default=[],
-        description="Names on the provider's own certificates: a mismatch with one of them is "
-        "its default certificate.",
-        examples=[["*.cdn-b.example"]],
+        default=[], examples=[["*.cdn-b.example"]]
     )
+    """Names on the provider's own certificates: a mismatch with one of them is its default
+    certificate."""
 
 
 class HttpSourceShape(Shape):
     """A URL that answers target groups as JSON (Prometheus http_sd)."""
 
-    spec = defaults.HTTP_SOURCE
+    spec = HttpSource("")
 
-    url: str = Field(description="The URL to ask.", examples=["https://inventory.example/targets"])
-    authorization: Reference | None = optional(
-        "Secret sent as bearer token; only to https:// URLs."
-    )
-    timeout: Annotated[Duration, between("100ms", "5m")] | None = optional(
-        "For one request ({default})."
-    )
-    trust: TrustField | None = optional(
-        "Which roots verify the server; left out: Mozilla's list, or the file that "
-        "SSL_CERT_FILE names."
-    )
+    url: str = Field(examples=["https://inventory.example/targets"])
+    """The URL to ask."""
+    authorization: Reference | None = None
+    """Secret sent as bearer token; only to https:// URLs."""
+    timeout: Annotated[Duration, between("100ms", "5m")] | None = None
+    """For one request ({default})."""
+    trust: TrustField | None = None
+    """Which roots verify the server; left out: Mozilla's list, or the file that SSL_CERT_FILE
+    names."""
 
 
 class GroupShape(Shape):
     """Targets that share labels, as in Prometheus's static_configs."""
 
-    targets: Several[str] = Field(
-        description="Names or addresses, with a port if it is not the check's.",
-        examples=[["shop.example", "www.shop.example:8443"]],
-    )
-    labels: LabelsField = Field(
-        default={}, description="Labels of all of them, kept on info series."
-    )
+    targets: Several[str] = Field(examples=[["shop.example", "www.shop.example:8443"]])
+    """Names or addresses, with a port if it is not the check's."""
+    labels: LabelsField = {}
+    """Labels of all of them, kept on info series."""
 
 
 class TargetListShape(Shape):
     """A named list of targets from one or more sources, re-read while running."""
 
-    spec = defaults.TARGET_LIST
+    spec = TargetList("")
 
-    static: Several[Annotated[GroupShape, Short({str: "targets"})]] = Field(
-        default=[], description="Targets written here: names, or groups with labels."
-    )
-    files: Several[PathText] = Field(
-        default=[],
-        description="Files of target groups (Prometheus file_sd), relative to this file; "
-        "a glob is allowed in the last part.",
-        examples=[["targets/stores.yaml"]],
-    )
-    http: Several[Annotated[HttpSourceShape, Short({str: "url"})]] = Field(
-        default=[], description="URLs that answer target groups (Prometheus http_sd)."
-    )
-    refresh: Annotated[Duration, between("1s", "1d")] | None = optional(
-        "How often the sources are looked at again ({default})."
-    )
-    max_targets: Annotated[int, Field(ge=1, le=MOST_TARGETS)] | None = optional(
-        "How many targets of the list are probed, the first ones; more are reported ({default})."
-    )
-    shrink_hold: Annotated[Duration, between("0", "1d")] | None = optional(
-        "How long a source that loses more than half of its targets at once keeps those that it "
-        "had; 0 believes it at once ({default})."
-    )
+    static: Several[Annotated[GroupShape, Short({str: "targets"})]] = []
+    """Targets written here: names, or groups with labels."""
+    files: Several[PathText] = Field(default=[], examples=[["targets/stores.yaml"]])
+    """Files of target groups (Prometheus file_sd), relative to this file; a glob is allowed in the
+    last part."""
+    http: Several[Annotated[HttpSourceShape, Short({str: "url"})]] = []
+    """URLs that answer target groups (Prometheus http_sd)."""
+    refresh: Annotated[Duration, between("1s", "1d")] | None = None
+    """How often the sources are looked at again ({default})."""
+    max_targets: Annotated[int, Field(ge=1, le=MOST_TARGETS)] | None = None
+    """How many targets of the list are probed, the first ones; more are reported ({default})."""
+    shrink_hold: Annotated[Duration, between("0", "1d")] | None = None
+    """How long a source that loses more than half of its targets at once keeps those that it had; 0
+    believes it at once ({default})."""
 
 
 TargetListField = Annotated[TargetListShape, Short({list: "static", str: "static"})]
@@ -190,7 +172,8 @@ TargetListField = Annotated[TargetListShape, Short({list: "static", str: "static
 class CheckTargetsShape(TargetListShape):
     """What a check probes: a list under targets by name, or a list of its own."""
 
-    named: Name | None = optional("Name of a list under targets.")
+    named: Name | None = None
+    """Name of a list under targets."""
 
 
 CheckTargetsField = Annotated[CheckTargetsShape, Short({str: "named", list: "static"})]

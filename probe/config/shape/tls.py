@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from probe.config.shape import defaults
-from probe.config.shape.base import AtLeastOne, Shape, Short, optional, wrong
+from probe.config.shape.base import AtLeastOne, Shape, Short, wrong
 from probe.config.shape.texts import (
     Duration,
     Name,
@@ -20,8 +19,12 @@ from probe.config.shape.texts import (
     text,
 )
 from probe.config.units import parse_fingerprint, parse_moment
+from probe.model.spec import TlsCheck
 from probe.model.tls import GroupName, ProfileName
 from probe.net.names import parse_host
+
+TLS: Final = TlsCheck("", "", ())
+"""Holds the defaults of TLS checks."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, text(parse_host)]
@@ -50,12 +53,10 @@ Days = Annotated[
 class TrustShape(Shape):
     """Which roots verify a chain."""
 
-    roots: Literal["mozilla", "system"] | None = optional(
-        "Mozilla's list (the default) or this host's store."
-    )
-    file: PathText | None = optional(
-        "PEM file of roots, relative to this file.", examples=["roots.pem"]
-    )
+    roots: Literal["mozilla", "system"] | None = None
+    """Mozilla's list (the default) or this host's store."""
+    file: PathText | None = Field(default=None, examples=["roots.pem"])
+    """PEM file of roots, relative to this file."""
 
 
 TrustField = Annotated[TrustShape, Short({str: "roots"})]
@@ -64,14 +65,10 @@ TrustField = Annotated[TrustShape, Short({str: "roots"})]
 class ClientCertificateShape(Shape):
     """Certificate chain and key (PEM) for servers that ask for one."""
 
-    certificate: Reference = Field(
-        description="Where the certificate chain is: file:, env: or credential:.",
-        examples=["file:client.pem"],
-    )
-    key: Reference = Field(
-        description="Where its private key is: file:, env: or credential:.",
-        examples=["file:client.key"],
-    )
+    certificate: Reference = Field(examples=["file:client.pem"])
+    """Where the certificate chain is: file:, env: or credential:."""
+    key: Reference = Field(examples=["file:client.key"])
+    """Where its private key is: file:, env: or credential:."""
 
 
 GroupsField = Annotated[
@@ -88,21 +85,19 @@ GroupsField = Annotated[
 class ProfileShape(Shape):
     """How an attempt looks to the server."""
 
-    kind: ProfileName = Field(
-        default=defaults.PROFILE.kind, description="The built-in profile that it starts from."
-    )
-    name: Name | None = optional("Its name on metrics (label client); the kind when left out.")
-    alpn: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = optional(
-        "Application protocols offered, in order; [] offers none."
-    )
-    min_version: Literal["TLSv1.2", "TLSv1.3"] | None = optional("The least TLS version offered.")
-    ciphers: NotEmpty | None = optional(
-        "OpenSSL cipher string for TLS 1.2.", examples=["ECDHE+AESGCM"]
-    )
+    kind: ProfileName = TLS.profiles[0].kind
+    """The built-in profile that it starts from."""
+    name: Name | None = None
+    """Its name on metrics (label client); the kind when left out."""
+    alpn: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = None
+    """Application protocols offered, in order; [] offers none."""
+    min_version: Literal["TLSv1.2", "TLSv1.3"] | None = None
+    """The least TLS version offered."""
+    ciphers: NotEmpty | None = Field(default=None, examples=["ECDHE+AESGCM"])
+    """OpenSSL cipher string for TLS 1.2."""
     groups: GroupsField = None
-    client_certificate: ClientCertificateShape | None = optional(
-        "Certificate shown to servers that ask for one (mTLS)."
-    )
+    client_certificate: ClientCertificateShape | None = None
+    """Certificate shown to servers that ask for one (mTLS)."""
 
 
 ProfileField = Annotated[ProfileShape, Short({str: "kind"})]
@@ -111,72 +106,57 @@ ProfileField = Annotated[ProfileShape, Short({str: "kind"})]
 class ChainShape(Shape):
     """What the presented chain must be beyond valid."""
 
-    spec = defaults.TLS.expect
+    spec = TLS.expect
 
-    days_left: Days | None = optional(
-        "Warn when the verified path ends in fewer days than this ({default})."
-    )
-    issuers: AtLeastOne[NotEmpty] | None = optional(
-        "Texts of which one must be in the leaf's issuer."
-    )
-    fingerprints: Fingerprints | None = optional(
-        "SHA-256 of the leaf certificates that are right; hex, colons allowed."
-    )
-    spki: Fingerprints | None = optional(
-        "SHA-256 of the leaf's public key (SubjectPublicKeyInfo); hex."
-    )
-    not_before: Moment | None = optional(
-        "The leaf must not be older than this date or RFC 3339 time."
-    )
-    alpn: str | None = optional("Application protocol that must be chosen.")
-    ocsp: Literal["ignore", "if_must_staple", "require"] | None = optional(
-        "Whether a stapled OCSP answer is demanded."
-    )
+    days_left: Days | None = None
+    """Warn when the verified path ends in fewer days than this ({default})."""
+    issuers: AtLeastOne[NotEmpty] | None = None
+    """Texts of which one must be in the leaf's issuer."""
+    fingerprints: Fingerprints | None = None
+    """SHA-256 of the leaf certificates that are right; hex, colons allowed."""
+    spki: Fingerprints | None = None
+    """SHA-256 of the leaf's public key (SubjectPublicKeyInfo); hex."""
+    not_before: Moment | None = None
+    """The leaf must not be older than this date or RFC 3339 time."""
+    alpn: str | None = None
+    """Application protocol that must be chosen."""
+    ocsp: Literal["ignore", "if_must_staple", "require"] | None = None
+    """Whether a stapled OCSP answer is demanded."""
 
 
 class ConfirmShape(Shape):
     """How a first failure is confirmed, and recovery likewise."""
 
-    spec = defaults.TLS.confirm
+    spec = TLS.confirm
 
-    attempts: Annotated[int, Field(ge=0, le=20)] | None = optional(
-        "Quick further attempts on the same edge after a change ({default})."
-    )
-    spacing: Annotated[Duration, between("0", "1m")] | None = optional(
-        "Time between their starts ({default})."
-    )
-    sample_interval: Annotated[Duration, between("100ms", "1h")] | None = optional(
-        "How often an edge under suspicion is sampled ({default})."
-    )
-    sample_for: Annotated[Duration, between("0", "1d")] | None = optional(
-        "How long faster sampling lasts after the last failure ({default})."
-    )
-    sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = optional(
-        "Most extra attempts a second for the whole check ({default})."
-    )
-    flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = optional(
-        "Failures, net of forgiven ones, from which an edge is flapping ({default})."
-    )
-    forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = optional(
-        "Passes that outweigh one failure ({default})."
-    )
-    clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = optional(
-        "Passes in a row that end flapping at the latest ({default}); fewer do when they "
-        "are improbable for an edge that fails as often as this one did."
-    )
+    attempts: Annotated[int, Field(ge=0, le=20)] | None = None
+    """Quick further attempts on the same edge after a change ({default})."""
+    spacing: Annotated[Duration, between("0", "1m")] | None = None
+    """Time between their starts ({default})."""
+    sample_interval: Annotated[Duration, between("100ms", "1h")] | None = None
+    """How often an edge under suspicion is sampled ({default})."""
+    sample_for: Annotated[Duration, between("0", "1d")] | None = None
+    """How long faster sampling lasts after the last failure ({default})."""
+    sample_budget: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """Most extra attempts a second for the whole check ({default})."""
+    flapping_score: Annotated[float, Field(ge=1, le=1000)] | None = None
+    """Failures, net of forgiven ones, from which an edge is flapping ({default})."""
+    forgive_after: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Passes that outweigh one failure ({default})."""
+    clear_after: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Passes in a row that end flapping at the latest ({default}); fewer do when they are
+    improbable for an edge that fails as often as this one did."""
 
 
 class ConsensusShape(Shape):
     """When differing certificates across edges are worth an alarm."""
 
-    spec = defaults.TLS.consensus
+    spec = TLS.consensus
 
-    grace: Annotated[Duration, between("0", "90d")] | None = optional(
-        "How long a rolling renewal may take ({default})."
-    )
-    across_providers: bool | None = optional(
-        "Compare all providers of the check with each other ({default})."
-    )
+    grace: Annotated[Duration, between("0", "90d")] | None = None
+    """How long a rolling renewal may take ({default})."""
+    across_providers: bool | None = None
+    """Compare all providers of the check with each other ({default})."""
 
 
 EdgeSeries = Literal["all", "failing", "none"]

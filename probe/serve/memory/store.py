@@ -26,8 +26,7 @@ from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.flows import FlowBook
-from probe.serve.memory.lookout import Lookout
-from probe.serve.memory.memory import Memory
+from probe.serve.memory.memory import Lookout, Memory
 from probe.serve.records import (
     TROUBLED,
     Belief,

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import trio
 
-from probe.agent.gate.rounds import Round
 from probe.agent.parts import Parts, build_parts
+from probe.agent.rounds import Round
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.discovery import TargetWatcher
 from probe.documents.problem import DocumentError

@@ -1,1 +1,0 @@
-"""`probe check`: probe once, report, and exit by the verdict."""
