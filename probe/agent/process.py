@@ -177,10 +177,6 @@ def settle() -> None:
     gc.freeze()
 
 
-class AgentError(Exception):
-    """The agent cannot start; the message says why and what to do."""
-
-
 LOOPS = (
     "discovery",
     "filing",
