@@ -191,6 +191,7 @@ LOOPS = (
     "sweep",
     "tick",
     "watchdog",
+    "web config",
 )
 """What runs beside the probes, by the name that log and metrics use."""
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 from OpenSSL import SSL
@@ -34,6 +35,9 @@ from probe.region import RegionError, find_region
 from probe.schedule import WHOLE, Shard
 from probe.serve import ListenError, application, serve
 
+if TYPE_CHECKING:
+    from probe.serve.http.guard import Guard
+
 
 class NoRegionError(AgentError):
     """Nothing says where this agent is."""
@@ -45,6 +49,7 @@ class Options:
 
     Attributes:
         listen: ``ADDRESS:PORT`` that goes before the configuration's.
+        web_config: file with TLS and logins of the port, instead of the configuration's.
         environ: the environment, for secrets, PROBE_REGION and the service manager's socket.
         region_from: who is asked for the region, instead of those that the configuration names.
         handover: seconds to probe before an address is taken over from another agent; None
@@ -56,6 +61,7 @@ class Options:
     environ: Mapping[str, str]
     region: str | None = None
     listen: str | None = None
+    web_config: Path | None = None
     region_from: tuple[RegionSource, ...] = ()
     handover: float | None = None
     shard: Shard = WHOLE
@@ -97,6 +103,7 @@ def run_agent(spec: Spec, options: Options) -> None:
 
     Raises:
         AgentError: no region, or the address cannot be listened on.
+        DocumentError: the web configuration cannot be used.
     """
     region = spec.region or region_asked(spec, options)
     listen = spec.listen if options.listen is None else listen_asked(options.listen)
@@ -126,11 +133,12 @@ class Service:
         self._serving = trio.Event()
         self._reload_wanted = trio.Event()
         self._unserved: ListenError | None = None
+        self._misguarded: DocumentError | None = None
         self._assembly = Assembly(self._spec, options.environ, options.shard, self._log)
         self._shown = self._assembly.store.agent
 
     async def run(self) -> None:
-        """Serve and probe until a signal ends it. Raises AgentError."""
+        """Serve and probe until a signal ends it. Raises AgentError or DocumentError."""
         stop = trio.Event()
         with signals_received() as received:
             async with trio.open_nursery() as serving:
@@ -143,6 +151,8 @@ class Service:
                     serving.cancel_scope.cancel()  # it may wait for its turn for minutes
         if self._unserved is not None:
             raise AgentError(f"{self._unserved}; choose another with --listen or listen:")
+        if self._misguarded is not None:
+            raise self._misguarded
         self._log.info("stopped")
 
     async def _work(self, work: trio.Nursery, serving: trio.Nursery, stop: trio.Event) -> None:
@@ -150,9 +160,10 @@ class Service:
         page, hosts = self._spec.page, self._spec.host_names
         app = partial(application, self._assembly.store, hosts=hosts)
         turn = None if self._options.handover is None else self._take_over
-        server = partial(serve, stop=stop.wait)
         fields: dict[str, object] = {}
         try:
+            guard = await self._guarded()
+            server = partial(serve, stop=stop.wait, guard=guard)
             if isinstance(page, Listen):
                 shared = None if turn is None else self._serving.wait
                 fields["page"] = await serving.start(partial(server, app(), page, turn=shared))
@@ -160,6 +171,10 @@ class Service:
             address = await serving.start(
                 partial(server, router, self._spec.listen, turn=turn, on_serving=self._serving.set)
             )
+        except DocumentError as error:
+            self._misguarded = error
+            serving.cancel_scope.cancel()
+            return
         except ListenError as error:
             self._unserved = error
             serving.cancel_scope.cancel()
@@ -167,9 +182,22 @@ class Service:
         self._introduce(address, fields)
         keep = partial(supervised, crashed=self._assembly.crashed)
         await work.start(keep, "watchdog", self._manager.keep_watchdog)
+        if guard is not None:
+            await work.start(keep, "web config", guard.follow)
         await self._assembly.start(work)
         work.start_soon(self._tell_ready)
         await keep("reload", self._keep_reloading)
+
+    async def _guarded(self) -> Guard | None:
+        """Who may ask the port, where a web configuration says so. Raises DocumentError."""
+        written = self._options.web_config or self._spec.web_config
+        if written is None:
+            return None
+        from probe.serve.http.guard import Guard  # noqa: PLC0415 - bcrypt and YAML cost memory
+
+        guard = Guard(Path(written), self._shown)
+        await guard.start()
+        return guard
 
     def _introduce(self, address: str, more: Mapping[str, object]) -> None:
         self._shown.build(
@@ -229,6 +257,8 @@ class Service:
             self._log.error("reload refused", problem=str(error), note="the running one stays")
             return
         fixed = ["limits", "share", "state_dir", "page", "host_names", "web_config"]
+        if self._options.web_config is not None:
+            fixed.remove("web_config")
         if self._options.listen is None:
             fixed.append("listen")
         changed = [name for name in fixed if getattr(spec, name) != getattr(self._spec, name)]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from probe.cli.options import FAIL, die
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not listened on
 
@@ -27,6 +32,7 @@ _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not 
 def health(listen: str, ready: bool, timeout: float) -> None:
     """Ask a running agent whether it is well; for containers, which have no curl.
 
+    Over TLS where the port speaks it. Health needs no login and no client certificate.
     Exit status: 0 well, 1 not.
     """
     problem = ask(listen, "/readyz" if ready else "/healthz", timeout)
@@ -44,6 +50,7 @@ def ask(listen: str, path: str, timeout: float) -> str | None:
         timeout: seconds for each wait on the socket.
     """
     import http.client
+    import ssl
 
     from probe.net.names import NameProblem, parse_listen
 
@@ -52,13 +59,26 @@ def ask(listen: str, path: str, timeout: float) -> str | None:
     except NameProblem as problem:
         return f"--listen: {problem}"
     host = _UNSPECIFIED.get(where.host, where.host)
-    connection = http.client.HTTPConnection(host, where.port, timeout=timeout)
+    try:
+        status, said = _answer(http.client.HTTPConnection(host, where.port, timeout=timeout), path)
+        if status == http.client.BAD_REQUEST and "HTTPS" in said:
+            # The agent asks about itself and tells nothing, so no certificate is verified.
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            secured = http.client.HTTPSConnection(
+                host, where.port, timeout=timeout, context=trusting
+            )
+            status, said = _answer(secured, path)
+    except (OSError, http.client.HTTPException) as error:
+        return f"{listen} does not answer: {str(error) or type(error).__name__}"
+    return None if status == http.client.OK else f"{listen} answers {status}: {said}"
+
+
+def _answer(connection: HTTPConnection, path: str) -> tuple[int, str]:
+    """Status and first words of an answer."""
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        said = answer.read(200).decode("utf-8", "replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        return f"{listen} does not answer: {str(error) or type(error).__name__}"
+        return answer.status, answer.read(200).decode("utf-8", "replace").strip()
     finally:
         connection.close()
-    return None if answer.status == http.client.OK else f"{listen} answers {answer.status}: {said}"

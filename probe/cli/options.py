@@ -26,6 +26,15 @@ region_option = click.option(
     "--region", help="Where this runs; else PROBE_REGION, else the configuration's region."
 )
 
+web_config_option = click.option(
+    "--web.config.file",
+    "web_config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TLS, client certificates and logins of the port, in the format of the Prometheus "
+    "exporter toolkit; goes before web_config: of the configuration.",
+)
+
 
 def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
     """Read the configuration. With ``apart`` another process does, so that this one stays small."""

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from probe.cli.options import BAD_CONFIGURATION, FAIL, config_option, die, load_spec, region_option
+from probe.cli.options import (
+    BAD_CONFIGURATION,
+    FAIL,
+    config_option,
+    die,
+    load_spec,
+    region_option,
+    web_config_option,
+)
 
 if TYPE_CHECKING:
     from probe.model.spec import RegionSource
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
 @config_option
 @region_option
 @click.option("--listen", help="ADDRESS:PORT to serve metrics and status page on.")
+@web_config_option
 @click.option(
     "--log",
     "style",
@@ -53,6 +62,7 @@ def run(
     config: Path,
     region: str | None,
     listen: str | None,
+    web_config: Path | None,
     style: str,
     sources: tuple[RegionSource, ...],
     handover: float | None,
@@ -69,6 +79,7 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from probe.agent import AgentError, NoRegionError, Options, run_agent
     from probe.agent.log import configure
+    from probe.documents.problem import DocumentError
     from probe.schedule import Shard, ShardError
 
     try:
@@ -84,6 +95,7 @@ def run(
         config=config,
         region=region,
         listen=listen,
+        web_config=web_config,
         environ=dict(os.environ),
         region_from=sources,
         handover=handover,
@@ -92,6 +104,8 @@ def run(
     try:
         run_agent(spec, options)
     except NoRegionError as error:
+        die(str(error), BAD_CONFIGURATION)
+    except DocumentError as error:
         die(str(error), BAD_CONFIGURATION)
     except AgentError as error:
         die(str(error), FAIL)

@@ -204,19 +204,30 @@ def _present(
         if problem is not None:
             raise _unusable(f"client certificate: {reference}: {problem}")
     try:
-        leaf, *issuers = x509.load_pem_x509_certificates(certificate.reveal().encode())
-        private = load_pem_private_key(key.reveal().encode(), None)
+        use_pair(context, certificate.reveal().encode(), key.reveal().encode())
+    except PairError as error:
+        raise _unusable(
+            f"client certificate {which.certificate} with key {which.key}: no usable pair ({error})"
+        ) from None
+
+
+class PairError(Exception):
+    """A certificate and a key that cannot be used together; says the kind of complaint only."""
+
+
+def use_pair(context: SSL.Context, certificate: bytes, key: bytes) -> None:
+    """Load a certificate chain and its key, both in PEM. Raises PairError."""
+    try:
+        leaf, *issuers = x509.load_pem_x509_certificates(certificate)
+        private = load_pem_private_key(key, None)
         context.use_certificate(leaf)
         for issuer in issuers:
             context.add_extra_chain_cert(issuer)
         context.use_privatekey(private)  # type: ignore[arg-type]  # the wrong kind raises
         context.check_privatekey()
     except (ValueError, TypeError, UnsupportedAlgorithm, SSL.Error) as error:
-        # The library's words could quote the PEM, so only its kind of complaint is passed on.
-        raise _unusable(
-            f"client certificate {which.certificate} with key {which.key}: "
-            f"no usable pair ({type(error).__name__})"
-        ) from None
+        # The library's words could quote the PEM.
+        raise PairError(type(error).__name__) from None
 
 
 def _lacking(what: str) -> AttemptFailed:

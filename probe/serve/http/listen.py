@@ -12,12 +12,16 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from probe.model.spec import Listen
 from probe.model.target import endpoint
 from probe.serve.http.server import Router, WebServer
+
+if TYPE_CHECKING:  # bcrypt and YAML are for those who have a web configuration
+    from probe.serve.http.guard import Guard
 
 _BACKLOG = 1024
 """Connections that the kernel holds until they are accepted: with fewer, a crowd that comes at
@@ -32,6 +36,7 @@ async def serve(
     router: Router,
     listen: Listen,
     *,
+    guard: Guard | None = None,
     stop: Callable[[], Awaitable[None]] = trio.sleep_forever,
     turn: Callable[[], Awaitable[None]] | None = None,
     on_serving: Callable[[], None] = lambda: None,
@@ -39,12 +44,14 @@ async def serve(
 ) -> None:
     """Serve until stopped or cancelled.
 
-    Reports ``http://host:port`` with the port really bound. When ``stop`` returns, no new
-    connection is accepted and answers under way get ``GRACE`` seconds; cancellation cuts them off.
+    Reports ``http://host:port``, or ``https``, with the port really bound. When ``stop`` returns,
+    no new connection is accepted and answers under way get ``GRACE`` seconds; cancellation cuts
+    them off.
 
     Args:
         router: finds who answers.
         listen: where.
+        guard: says who may ask, and whether over TLS; the caller keeps it up to date.
         stop: returns when it is time to end.
         turn: given, the address may be shared with a process that gave one too. It returns when
             we may answer, and is not called when nobody else serves the address.
@@ -56,12 +63,13 @@ async def serve(
     """
     sock, taken = await _bound(listen, shared=turn is not None)
     with sock:
-        task_status.started(f"http://{endpoint(*sock.getsockname()[:2])}")
+        scheme = "http" if guard is None or guard.tls is None else "https"
+        task_status.started(f"{scheme}://{endpoint(*sock.getsockname()[:2])}")
         if turn is not None and taken:
             await turn()
         sock.listen(_BACKLOG)  # a second call on a socket that listens changes nothing
         on_serving()
-        await _accept(WebServer(router), trio.SocketListener(sock), stop)
+        await _accept(WebServer(router, guard), trio.SocketListener(sock), stop)
 
 
 async def _accept(

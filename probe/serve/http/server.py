@@ -11,10 +11,16 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import trio
 
 from probe.serve.http.message import CHUNK, Refused, RequestReader, WebAnswer, WebRequest, refusal
+
+if TYPE_CHECKING:
+    from probe.serve.http.guard import Guard
+    from probe.serve.http.tls import PortStream
 
 CONNECTIONS = 256
 """Connections at once; a scraper needs one, a browser six."""
@@ -46,6 +52,7 @@ class ClientConnection:
 
     Attributes:
         scope: ends it when it is cancelled.
+        client: address of who asks.
         busy: a request is being answered.
         since: when it became busy, or idle.
         stalled: when the client was last sent something that it has not taken yet; None while
@@ -53,9 +60,10 @@ class ClientConnection:
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self.stream = stream
+        self.stream: trio.SocketStream | PortStream = stream
         self.scope = trio.CancelScope()
         self.reader = RequestReader()
+        self.client = _address(stream)
         self.busy = False
         self.since = trio.current_time()
         self.stalled: float | None = None
@@ -154,6 +162,13 @@ class Places:
         return longest if now - begun >= LONG else None
 
 
+def _address(stream: trio.SocketStream) -> str:
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:  # gone already
+        return ""
+
+
 Handler = Callable[[WebRequest], Awaitable[WebAnswer]]
 Router = Callable[[WebRequest], tuple[Handler, Places | None]]
 """Finds who answers a request, and whose places the answer takes. Raises Refused."""
@@ -164,10 +179,12 @@ class WebServer:
 
     Args:
         router: finds who answers.
+        guard: says who may ask; None lets everybody.
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, guard: Guard | None = None) -> None:
         self._router = router
+        self._guard = guard
         self._open: set[ClientConnection] = set()
         self._empty = trio.Event()
         self._ending = False
@@ -183,7 +200,8 @@ class WebServer:
         self._open.add(connection)
         try:
             with connection.scope:
-                await self._converse(connection)
+                if await self._secured(connection, stream):
+                    await self._converse(connection)
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass  # the client has gone, or does not read
         except Exception:
@@ -194,6 +212,19 @@ class WebServer:
             if not self._open:
                 self._empty.set()
             await trio.aclose_forcefully(stream)
+
+    async def _secured(self, connection: ClientConnection, stream: trio.SocketStream) -> bool:
+        """Whether requests may be read: TLS is ready, where the port speaks it."""
+        if self._guard is None:
+            return True
+        try:
+            with trio.fail_after(IDLE):
+                connection.stream = await self._guard.secured(stream)
+        except Refused as refused:
+            await self._send(connection, WebRequest("GET", ""), refusal(refused), lasting=False)
+            await connection.linger()
+            return False
+        return True
 
     async def finish(self) -> None:
         """Let answers under way end, idle connections go, and close what is left."""
@@ -228,6 +259,8 @@ class WebServer:
     async def _respond(self, connection: ClientConnection, request: WebRequest) -> bool:
         """Answer one request; whether the connection serves another one."""
         try:
+            if self._guard is not None:
+                await self._guard.admit(request, connection.stream, connection.client)
             handler, places = self._router(request)
             if places is None:
                 return await self._answer(connection, request, handler)
@@ -261,6 +294,8 @@ class WebServer:
         pieces, chunks = answer.body, request.chunks
         lasting = lasting and request.lasting and not self._ending
         lasting = lasting and (chunks or isinstance(pieces, bytes))
+        if self._guard is not None and (added := self._guard.headers):
+            answer = replace(answer, headers={**answer.headers, **added})
         head, silent = answer.head(request, lasting=lasting), request.method == "HEAD"
         with trio.fail_after(ANSWER):
             if isinstance(pieces, bytes):
