@@ -138,7 +138,7 @@ class LoginMaker:
             timings=Timings(
                 auth=facts.timings.total,
                 total=facts.timings.total,
-                lag=max(facts.timings.lag, run.lag()),
+                lag=facts.timings.lag,
                 clock=facts.timings.clock,
             ),
             attempts=facts.requests,

@@ -138,12 +138,9 @@ async def _judged(
     run: FlowRun, step: Step, wanted: Expect, made: call.Exchange, granted: Granted
 ) -> StepResult:
     facts, response = made.call.facts, made.response
-    timings, lag = facts.timings, run.lag()
-    if lag > timings.lag:
-        timings = replace(timings, lag=lag)
     match made.call:
         case Answered(whole):
-            found, shown = await _examined(run, step, wanted, whole, timings.total)
+            found, shown = await _examined(run, step, wanted, whole, facts.timings.total)
             found = _clock_is_off(run, step, whole) or found
             outcome = outcome_of(found.failures, (*facts.warnings, *found.warnings))
         case Broken(failure, others=others):
@@ -153,7 +150,7 @@ async def _judged(
         step=step.name,
         layer=step.layer,
         outcome=run.cleaned(outcome),
-        timings=timings,
+        timings=facts.timings,
         attempts=facts.requests,
         edge=facts.edge,
         handshake=facts.handshake,

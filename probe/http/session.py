@@ -73,11 +73,13 @@ class Dialler:
         contexts: shared TLS contexts.
         judge: shared judge of chains.
         wall: wall time, seconds since the epoch.
+        lag: the event loop's lag now, in seconds.
     """
 
     contexts: TlsContexts
     judge: Judge
     wall: Callable[[], float]
+    lag: Callable[[], float] = lambda: 0.0
 
     async def dial(
         self, origin: Origin, edge: Edge, progress: Progress, options: SessionOptions
@@ -131,9 +133,10 @@ class Dialler:
 class Progress:
     """What is known of a call while it is under way, beside its timeline."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lag: Callable[[], float]) -> None:
         self.timeline = Timeline(trio.current_time(), Phase.RESOLVE)
         self.url = url
+        self.lag = lag
         self.handshake: Handshake | None = None
         self.fresh = False
         self.requests = 0
@@ -147,7 +150,7 @@ class Progress:
         whole = timeline.written is not None and timeline.answered is not None
         end = timeline.arrived if whole else trio.current_time()
         return CallFacts(
-            timings=timeline.timings(end - timeline.begun),
+            timings=timeline.timings(end - timeline.begun, self.lag()),
             edge=timeline.edge,
             handshake=self.handshake,
             fresh=self.fresh,
@@ -183,7 +186,7 @@ class Session:
             turn: added to the run's own turn in choosing an address.
             refuse: says why an address must not be used, before it is connected to.
         """
-        progress = Progress(request.url)
+        progress = Progress(request.url, self._dialler.lag)
         timeline = progress.timeline
         with trio.CancelScope(deadline=deadline):
             try:

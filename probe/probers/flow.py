@@ -78,7 +78,7 @@ class FlowProber:
 
     def __post_init__(self) -> None:
         self._refresh_tokens = RefreshTokens(self.state_dir)
-        self._dialler = Dialler(self.contexts, self.judge, self.wall)
+        self._dialler = Dialler(self.contexts, self.judge, self.wall, self.lag)
 
     async def run(
         self,
