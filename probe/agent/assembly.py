@@ -94,7 +94,7 @@ class Assembly:
         flow_filing = FlowFiling(self.store, log, excuse, self._request)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)
         self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
-        self._sources = Sources(parts, self.store, log, self._discovered, self.crashed)
+        self._sources = Sources(parts, self.store, log, self._set_targets, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
         # One change after the other: each is followed in steps, between which others may come.
         self._changing = trio.Lock()
@@ -107,7 +107,7 @@ class Assembly:
                 f"share: each agent needs its own address in {ADDRESS_VARIABLE}, as DNS gives it "
                 f"for {share.peers}; {error}"
             ) from None
-        sharing = Sharing(share, me, lookup, self._set_targets, self._log)
+        sharing = Sharing(share, me, lookup, self._set_our_targets, self._log)
         self.store.agent.readings.append(sharing.samples)
         return sharing
 
@@ -157,20 +157,20 @@ class Assembly:
             self.store.configure(spec)
             await walked(self._coverage.configure(spec))
             await walked(self._flows.configure(spec))
-        await self._discovered(UNLISTED, unlisted(spec))
+        await self._set_targets(UNLISTED, unlisted(spec))
 
     # ------------------------------------------------------------ from part to part
 
-    async def _discovered(self, name: str, targets: tuple[Target, ...]) -> None:
+    async def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         """Hand on what is ours of a list as its sources give it."""
         if self._shard.count > 1:
             targets = tuple(t for t in targets if self._shard.owns(t.label))
         if self._sharing is None:
-            await self._set_targets(name, targets)
+            await self._set_our_targets(name, targets)
         else:
             self._sharing.set_targets(name, targets)
 
-    async def _set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
+    async def _set_our_targets(self, name: str, targets: tuple[Target, ...]) -> None:
         async with self._changing:
             if name not in self._spec.targets and name != UNLISTED:
                 return  # it went while our share of it was worked out

@@ -52,7 +52,7 @@ class Sharing:
         share: the name, the replicas, the time between looks.
         me: our own address, as DNS gives it.
         lookup: asks DNS.
-        deliver: awaited with the targets of a list that are ours, whenever they change.
+        set_our_targets: awaited with the targets of a list that are ours, whenever they change.
         log: one line when peers come, go or cannot be seen.
     """
 
@@ -61,13 +61,13 @@ class Sharing:
         share: Share,
         me: str,
         lookup: Lookup,
-        deliver: Callable[[str, tuple[Target, ...]], Awaitable[None]],
+        set_our_targets: Callable[[str, tuple[Target, ...]], Awaitable[None]],
         log: EventLog,
     ) -> None:
         self._share = share
         self._me = me
         self._lookup = lookup
-        self._deliver = deliver
+        self._set_our_targets = set_our_targets
         self._log = log
         self._ring = Ring({me})
         self._replicas = share.replicas
@@ -94,7 +94,7 @@ class Sharing:
             await self._let_go()
 
     def set_targets(self, name: str, targets: tuple[Target, ...]) -> None:
-        """Take a list as it was discovered. Our share of it is delivered soon."""
+        """Take a list as it was discovered. Our share of it is set soon."""
         known = self._lists.setdefault(name, _List())
         known.targets = {target.label: target for target in targets}
         self._changed[name] = None
@@ -170,7 +170,7 @@ class Sharing:
     async def _tell(self, name: str, known: _List) -> None:
         targets = known.effective()
         known.told = len(targets)
-        await self._deliver(name, targets)
+        await self._set_our_targets(name, targets)
 
 
 class _List:

@@ -19,7 +19,7 @@ from probe.model.target import Target
 from probe.serve import Store
 from probe.serve.memory.agent import SourceView
 
-OnTargets = Callable[[str, tuple[Target, ...]], Awaitable[None]]
+SetTargets = Callable[[str, tuple[Target, ...]], Awaitable[None]]
 
 _LOOK_EVERY = 5.0
 _PROBLEMS_LOGGED = 20
@@ -32,7 +32,7 @@ class Sources:
         parts: reads the secrets of http_sd sources.
         store: asks how each source is; told when the first targets are there.
         log: one line when a source fails or answers again.
-        on_targets: awaited with each list's targets, first and on change.
+        set_targets: awaited with each list's targets, first and on change.
         crashed: told when our own code raised; the list is watched anew after a pause.
     """
 
@@ -41,13 +41,13 @@ class Sources:
         parts: Parts,
         store: Store,
         log: EventLog,
-        on_targets: OnTargets,
+        set_targets: SetTargets,
         crashed: Crashed = lambda _, __: None,
     ) -> None:
         self._parts = parts
         self._store = store
         self._log = log
-        self._on_targets = on_targets
+        self._set_targets = set_targets
         self._crashed = crashed
         self._watched: dict[str, tuple[TargetList, trio.CancelScope]] = {}
         self._watchers: dict[str, TargetWatcher] = {}
@@ -152,7 +152,7 @@ class Sources:
             labels = {target.label for target in whole}
             whole += tuple(target for target in parts[1] if target.label not in labels)
         if self._given.get(name) != whole:
-            await self._on_targets(name, whole)
+            await self._set_targets(name, whole)
         if self._watchers.get(name) is watcher:
             self._given[name], self._joined[name] = whole, parts
 
