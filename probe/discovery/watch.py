@@ -9,8 +9,7 @@ from typing import Protocol
 import trio
 
 from probe.discovery.files import FileTargets
-from probe.discovery.shrink import ShrinkHold
-from probe.discovery.status import SourceLook, SourceStatus, without_secrets
+from probe.discovery.status import ShrinkHold, SourceLook, SourceStatus, without_secrets
 from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.spec import HttpSource, TargetList
 from probe.model.target import Target

@@ -12,8 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from probe.discovery import SourceStatus, TargetWatcher, watch
-from probe.discovery.shrink import ShrinkHold
-from probe.discovery.status import SourceLook
+from probe.discovery.status import ShrinkHold, SourceLook
 from probe.model.spec import FileSource, TargetList
 from probe.model.target import Target
 
