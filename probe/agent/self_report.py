@@ -121,7 +121,7 @@ class SelfReport:
             self._log.info("vantage cannot judge", **unjudged)
         self._unjudged = unjudged
         ill = {c.sign.value: c.why for c in health.complaints if c.ill}
-        if ill != self._ill:
+        if ill.keys() != self._ill.keys():  # the evidence differs with each look
             if ill:
                 self._log.warning("vantage ill", **ill)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
@@ -90,12 +91,16 @@ class Board:
 
     Args:
         seed: of the dice, so that a replay can be repeated.
+
+    Attributes:
+        struck: how often each rule struck, by its number and where: domain and edge.
     """
 
     def __init__(self, seed: int = 1) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - chooses faults, protects nothing
         self._rules: dict[int, Rule] = {}
         self._next = 1
+        self.struck: Counter[tuple[int, str, str]] = Counter()
 
     def add(self, name: str, fault: object, where: Where, probability: float) -> Rule:
         """Switch a fault on.
@@ -138,4 +143,8 @@ class Board:
         """The newest fault of a kind that strikes here now."""
         if not self._rules:
             return None
-        return next((fault for rule, fault in self.of_kind(kind) if self.hits(rule, here)), None)
+        for rule, fault in self.of_kind(kind):
+            if self.hits(rule, here):
+                self.struck[rule.number, here.domain, here.edge] += 1
+                return fault
+        return None

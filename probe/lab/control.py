@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import trio
 
 from probe.lab.board import Where
-from probe.lab.info import Broken, WorldInfo
+from probe.lab.info import Broken, Strikes, WorldInfo
 
 
 class Lab(Protocol):
@@ -37,6 +37,9 @@ class Lab(Protocol):
     async def truth(self) -> tuple[Broken, ...]:
         """What is broken now."""
 
+    async def struck(self) -> tuple[Strikes, ...]:
+        """How often each fault struck, those that are off by now included."""
+
 
 async def obey(lab: Lab, command: Mapping[str, Any]) -> Any:
     """Carry out one command and return what it answers, as plain JSON types.
@@ -56,6 +59,8 @@ async def obey(lab: Lab, command: Mapping[str, Any]) -> Any:
             return await lab.move(command["domains"], command["canonical"])
         case "truth":
             return [asdict(one) for one in await lab.truth()]
+        case "struck":
+            return [asdict(one) for one in await lab.struck()]
         case unknown:
             raise ValueError(f"no command is called {unknown!r}")
 

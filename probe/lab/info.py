@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from probe.lab.board import Rule, Situation, Where
 from probe.lab.faults.kinds import Chain, Greeting, Listening, Negotiation, Preamble, Wire
-from probe.lab.places import API, REGIONS, Place
+from probe.lab.places import API, LOOPBACK, REGIONS, Place
 from probe.lab.platform import Hosts
 
 Part = Literal["edges", "platform"]
@@ -31,6 +31,7 @@ class Layout:
         ttl: of every DNS record, in seconds.
         with_rsa: whether edges hold RSA certificates beside ECDSA ones.
         seed: of the dice.
+        network: first octet of every address.
     """
 
     domains: tuple[str, ...] = field(default_factory=lambda: store_names(300))
@@ -39,6 +40,7 @@ class Layout:
     ttl: int = 20
     with_rsa: bool = False
     seed: int = 1
+    network: str = LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,22 @@ class Broken:
     provider: str
     region: str
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Strikes:
+    """How often one fault struck at one place.
+
+    Attributes:
+        number: of the fault, as ``inject`` returned it.
+        domain: empty where the fault strikes before the name is known.
+        edge: name of the place; empty for questions to DNS.
+    """
+
+    number: int
+    domain: str
+    edge: str
+    times: int
 
 
 def broken_by(rules: Iterable[Rule], info: WorldInfo) -> tuple[Broken, ...]:

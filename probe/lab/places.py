@@ -22,6 +22,9 @@ CLIENT_SUBNETS: Mapping[str, str] = MappingProxyType(
 )
 """Networks that the lab's clients live in, for questions asked on behalf of others (RFC 7871)."""
 
+LOOPBACK = "127"
+"""First octet of the addresses that a lab has by itself."""
+
 _PORT_TRIES = 20
 
 CDNS = ("cdn-a", "cdn-b")
@@ -62,7 +65,9 @@ def whole_loopback() -> bool:
     return True
 
 
-def lay_out(regions: Mapping[str, tuple[str, ...]], *, distinct: bool) -> tuple[Place, ...]:
+def lay_out(
+    regions: Mapping[str, tuple[str, ...]], *, distinct: bool, network: str = LOOPBACK
+) -> tuple[Place, ...]:
     """Every place of a lab, without ports.
 
     With ``distinct``, each place has an address of its own; otherwise all share 127.0.0.1 and
@@ -72,24 +77,26 @@ def lay_out(regions: Mapping[str, tuple[str, ...]], *, distinct: bool) -> tuple[
     for r, (region, locations) in enumerate(regions.items()):
         for c, cdn in enumerate(CDNS):
             for n, location in enumerate(locations):
-                ip = f"127.{20 + r}.{1 + c}.{1 + n}" if distinct else "127.0.0.1"
+                ip = f"{network}.{20 + r}.{1 + c}.{1 + n}" if distinct else "127.0.0.1"
                 places.append(Place(f"{cdn}/{location}", cdn, region, ip))
     for n, cluster in enumerate(API_CLUSTERS):
-        ip = f"127.19.1.{1 + n}" if distinct else "127.0.0.1"
+        ip = f"{network}.19.1.{1 + n}" if distinct else "127.0.0.1"
         places.append(Place(f"{API}/{cluster}", API, "", ip))
     return tuple(places)
 
 
 def choose_places(
-    regions: Mapping[str, tuple[str, ...]],
+    regions: Mapping[str, tuple[str, ...]], network: str = LOOPBACK
 ) -> tuple[tuple[Place, ...], bool]:
     """Places with ports that are free now, and whether each has an address of its own.
+
+    Every address of a network other than the loopback must be this host's.
 
     Raises:
         OSError: no port was free on every address.
     """
-    distinct = whole_loopback()
-    places = lay_out(regions, distinct=distinct)
+    distinct = network != LOOPBACK or whole_loopback()
+    places = lay_out(regions, distinct=distinct, network=network)
     for _ in range(_PORT_TRIES):
         try:
             with ExitStack() as stack:

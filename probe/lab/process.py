@@ -22,7 +22,7 @@ import trio
 
 from probe.lab.board import Where
 from probe.lab.control import lines, obey, send_line
-from probe.lab.info import Broken, Layout, Part, WorldInfo
+from probe.lab.info import Broken, Layout, Part, Strikes, WorldInfo
 from probe.lab.places import choose_places
 from probe.lab.world import Share, open_world
 
@@ -64,13 +64,17 @@ class RemoteLab:
     _workers: tuple[_Worker, ...] = field(repr=False)
     _lock: trio.Lock = field(default_factory=trio.Lock, repr=False)
 
-    async def _ask(self, **command: Any) -> Any:
-        """Tell all processes the same; they know the same and answer the same."""
+    async def _ask_all(self, **command: Any) -> list[Any]:
+        """Tell all processes the same."""
         async with self._lock:
             answers = [await worker.ask(command) for worker in self._workers]
         if "error" in answers[0]:
             raise ValueError(answers[0]["error"])
-        return answers[0]["ok"]
+        return [answer["ok"] for answer in answers]
+
+    async def _ask(self, **command: Any) -> Any:
+        """Tell all processes what they know alike and answer alike."""
+        return (await self._ask_all(**command))[0]
 
     async def inject(
         self, fault: str, where: Where | None = None, *, probability: float = 1.0
@@ -96,6 +100,11 @@ class RemoteLab:
         """What is broken now."""
         return tuple(Broken(**one) for one in await self._ask(do="truth"))
 
+    async def struck(self) -> tuple[Strikes, ...]:
+        """How often each fault struck, in whichever process."""
+        answers = await self._ask_all(do="struck")
+        return tuple(Strikes(**one) for answer in answers for one in answer)
+
 
 @asynccontextmanager
 async def open_lab_process(folder: Path, layout: Layout | None = None) -> AsyncIterator[RemoteLab]:
@@ -107,7 +116,7 @@ async def open_lab_process(folder: Path, layout: Layout | None = None) -> AsyncI
         LabDied: it did not start.
     """
     layout = layout or Layout()
-    places, distinct = choose_places(layout.regions)
+    places, distinct = choose_places(layout.regions, layout.network)
     start = WorldInfo(layout, places, {}, str(folder), distinct).to_json()
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(_worker(folder, part)) for part in PARTS]

@@ -21,7 +21,7 @@ from probe.lab.edge import EdgeServer
 from probe.lab.faults.table import FAULTS
 from probe.lab.front import Front, Site
 from probe.lab.gate import Gate
-from probe.lab.info import Broken, Layout, Part, WorldInfo, broken_by
+from probe.lab.info import Broken, Layout, Part, Strikes, WorldInfo, broken_by
 from probe.lab.oauth import AuthHost
 from probe.lab.places import API, CDNS, CLIENT_SUBNETS, Place, choose_places
 from probe.lab.platform import Platform
@@ -84,6 +84,10 @@ class World:
         """What is broken now: every (domain, edge) that a fault covers."""
         return broken_by(self.board.rules(), self.info)
 
+    async def struck(self) -> tuple[Strikes, ...]:
+        """How often each fault struck, those that are off by now included."""
+        return tuple(Strikes(*where, times) for where, times in self.board.struck.items())
+
     async def follow(self) -> None:
         """Let every edge listen or fall silent as its faults now say."""
         for edge in self.edges.values():
@@ -126,17 +130,18 @@ async def open_world(
     await trio.Path(roots).write_bytes(pki.roots_pem())
     board = Board(layout.seed)
     if share is None:
-        places, distinct = choose_places(layout.regions)
+        places, distinct = choose_places(layout.regions, layout.network)
     else:
         places, distinct = share.places, share.distinct
     zone = make_zone(layout, places)
+    address = f"{layout.network}.0.0.1"
     async with trio.open_nursery() as nursery:
         resolvers: dict[str, Resolver] = {}
         if share is None or share.part == "platform":
             for region in layout.regions:
                 resolvers[region] = Resolver(region, zone, board)
-                await nursery.start(resolvers[region].run, "127.0.0.1")
-        ports = {region: ("127.0.0.1", one.port) for region, one in resolvers.items()}
+                await nursery.start(resolvers[region].run, address)
+        ports = {region: (address, one.port) for region, one in resolvers.items()}
         info = WorldInfo(layout, places, ports, str(roots), distinct)
         ours = tuple(place for place in places if share is None or share.serves(place))
         world = _assemble(info, ours, pki, board, zone, resolvers, nursery)

@@ -97,3 +97,24 @@ def test_every_loop_has_its_counter_before_it_crashes() -> None:
         f'probe_agent_loop_crashes_total{{loop="{loop}",region="lab"}} 0.0' for loop in LOOPS
     )
     assert "first look" in LOOPS
+
+
+async def test_an_illness_is_logged_once_though_its_evidence_changes(
+    spec: Spec, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, vantage = Store("lab", started_at=0.0), Vantage()
+    store.configure(spec)
+    report = SelfReport(store, vantage, EventLog(), dict, lambda: FinderStats({}, {}))
+
+    async def off_by_ever_more() -> None:
+        for seconds in range(40):
+            vantage.clock("reference", 100.0 + seconds, trio.current_time())
+            await trio.sleep(1)
+        vantage.clock("reference", 0.0, trio.current_time())
+
+    with caplog.at_level("INFO", logger="probe"), trio.move_on_after(70):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(off_by_ever_more)
+            nursery.start_soon(report.run)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if line.startswith("vantage")] == ["vantage ill", "vantage well"]

@@ -16,7 +16,7 @@ from probe.demo.configuration import write_files
 from probe.demo.story import API_FAULT, TLS_FAULT, Pace, Story, incidents, pace_for, plan_for
 from probe.demo.verdict import Watch
 from probe.lab.board import Where
-from probe.lab.info import Broken, Layout, WorldInfo, store_names
+from probe.lab.info import Broken, Layout, Strikes, WorldInfo, store_names
 from probe.lab.places import lay_out
 from probe.lab.world import MULTI_CDN, cdn_host
 from probe.model.flow import ApiCheck
@@ -54,6 +54,9 @@ class RememberingLab:
         self.note("move", (tuple(domains), canonical))
 
     async def truth(self) -> tuple[Broken, ...]:
+        return ()
+
+    async def struck(self) -> tuple[Strikes, ...]:
         return ()
 
 

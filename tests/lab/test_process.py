@@ -8,10 +8,21 @@ import trio
 
 from probe.lab.board import Where
 from probe.lab.info import Layout, WorldInfo, store_names
+from probe.lab.places import Place
 from probe.lab.process import LabDied, RemoteLab, open_lab_process
 from probe.lab.world import MULTI_CDN
 
 LAYOUT = Layout(domains=store_names(2))
+
+
+async def shake_hands(info: WorldInfo, place: Place, name: str) -> None:
+    context = ssl.create_default_context(cafile=info.roots)
+    tcp = await trio.open_tcp_stream(place.ip, place.port)
+    tls = trio.SSLStream(tcp, context, server_hostname=name)
+    try:
+        await tls.do_handshake()
+    finally:
+        await trio.aclose_forcefully(tls)
 
 
 async def test_faults_are_switched_across_processes(tmp_path: Path) -> None:
@@ -67,15 +78,27 @@ async def test_edges_and_platform_are_served_and_trusted_from_two_processes(
 ) -> None:
     async with open_lab_process(tmp_path, LAYOUT) as lab:
         assert set(lab.info.resolvers) == set(lab.info.layout.regions)
-        context = ssl.create_default_context(cafile=lab.info.roots)
         for provider, name in (("cdn-a", "store-001.example"), ("api", "platform.io.example")):
             for place in lab.info.seen("us-east", provider):
-                tcp = await trio.open_tcp_stream(place.ip, place.port)
-                tls = trio.SSLStream(tcp, context, server_hostname=name)
-                await tls.do_handshake()
-                await trio.aclose_forcefully(tls)
+                await shake_hands(lab.info, place, name)
 
 
 def test_what_is_known_of_a_lab_survives_the_way_to_another_process() -> None:
     info = WorldInfo(LAYOUT, (), {"sa-east": ("127.0.0.1", 53)}, "roots.pem", True)
     assert WorldInfo.from_json(info.to_json()) == info
+
+
+async def test_what_faults_did_is_counted_where_they_did_it(tmp_path: Path) -> None:
+    async with open_lab_process(tmp_path, LAYOUT) as lab:
+        edge = lab.info.seen("sa-east", "cdn-a")[0]
+        number = await lab.inject("alert_internal_error", Where(edges=frozenset({edge.name})))
+        for name in ("store-001.example", "store-001.example", "store-002.example"):
+            with pytest.raises(trio.BrokenResourceError):
+                await shake_hands(lab.info, edge, name)
+        await lab.remove(number)
+        await shake_hands(lab.info, edge, "store-001.example")
+        struck = {(one.number, one.domain, one.edge): one.times for one in await lab.struck()}
+    assert struck == {
+        (number, "store-001.example", edge.name): 2,
+        (number, "store-002.example", edge.name): 1,
+    }

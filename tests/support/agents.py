@@ -40,7 +40,10 @@ class RunningAgent:
         async for chunk in self.process.stderr:
             *whole, rest = (rest + bytes(chunk)).split(b"\n")
             assert not any(shown_in(line.decode()) for line in whole), "a secret in the log"
-            self.log += [json.loads(line) for line in whole]
+            try:
+                self.log += [json.loads(line) for line in whole]
+            except ValueError:
+                raise AssertionError(f"no JSON in the log: {b' '.join(whole)[:2000]!r}") from None
             self._news.set()
             self._news = trio.Event()
 
