@@ -108,9 +108,9 @@ async def test_an_illness_is_logged_once_though_its_evidence_changes(
 
     async def off_by_ever_more() -> None:
         for seconds in range(40):
-            vantage.clock("reference", 100.0 + seconds, trio.current_time())
+            vantage.clock.date("reference", 100.0 + seconds, trio.current_time())
             await trio.sleep(1)
-        vantage.clock("reference", 0.0, trio.current_time())
+        vantage.clock.date("reference", 0.0, trio.current_time())
 
     with caplog.at_level("INFO", logger="probe"), trio.move_on_after(70):
         async with trio.open_nursery() as nursery:
