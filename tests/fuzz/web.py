@@ -35,6 +35,20 @@ class _Said(logging.Handler):
         self.lines.append(self.format(record))
 
 
+class _Accepted:
+    """The server's side of a connection: a stream in memory that knows where its client is."""
+
+    def __init__(self, stream: trio.StapledStream[Any, Any]) -> None:
+        self._stream = stream
+        self.socket = self
+
+    def getpeername(self) -> tuple[str, int]:
+        return "127.0.0.1", 40000
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @cache
 def _said() -> _Said:
     said, logger = _Said(), logging.getLogger("probe.serve")
@@ -68,7 +82,7 @@ async def _run(sent: bytes, size: int) -> bytes:
     server: Any = WebServer(_router())
     answer = b""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.handle, theirs)
+        nursery.start_soon(server.handle, _Accepted(theirs))
         nursery.start_soon(_send, ours, sent, size)
         async for part in ours:
             answer += part
