@@ -37,6 +37,13 @@ _SLICES = (1.0, 1.5, 2.5)
 _LARGEST = 4096
 """More than the payload we announce: a server that overdoes it a little is still read."""
 
+_MOST_UNRELATED = 50
+"""Packets that answer another question, before TCP is tried, where no id can be guessed: floods of
+guesses (RFC 5452), or a server that repeats what it said."""
+
+_MOST_READS = 200
+"""Reads that one message over TCP may take: the longest one in the smallest segments."""
+
 _SOCKET_FAULTS = (
     OSError,
     trio.BrokenResourceError,
@@ -122,7 +129,8 @@ class _Dialogue:
         except UnaskableName as error:
             return NoAnswer(Failure(Phase.RESOLVE, Reason.MALFORMED, str(error)))
         except _Ended:
-            return self._no_answer(Reason.CLOSED, f"{self.server.label} closed the connection")
+            detail = f"{self.server.label} sent no whole message over TCP: it closed, or drips"
+            return self._no_answer(Reason.CLOSED, detail)
         except _SOCKET_FAULTS as error:
             return self._no_answer(*_from_os_error(error, self.server.label))
         return None
@@ -155,11 +163,12 @@ class _Dialogue:
         await self._udp.send(packet)
         if also_plain:
             await self._udp.send(build(self._question, self._id, edns=False))
-        while True:
+        for _ in range(_MOST_UNRELATED):
             wire = await self._udp.recv(_LARGEST)
             reply = read(wire, self._question, self._id, self.server.label)
             if not isinstance(reply, Unrelated):
                 return reply
+        return Truncated()
 
     async def _over_tcp(self) -> DnsOutcome:
         """RFC 7766: the same message behind a length of two bytes."""
@@ -181,17 +190,19 @@ class _Dialogue:
 
 
 class _Ended(Exception):
-    """The server closed a TCP connection before its message was whole."""
+    """The server closed a TCP connection before its message was whole, or sent it byte by byte."""
 
 
 async def _exactly(stream: trio.SocketStream, size: int) -> bytes:
     data = bytearray()
-    while len(data) < size:
-        chunk = await stream.receive_some(size - len(data))
+    for _ in range(_MOST_READS):
+        chunk = await stream.receive_some(size - len(data)) if size else b""
+        data += chunk
+        if len(data) == size:
+            return bytes(data)
         if not chunk:
             raise _Ended
-        data += chunk
-    return bytes(data)
+    raise _Ended
 
 
 async def ask(
