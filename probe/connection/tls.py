@@ -27,7 +27,7 @@ MAX_HANDSHAKE = 256 * 1024
 _MOST_READS = 500
 """Reads that a handshake may take: a hundred kilobytes of certificates in the smallest segments."""
 
-_MOST_BARREN = 64
+_MOST_BARREN = 48
 _MOST_BARREN_BYTES = 64 * 1024
 """Reads and bytes after the handshake that end in no data: session tickets, key updates, pieces
 of a record. The largest record takes 31 of the smallest segments (RFC 8446 section 5.2)."""

@@ -25,7 +25,7 @@ _SETTINGS = {
 _WINDOW = 2**24
 """Bytes that connection and stream may receive above the 64 KiB that they begin with."""
 
-_FRAME_COST = 100
+_FRAME_COST = 200
 """Bytes that each frame takes from an exchange's room beside those on the wire: one of a single
 byte costs the agent far more than it costs the server."""
 

@@ -11,6 +11,19 @@ import pytest
 from probe.http.messages import Answered, Broken
 from probe.model.failure import Reason
 from tests.support.http_server import Ca, Stream, serve
+from tests.support.zoo import (
+    CONTINUATION,
+    DATA,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PUSH,
+    RESET,
+    SETTINGS,
+    WINDOW,
+    block,
+    frame,
+)
 
 from .conftest import Make
 
@@ -18,20 +31,9 @@ Fields = list[tuple[str, str]]
 Says = Callable[[int], bytes]
 """What a server says to the request on a stream."""
 
-DATA, HEADERS, PRIORITY, RESET, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM, END_HEADERS, ACK, PADDED = 1, 4, 1, 8
 URL = "https://api.example/"
 OK: Fields = [(":status", "200"), ("content-type", "text/plain")]
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload
-
-
-def block(fields: Fields) -> bytes:
-    # A dynamic table would have to be the connection's.
-    pairs = [hpack.NeverIndexedHeaderTuple(name, value) for name, value in fields]
-    return hpack.Encoder().encode(pairs)
 
 
 def head(stream: int, fields: Fields = OK, flags: int = END_HEADERS) -> bytes:

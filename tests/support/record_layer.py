@@ -74,7 +74,8 @@ class Server:
         self.tls.bio_write(data)
         with contextlib.suppress(SSL.WantReadError):
             self.tls.do_handshake()
-        try:
-            return self.tls.bio_read(65536)
-        except SSL.WantReadError:
-            return b""
+        flight = b""
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
+                flight += self.tls.bio_read(65536)
+        return flight
