@@ -15,7 +15,7 @@ from typing import Literal, TextIO
 
 import trio
 
-from probe.model.failure import Failure, Reason
+from probe.model.failure import Failure, Reason, printable
 from probe.model.reasons import title_of
 from probe.model.state import Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
@@ -137,20 +137,15 @@ class _JsonFormatter(logging.Formatter):
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        parts = [timestamp(record.created), record.levelname, record.getMessage()]
+        parts = [timestamp(record.created), record.levelname, printable(record.getMessage())]
         command = ""
         for name, value in _fields(record).items():
             if name == "command":
-                command = f"\n    {_printable(str(value))}"
+                command = f"\n    {printable(str(value))}"
             elif name != "region":
-                text = _printable(str(value))
+                text = printable(str(value))
                 parts.append(f"{name}={json.dumps(text) if ' ' in text or not text else text}")
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        trace = ""
+        if record.exc_info:
+            trace = "\n" + printable(self.formatException(record.exc_info), "\n")
         return " ".join(parts) + command + trace
-
-
-def _printable(text: str) -> str:
-    """Show control characters and line breaks as escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

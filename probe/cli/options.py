@@ -57,5 +57,7 @@ def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
 
 def die(message: str, code: int) -> NoReturn:
     """Say why the command ends, in one line, and end it with this status."""
-    click.echo(f"probe: {message}", err=True)
+    from probe.model.failure import printable
+
+    click.echo(f"probe: {printable(message, chr(10))}", err=True)
     sys.exit(code)

@@ -28,6 +28,7 @@ def validate(files: tuple[Path, ...], web_config: Path | None) -> None:
     """
     from probe.config.loading import validate as read
     from probe.documents.problem import DocumentError
+    from probe.model.failure import printable
 
     if not files and web_config is None:
         raise click.UsageError("name a configuration file, or --web.config.file FILE")
@@ -41,7 +42,7 @@ def validate(files: tuple[Path, ...], web_config: Path | None) -> None:
         else:
             click.echo(f"{file}: good: {_inventory(spec)}")
             for note in notes:
-                click.echo(f"{note.at}: note: {note.message}")
+                click.echo(f"{note.at}: note: {printable(note.message)}")
             if web_config is None and spec.web_config is not None:
                 webs[Path(spec.web_config)] = None
     for file in webs:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import yaml
 
 from probe.documents.nodes import Position
+from probe.model.failure import printable
 from probe.net.names import quoted
 
 MOST_PROBLEMS = 1000
@@ -40,10 +41,10 @@ class Problem:
     @property
     def at(self) -> str:
         """``file:line:column``."""
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{printable(self.file)}:{self.line}:{self.column}"
 
     def __str__(self) -> str:
-        return f"{self.at}: {self.message}"
+        return f"{self.at}: {printable(self.message)}"
 
 
 class DocumentError(Exception):

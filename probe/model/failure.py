@@ -180,6 +180,25 @@ OURS: frozenset[Reason] = frozenset(
 """Reasons that make a result inconclusive: the fault is the agent's or its configuration's."""
 
 
+def printable(text: str, kept: str = "") -> str:
+    r"""Write what acts on a terminal, a log or a reader's eye as an escape: ``\x1b``, ``\u202e``.
+
+    Every text from outside passes here on its way to metrics, log, page and terminal. Replaced is
+    what Unicode calls not printable: controls (C0, C1), line separators, marks that turn the
+    direction of writing, characters without a shape, and halves of pairs.
+
+    Args:
+        text: as it was received.
+        kept: characters that may stay, such as a line feed.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in kept else one.encode("unicode_escape").decode()
+        for one in text
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One thing that went wrong.

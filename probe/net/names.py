@@ -13,6 +13,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from probe.model.failure import printable
 from probe.model.spec import Listen
 from probe.model.target import Target
 
@@ -140,7 +141,7 @@ def parse_name_pattern(text: str) -> str:
 def quoted(text: str, most: int = 60) -> str:
     """The text as a message may show it: quoted, on one line, not endless."""
     shown = text if len(text) <= most else text[: most - 1] + "…"
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown) + '"'
+    return f'"{printable(shown)}"'
 
 
 def _refuse_what_is_no_name(text: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, assert_never
 from xml.etree import ElementTree as ET
 
-from probe.model.failure import Failure, failure_fields
+from probe.model.failure import Failure, failure_fields, printable
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -70,7 +70,18 @@ class ReportRow:
 
 def rows_of(results: Iterable[Result]) -> list[ReportRow]:
     """Make rows in a stable order: check, target, provider, edge and profile; steps as they ran."""
-    return [row for result in sorted(results, key=_place) for row in _rows(result)]
+    return [_shown(row) for result in sorted(results, key=_place) for row in _rows(result)]
+
+
+def _shown(row: ReportRow) -> ReportRow:
+    """A row that a terminal can be given: what servers said moves no cursor and forges no line."""
+    texts = {
+        one.name: printable(value, "\n\t")
+        for one in fields(row)
+        if type(value := getattr(row, one.name)) is str and not value.isprintable()
+    }
+    notes = tuple(printable(note, "\n\t") for note in row.notes)
+    return replace(row, **texts, notes=notes) if texts or notes != row.notes else row  # type: ignore[arg-type]  # all are texts
 
 
 def _place(result: Result) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def test_the_region_comes_from_option_variable_file(
     ("option", "variable", "expected"),
     [
         ("a b", None, '--region says "a b", which cannot be a name'),
-        (None, "a\nb", 'PROBE_REGION says "a\\u000ab", which cannot be a name'),
+        (None, "a\nb", 'PROBE_REGION says "a\\nb", which cannot be a name'),
     ],
 )
 def test_a_region_that_cannot_be_a_label_says_where_it_comes_from(

@@ -56,7 +56,7 @@ def test_durations(written: object, seconds: float) -> None:
         ("5w", f'"5w" is not a duration; write {EXAMPLES}'),
         ("", f'"" is not a duration; write {EXAMPLES}'),
         ("s", f'"s" is not a duration; write {EXAMPLES}'),
-        ("1s\n", '"1s\\u000a" is not a duration; write 1s'),
+        ("1s\n", '"1s\\n" is not a duration; write 1s'),
         (True, "this must be a duration; write for example 15s, 2m or 1h30m"),
         ([], "this must be a duration; write for example 15s, 2m or 1h30m"),
     ],

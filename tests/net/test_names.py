@@ -65,7 +65,7 @@ def test_a_target_comes_out_in_its_one_form(text: str, name: str, port: int | No
             "there is an @ in the name; write the name alone, such as shop.example",
         ),
         ("a b", '"a b" has a space in it; write one name an entry'),
-        ("shop.example\n", '"shop.example\\u000a" has a space in it; write one name an entry'),
+        ("shop.example\n", '"shop.example\\n" has a space in it; write one name an entry'),
         (
             "*.shop.example",
             '"*.shop.example" is a pattern, and only names can be probed; '

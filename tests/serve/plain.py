@@ -71,7 +71,9 @@ class SeriesTable(Generic[RowKey]):
 
 def whole(value: str) -> str:
     """The value, what UTF-8 cannot hold as an escape."""
-    return value.encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in value
+    )
 
 
 def plain(made: Callable[[], Store]) -> Store:

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from probe.model.failure import printable
 from probe.model.reasons import title_of
 from probe.serve.page.sentence import clock
 from probe.serve.page.target_view import TargetView
@@ -52,6 +54,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_shown,
     )
     environment.filters.update(
         clock=clock,
@@ -62,9 +65,15 @@ def _environment() -> Environment:
         sign=lambda name: _SIGNS.get(str(name), ""),
         together=together,
         title_of=title_of,
+        urlencode=lambda name: quote(name, errors="backslashreplace"),
         thousands=lambda number: f"{number:,}",
     )
     return environment
+
+
+def _shown(value: object) -> object:
+    """A value as the page shows it; what is markup already is ours."""
+    return printable(value, "\n\t") if type(value) is str else value
 
 
 @dataclass(slots=True)

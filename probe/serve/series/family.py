@@ -14,6 +14,8 @@ from typing import Final
 
 from prometheus_client.utils import floatToGoString
 
+from probe.model.failure import printable
+
 
 class MetricType(StrEnum):
     """Types of families, by their OpenMetrics names."""
@@ -119,10 +121,8 @@ class Format(Enum):
 
 
 def clean(value: str) -> str:
-    """The text, what UTF-8 cannot hold as an escape: one odd name must not end every scrape."""
-    if value.isascii():
-        return value
-    return value.encode("utf-8", "backslashreplace").decode()
+    """A label value that any reader takes: one odd name must not end every scrape."""
+    return printable(value)
 
 
 def escape(value: str) -> str:
