@@ -64,7 +64,9 @@ def sign_aws(request: Request, keys: AwsKeys, now: float, *, plain_path: bool = 
         dated, payload, plain_path=plain_path or keys.service == "s3"
     )
     scope = f"{stamp[:8]}/{keys.region}/{keys.service}/aws4_request"
-    signature = hmac.new(_key(keys, stamp[:8]), _to_sign(canonical, stamp, scope), "sha256")
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    to_sign = f"{_AWS}\n{stamp}\n{scope}\n{digest}".encode()
+    signature = hmac.new(_key(keys, stamp[:8]), to_sign, "sha256")
     return dated.adding(
         (
             "Authorization",
@@ -94,12 +96,6 @@ def canonical_request(request: Request, payload: str, *, plain_path: bool) -> tu
         payload,
     ]
     return "\n".join(lines), signed
-
-
-def _to_sign(canonical: str, stamp: str, scope: str) -> bytes:
-    """Write the string to sign."""
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    return f"{_AWS}\n{stamp}\n{scope}\n{digest}".encode()
 
 
 def _key(keys: AwsKeys, day: str) -> bytes:

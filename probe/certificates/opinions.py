@@ -127,7 +127,8 @@ def ask_webpki(
     try:
         path = verifier.verify(leaf.parsed, [other.parsed for other in others])
     except VerificationError as refusal:
-        return Opinion(None, _in_short(refusal))
+        said = str(refusal).removeprefix("validation failed: ")
+        return Opinion(None, said.partition(" (encountered ")[0])  # else the whole certificate
     except UNREADABLE as error:
         return Opinion(None, f"{type(error).__name__}: {error}")
     known = {c.parsed: c.digest for c in (leaf, *others, *roots)}
@@ -146,11 +147,6 @@ def _verifiers(builder: PolicyBuilder, leaf: Certificate) -> Iterator[ServerVeri
             yield builder.build_server_verifier(x509.DNSName(name))
         except ValueError:  # an underscore, an empty label
             continue
-
-
-def _in_short(refusal: VerificationError) -> str:
-    """Shorten a refusal: without the repetition of the whole certificate."""
-    return str(refusal).removeprefix("validation failed: ").partition(" (encountered ")[0]
 
 
 def openssl_reads(der: bytes) -> bool:

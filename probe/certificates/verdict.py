@@ -161,7 +161,9 @@ def wrong_name(leaf: CertificateFacts, name: str, own_names: Sequence[str]) -> I
     if covers(leaf, name):
         return
     # Without any subjectAltName the subject's common name tells at least whose it is.
-    presented = leaf.dns_names or _common_names(leaf.subject)
+    presented = leaf.dns_names or tuple(
+        part.removeprefix("CN=") for part in leaf.subject.split(",") if part.startswith("CN=")
+    )
     own = bool(presented) and all(belongs_to(n, own_names) for n in presented)
     if own:
         yield Finding(
@@ -229,10 +231,6 @@ def expires_soon(
 def soon_from(verified_not_after: float, expect: ChainExpectations) -> float:
     """Return the instant from which a path with this NotAfter is reported as expiring soon."""
     return verified_not_after - expect.days_left * DAY
-
-
-def _common_names(subject: str) -> tuple[str, ...]:
-    return tuple(part.removeprefix("CN=") for part in subject.split(",") if part.startswith("CN="))
 
 
 _LEAST_LABELS_UNDER_WILDCARD = 2  # as OpenSSL, curl and browsers: never *.com

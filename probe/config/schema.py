@@ -82,14 +82,14 @@ def _tidy(node: Any) -> Any:
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
-        return node.replace("Shape", "") if _is_reference(node) else node
+        return node.replace("Shape", "") if str(node).startswith("#/$defs/") else node
     tidy: dict[str, Any] = {}
     for key, value in node.items():
         if key == "$defs":
             tidy[key] = {name.removesuffix("Shape"): _tidy(part) for name, part in value.items()}
         elif key in _NAMES_OF_OURS:
             tidy[key] = {name: _tidy(part) for name, part in value.items()}
-        elif key not in _NOISE and not (key == "default" and _is_empty(value)):
+        elif key not in _NOISE and not (key == "default" and value in (None, {}, [])):
             tidy[key] = _tidy(value)
     if "anyOf" in tidy:
         tidy = _plain_options(tidy)
@@ -101,14 +101,6 @@ def _tidy(node: Any) -> Any:
 _NAMES_OF_OURS = ("properties", "patternProperties")
 _NOISE = ("title", "discriminator")
 _NULL = {"type": "null"}
-
-
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("#/$defs/")
-
-
-def _is_empty(value: object) -> bool:
-    return value is None or value in ({}, [])
 
 
 def _plain_options(node: dict[str, Any]) -> dict[str, Any]:

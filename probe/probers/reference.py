@@ -101,16 +101,12 @@ class ReferenceProber:
         match call:
             case Broken(failure=failure) if failure.reason is Reason.DEFECT:
                 return Look(Inconclusive(failure))
-            case Broken(failure=failure) if _network(failure):
+            case Broken(failure=failure) if failure.phase in _NO_WAY or failure.reason in _CUT_OFF:
                 return Look(Failed(failure))
             case Broken():
                 return Look(Passed())
             case Answered():
                 return Look(Passed(), *clock_of(call, self._wall()))
-
-
-def _network(failure: Failure) -> bool:
-    return failure.phase in _NO_WAY or failure.reason in _CUT_OFF
 
 
 def clock_of(call: CallResult, now: float) -> tuple[float | None, bool]:

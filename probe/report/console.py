@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
+from string import ascii_uppercase
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -228,7 +230,9 @@ def _groups(group: Sequence[ReportRow]) -> list[tuple[Text, list[str]]]:
         edges[row.certificate, row.key_type or row.reason, row.expires or 0.0].append(row.edge)
     ordered = sorted(edges.items(), key=lambda item: (not item[0][0], -len(item[1]), item[0]))
     lines = []
-    for letter, ((certificate, kind, expires), where) in zip(_letters(), ordered, strict=False):
+    for letter, ((certificate, kind, expires), where) in zip(
+        cycle(ascii_uppercase), ordered, strict=False
+    ):
         if certificate:
             until = datetime.fromtimestamp(expires, UTC)
             lines.append(
@@ -237,7 +241,3 @@ def _groups(group: Sequence[ReportRow]) -> list[tuple[Text, list[str]]]:
         else:
             lines.append((Text(f"none: {kind}", style="bold red"), where))
     return lines
-
-
-def _letters() -> list[str]:
-    return [chr(ord("A") + index % 26) for index in range(260)]

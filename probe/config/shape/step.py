@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -201,8 +200,7 @@ class CommandStepShape(StepShape):
     """What the program must do."""
 
 
-def _call_or_command(value: Mapping[str, Any], _: object) -> type[Shape]:
-    return CommandStepShape if "command" in value else CallShape
-
-
-StepField = Annotated[CallShape | CommandStepShape, OneOf(_call_or_command)]
+StepField = Annotated[
+    CallShape | CommandStepShape,
+    OneOf(lambda value, _: CommandStepShape if "command" in value else CallShape),
+]

@@ -218,11 +218,12 @@ def _names(names: Iterable[str]) -> str:
 
 def _http(flow: FlowRecord, shown: StepResult, lag_bound: float) -> list[Sample]:
     evidence, steps = shown.evidence, flow.last.steps
+    reasons = {s.outcome.failure.reason for s in steps if isinstance(s.outcome, Failed)}
     redirects = [s.evidence.redirects for s in steps if s.evidence.redirects is not None]
     samples = present(
         (families.HTTP_STATUS_CODE, evidence.status or 0),
         (families.HTTP_SSL, "https://" in evidence.request),
-        (families.FAILED_DUE_TO_REGEX, any(map(_regex_failed, steps))),
+        (families.FAILED_DUE_TO_REGEX, Reason.REGEX in reasons),
         (families.HTTP_VERSION, evidence.http_version),
         (families.HTTP_CONTENT_LENGTH, evidence.content_length),
         (families.HTTP_UNCOMPRESSED_BODY_LENGTH, evidence.body_size),
@@ -231,10 +232,6 @@ def _http(flow: FlowRecord, shown: StepResult, lag_bound: float) -> list[Sample]
     if flow.last.lag <= lag_bound:
         samples += _http_phases(step.timings for step in steps)
     return samples
-
-
-def _regex_failed(step: StepResult) -> bool:
-    return isinstance(step.outcome, Failed) and step.outcome.failure.reason is Reason.REGEX
 
 
 def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
