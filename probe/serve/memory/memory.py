@@ -1,8 +1,7 @@
 """What is remembered of everything probed, and how things go from it with all they left.
 
-The lookout watches for silence. It is told of all that is to be judged, not of what was: a run that
-gives nothing, a key that is stuck, a runner that died make no difference to it. It is asked by
-whoever reads the store.
+It watches for silence. It is told of all that is to be judged, not of what was: a run that gives
+nothing, a key that is stuck, a runner that died make no difference to it.
 """
 
 from __future__ import annotations
@@ -11,14 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import assert_never
 
 from probe.model.failure import Failure
-from probe.model.result import FlowResult, Inconclusive, TlsResult
 from probe.model.spec import Check
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.census import Census
 from probe.serve.records import (
     TROUBLED,
-    Belief,
     CertificatesKey,
     CertificateSplit,
     EdgeRecord,
@@ -41,6 +38,10 @@ class Memory:
 
     Args:
         region: where the agent runs; a label of every series.
+        clock: monotonic seconds, by which silence is measured.
+        wall: seconds since the epoch.
+        tell: told when the first of a provider becomes unseen, and when nothing of it is any
+            more: thousands of edges may fall silent at once.
 
     Attributes:
         series: what Prometheus reads of it.
@@ -55,8 +56,17 @@ class Memory:
         differing: certificates that differ across edges now.
     """
 
-    def __init__(self, region: str) -> None:
+    def __init__(
+        self,
+        region: str,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        tell: Callable[[Transition], object],
+    ) -> None:
         self.region = region
+        self._clock = clock
+        self._wall = wall
+        self._tell = tell
         self.series = Series(region)
         self.checks: dict[str, Check] = {}
         self.listed: dict[str, dict[str, Target]] = {}
@@ -200,66 +210,20 @@ class Memory:
             self.differing.pop(key, None)
             self.series.tables.certificates.drop(key)
 
+    # ------------------------------------------------------------ silence
 
-class Lookout:
-    """Follows what is to be judged.
-
-    Args:
-        memory: the records; its ``silence`` holds the time limits.
-        clock: monotonic seconds.
-        wall: seconds since the epoch.
-        tell: told when the first of a provider becomes unseen, and when nothing of it is any
-            more: thousands of edges may fall silent at once.
-    """
-
-    def __init__(
-        self,
-        memory: Memory,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        tell: Callable[[Transition], object],
-    ) -> None:
-        self._memory = memory
-        self._silence = memory.silence
-        self._series = memory.series
-        self._clock = clock
-        self._wall = wall
-        self._tell = tell
-
-    def expect(self, target: TargetRecord, key: ResultKey, interval: float) -> None:
-        """Something of a target is to be judged every ``interval`` seconds."""
-        new = key not in self._silence
-        self._silence.expect(key, interval, self._clock(), self._wall())
-        self._memory.census.add(key)
+    def expect(self, key: ResultKey, interval: float) -> None:
+        """Something is to be judged every ``interval`` seconds; when it is not, it is unseen."""
+        target = self.target_of(key.check, key.target)
+        if target is None:
+            return
+        new = key not in self.silence
+        self.silence.expect(key, interval, self._clock(), self._wall())
+        self.census.add(key)
         if new:
             target.expect(key)
             if target.edges or target.flows:
-                self._series.target(target)  # not all of it is known any more
-
-    def believed(
-        self,
-        target: TargetRecord,
-        result: TlsResult | FlowResult,
-        status: EdgeStatus,
-        since: float,
-    ) -> Belief:
-        """What is believed after a result: one that is inconclusive has seen nothing.
-
-        Args:
-            target: the record of the result's target.
-            result: of an edge or flow.
-            status: what the judged results so far speak for.
-            since: wall time at which that began.
-        """
-        if not isinstance(result.outcome, Inconclusive):
-            self.seen(target, result.key, result.at, status)
-            return Belief(status, since)
-        unseen = self._silence.unseen.get(result.key)
-        if unseen is None:
-            return Belief(status, since)
-        if status in TROUBLED:
-            return Belief(status, since, unseen.since)
-        return Belief(EdgeStatus.UNSEEN, unseen.since, unseen.since)
+                self.series.target(target)  # not all of it is known any more
 
     def seen(
         self,
@@ -269,17 +233,21 @@ class Lookout:
         status: EdgeStatus = EdgeStatus.PASSING,
     ) -> None:
         """Something was judged, by an attempt that began at this wall time."""
-        if not self._silence.judged(key, self._clock(), at):
+        if not self.silence.judged(key, self._clock(), at):
             return
         target.met(key)
         if target.edges or target.flows:
-            self._series.target(target)  # no more than numbers may be written after this result
-        if self._memory.census.see(key):
+            self.series.target(target)  # no more than numbers may be written after this result
+        if self.census.see(key):
             self._tell(Transition(key, EdgeStatus.UNSEEN, status, at, self._wall()))
 
     def sweep(self) -> Iterator[None]:
-        """Find what became unseen, in short steps."""
-        for key in self._silence.due(self._clock()):
+        """Take out of health what nobody has judged for too long, in short steps.
+
+        Whoever reads the store does this first: so what is read holds even when everything that
+        should look, or sweep, is dead.
+        """
+        for key in self.silence.due(self._clock()):
             if key is not None:
                 self._unsee(key)
             yield
@@ -287,27 +255,27 @@ class Lookout:
     def compare(self, target: TargetRecord) -> None:
         """Write anew how a target's certificates compare, after edges were lost or found."""
         for split in target.splits.values():
-            self._series.split(split, target)
+            self.series.split(split, target)
 
     def _unsee(self, key: ResultKey) -> None:
-        target = self._memory.targets.get(TargetKey(key.check, key.target))
+        target = self.targets.get(TargetKey(key.check, key.target))
         if target is None:
-            self._memory.forget([key])
+            self.forget([key])
             return
-        since = self._silence.unseen[key].since
+        since = self.silence.unseen[key].since
         target.missing[key] = True
-        record = self._memory.of(key)
-        if self._memory.census.unsee(key, since):
+        record = self.of(key)
+        if self.census.unsee(key, since):
             before = EdgeStatus.UNKNOWN if record is None else record.status
             note = "nobody has judged it since"
             change = Transition(key, before, EdgeStatus.UNSEEN, since, self._wall(), note=note)
             self._tell(change)
         if record is None:
-            self._series.unlooked(key, since)
-            self._memory.census.judge(key, EdgeStatus.UNSEEN, since, None)
+            self.series.unlooked(key, since)
+            self.census.judge(key, EdgeStatus.UNSEEN, since, None)
         else:
             self._turn(target, record, since)
-        self._series.target(target)
+        self.series.target(target)
 
     def _turn(
         self, target: TargetRecord, record: EdgeRecord | FlowRecord | ResolveRecord, since: float
@@ -316,15 +284,15 @@ class Lookout:
         record.unseen = since
         if record.status not in TROUBLED:
             record.status = EdgeStatus.UNSEEN
-            self._memory.census.judge(record.key, record.status, since, None)
+            self.census.judge(record.key, record.status, since, None)
         match record:
             case EdgeRecord():
                 record.since = since if record.status is EdgeStatus.UNSEEN else record.since
-                self._series.edge(record)
+                self.series.edge(record)
                 self.compare(target)
             case FlowRecord():
                 record.since = since if record.status is EdgeStatus.UNSEEN else record.since
-                self._series.flow(record)
-                self._series.personas(target, record.key)
+                self.series.flow(record)
+                self.series.personas(target, record.key)
             case ResolveRecord():
-                self._series.resolution(record)
+                self.series.resolution(record)

@@ -26,7 +26,7 @@ from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.flows import FlowBook
-from probe.serve.memory.memory import Lookout, Memory
+from probe.serve.memory.memory import Memory
 from probe.serve.records import (
     TROUBLED,
     Belief,
@@ -70,12 +70,11 @@ class Store(Memory):
         wall: Callable[[], float] = time.time,
         on_silence: Callable[[Transition], object] = lambda _: None,
     ) -> None:
-        super().__init__(region)
+        super().__init__(region, clock, wall, on_silence)
         self.started_at = started_at
         self.agent = AgentFacts()
         self.journal: deque[Transition] = deque(maxlen=JOURNAL)
         self._flow_book = FlowBook(self)
-        self._lookout = Lookout(self, clock, wall, on_silence)
 
     # ------------------------------------------------------------ what is probed
 
@@ -105,12 +104,6 @@ class Store(Memory):
         for record in self.targets.values():
             self.series.thin(record)
 
-    def expect(self, key: ResultKey, interval: float) -> None:
-        """Something is to be judged every ``interval`` seconds; when it is not, it is unseen."""
-        target = self.target_of(key.check, key.target)
-        if target is not None:
-            self._lookout.expect(target, key, interval)
-
     # ------------------------------------------------------------ results
 
     def record_edge(self, result: TlsResult, status: EdgeStatus, since: float) -> None:
@@ -125,7 +118,7 @@ class Store(Memory):
         target = self.target_of(key.check, key.target)
         if target is None:
             return
-        belief = self._lookout.believed(target, result, status, since)
+        belief = self._believed(target, result, status, since)
         record = target.edges.get(key)
         known = record is not None
         if record is None:
@@ -150,7 +143,7 @@ class Store(Memory):
             self.series.edge(record)
             self.series.target(target)
         if returned:
-            self._lookout.compare(target)
+            self.compare(target)
 
     def record_flow(
         self, result: FlowResult, diagnosis: Diagnosis, status: EdgeStatus, since: float
@@ -159,7 +152,7 @@ class Store(Memory):
         target = self.target_of(result.key.check, result.key.target)
         if target is None:
             return
-        belief = self._lookout.believed(target, result, status, since)
+        belief = self._believed(target, result, status, since)
         if result.lag > self.series.lag_bound:
             self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, check=result.key.check)
         self._flow_book.record(target, result, diagnosis, belief)
@@ -179,7 +172,7 @@ class Store(Memory):
         record.take(result)
         failure = result.resolution.failure
         if failure is None or not failure.ours:
-            self._lookout.seen(target, key, result.at)
+            self.seen(target, key, result.at)
             record.unseen = None
             record.status = EdgeStatus.FAILING if record.lost else EdgeStatus.PASSING
         self.census.judge(key, record.status, record.failing_since or result.at, record.failed)
@@ -218,14 +211,6 @@ class Store(Memory):
 
     # ------------------------------------------------------------ reading
 
-    def sweep(self) -> Iterator[None]:
-        """Take out of health what nobody has judged for too long, in short steps.
-
-        Whoever reads the store does this first: so what is read holds even when everything that
-        should look, or sweep, is dead.
-        """
-        return self._lookout.sweep()
-
     def refresh(self) -> Iterator[None]:
         """Bring the series up to date, in short steps: silence, and the counts of providers."""
         yield from self.sweep()
@@ -252,6 +237,31 @@ class Store(Memory):
             record.unnamed = None if unnamed is None else result.at - unnamed
             self.census.name(record.key, named=unnamed is None)
             self.series.edge(record)
+
+    def _believed(
+        self,
+        target: TargetRecord,
+        result: TlsResult | FlowResult,
+        status: EdgeStatus,
+        since: float,
+    ) -> Belief:
+        """What is believed after a result: one that is inconclusive has seen nothing.
+
+        Args:
+            target: the record of the result's target.
+            result: of an edge or flow.
+            status: what the judged results so far speak for.
+            since: wall time at which that began.
+        """
+        if not isinstance(result.outcome, Inconclusive):
+            self.seen(target, result.key, result.at, status)
+            return Belief(status, since)
+        unseen = self.silence.unseen.get(result.key)
+        if unseen is None:
+            return Belief(status, since)
+        if status in TROUBLED:
+            return Belief(status, since, unseen.since)
+        return Belief(EdgeStatus.UNSEEN, unseen.since, unseen.since)
 
     def _judge(self, key: EdgeKey | FlowKey, outcome: Outcome, belief: Belief) -> None:
         """Count a result over its provider, and what is believed after it."""
