@@ -34,6 +34,7 @@ CASES: dict[str, Callable[[Bench], Report]] = {
     "startup": footprint.startup,
     "saturation": footprint.saturation,
     "growth": scale.growth,
+    "lists": scale.lists,
     "timings": timings.timings,
 }
 
@@ -81,7 +82,9 @@ def show(report: Report) -> None:
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write all values here.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw curves into this folder.")
 def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | None) -> None:
-    """Measure. Cases: tls browser https flow facts memory startup saturation growth timings."""
+    """Measure the cases: tls browser https flow facts memory startup saturation growth lists
+    timings.
+    """
     if unknown := [name for name in names if name not in CASES]:
         raise click.UsageError(f"no case {unknown[0]}; there are: {' '.join(CASES)}")
     ours, theirs = cores()

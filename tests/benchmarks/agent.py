@@ -135,10 +135,12 @@ def agent(
 # ---------------------------------------------------------------- configurations
 
 
-def write_targets(folder: Path, count: int) -> None:
-    """A file_sd list of so many names."""
-    names = [f"s{number:05d}.{DOMAIN}" for number in range(count)]
-    (folder / "targets.json").write_text(json.dumps([{"targets": names}]))
+def write_targets(folder: Path, end: int, start: int = 0) -> None:
+    """A file_sd list of so many names, put into place at once."""
+    names = [f"s{number:05d}.{DOMAIN}" for number in range(start, end)]
+    new = folder / "targets.new"
+    new.write_text(json.dumps([{"targets": names}]))
+    new.rename(folder / "targets.json")
 
 
 _GROUPS = "[X25519, P-256, P-384, P-521]"

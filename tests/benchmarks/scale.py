@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from .agent import OPENMETRICS, TEXT, Agent, Scrape, agent, quantile, tls_config
+from .agent import OPENMETRICS, TEXT, Agent, Scrape, agent, quantile, tls_config, write_targets
 from .case import Bench, Report
 from .process import BenchmarkError
 from .server import Server, nginx
@@ -162,3 +162,61 @@ def _scrape_cost(running: Agent, accept: str, squeezed: bool, share: float) -> t
         size = running.scrape(accept=accept, squeezed=squeezed).size
     probing = share * (time.monotonic() - began)
     return max(0.0, (running.process.cpu() - start - probing) / times), size
+
+
+# ---------------------------------------------------------------- long lists
+
+LISTED = 50_000
+"""As many targets as a list has by default."""
+
+
+def lists(bench: Bench) -> Report:
+    """A list that grows to its limit while the agent runs, and then changes a little.
+
+    The provider's one edge is probed every ten minutes: what is measured is the list, and the first
+    look at each target, which comes within a minute.
+    """
+    number = 5_000 if bench.quick else LISTED
+    report = Report(
+        f"a list of {number:,} targets in a running agent",
+        ("what", "in use after s", "lag p99 ms", "lag most ms", "MiB"),
+    )
+    with nginx(bench.folder, bench.pki, core=bench.theirs) as server:
+        port = server.tls_port
+        config = tls_config(bench.folder, bench.pki, port, targets=1_000, interval=600)
+        with agent(bench.folder, config, core=bench.ours) as running:
+            running.process.until(lambda: server.handshakes() >= 1_000, within=120)
+            report.add("1,000 targets", "", "", "", f"{running.process.resident() / MIB:.0f}")
+            rows = []
+            for what, first, last in (
+                (f"grows to {number:,}", 0, number),
+                ("a hundredth is replaced", number // 100, number + number // 100),
+            ):
+                rows.append(_followed(running, bench, what, first, last))
+                report.add(*(str(cell) for cell in rows[-1]))
+                running.process.until(lambda: server.handshakes() >= number, within=600, every=1.0)
+    for what, _, lag, most, _ in rows:
+        report.hold(f"lag at most 20 ms, p99, when the list {what}: {lag:.0f}", lag <= 20)
+        report.hold(f"lag at most 20 ms, all, when the list {what}: {most:.0f}", most <= 20)
+    report.data = {"number": number, "rows": rows}
+    return report
+
+
+def _followed(
+    running: Agent, bench: Bench, what: str, first: int, last: int
+) -> tuple[str, float, float, float, int]:
+    """Replace the list, and wait until it is in use and some seconds more."""
+    log = running.process.log
+    told = log.read_text().count("targets changed")
+    before, began = running.scrape(), time.monotonic()
+    write_targets(bench.folder, last, first)
+    running.process.until(
+        lambda: log.read_text().count("targets changed") > told, within=120, every=0.2
+    )
+    took = time.monotonic() - began
+    time.sleep(15)
+    after = running.scrape()
+    name = "probe_agent_loop_lag_seconds"
+    lags = (quantile(before.buckets(name), after.buckets(name), share) for share in (0.99, 1.0))
+    p99, most = (1e3 * one for one in lags)
+    return what, round(took, 1), round(p99, 1), round(most, 1), running.process.resident() // MIB
