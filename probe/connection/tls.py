@@ -16,8 +16,8 @@ from OpenSSL import SSL
 from probe.connection import failures
 from probe.connection.failures import AttemptFailed
 from probe.connection.openssl import advance, incoming, outgoing, read
-from probe.connection.presented import Presented, collect
 from probe.connection.tcp import Wire
+from probe.connection.timeline import Presented, collect
 from probe.model.failure import Failure, Phase
 
 MAX_HANDSHAKE = 256 * 1024

@@ -15,9 +15,8 @@ from probe.certificates import Judge
 from probe.connection import failures
 from probe.connection.contexts import TlsContexts
 from probe.connection.failures import AttemptFailed
-from probe.connection.presented import facts_of
 from probe.connection.tcp import Wire, connect
-from probe.connection.timeline import Timeline
+from probe.connection.timeline import Timeline, facts_of
 from probe.connection.tls import TlsStream, handshake, sni
 from probe.http.body import Incoming
 from probe.http.channel import Channel, NotTaken

@@ -19,9 +19,8 @@ from probe.certificates import Judge, Verdict
 from probe.connection import starttls
 from probe.connection.contexts import TlsContexts, offer
 from probe.connection.failures import AttemptFailed, timed_out
-from probe.connection.presented import Presented, facts_of
 from probe.connection.tcp import connect
-from probe.connection.timeline import Timeline
+from probe.connection.timeline import Presented, Timeline, facts_of
 from probe.connection.tls import Incomplete, handshake, sni
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.reasons import error_in_browser

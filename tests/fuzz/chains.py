@@ -25,8 +25,7 @@ from cryptography.x509 import ocsp
 from probe.certificates import Judge
 from probe.certificates.trust import Roots
 from probe.connection.contexts import TlsContexts
-from probe.connection.presented import Presented
-from probe.connection.timeline import Timeline
+from probe.connection.timeline import Presented, Timeline
 from probe.model.result import TlsResult
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey
