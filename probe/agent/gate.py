@@ -267,7 +267,7 @@ def _all_known(request: CheckRequest, spec: Spec, targets: Mapping[str, Sequence
 
 async def _first_look(parts: Parts, wanted: TargetList) -> tuple[tuple[Target, ...], list[str]]:
     """Look at every source of a list once. Returns its targets and the sources' problems."""
-    watcher = TargetWatcher(wanted, parts.secrets.read)
+    watcher = TargetWatcher(wanted, parts.secrets)
     problems: list[str] = []
     try:
         await watcher.look()

@@ -18,8 +18,10 @@ from probe.certificates import Judge
 from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder
+from probe.flow.known import KnownSecrets
 from probe.model.expressions import UnknownName, parse
 from probe.model.flow import ApiCheck, Step
+from probe.model.secret import ReadSecret, Secret, SecretRef
 from probe.model.spec import Provider, Spec
 from probe.model.target import Resolution, Target
 from probe.probers.flow import FlowProber
@@ -45,6 +47,7 @@ class Parts:
 
     Attributes:
         judge: one for all checks, so that a chain is judged once however often it is seen.
+        secrets: reads a secret; from then on no evidence of any check shows it.
     """
 
     finder: EdgeFinder
@@ -52,7 +55,7 @@ class Parts:
     flow: FlowProber
     references: ReferenceProber
     judge: Judge
-    secrets: SecretReader
+    secrets: ReadSecret
     own_names: OwnNames
 
 
@@ -66,23 +69,30 @@ def build_parts(
         environ: where ``env:`` secrets and the credentials directory are looked up.
         lag: how late the event loop runs now, in seconds.
     """
-    secrets = SecretReader(environ)
+    reader, known = SecretReader(environ), KnownSecrets()
+
+    def read(reference: SecretRef) -> Secret:
+        secret = reader.read(reference)
+        known.learn(secret.reveal())
+        return secret
+
     judge = Judge()
     own_names = OwnNames(spec.providers)
-    contexts = TlsContexts(secrets.read)
+    contexts = TlsContexts(read)
     tls = TlsProber(contexts, judge, time.time, own_names=own_names, lag=lag)
     flow = FlowProber(
         contexts,
         judge,
-        secrets.read,
+        read,
         time.time,
         lag,
         None if spec.state_dir is None else Path(spec.state_dir),
         own_names=own_names,
         proxy=Proxies(environ).variable,
+        known=known,
     )
     references = ReferenceProber(contexts, judge, time.time)
-    return Parts(EdgeFinder(), tls, flow, references, judge, secrets, own_names)
+    return Parts(EdgeFinder(), tls, flow, references, judge, read, own_names)
 
 
 def resolver_of(

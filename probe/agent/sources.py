@@ -123,7 +123,7 @@ class Sources:
     async def _watch(
         self, wanted: TargetList, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        watcher = self._watchers[wanted.name] = TargetWatcher(wanted, self._parts.secrets.read)
+        watcher = self._watchers[wanted.name] = TargetWatcher(wanted, self._parts.secrets)
 
         async def changed(targets: tuple[Target, ...]) -> None:
             self._log.info("targets changed", list=wanted.name, targets=len(targets))

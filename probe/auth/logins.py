@@ -12,6 +12,7 @@ from probe.auth.signers import CookieSigner, Signer, StaticAuth, TokenSigner
 from probe.auth.store import Login
 from probe.auth.tokens import (
     ENDED_GRANT,
+    LONGEST_TOKEN,
     Token,
     issued,
     lasting,
@@ -220,6 +221,8 @@ class OAuth2Login(Login):
         rotated = document.get("refresh_token")
         if isinstance(rotated, str) and not (rotated.isascii() and rotated.isprintable()):
             return malformed("the refresh token holds characters that none may hold (RFC 6749)")
+        if isinstance(rotated, str) and len(rotated) > LONGEST_TOKEN:
+            return malformed(f"the refresh token is {len(rotated)} characters long")
         return issued(
             document.get("access_token"),
             response,

@@ -32,7 +32,9 @@ one to five minutes."""
 ENDED_GRANT = "invalid_grant of a refresh token"
 """How the refusal of a refresh token ends: it was used elsewhere or ran out, whoever else works."""
 
-_LONGEST = 16 * 1024
+LONGEST_TOKEN = 16 * 1024
+"""Characters that a token may have; no server takes longer headers."""
+
 _SENDABLE = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
 
 
@@ -86,7 +88,7 @@ def issued(
     """
     if not isinstance(value, str) or not value:
         return malformed("the answer holds no token where one is expected")
-    if len(value) > _LONGEST or not _SENDABLE.fullmatch(value):
+    if len(value) > LONGEST_TOKEN or not _SENDABLE.fullmatch(value):
         return malformed("the token holds characters that no header may carry, or is too long")
     inside = jwt_expiry(value)
     ends = [moment for moment in (expires_at, inside) if moment is not None]

@@ -9,15 +9,16 @@ from types import MappingProxyType
 from probe.auth.signers import Signer
 from probe.flow.call import Exchange
 from probe.flow.command import NotDone, Program, Ran
-from probe.flow.redact import clip
+from probe.flow.redact import PLACEHOLDER, clip
 from probe.flow.run import FlowRun
 from probe.http.messages import Response
 from probe.http.url import LONGEST_COOKIE, MOST_COOKIES, origin_of, parsed
+from probe.model.auth import carries_credential
 from probe.model.result import Evidence
 from probe.model.target import endpoint
 
 _BODY_SHOWN = 512
-_LOOKED_AT = 8192  # of the body, before redaction: it may shrink the text
+_LOOKED_AT = 8192  # of the body, for secrets: what is shown may be withheld for what is not
 _HEADER_SHOWN = 200
 _DATA_SHOWN = 4096
 WITHHELD = "(withheld: the answer may hold a token that nobody recognised)"
@@ -54,8 +55,7 @@ def of_exchange(
         return Evidence(request, command=command, trace_id=run.run_id, redirects=exchange.redirects)
     body = ""
     if bad and response.body:
-        body = run.redactor.redact_foreign(response.text[:_LOOKED_AT])
-        body = WITHHELD if withheld else clip(body, _BODY_SHOWN)
+        body = WITHHELD if withheld else _shown(run, response.text)
     return Evidence(
         request=request,
         status=response.status,
@@ -77,11 +77,10 @@ def of_program(run: FlowRun, program: Program, ended: Ran | NotDone, *, bad: boo
     if bad:
         # What a program says on stderr is usually why it failed, so it comes first.
         wrote = (one.decode("utf-8", "replace") for one in (ended.stderr, ended.stdout))
-        shown = (redactor.redact_foreign(text).strip() for text in wrote)
-        body = clip("\n".join(part for part in shown if part), _BODY_SHOWN)
+        body = _shown(run, "\n".join(part for text in wrote if (part := text.strip())))
         own = [f"{name}={redactor.shell(value)}" for name, value in program.environment.items()]
         words = [redactor.shell(argument) for argument in program.arguments]
-        line = " ".join((["env", *own] if own else []) + words)
+        line = redactor.whole(" ".join((["env", *own] if own else []) + words))
     return Evidence(
         request=redactor.redact(shlex.join(program.arguments)),
         status=ended.code if isinstance(ended, Ran) else None,
@@ -91,14 +90,28 @@ def of_program(run: FlowRun, program: Program, ended: Ran | NotDone, *, bad: boo
     )
 
 
+def _shown(run: FlowRun, text: str) -> str:
+    """Return the start of what a server or program wrote, or why it is withheld."""
+    start = run.redactor.redact_foreign(text[:_LOOKED_AT])
+    return clip(start, _BODY_SHOWN)
+
+
 def _headers(run: FlowRun, response: Response, listed: tuple[str, ...]) -> Mapping[str, str]:
     """Return the listed response headers that are there, redacted; none beside odd cookies."""
     redactor, cookies = run.redactor, response.all("set-cookie")
     if len(cookies) > MOST_COOKIES or any(len(one) > LONGEST_COOKIE for one in cookies):
         return _NO_HEADERS  # any of them may stand in another header
+    shown = []
     for line in cookies:
-        redactor.add_cookie(line.partition(";")[0].partition("=")[2].strip())
-    found = {name.lower(): ", ".join(response.all(name)) for name in listed}
+        pair, semicolon, rest = line.partition(";")
+        name, _, value = pair.partition("=")
+        redactor.add_cookie(value.strip())
+        shown.append(f"{name}={PLACEHOLDER}{semicolon}{rest}")
+    found = {
+        name.lower(): ", ".join(shown if name.lower() == "set-cookie" else response.all(name))
+        for name in listed
+        if not carries_credential(name)
+    }
     return MappingProxyType(
         {name: clip(redactor.redact_foreign(v), _HEADER_SHOWN) for name, v in found.items() if v}
     )
@@ -152,4 +165,4 @@ def _curl(run: FlowRun, exchange: Exchange, signer: Signer | None, seconds: floa
     elif request.body:
         words += ["--data-raw", shell(request.body.decode("utf-8", "replace"))]
     words.append(shell(request.url))
-    return " ".join(words)
+    return run.redactor.whole(" ".join(words))

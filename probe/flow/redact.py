@@ -1,100 +1,107 @@
 """Keeps secrets out of texts wherever evidence is kept. Pure.
 
-A run tells its `Redactor` each secret it reads, receives or derives. Besides the value itself its
-usual disguises are found: percent-encoding, base64 (inside a longer text too, as in Basic
-credentials), JSON and HTML escapes. A text that was cut off in the middle of a secret loses that
-tail too.
+A run tells its `Redactor` each secret it reads, receives or derives; what one run learns, the runs
+of all checks keep out of sight (`probe.flow.known`). In our own texts a secret is replaced where it
+stands. What a server or program wrote is withheld as a whole as soon as it shows eight characters
+of a secret in a row, however encoded: nobody can tell there what else of it is the secret.
 
-A form of fewer than `SHORTEST` characters stands in many words by chance. In our own texts it is
-replaced only where it stands alone. What a server or program wrote is withheld as a whole, because
-nobody can tell there which of its letters are the secret.
+Shorter secrets stand in many words by chance. The run that uses one replaces it where it stands as
+it is or in the encodings of a URL or JSON; those with fewer than `SHORTEST` characters only where
+they stand alone, and what a server wrote is withheld where one of these may stand.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
-import html
 import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote_from_bytes
 
+from probe.flow.folding import letters, raw_of
+from probe.flow.known import KnownSecrets, Windows, has_windows
+
 PLACEHOLDER = "***"
 TOO_SHORT = "(withheld: a very short secret may stand in it)"
+TOO_MANY = "(withheld: the run holds more secrets than can be looked for)"
 
 SHORTEST = 4
-"""Characters of a form, or of a secret that was cut off, that are told from chance."""
+"""Characters of a secret that are told from chance."""
 
-_SHORTEST_INNER = 8  # characters of base64 that are still telling
-_HEAD = 12  # characters of a secret that decide how each of its forms begins
-_WIDEST = 12  # characters that one character may become: an escaped surrogate pair
-
-
-class _Disguises:
-    """The forms in which one secret may stand in a text, computed when a text may hold one."""
-
-    __slots__ = ("_forms", "_heads", "shortest", "value")
-
-    def __init__(self, value: str) -> None:
-        self.value = value
-        self.shortest = len(value.strip()) or len(value)  # no form is shorter than this
-        self._forms: tuple[str, ...] | None = None
-        self._heads: tuple[str, ...] | None = None
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """Return every form, the longest first."""
-        if self._forms is None:
-            self._forms = tuple(sorted({*_forms(self.value)}, key=len, reverse=True))
-        return self._forms
-
-    def in_(self, text: str) -> Iterator[str]:
-        """Yield the forms that a text holds."""
-        if len(text) >= self.shortest:
-            yield from (form for form in self.forms if form in text)
-
-    def tail(self, text: str) -> int | None:
-        """Find where a form begins that the text's end cuts off; None where none does."""
-        end = text[-_WIDEST * len(self.value) :]
-        if self._heads is None:
-            starts = {self.value[:_HEAD], self.value.lstrip()[:_HEAD]}
-            self._heads = tuple({one[:SHORTEST] for start in starts for one in _forms(start)})
-        if not any(head in end for head in self._heads):
-            return None
-        for form in self.forms:
-            if len(form) <= SHORTEST:
-                continue
-            start = text.find(form[:SHORTEST], max(0, len(text) - len(form)))
-            while start >= 0:
-                if form.startswith(text[start:]):
-                    return start
-                start = text.find(form[:SHORTEST], start + 1)
-        return None
+_MOST = 256  # secrets of one run …
+_MOST_CHARACTERS = 65_536  # … and characters of them all
+_LONGEST = 16_384  # characters of one
 
 
-_kept = functools.lru_cache(maxsize=128)(_Disguises)  # a token serves many runs
-_LONGEST_KEPT = 2048  # characters: the forms together are a hundred times as long
+_TOKEN = re.compile(
+    r"([?&#;](?:code|ticket|jwt|assertion|otp|sid|sig|signature|samlresponse|pass(?:word|wd)"
+    r"|(?:[a-z]+[_-])*(?:token|secret|session|sessionid|credential|signature|assertion)|api_?key)=)"
+    r"""([^&#;\s"'<>]+)|(?<=://)[^/?#@\s"'<>]+(?=@)""",
+    re.IGNORECASE,
+)
+"""What URLs hold under names of tokens, and before an ``@``."""
+
+
+def withheld(text: str) -> str:
+    """Say that a text is not shown, and how long it is."""
+    return f"(withheld: {len(text)} characters that may show a secret)"
+
+
+@functools.lru_cache(maxsize=1024)
+def _forms(value: str) -> tuple[str, ...]:
+    """The ways in which our own texts write a secret; never an empty one."""
+    found: set[str] = set()
+    for text in {value, value.strip()} - {""}:
+        found.add(text)
+        if not text.isascii() or not text.isalnum():
+            raw = text.encode("utf-8", "surrogatepass")  # JSON may give half of a pair
+            for safe in ("", "/", "/:@-._~"):
+                found |= {quoted := quote_from_bytes(raw, safe=safe), quoted.replace("%20", "+")}
+            found |= {
+                json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)
+            }
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 class Redactor:
-    """The secrets that one run knows, and how to keep them out of a text."""
+    """The secrets that one run knows, and how to keep these and those of others out of a text.
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[_Disguises, str]] = {}  # by value: forms, shell variable
+    Args:
+        agent: what all runs of the agent know.
+        public: what the configuration spells out, as `probe.flow.known.public_of` gives it.
+    """
+
+    def __init__(self, agent: KnownSecrets | None = None, public: bytes = b"") -> None:
+        self._agent = KnownSecrets() if agent is None else agent
+        self._public = public
+        self._known: dict[str, str] = {}  # shell variable by value
+        self._short: list[str] = []
         self._taken: dict[str, str] = {}  # shell variable → the value it stands for
+        self._cookies: Windows | None = None
+        self._characters = 0
+        self._too_many = False
 
     def add(self, value: str, name: str) -> None:
         """Learn a secret; ``name`` becomes the shell variable that stands for it."""
-        if value and value not in self._known:
-            disguises = (_kept if len(value) <= _LONGEST_KEPT else _Disguises)(value)
-            self._known[value] = disguises, self._variable(shell_name(name), value)
+        if value in self._known or (value and self._add(value, name)):
+            self._agent.learn(value)
 
     def add_cookie(self, value: str) -> None:
-        """Learn what a server set; so short a value is a setting, and would hide every page."""
-        if len(value) >= SHORTEST:
-            self.add(value, "COOKIE")
+        """Learn what a server set, for this run; so short a value is a setting, in every page."""
+        if len(value) >= SHORTEST and value not in self._known and self._add(value, "COOKIE"):
+            self._cookies = self._cookies or Windows()
+            self._cookies.add(value)
+
+    def _add(self, value: str, name: str) -> bool:
+        self._characters += len(value)
+        if len(self._known) >= _MOST or max(len(value) * 4, self._characters) > _MOST_CHARACTERS:
+            self._too_many = True
+            return False
+        self._known[value] = self._variable(shell_name(name), value)
+        if not has_windows(value):
+            self._short.append(value)
+        return True
 
     def _variable(self, name: str, value: str) -> str:
         """Name a variable for a value alone: two files may both be called ``token``."""
@@ -104,39 +111,66 @@ class Redactor:
             variable = f"{name}_{number}"
         return variable
 
+    def _near(self, text: str) -> bool:
+        cookies = self._cookies
+        return self._agent.near(text, self._public) or (
+            cookies is not None and cookies.near(text, self._public)
+        )
+
     def redact(self, text: str) -> str:
-        """Replace every secret in a text of our own."""
-        if not self._known or not text:
-            return text
-        held = [form for one, _ in self._known.values() for form in one.in_(text)]
-        clean = _masked(text, held) if held else text
-        for one, _ in self._known.values():
-            start = one.tail(clean)
-            if start is not None:
-                clean = clean[:start] + PLACEHOLDER
-        return clean
+        """Replace every secret in a text of our own; withhold it when that is not enough."""
+        near = self._near(text)
+        held = list(self._held(text, self._known if near else self._short))
+        clean = self._without_tokens(_masked(text, held) if held else text)
+        return withheld(text) if near and self._near(clean) else clean
 
     def redact_foreign(self, text: str) -> str:
-        """Replace every secret in a text of a server or program, or withhold the text.
+        """Withhold a text of a server or program that shows a secret; replace short ones in it.
 
         NUL goes first: in UTF-16 that was read as UTF-8 it stands between all letters.
         """
-        text = text.replace("\0", "")
-        for one, _ in self._known.values():
-            if one.shortest < SHORTEST and any(len(form) < SHORTEST for form in one.in_(text)):
-                return TOO_SHORT
-        return self.redact(text)
+        if self._too_many and text:
+            return TOO_MANY
+        if self._near(text):
+            return withheld(text)
+        text = self._without_tokens(text.replace("\0", ""))
+        held = list(self._held(text, self._short))
+        if any(len(form) < SHORTEST for form in held):
+            return TOO_SHORT
+        return _masked(text, held) if held else text
+
+    def whole(self, text: str) -> str:
+        """Withhold a text of our own that still shows a secret after its secrets were replaced."""
+        return withheld(text) if self._near(text) else self._without_tokens(text)
+
+    def _without_tokens(self, text: str) -> str:
+        """Replace what stands in URLs where tokens stand, unless the configuration says it."""
+        if "=" not in text and "@" not in text:
+            return text
+        return _TOKEN.sub(self._token_replaced, text)
+
+    def _token_replaced(self, match: re.Match[str]) -> str:
+        value = letters(raw_of(match[2] or match[0]))
+        return match[0] if value in self._public else (match[1] or "") + PLACEHOLDER
 
     def knows(self, text: str) -> bool:
-        """Tell whether a text holds a secret; a very short one may stand there by chance."""
-        known = self._known.values()
-        return bool(known) and any(True for one, _ in known for _ in one.in_(text))
+        """Tell whether a text holds a secret of this run; a short one may stand there by chance."""
+        if any(True for _ in self._held(text, self._short)):
+            return True
+        if not self._near(text):
+            return False
+        if any(True for _ in self._held(text, self._known)):
+            return True
+        own = Windows()
+        for value in self._known:
+            own.add(value)
+        return own.near(text, self._public)
 
     def shell(self, text: str) -> str:
         """Quote a text as one word of a shell command, secrets as variables: ``'a '"$TOKEN"``."""
-        variables = {form: name for one, name in self._known.values() for form in one.in_(text)}
+        variables = {form: name for value, name in self._known.items() for form in _forms(value)}
         words, end = [], 0
-        for start, form in _found(text, variables):
+        for start, form in _found(text, [form for form in variables if form in text]):
             if start < end:
                 continue
             if start > end:
@@ -146,6 +180,10 @@ class Redactor:
         if end < len(text):
             words.append(shlex.quote(text[end:]))
         return "".join(words) or "''"
+
+    @staticmethod
+    def _held(text: str, values: Iterable[str]) -> Iterator[str]:
+        return (form for value in values for form in _forms(value) if form in text)
 
 
 def _masked(text: str, forms: Iterable[str]) -> str:
@@ -190,63 +228,3 @@ def shell_name(name: str) -> str:
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
     clean = "_".join(words).upper()
     return clean if clean and not clean[0].isdigit() else f"SECRET_{clean}".rstrip("_")
-
-
-def _forms(value: str) -> Iterator[str]:
-    """Yield the ways in which a secret may stand in a text; never an empty one."""
-    for text in {value, value.strip()} - {""}:
-        yield text
-        raw = text.encode("utf-8", "surrogatepass")  # JSON may give half of a pair
-        if not text.isascii() or not text.isalnum():
-            yield from _escaped(text, raw)
-        yield from _base64_forms(raw)
-
-
-def _escaped(text: str, raw: bytes) -> Iterator[str]:
-    for safe in ("", "/", "!'()*"):  # the last is JavaScript's encodeURIComponent
-        percent = quote_from_bytes(raw, safe=safe)
-        yield percent
-        yield percent.replace("%2F", "%2f")
-        yield percent.replace("%20", "+")
-        yield _PERCENT.sub(lambda code: code[0].lower(), percent)
-    for ascii_alone in (True, False):
-        escaped = json.dumps(text, ensure_ascii=ascii_alone)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
-        yield _UNICODE.sub(lambda code: f"\\u{code[1].upper()}", escaped)
-        fit_for_html = escaped.translate(_JSON_IN_HTML)  # as Go and Rails write it
-        yield fit_for_html
-        yield fit_for_html.replace("'", "\\u0027")
-    marked = html.escape(text, quote=False)
-    for double, single in _HTML_QUOTES:
-        yield marked.replace('"', double).replace("'", single)
-
-
-_PERCENT = re.compile("%[0-9A-F]{2}")
-_UNICODE = re.compile(r"\\u([0-9a-f]{4})")
-_JSON_IN_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
-_HTML_QUOTES = (
-    ('"', "'"),
-    ("&quot;", "'"),
-    ("&quot;", "&#x27;"),
-    ("&quot;", "&#39;"),
-    ("&quot;", "&#039;"),
-    ("&quot;", "&apos;"),
-    ("&#34;", "&#39;"),
-)
-"""How Python, PHP, Go and others write quotes in HTML."""
-
-
-def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Yield base64 of the secret alone, and the part that is the same inside a longer text."""
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        alone = encode(raw).decode()
-        yield alone
-        yield alone.rstrip("=")
-        for offset in range(3):
-            whole = encode(b"\0" * offset + raw).decode().rstrip("=")
-            first = -(-offset * 4 // 3)  # characters that the bytes before have a share in
-            last = (offset + len(raw)) * 8 // 6  # and those that the bytes after have
-            inner = whole[first:last]
-            if len(inner) >= _SHORTEST_INNER:
-                yield inner

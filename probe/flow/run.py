@@ -15,6 +15,7 @@ from probe.auth.logins import entry_of
 from probe.auth.signers import StaticAuth
 from probe.auth.store import Login
 from probe.auth.values import NoValue, Unsafe, Values, tokens_named
+from probe.flow.known import public_of
 from probe.flow.redact import Redactor, clip
 from probe.http.body import ACCEPTED
 from probe.http.messages import CallResult, Request
@@ -56,6 +57,7 @@ class FlowPlan:
         common: headers of every request: name in lower case, name, template.
         places: templates of the places that the configuration itself names, up to their path.
         secret_captures: names of captures that are secret: said so, or used as credentials.
+        public: what the configuration spells out in URLs, folded: no part of it is a secret.
     """
 
     check: ApiCheck
@@ -65,6 +67,7 @@ class FlowPlan:
     common: tuple[tuple[str, str, str], ...]
     places: tuple[str, ...]
     secret_captures: frozenset[str]
+    public: bytes
 
     def given(self, target: Target) -> dict[str, str]:
         """Collect the values of a run for one target, but for captures."""
@@ -81,7 +84,8 @@ def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
     if persona is not None:
         entries.update(persona.auth)
     found = {name: None if one is None else entry_of(one) for name, one in entries.items()}
-    urls = [step.request.url for step in check.steps if isinstance(step, Step)]
+    calls = [step.request for step in check.steps if isinstance(step, Step)]
+    urls = [call.url for call in calls]
     urls += [entry.url for entry in found.values() if isinstance(entry, Login)]
     return FlowPlan(
         check=check,
@@ -91,6 +95,7 @@ def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
         common=tuple(_common(check)),
         places=tuple(dict.fromkeys(map(_until_path, urls))),
         secret_captures=frozenset(_secret_captures(check, persona)),
+        public=public_of([*urls, *(text for call in calls for text in call.query.values())]),
     )
 
 

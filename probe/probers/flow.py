@@ -15,6 +15,7 @@ from probe.auth.values import Values
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
 from probe.flow.credentials import Credentials
+from probe.flow.known import KnownSecrets, public_of
 from probe.flow.redact import Redactor
 from probe.flow.run import FlowPlan, FlowRun, NewId, new_id, plan_of
 from probe.flow.steps import command_step, http_step
@@ -59,6 +60,7 @@ class FlowProber:
         own_names: a provider's own name patterns, by provider name.
         proxy: the environment's variable that names a proxy for a scheme and host, if any.
         heard: told each call, with the flow and the roots that verified it.
+        known: the agent's secrets, which no evidence of any check shows.
     """
 
     contexts: TlsContexts
@@ -71,6 +73,7 @@ class FlowProber:
     own_names: Callable[[str], tuple[str, ...]] = lambda _provider: ()
     proxy: Callable[[str, str], str | None] = lambda _scheme, _host: None
     heard: Callable[[FlowKey, Trust, CallResult], object] = lambda _key, _trust, _call: None
+    known: KnownSecrets = field(default_factory=KnownSecrets)
     _store: TokenStore = field(init=False, default_factory=TokenStore)
     _plans: dict[tuple[str, str], FlowPlan] = field(init=False, default_factory=dict)
     _refresh_tokens: RefreshTokens = field(init=False)
@@ -127,7 +130,8 @@ class FlowProber:
     def _begin(
         self, key: FlowKey, plan: FlowPlan, target: Target, resolve: Resolve, at: float
     ) -> FlowRun:
-        check, redactor = plan.check, Redactor()
+        check, named = plan.check, public_of((target.label,))
+        redactor = Redactor(self.known, plan.public + named)
 
         def read(ref: SecretRef) -> str:
             value = self.secrets(ref).reveal()

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from probe.flow.redact import withheld
 from probe.model.auth import BearerAuth
 from probe.model.flow import ApiCheck, Capture, Expect, RequestTemplate, Step
 from probe.model.result import Failed
@@ -76,6 +77,6 @@ async def test_a_call_that_repeats_the_token_shows_none(ca: Ca, bench: Bench) ->
     async with serve(ca.context("api.example"), http) as server:
         result = await bench.run(check, at(server.port))
     assert isinstance(result.steps[1].outcome, Failed)
-    assert "no rights: token ***" in result.steps[1].evidence.body
+    assert result.steps[1].evidence.body == withheld("no rights: token " + SECRET)
     assert '"$TOK"' in result.steps[1].evidence.command
     assert SECRET not in repr(result)

@@ -1,0 +1,188 @@
+"""What is known to be secret, and whether a text comes near it. Pure.
+
+A secret is known by its windows: every run of `RUN` characters of it, folded. A text is compared
+in words of four bytes, one after the other: eight characters in a row hold a whole word wherever
+they begin, so that only where a word is one of a secret's the windows around it are looked up. The
+cost grows with the text, and not with the number of secrets.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import compress, count
+from typing import Literal
+
+from probe.flow.folding import ADDED, FOLDS, TooManyReadings, raw_of, readings
+
+RUN = 8
+"""Characters of a secret in a row that no text may show."""
+
+LONGEST = 4096
+"""Characters of a secret that are known one by one. Of a longer one many pieces are known."""
+
+_PIECE = 64
+_KEEP = 24 * 3600.0
+_MOST = 4096
+_MOST_CHARACTERS = 262_144
+_REMEMBERED = 1024  # texts, and characters of each
+
+
+class Windows:
+    """The windows of several secrets."""
+
+    def __init__(self) -> None:
+        self._windows: Counter[int] = Counter()  # how many secrets have it
+        self._words: Counter[int] = Counter()
+        self._folds = [0] * len(FOLDS)  # how many secrets have windows of each
+        self._answers: dict[tuple[str, bytes], bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def add(self, value: str) -> None:
+        """Know a secret; one that is known twice must be forgotten twice."""
+        for known, found in self._changed(value, 1):
+            known.update(found)
+
+    def discard(self, value: str) -> None:
+        """Forget a secret that was added."""
+        for known, found in self._changed(value, -1):
+            for one in found:
+                left = known.pop(one) - 1
+                if left:
+                    known[one] = left
+
+    def _changed(self, value: str, by: int) -> tuple[tuple[Counter[int], set[int]], ...]:
+        windows, words, folds = _cut(value)
+        self._answers.clear()
+        self._folds = [n + by * one for n, one in zip(self._folds, folds, strict=True)]
+        return (self._windows, windows), (self._words, words)
+
+    def near(self, text: str, public: bytes = b"") -> bool:
+        """Tell whether a text shows `RUN` characters of a secret in a row, however encoded.
+
+        Args:
+            text: may come from anywhere.
+            public: what is no secret though a secret holds it, as `public_of` gives it.
+        """
+        if not self._words or len(text) < RUN:
+            return False
+        key = (text, public)
+        found = self._answers.get(key)
+        if found is None:
+            found = self._near(text, public)
+            if len(text) <= _REMEMBERED:
+                if len(self._answers) >= _REMEMBERED:
+                    self._answers.clear()
+                self._answers[key] = found
+        return found
+
+    def _near(self, text: str, public: bytes) -> bool:
+        folds = [fold for fold, count in zip(FOLDS, self._folds, strict=True) if count]
+        try:
+            return any(self._hit(fold(raw), public) for raw in readings(text) for fold in folds)
+        except TooManyReadings:
+            return True
+
+    def _hit(self, folded: bytes, public: bytes) -> bool:
+        words = memoryview(folded)[: len(folded) & ~3].cast("I")
+        if self._words.keys().isdisjoint(words):
+            return False
+        for place in compress(count(0, 4), map(self._words.__contains__, words)):
+            for start in range(max(0, place - 4), min(place, len(folded) - RUN) + 1):
+                window = folded[start : start + RUN]
+                if _number(window) in self._windows and window not in public:
+                    return True
+        return False
+
+
+def has_windows(value: str) -> bool:
+    """Tell whether a secret is long enough to be known by its windows."""
+    return len(raw_of(value.strip())) >= RUN
+
+
+def _cut(value: str) -> tuple[set[int], set[int], list[bool]]:
+    """Cut a secret into windows and words; tell which folds have windows of their own."""
+    windows: set[int] = set()
+    words: set[int] = set()
+    own = [False] * len(FOLDS)
+    for piece in _pieces(value):
+        raw = raw_of(piece)
+        for level, (fold, added) in enumerate(zip(FOLDS, ADDED, strict=True)):
+            spans = [folded := fold(raw)]
+            if level:  # only what holds something that the fold before leaves out
+                places = [at for at, byte in enumerate(folded) if byte in added]
+                if len(places) < len(folded) // RUN:  # else they would overlap
+                    spans = [folded[max(0, at - RUN + 1) : at + RUN] for at in places]
+            for span in spans:
+                if len(span) >= RUN:
+                    windows.update(_every(span, RUN, "Q"))
+                    words.update(_every(span, 4, "I"))
+                    own[level] = True
+    return windows, words, own
+
+
+def _every(folded: bytes, size: int, kind: Literal["I", "Q"]) -> Iterator[int]:
+    """Yield every piece of so many bytes as a number."""
+    for start in range(min(size, len(folded) - size + 1)):
+        whole = (len(folded) - start) // size * size
+        yield from memoryview(folded)[start : start + whole].cast(kind)
+
+
+def _number(window: bytes) -> int:
+    return int.from_bytes(window, sys.byteorder)
+
+
+def _pieces(value: str) -> list[str]:
+    """Leave out the lines around a PEM block; of a long secret take pieces all over it."""
+    if value.lstrip().startswith("-----BEGIN "):
+        value = "".join(line for line in value.splitlines() if not line.startswith("-----"))
+    if len(value) <= LONGEST:
+        return [value]
+    step = (len(value) - _PIECE) / (LONGEST // _PIECE - 1)
+    return [value[int(n * step) :][:_PIECE] for n in range(LONGEST // _PIECE)]
+
+
+def public_of(texts: Iterable[str]) -> bytes:
+    """Fold what the configuration spells out, host names for example: no part of it is secret."""
+    raw = b"\n".join(map(raw_of, texts))
+    return b"\0".join(fold(raw) for fold in FOLDS)
+
+
+class KnownSecrets(Windows):
+    """The secrets of a whole agent: no check shows those of another.
+
+    One is kept for a day after its last use, because answers may still hold it; of too many, those
+    go that were used least lately.
+
+    Args:
+        clock: any clock in seconds that never goes back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._used: dict[str, float] = {}  # in the order of their use
+        self._characters = 0
+
+    def learn(self, value: str) -> None:
+        """Know a secret from now on; one without windows is left to whoever uses it."""
+        if value not in self._used and not has_windows(value):
+            return
+        used = self._used.pop(value, None)
+        self._used[value] = now = self._clock()
+        if used is not None:
+            return
+        self.add(value)
+        self._characters += min(len(value), LONGEST)
+        while len(self._used) > 1:
+            oldest, at = next(iter(self._used.items()))
+            within = len(self._used) <= _MOST and self._characters <= _MOST_CHARACTERS
+            if within and now - at <= _KEEP:
+                return
+            del self._used[oldest]
+            self.discard(oldest)
+            self._characters -= min(len(oldest), LONGEST)
