@@ -87,9 +87,11 @@ def check(
 
     from probe.agent.gate import CheckRequest, SelectionError, run_check
     from probe.agent.parts import Proxies
+    from probe.flow.confined import keep_to_itself
     from probe.report import exit_code
     from probe.report.console import progress_on
 
+    keep_to_itself()
     spec = load_spec(config, region)
     if proxy := Proxies(os.environ).ignored(spec):
         click.echo(f"{proxy} is set; probes use no proxy", err=True)

@@ -22,6 +22,7 @@ import trio
 
 from probe.documents.packed import pickled
 from probe.documents.problem import DocumentError
+from probe.flow.confined import keep_to_itself
 from probe.model.spec import Spec
 
 PATIENCE = 60.0
@@ -110,6 +111,7 @@ async def _kill(child: trio.Process) -> None:
 
 def main(path: str, region: str) -> None:
     """The child: write the spec, or the problems, to standard output."""
+    keep_to_itself()  # our environment is the agent's
     from probe.config.loading import load  # noqa: PLC0415 - what the parent must not load
 
     answer: object

@@ -16,10 +16,13 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import trio
 
+from probe.flow.confined import NotConfined, in_confined_thread
 from probe.http import answers
 from probe.http.messages import NotJson, parse_json
 from probe.model.failure import Failure, Phase, Reason
@@ -86,17 +89,11 @@ async def run(program: Program, deadline: float) -> Ran | NotDone:
     if isinstance(folder, Failure):
         return NotDone(folder, trio.current_time() - start)
     try:
-        defaults = {"PATH": _PATH, "HOME": folder, "TMPDIR": folder}
+        defaults = {"PATH": _PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"}
+        environment = {**defaults, **program.environment}
+        begin = partial(_begin, program, folder, environment)
         try:
-            process = await trio.lowlevel.open_process(
-                program.arguments,
-                stdin=subprocess.DEVNULL if program.stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=folder,
-                env={**defaults, **program.environment},
-                start_new_session=True,
-            )
+            process = await trio.to_thread.run_sync(in_confined_thread, begin)
         except OSError as error:
             return NotDone(_not_started(program.arguments[0], error), trio.current_time() - start)
         return await _Attended(process, program.cap).attend(program.stdin, start, deadline)
@@ -105,11 +102,28 @@ async def run(program: Program, deadline: float) -> Ran | NotDone:
             await trio.to_thread.run_sync(_remove, folder)
 
 
+def _begin(
+    program: Program, folder: str, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - what the configuration says, and no shell
+        program.arguments,
+        stdin=subprocess.DEVNULL if program.stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+    )
+
+
 class _Attended:
     """A running program with its pipes read, so that it never blocks on them."""
 
-    def __init__(self, process: trio.Process, cap: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], cap: int) -> None:
         self._process = process
+        self._stdin, self._stdout, self._stderr = map(
+            _stream, (process.stdin, process.stdout, process.stderr)
+        )
         self._cap = cap
         self._out = bytearray()
         self._err = bytearray()
@@ -119,12 +133,12 @@ class _Attended:
         process = self._process
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._drain, process.stdout, self._out)
-                nursery.start_soon(self._drain, process.stderr, self._err)
+                nursery.start_soon(self._drain, self._stdout, self._out)
+                nursery.start_soon(self._drain, self._stderr, self._err)
                 if stdin is not None:
                     nursery.start_soon(self._feed, stdin)
                 with trio.CancelScope(deadline=deadline) as waiting:
-                    await process.wait()
+                    await _ended(process)
                 seconds = trio.current_time() - start
                 _kill_group(process)
                 nursery.cancel_scope.deadline = trio.current_time() + _LAST_WORDS
@@ -140,8 +154,8 @@ class _Attended:
         """Leave no process behind, whatever happened."""
         _kill_group(self._process)
         with trio.move_on_after(_DEATH, shield=True):
-            await self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            await _ended(self._process)
+        for pipe in (self._stdin, self._stdout, self._stderr):
             if pipe is not None:
                 await trio.aclose_forcefully(pipe)
 
@@ -154,7 +168,7 @@ class _Attended:
             self._cut = self._cut or len(data) > room
 
     async def _feed(self, data: bytes) -> None:
-        pipe = self._process.stdin
+        pipe = self._stdin
         if pipe is None:
             return
         try:
@@ -164,7 +178,27 @@ class _Attended:
             return  # it does not want to read: that is its right
 
 
-def _kill_group(process: trio.Process) -> None:
+def _stream(pipe: IO[bytes] | None) -> trio.lowlevel.FdStream | None:
+    """Read or write a pipe on the loop; the descriptor is a new one, and the old one closed."""
+    if pipe is None:
+        return None
+    with pipe:
+        return trio.lowlevel.FdStream(os.dup(pipe.fileno()))
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has ended, and reap it."""
+    if process.poll() is not None:
+        return
+    handle = os.pidfd_open(process.pid)  # since Linux 5.3; nobody but us reaps it
+    try:
+        while process.poll() is None:
+            await trio.lowlevel.wait_readable(handle)
+    finally:
+        os.close(handle)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill the program's session, as far as it has not left it."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
@@ -174,6 +208,9 @@ def _kill_group(process: trio.Process) -> None:
 
 
 def _not_started(program: str, error: OSError) -> Failure:
+    if isinstance(error, NotConfined):
+        detail = f"{program}: programs cannot give up {error.strerror}: {name_of(error.errno)}"
+        return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, detail)
     local = reason_of(error.errno, at_once=True) is Reason.LOCAL_RESOURCE
     reason = Reason.LOCAL_RESOURCE if local else Reason.COMMAND_UNAVAILABLE
     return Failure(Phase.CONNECT, reason, f"{program}: {name_of(error.errno)}")
