@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 36_915
+MOST_LINES = 36_929
 MOST_FILES = 202
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

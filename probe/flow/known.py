@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import compress, count
 from typing import Literal
 
@@ -37,7 +37,7 @@ class Windows:
         self._windows: Counter[int] = Counter()  # how many secrets have it
         self._words: Counter[int] = Counter()
         self._folds = [0] * len(FOLDS)  # how many secrets have windows of each
-        self._answers: dict[tuple[str, bytes], bool] = {}
+        self._answers: dict[tuple[str, tuple[bytes, ...]], bool] = {}
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -61,12 +61,12 @@ class Windows:
         self._folds = [n + by * one for n, one in zip(self._folds, folds, strict=True)]
         return (self._windows, windows), (self._words, words)
 
-    def near(self, text: str, public: bytes = b"") -> bool:
+    def near(self, text: str, public: tuple[bytes, ...] = ()) -> bool:
         """Tell whether a text shows `RUN` characters of a secret in a row, however encoded.
 
         Args:
             text: may come from anywhere.
-            public: what is no secret though a secret holds it, as `public_of` gives it.
+            public: what is no secret though a secret may hold it, as `public_of` gives it.
         """
         if not self._words or len(text) < RUN:
             return False
@@ -80,21 +80,21 @@ class Windows:
                 self._answers[key] = found
         return found
 
-    def _near(self, text: str, public: bytes) -> bool:
+    def _near(self, text: str, public: tuple[bytes, ...]) -> bool:
         folds = [fold for fold, count in zip(FOLDS, self._folds, strict=True) if count]
         try:
             return any(self._hit(fold(raw), public) for raw in readings(text) for fold in folds)
         except TooManyReadings:
             return True
 
-    def _hit(self, folded: bytes, public: bytes) -> bool:
+    def _hit(self, folded: bytes, public: tuple[bytes, ...]) -> bool:
         words = memoryview(folded)[: len(folded) & ~3].cast("I")
         if self._words.keys().isdisjoint(words):
             return False
         for place in compress(count(0, 4), map(self._words.__contains__, words)):
             for start in range(max(0, place - 4), min(place, len(folded) - RUN) + 1):
                 window = folded[start : start + RUN]
-                if _number(window) in self._windows and window not in public:
+                if _number(window) in self._windows and not any(window in one for one in public):
                     return True
         return False
 
@@ -146,10 +146,21 @@ def _pieces(value: str) -> list[str]:
     return [value[int(n * step) :][:_PIECE] for n in range(LONGEST // _PIECE)]
 
 
-def public_of(texts: Iterable[str]) -> bytes:
-    """Fold what the configuration spells out, host names for example: no part of it is secret."""
+def public_of(*texts: str) -> bytes:
+    """Fold what is no secret, host names that the configuration spells out for example."""
     raw = b"\n".join(map(raw_of, texts))
     return b"\0".join(fold(raw) for fold in FOLDS)
+
+
+COMMON = """
+    --connect-to --max-time --data-binary --data-raw --compressed --http1.1 --curves --aws-sigv4
+    Accept-Encoding Authorization: Basic Bearer Content-Type: application/json User-Agent
+    application/x-www-form-urlencoded traceparent access_token grant_type client_credentials
+    refresh_token client_id client_secret client_assertion_type assertion
+    urn:ietf:params:oauth:client-assertion-type:jwt-bearer
+    urn:ietf:params:oauth:grant-type:jwt-bearer
+"""
+"""Words of requests and of the commands that repeat them: no part of them is a secret."""
 
 
 class KnownSecrets(Windows):

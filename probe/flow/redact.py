@@ -69,10 +69,10 @@ class Redactor:
 
     Args:
         agent: what all runs of the agent know.
-        public: what the configuration spells out, as `probe.flow.known.public_of` gives it.
+        public: what is no secret though one may hold it, as `probe.flow.known.public_of` gives it.
     """
 
-    def __init__(self, agent: KnownSecrets | None = None, public: bytes = b"") -> None:
+    def __init__(self, agent: KnownSecrets | None = None, public: tuple[bytes, ...] = ()) -> None:
         self._agent = KnownSecrets() if agent is None else agent
         self._public = public
         self._known: dict[str, str] = {}  # shell variable by value
@@ -151,7 +151,11 @@ class Redactor:
 
     def _token_replaced(self, match: re.Match[str]) -> str:
         value = letters(raw_of(match[2] or match[0]))
-        return match[0] if value in self._public else (match[1] or "") + PLACEHOLDER
+        return (
+            match[0]
+            if any(value in one for one in self._public)
+            else (match[1] or "") + PLACEHOLDER
+        )
 
     def knows(self, text: str) -> bool:
         """Tell whether a text holds a secret of this run; a short one may stand there by chance."""

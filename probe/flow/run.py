@@ -15,7 +15,7 @@ from probe.auth.logins import entry_of
 from probe.auth.signers import StaticAuth
 from probe.auth.store import Login
 from probe.auth.values import NoValue, Unsafe, Values, tokens_named
-from probe.flow.known import public_of
+from probe.flow.known import COMMON, public_of
 from probe.flow.redact import Redactor, clip
 from probe.http.body import ACCEPTED
 from probe.http.messages import CallResult, Request
@@ -57,7 +57,7 @@ class FlowPlan:
         common: headers of every request: name in lower case, name, template.
         places: templates of the places that the configuration itself names, up to their path.
         secret_captures: names of captures that are secret: said so, or used as credentials.
-        public: what the configuration spells out in URLs, folded: no part of it is a secret.
+        public: what the configuration spells out, and words that all requests have, folded.
     """
 
     check: ApiCheck
@@ -84,8 +84,7 @@ def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
     if persona is not None:
         entries.update(persona.auth)
     found = {name: None if one is None else entry_of(one) for name, one in entries.items()}
-    calls = [step.request for step in check.steps if isinstance(step, Step)]
-    urls = [call.url for call in calls]
+    urls = [step.request.url for step in check.steps if isinstance(step, Step)]
     urls += [entry.url for entry in found.values() if isinstance(entry, Login)]
     return FlowPlan(
         check=check,
@@ -95,7 +94,7 @@ def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
         common=tuple(_common(check)),
         places=tuple(dict.fromkeys(map(_until_path, urls))),
         secret_captures=frozenset(_secret_captures(check, persona)),
-        public=public_of([*urls, *(text for call in calls for text in call.query.values())]),
+        public=public_of(repr(check), repr(persona), COMMON),
     )
 
 

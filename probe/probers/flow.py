@@ -130,8 +130,8 @@ class FlowProber:
     def _begin(
         self, key: FlowKey, plan: FlowPlan, target: Target, resolve: Resolve, at: float
     ) -> FlowRun:
-        check, named = plan.check, public_of((target.label,))
-        redactor = Redactor(self.known, plan.public + named)
+        check = plan.check
+        redactor = Redactor(self.known, (plan.public, public_of(target.label)))
 
         def read(ref: SecretRef) -> str:
             value = self.secrets(ref).reveal()

@@ -256,7 +256,7 @@ def test_a_text_of_ours_shows_no_secret_either(encode: Callable[[str], str]) -> 
 
 def test_what_the_configuration_spells_out_is_no_secret() -> None:
     """A user name may hold the host's: the URL must stay readable."""
-    redactor = Redactor(public=public_of(["https://shop.example.com/orders?code=summer24"]))
+    redactor = Redactor(public=(public_of("https://shop.example.com/orders?code=summer24"),))
     redactor.add("monitor@shop.example.com", "USER")
     text = "GET https://shop.example.com/orders?code=summer24"
     assert redactor.redact(text) == redactor.redact_foreign(text) == text
