@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import yaml
 
+from probe.documents.files import problem_after
 from probe.documents.nodes import (
     COLLECTION_TAGS,
     TAG_HINT,
@@ -32,7 +33,8 @@ from probe.net.names import quoted
 
 MOST_DEPTH = 40
 MOST_VALUES = 100_000
-_RETOLD = 100_000  # characters
+_RETOLD = 40_000  # characters
+_MOST_DIRECTIVES = 100
 _TOO_DEEP = f"more than {MOST_DEPTH} levels inside each other"
 
 _HALF = re.compile("[\ud800-\udfff]")  # PyYAML's own parser lets them through; libyaml does not
@@ -61,6 +63,9 @@ def compose(
         most: most values, each counted as often as aliases repeat it.
         scalars: what unquoted scalars mean.
     """
+    if text.count("\n%TAG") > _MOST_DIRECTIVES:  # libyaml compares each with all before it
+        message = f"more than {_MOST_DIRECTIVES} lines start with %TAG; tags have no use here"
+        return None, [Problem(file, 1, 1, message)]
     try:
         return _Composer(text, file, most, scalars, _FAST).composed()
     except yaml.MarkedYAMLError as fast:
@@ -74,8 +79,9 @@ def compose(
                 return None, problems
         except yaml.MarkedYAMLError as slower:
             error = slower
-    where = position_of(error)
-    return None, [Problem(file, where.line, where.column, explain_syntax(error))]
+    where, libyaml = position_of(error), "nesting depth" in (error.problem or "")
+    message = _TOO_DEEP if libyaml else explain_syntax(error)
+    return None, [Problem(file, where.line, where.column, message)]
 
 
 def compose_json(
@@ -83,14 +89,41 @@ def compose_json(
 ) -> tuple[Node | None, list[Problem]]:
     """As ``compose``, for a JSON text: what only YAML allows is a problem in it."""
     try:
-        json.loads(text, parse_int=len)  # Python refuses to read integers of 5,000 digits
+        # Python refuses to read integers of 5,000 digits, and takes NaN for a number.
+        json.loads(text, parse_int=len, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         return None, [Problem(file, error.lineno, error.colno, message)]
     except RecursionError:
-        return None, [Problem(file, 1, 1, _TOO_DEEP)]
+        return None, [_too_deep(text, file)]
+    except _NoValue as constant:
+        where = next(one for one in _CONSTANTS.finditer(text) if one.group()[0] != '"')
+        message = f"not valid JSON: {constant}; put text in quotes"
+        return None, [problem_after(text[: where.start()], file, message)]
     # Raw tabs stand only between values; YAML wants spaces there.
     return compose(_PAIR.sub(_character, text).replace("\t", " "), file, most, scalars)
+
+
+class _NoValue(Exception):
+    """NaN or Infinity, which JSON has no word for."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise _NoValue(constant)
+
+
+_CONSTANTS = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity')
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+def _too_deep(text: str, file: str) -> Problem:
+    """Where a JSON text goes deeper than it may."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found.group(), 0)
+        if depth > MOST_DEPTH:
+            return problem_after(text[: found.start()], file, _TOO_DEEP)
+    raise AssertionError("the decoder went deeper than the text")
 
 
 def _character(pair: re.Match[str]) -> str:

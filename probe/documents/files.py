@@ -22,7 +22,12 @@ from typing import Literal
 from probe.documents.problem import DocumentError, Problem
 
 _MAGIC = frozenset("*?[")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+_SEPARATORS = "\x85\u2028\u2029"
+"""Where PyYAML begins a line and no editor does: every place behind one would be told wrong."""
+_BREAK = re.compile("\r\n?|\n")
 _OTHER_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
@@ -149,17 +154,23 @@ def decode(data: bytes, file: str) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig", errors="replace")
         message = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise DocumentError(_problem_after(before, file, message)) from None
+        raise DocumentError(problem_after(before, file, message)) from None
     if forbidden := _FORBIDDEN.search(text):
-        character = ord(forbidden.group())
-        message = f"the control character U+{character:04X} is not allowed in YAML; remove it"
-        raise DocumentError(_problem_after(text[: forbidden.start()], file, message))
+        code = f"{ord(forbidden.group()):04X}"
+        message = f"the control character U+{code} is not allowed in YAML; remove it"
+        if forbidden.group() in _SEPARATORS:
+            message = (
+                f"the line separator U+{code} is not allowed; write \\u{code} in double quotes"
+            )
+        raise DocumentError(problem_after(text[: forbidden.start()], file, message))
     return text
 
 
-def _problem_after(before: str, file: str, message: str) -> Problem:
-    line = before.count("\n") + 1
-    return Problem(file, line, len(before) - (before.rfind("\n") + 1) + 1, message)
+def problem_after(before: str, file: str, message: str) -> Problem:
+    """A problem at the end of the text before it."""
+    breaks = [one.end() for one in _BREAK.finditer(before)]
+    start = breaks[-1] if breaks else 0
+    return Problem(file, len(breaks) + 1, len(before) - start + 1, message)
 
 
 Wanted = Literal["certificate", "key"]

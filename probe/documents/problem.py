@@ -107,7 +107,6 @@ def _fold(word: str) -> str:
 
 
 _HINTS = (
-    ("nesting depth", "far too many levels inside each other"),
     (
         "mapping values are not allowed here",
         "a colon where no key is allowed; indent keys of one mapping alike, "

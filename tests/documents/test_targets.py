@@ -181,7 +181,7 @@ REFUSED_JSON = {
     "half": Case(
         '[{"targets": ["a.example"]}', (), ("1:28: not valid JSON: expecting ',' delimiter",)
     ),
-    "depth": Case("[" * 100_000, (), ("1:1: more than 40 levels inside each other",)),
+    "depth": Case("[" * 100_000, (), ("1:41: more than 40 levels inside each other",)),
     "null": Case("null", (), (f"1:1: expected a list of groups, found nothing; {GROUPS}",)),
 }
 ALL = [
