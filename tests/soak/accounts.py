@@ -75,12 +75,16 @@ class Counts:
         excused: attempts that the agent did not blame on an edge, by the same.
         attempts: by edge's address.
         others: sums of other families that must not move, or that a fault must move.
+        series: how many there are of edges and agent.
+        in_flight: attempts that are under way.
     """
 
     failures: Moved = field(default_factory=Counter)
     excused: Moved = field(default_factory=Counter)
     attempts: Moved = field(default_factory=Counter)
     others: Moved = field(default_factory=Counter)
+    series: int = 0
+    in_flight: int = 0
 
     def since(self, before: Counts) -> Counts:
         """What moved."""
@@ -99,6 +103,7 @@ _OTHERS = {
     "probe_agent_loop_crashes_total": "",
     "probe_agent_unknown_reasons_total": "",
     "probe_agent_untrusted_timings_total": "",
+    "probe_agent_clock_steps_total": "",
 }
 
 
@@ -108,6 +113,9 @@ def read_counts(text: str) -> Counts:
     for line in text.splitlines():
         if not line.startswith(("probe_edge_", "probe_agent_")):
             continue
+        found.series += 1
+        if line.startswith("probe_agent_in_flight{"):
+            found.in_flight += int(float(line.rpartition(" ")[2]))
         if line.startswith(_LAG) and (line.startswith("_count", len(_LAG)) or 'le="1.0"' in line):
             sign = 1 if line.startswith("_count", len(_LAG)) else -1
             found.others[STOOD, ""] += sign * int(float(line.rpartition(" ")[2]))
@@ -216,6 +224,10 @@ def _account(fault: Fault, cycle: Cycle, rest: Counts, seen: Witnesses) -> Accou
     if fault.kind == DNS:
         outcome = cycle.moved.others["probe_agent_dns_questions_total", "servfail"]
         return Account(fault, seen.strikes.get(fault.number, 0), outcome)
+    if fault.kind == "clock":
+        ill = seen.told.get(fault.number, 0)
+        steps = cycle.moved.others["probe_agent_clock_steps_total", ""]
+        return Account(fault, 2, steps, note="" if ill == 1 else f"{ill} times ill")
     if fault.kind == "stop":
         return Account(fault, 1, min(1, cycle.moved.others[STOOD, ""]))
     if fault.kind not in (*NETWORK, *LAB, BLACKOUT):
@@ -317,6 +329,7 @@ def late_starts(
     interval: float,
     excused: Sequence[tuple[str, float, float]],
     span: tuple[float, float],
+    waits: Sequence[tuple[float, float, float]] = (),
 ) -> tuple[int, list[str]]:
     """Starts that were expected, and those that did not come in time.
 
@@ -325,6 +338,8 @@ def late_starts(
         interval: of every job.
         excused: windows of declared faults: an edge's address, or nothing for all; from and to.
         span: what was measured.
+        waits: from, to, and seconds for which the agent had no processor meanwhile, though it
+            could have run: it cannot start anything in them.
     """
     starts: dict[tuple[str, str], list[float]] = defaultdict(list)
     for flow in flows:
@@ -339,7 +354,8 @@ def late_starts(
                    for where, begin, end in excused):  # fmt: skip
                 continue
             expected += int(after < span[1])
-            if gap > interval + SLACK:
+            waited = sum(lost for begin, end, lost in waits if begin < after and before < end)
+            if gap > interval + SLACK + waited:
                 missed.append(f"{name} at {edge}: none for {gap:.1f} s after {before:.1f}")
     return expected, missed
 

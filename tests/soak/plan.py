@@ -8,7 +8,7 @@ counters moved in a cycle belongs to the one fault that the edge had.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 CYCLE = 24.0
@@ -36,7 +36,8 @@ BLACKOUT, RESTART, DNS = "blackout", "restart", "dns_servfail"
 PLACES = 6
 """Places with a fault in one cycle."""
 
-_EVERY = 8  # cycles from one blackout to the next, and from one restart to the next
+_DARK = 8  # cycles from one blackout to the next
+_LIFE = 24  # cycles from one restart to the next
 _CLOCK = 14.0  # long enough for a vantage to call itself ill
 
 
@@ -75,7 +76,7 @@ def make_plan(
 ) -> tuple[Fault, ...]:
     """Every fault of a run, in the order in which they start."""
     dice = random.Random(seed)
-    kinds, doings = _bag(dice, (*NETWORK, *LAB)), _bag(dice, AGENT)
+    kinds, doings = _Bag(dice, (*NETWORK, *LAB)), _Bag(dice, AGENT)
     found: list[Fault] = []
 
     def add(kind: str, place: str, start: float, end: float, amount: float = 0.0) -> None:
@@ -83,19 +84,21 @@ def make_plan(
 
     for cycle in range(cycles):
         began = cycle * CYCLE
-        dark = cycle % _EVERY == 2
+        dark = cycle % _DARK == 3
         if dark:
             add(BLACKOUT, "", began + 1 + dice.random(), began + 13 + dice.random())
         else:
             for place in dice.sample(list(edges), min(PLACES, len(edges))):
-                kind = next(kinds)
+                kind = kinds.take(())
                 start = began + 3 * dice.random()
                 add(kind, place, start, start + 8 + 3 * dice.random(), _amount(kind, dice))
             some = " ".join(sorted(dice.sample(list(domains), 3)))
             add(DNS, some, began + 1, began + 14)
         for slot in range(1 if dark else 2):
             done = {one.kind for one in found if one.start >= began}
-            kind = next(one for one in doings if one not in done)
+            if cycle % _LIFE == 2:
+                done.add("clock")  # an agent that starts just then sees no step
+            kind = doings.take(done)
             # One after the other, so that each is seen for itself.
             start = began + 0.5 + 6.5 * slot + dice.random()
             length = {"stop": 1.5, "clock": _CLOCK}.get(kind, 5.5)
@@ -103,7 +106,7 @@ def make_plan(
                 start -= 6.5
             end = min(start + length, began + CALM)
             add(kind, "", start, end, dice.choice((-3600, 7200)) if kind == "clock" else 0.0)
-        if cycle % _EVERY == 1:
+        if cycle % _LIFE == 1:
             add(RESTART, "", began + CYCLE - 1, began + CYCLE)
     ordered = sorted(found, key=lambda one: one.start)
     return tuple(
@@ -112,12 +115,20 @@ def make_plan(
     )
 
 
-def _bag(dice: random.Random, kinds: Sequence[str]) -> Iterator[str]:
+class _Bag:
     """Every kind once, in any order, again and again."""
-    while True:
-        order = list(kinds)
-        dice.shuffle(order)
-        yield from order
+
+    def __init__(self, dice: random.Random, kinds: Sequence[str]) -> None:
+        self._dice = dice
+        self._kinds = kinds
+        self._order: list[str] = []
+
+    def take(self, but: Collection[str]) -> str:
+        """Return the next one, those left out for another time."""
+        while not (fitting := [one for one in self._order if one not in but]):
+            self._order += self._dice.sample(self._kinds, len(self._kinds))
+        self._order.remove(fitting[0])
+        return fitting[0]
 
 
 def _amount(kind: str, dice: random.Random) -> float:

@@ -280,12 +280,14 @@ class Size:
         memory: bytes in RAM.
         files: open descriptors.
         tasks: of trio.
+        waited: nanoseconds for which it could run and another program ran instead.
     """
 
     memory: int
     files: int
     threads: int
     tasks: int
+    waited: int = 0
 
 
 async def measure(pid: int, tasks: Path) -> Size:
@@ -304,6 +306,7 @@ async def measure(pid: int, tasks: Path) -> Size:
                 len(list((proc / "fd").iterdir())),
                 len(list((proc / "task").iterdir())),
                 int(tasks.read_text()) if tasks.exists() else 1 << 20,
+                int((proc / "schedstat").read_text().split()[1]),
             )
         )
         await trio.sleep(0.1)
