@@ -5,6 +5,7 @@ Each ends in a result with a reason; none raises, and none holds up the event lo
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -134,6 +135,14 @@ async def test_a_process_that_died_is_replaced_and_one_that_hangs_is_killed(
     hung = await apart.run_apart(signal.pause, size=LONG)
     assert isinstance(hung, Failure)
     assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_what_costs_too_much_ends_by_itself() -> None:
+    """By the CPU that it took: on a busy machine honest work takes long too."""
+    failure = await apart.run_apart(partial(sum, itertools.repeat(0)), size=LONG)
+    assert isinstance(failure, Failure)
+    assert failure.reason is Reason.LOCAL_RESOURCE
+    assert "2 s of work" in failure.detail
 
 
 async def test_the_process_is_given_no_secret_of_the_environment() -> None:
