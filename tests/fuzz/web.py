@@ -1,25 +1,30 @@
 """Requests to the agent's port, through ``WebServer.handle`` with the pages of a filled store.
 
-An input is one byte that says in which pieces the rest arrives, then what a client sends before it
-stops sending. The client reads everything that comes back.
+An input is one byte that says in which pieces the rest arrives, and whether a login is asked for,
+then what a client sends before it stops sending. The client reads everything that comes back.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import bcrypt
 import trio
 import trio.testing
 
-from probe.serve import application
+from probe.serve import Store, application
+from probe.serve.http.guard import Guard
 from probe.serve.http.server import Router, WebServer
 from tests.fuzz.target import Finding, Target, in_virtual_time
 from tests.serve.world import START, filled
 
 _PIECES = (1 << 16, 1, 2, 7, 64, 1000)
+_GUARDED = 0x80
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [ -~]+\r\n")
 _FIELD = re.compile(rb"[A-Za-z0-9-]+: [ -~]*\r\n")
 
@@ -66,7 +71,9 @@ def run(data: bytes) -> None:
     """One connection. It must end without a word in the log, and every head must be clean."""
     said = _said()
     said.lines.clear()
-    answer = in_virtual_time(_run, data[1:], _PIECES[data[0] % len(_PIECES)] if data else 1)
+    how = data[0] if data else 0
+    size = _PIECES[how % len(_PIECES)]
+    answer = in_virtual_time(_run, data[1:], size, how >= _GUARDED)
     if said.lines:
         raise Finding(said.lines[0])
     if answer and not _STATUS.match(answer):
@@ -77,9 +84,12 @@ def run(data: bytes) -> None:
                 raise Finding(f"a header that no client reads alike: {line!r}")
 
 
-async def _run(sent: bytes, size: int) -> bytes:
+async def _run(sent: bytes, size: int, guarded: bool) -> bytes:
     ours, theirs = trio.testing.memory_stream_pair()
-    server: Any = WebServer(_router())
+    guard = Guard(_web_config(), Store("fuzz", started_at=START).agent) if guarded else None
+    if guard is not None:
+        await guard.start()
+    server: Any = WebServer(_router(), guard)
     answer = b""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.handle, _Accepted(theirs))
@@ -88,6 +98,15 @@ async def _run(sent: bytes, size: int) -> bytes:
             answer += part
         nursery.cancel_scope.cancel()
     return answer
+
+
+@cache
+def _web_config() -> Path:
+    """Asks for the login a:b, its hash as cheap as bcrypt has them."""
+    path = Path(tempfile.mkdtemp(prefix="fuzz-web-")) / "web.yaml"
+    hashed = bcrypt.hashpw(b"b", bcrypt.gensalt(4)).decode()
+    path.write_text(f"basic_auth_users: {{a: '{hashed}'}}\n")
+    return path
 
 
 async def _send(stream: trio.StapledStream[Any, Any], sent: bytes, size: int) -> None:
@@ -113,6 +132,8 @@ def seeds() -> list[bytes]:
         b"\0POST / " + host + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n" + gets[2],
         b"\0GET / " + host + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
         b"\0GET / HTTP/1.0\r\nAuthorization: Basic YTpi\r\n\r\n",
+        b"\x80GET / " + host + b"Authorization: Basic YTpi\r\n\r\n",
+        b"\x80GET /metrics " + host + b"Authorization: Basic YTpj\r\n\r\n" + gets[2],
         b"\0PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
         b"\1\x16\x03\x01\x02\0\1",
     ]

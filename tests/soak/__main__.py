@@ -25,6 +25,8 @@ def main(minutes: float, seed: int, edges: int, interval: float) -> None:
 
     Exit status: 0 all is as it must be; 1 something is not.
     """
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        raise click.UsageError("/dev/net/tun cannot be opened: run this as root, on Linux")
     if _INSIDE not in os.environ:
         inside = [program("unshare"), "--map-root-user", "--net", sys.executable]
         seed = seed or int(time.time()) % 1_000_000

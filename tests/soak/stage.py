@@ -27,7 +27,7 @@ from probe.lab.info import Layout, WorldInfo, store_names
 from probe.lab.process import RemoteLab, open_lab_process
 from probe.lab.world import cdn_host
 from tests.soak.network import DEVICES, Rule
-from tests.support.programs import MissingProgramError, program
+from tests.support.programs import program
 
 REGION = "sa-east"
 AGENT, WATCHED, WATCHER = "10.99.0.1", "10.255.0.2", "10.255.0.1"
@@ -259,11 +259,10 @@ async def open_stage(folder: Path, seed: int, edges: int) -> AsyncIterator[Stage
 
 def faked_time(folder: Path) -> dict[str, str]:
     """The environment that lets a file set a process's clock, by Debian's faketime."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
-        raise MissingProgramError("faketime is not here: apt-get install faketime")
+    program("faketime")
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     return {
-        "LD_PRELOAD": str(found[0]),
+        "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
         "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
