@@ -49,7 +49,7 @@ class Analysis:
         facts: of the presented certificates that can be parsed, the server's own first; empty
             when that one cannot be parsed, and then nothing more is found about it.
         findings: all findings that do not depend on the name.
-        verified_not_after: as in ``Verdict``.
+        path: the verified path that lasts longest, leaf to root; empty when none verifies.
         issuer: of the server's certificate, when it is known from the chain or the roots.
         must_staple: the server's certificate demands a stapled answer (RFC 7633).
         boundaries: instants at which a certificate's validity begins or is over.
@@ -60,7 +60,7 @@ class Analysis:
 
     facts: tuple[CertificateFacts, ...]
     findings: tuple[Finding, ...]
-    verified_not_after: float | None = None
+    path: tuple[CertificateFacts, ...] = ()
     issuer: Certificate | None = None
     must_staple: bool = False
     boundaries: tuple[float, ...] = ()
@@ -114,7 +114,7 @@ def analyse(
     return Analysis(
         facts=tuple(c.facts for c in presented.certificates),
         findings=tuple(findings),
-        verified_not_after=max(map(not_after, verified), default=None),
+        path=tuple(c.facts for c in max(verified, key=not_after, default=())),
         issuer=case.issuer(verified),
         must_staple=case.leaf.extensions.must_staple,
         boundaries=tuple(_boundaries(case.everything)),

@@ -13,14 +13,13 @@ import trio
 from probe.certificates.analysis import Analysis, Reader, analyse
 from probe.certificates.certificate import Certificate, Unparsable, read
 from probe.certificates.ocsp import StapleJudgement, judge_staple
+from probe.certificates.renewal import earliest, expires_soon, renewal_of
 from probe.certificates.trust import Roots, TrustError, load_roots
 from probe.certificates.verdict import (
     Finding,
     Verdict,
-    expires_soon,
     in_order,
     older_than_expected,
-    soon_from,
     unexpected_fingerprint,
     unexpected_issuer,
     wrong_name,
@@ -253,15 +252,18 @@ class Question:
         """Add to an analysis what depends on the name, the expectations and the staple."""
         findings, boundaries = list(analysis.findings), list(analysis.boundaries)
         stapled = StapleJudgement()
+        renewal = leaf_renewal = None
         if analysis.facts:
-            leaf, ends, expect = analysis.facts[0], analysis.verified_not_after, self.expect
+            leaf, path, expect = analysis.facts[0], analysis.path, self.expect
             findings += wrong_name(leaf, self.name, self.own_names)
             findings += unexpected_issuer(leaf, expect)
             findings += unexpected_fingerprint(leaf, expect)
             findings += older_than_expected(leaf, expect)
-            findings += expires_soon(ends, self.now, expect)
-            if ends is not None:
-                boundaries.append(soon_from(ends, expect))
+            findings += expires_soon(path, self.now, expect)
+            leaf_renewal = renewal_of(leaf, expect)
+            renewal = earliest(renewal_of(one, expect) for one in path)
+            if renewal is not None:
+                boundaries.append(renewal.late)
             stapled = self._stapled(analysis)
             findings += stapled.findings
             boundaries += stapled.boundaries
@@ -270,7 +272,9 @@ class Question:
             failures=in_order(findings, fatal=True),
             warnings=in_order(findings, fatal=False),
             chain=analysis.facts,
-            verified_not_after=analysis.verified_not_after,
+            verified_not_after=min((c.not_after for c in analysis.path), default=None),
+            renewal=renewal,
+            leaf_renewal=leaf_renewal,
             ocsp=stapled.status,
             valid_from=start,
             valid_until=end,

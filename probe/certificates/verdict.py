@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import CertificateFacts
+from probe.model.result import CertificateFacts, Renewal
 from probe.model.tls import ChainExpectations
 
 
@@ -82,6 +82,8 @@ class Verdict:
             parsed are left out (a finding says so), and nothing stands here if the first is.
         verified_not_after: of each verified path the least NotAfter (leaf to root), of these
             the greatest; None when no path verifies. Seconds since the epoch.
+        renewal: by when the first certificate of that path should be renewed; None likewise.
+        leaf_renewal: by when the server's own should be.
         ocsp: ``good``, ``revoked``, ``unknown`` as the stapled answer says of this
             certificate; None when nothing usable was stapled.
         valid_from: the verdict holds for every instant from here …
@@ -92,6 +94,8 @@ class Verdict:
     warnings: tuple[Failure, ...] = ()
     chain: tuple[CertificateFacts, ...] = ()
     verified_not_after: float | None = None
+    renewal: Renewal | None = None
+    leaf_renewal: Renewal | None = None
     ocsp: str | None = None
     valid_from: float = -math.inf
     valid_until: float = math.inf
@@ -147,9 +151,6 @@ def from_url(facts: CertificateFacts) -> str:
     if facts.issuer_url is None:
         return ""
     return f"; the issuer's certificate is published at {clip(facts.issuer_url)}"
-
-
-DAY = 86_400.0
 
 
 def wrong_name(leaf: CertificateFacts, name: str, own_names: Sequence[str]) -> Iterator[Finding]:
@@ -213,24 +214,6 @@ def older_than_expected(leaf: CertificateFacts, expect: ChainExpectations) -> It
             f"the certificate begins at {instant(leaf.not_before)}, expected "
             f"{instant(expect.not_before)} or later",
         )
-
-
-def expires_soon(
-    verified_not_after: float | None, now: float, expect: ChainExpectations
-) -> Iterator[Finding]:
-    """The verified path ends within ``days_left`` days; certificates off the path are ignored."""
-    if verified_not_after is not None and now >= soon_from(verified_not_after, expect):
-        yield Finding(
-            Reason.EXPIRES_SOON,
-            f"the verified path ends at {instant(verified_not_after)}, in less than "
-            f"{expect.days_left:g} days",
-            fatal=False,
-        )
-
-
-def soon_from(verified_not_after: float, expect: ChainExpectations) -> float:
-    """Return the instant from which a path with this NotAfter is reported as expiring soon."""
-    return verified_not_after - expect.days_left * DAY
 
 
 _LEAST_LABELS_UNDER_WILDCARD = 2  # as OpenSSL, curl and browsers: never *.com

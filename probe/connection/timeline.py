@@ -213,5 +213,7 @@ def facts_of(presented: Presented, verdict: Verdict) -> Handshake:
         group=presented.group,
         alpn=presented.alpn,
         verified_not_after=verdict.verified_not_after,
+        renewal=verdict.renewal,
+        leaf_renewal=verdict.leaf_renewal,
         ocsp=verdict.ocsp,
     )

@@ -51,8 +51,9 @@ def not_yet_valid(pki: Pki, name: str) -> Credential:
 
 
 def expires_soon(pki: Pki, name: str) -> Credential:
-    """Leaf ends in three days ← issuer OK."""
-    return _with_shape(pki, name, LeafShape(not_after=timedelta(days=3)))
+    """Leaf of 90 days ends in three ← issuer OK."""
+    shape = LeafShape(not_before=timedelta(days=-87), not_after=timedelta(days=3))
+    return _with_shape(pki, name, shape)
 
 
 def stale(pki: Pki, name: str) -> Credential:

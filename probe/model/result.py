@@ -173,6 +173,27 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """By when a certificate should be renewed, or the first one of a path. Epoch seconds.
+
+    Attributes:
+        due: a third of the lifetime is left: renewal is expected from here on, nothing is wrong.
+        late: less is left than the check asks for (``days_left``): something is stuck.
+        urgent: so little is left that somebody must act at once.
+    """
+
+    due: float
+    late: float
+    urgent: float
+
+    def stage(self, now: float) -> Literal["due", "late", "urgent"] | None:
+        """Name the latest of the times that has come; None before all of them."""
+        if now < self.due:
+            return None
+        return "due" if now < self.late else "late" if now < self.urgent else "urgent"
+
+
+@dataclass(frozen=True, slots=True)
 class Handshake:
     """Facts of a completed handshake, whatever the verdict on the chain.
 
@@ -184,6 +205,8 @@ class Handshake:
         chain: presented certificates in the order sent; leaf first. Empty only if unparsable.
         verified_not_after: the least NotAfter on the verified path with the greatest such
             value; None when no path verifies. Seconds since the epoch.
+        renewal: of that path, the earliest times over its certificates; None likewise.
+        leaf_renewal: of the leaf alone, whether or not it verifies; None without a leaf.
         ocsp: ``good``, ``revoked``, ``unknown`` or None when nothing was stapled.
     """
 
@@ -193,6 +216,8 @@ class Handshake:
     group: str | None = None
     alpn: str | None = None
     verified_not_after: float | None = None
+    renewal: Renewal | None = None
+    leaf_renewal: Renewal | None = None
     ocsp: str | None = None
 
     @property

@@ -73,11 +73,34 @@ class ClientProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class DaysLeft:
+    """Life that a certificate must have left; with less, its renewal is late.
+
+    Where both are given, the one that asks for less counts: a third of six days is not 30 days.
+
+    Attributes:
+        days: so many days, whatever the lifetime.
+        share: this share of the lifetime, 0 to 1.
+    """
+
+    days: float | None = 30.0
+    share: float | None = 1 / 6
+
+    def seconds(self, lifetime: float) -> float:
+        """Return the seconds that a certificate with this lifetime (seconds) must have left."""
+        asked = (
+            None if self.days is None else self.days * 86_400,
+            None if self.share is None else self.share * lifetime,
+        )
+        return min((one for one in asked if one is not None), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ChainExpectations:
     """What the presented chain must be beyond valid.
 
     Attributes:
-        days_left: warn when the verified path ends sooner than this many days.
+        days_left: warn when a certificate of the verified path has less life left than this.
         issuers: at least one must be contained in the leaf's issuer; empty accepts any.
         fingerprints: SHA-256 of leaf certificates, lower-case hex; empty accepts any.
         spki: SHA-256 of the leaf's public key, lower-case hex; empty accepts any.
@@ -86,7 +109,7 @@ class ChainExpectations:
         ocsp: ``if_must_staple`` demands a stapled answer where the certificate does.
     """
 
-    days_left: float = 14.0
+    days_left: DaysLeft = DaysLeft()
     issuers: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
     spki: tuple[str, ...] = ()

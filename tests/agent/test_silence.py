@@ -22,7 +22,7 @@ from probe.model.result import Failed, Inconclusive, Outcome, Passed, Timings, T
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.state import EdgeStatus
 from probe.model.target import Edge, EdgeKey, Resolution, Target
-from probe.model.tls import ChainExpectations, ClientProfile, Trust
+from probe.model.tls import ChainExpectations, ClientProfile, DaysLeft, Trust
 from probe.probers.tls import TlsProber
 from probe.schedule import Runner
 from probe.serve import Store
@@ -214,7 +214,7 @@ async def test_a_first_look_that_cannot_fit_says_so(
         {"sni": "other.example"},
         {"starttls": "smtp"},
         {"trust": Trust("file", "roots.pem")},
-        {"expect": ChainExpectations(days_left=30.0)},
+        {"expect": ChainExpectations(days_left=DaysLeft(30.0, None))},
         {"profiles": (ClientProfile(groups=("X25519",)),)},
     ],
     ids=lambda change: next(iter(change)),

@@ -281,11 +281,11 @@ def renewed_certificate() -> Case:
 
 @case
 def ends_soon() -> Case:
-    """The leaf ends in 13 days, 14 are wanted: a warning."""
+    """The leaf lives for 90 days and ends in 13; a sixth, 15 days, is wanted: a warning."""
     top = root()
     issuing = intermediate(top)
     return Case(
-        sent=[leaf(issuing, not_after=NOW + 13 * DAY), issuing],
+        sent=[leaf(issuing, not_before=NOW - 77 * DAY, not_after=NOW + 13 * DAY), issuing],
         roots=[top],
         warnings=(Reason.EXPIRES_SOON,),
         verified_not_after=NOW + 13 * DAY,
@@ -294,10 +294,11 @@ def ends_soon() -> Case:
 
 @case
 def ends_late_enough() -> Case:
-    """The leaf ends a second after the wanted 14 days: nothing to say."""
+    """The leaf lives for 90 days and ends a second after the wanted 15: nothing to say."""
     top = root()
     issuing = intermediate(top)
-    server = leaf(issuing, not_after=NOW + 14 * DAY + DAY / 86_400)
+    second = DAY / 86_400
+    server = leaf(issuing, not_before=NOW - 75 * DAY + second, not_after=NOW + 15 * DAY + second)
     return Case(sent=[server, issuing], roots=[top])
 
 

@@ -101,7 +101,7 @@ def cross_signed_root() -> Case:
 
     The path over the new root ends last with the leaf; the old one would end sooner.
     """
-    old, new, cross, issuing = _cross_signed(old_ends=30)
+    old, new, cross, issuing = _cross_signed(old_ends=40)
     return Case(
         sent=[leaf(issuing), issuing, cross],
         roots=[old, new],
@@ -112,11 +112,11 @@ def cross_signed_root() -> Case:
 @case
 def cross_signed_root_for_old_clients() -> Case:
     """Leaf -> Issuing -> New Root (cross) -> [Old Root], the new root unknown: valid."""
-    old, _, cross, issuing = _cross_signed(old_ends=30)
+    old, _, cross, issuing = _cross_signed(old_ends=40)
     return Case(
         sent=[leaf(issuing), issuing, cross],
         roots=[old],
-        verified_not_after=NOW + 30 * DAY,
+        verified_not_after=NOW + 40 * DAY,
     )
 
 

@@ -16,7 +16,7 @@ from probe.certificates.judge import Cache
 from probe.certificates.verdict import IMPORTANCE, Finding, in_order
 from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, outcome_of
-from probe.model.tls import ChainExpectations, Trust
+from probe.model.tls import ChainExpectations, DaysLeft, Trust
 
 from .authority import DAY, NOW, Made, intermediate, leaf, root
 from .case import judge_chain
@@ -105,7 +105,7 @@ def test_a_verdict_is_dropped_the_second_the_days_left_run_out() -> None:
     top = root()
     chain = sent(leaf(top))
     judge = Judge(Loader(top))
-    soon = (NOW + 46 * DAY).timestamp()
+    soon = (NOW + 45 * DAY).timestamp()  # of 90 days a sixth is left
     assert ask(judge, chain, now=soon - 0.001).warnings == ()
     assert reasons(ask(judge, chain, now=soon).warnings) == [Reason.EXPIRES_SOON]
 
@@ -136,7 +136,7 @@ marks = st.sampled_from(range(-3, 10)).flatmap(
 def test_remembering_never_changes_a_verdict(instants: list[float]) -> None:
     """At any instants, in any order, the memory says what judging anew says."""
     roots, judge, chain, staple = intricate()
-    expect = ChainExpectations(days_left=1)
+    expect = ChainExpectations(days_left=DaysLeft(1, None))
     for now in instants:
         kept = at_once(
             judge.judge(chain, "shop.example", now, trust=MOZILLA, expect=expect, staple=staple)

@@ -10,7 +10,7 @@ from probe.config.shape.tls import ConfirmShape, ConsensusShape
 from probe.model.secret import SecretRef
 from probe.model.spec import Spec, TlsCheck
 from probe.model.state import Confirmation, ConsensusRule
-from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, Trust
+from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, DaysLeft, Trust
 
 Problems = Callable[..., list[str]]
 Loader = Callable[..., Spec]
@@ -19,6 +19,7 @@ TEXT = "checks:\n- name: a\n  kind: tls\n  targets: [shop.example]\n  {}\n"
 SECRET = (
     "secrets are not allowed in this file; use a reference: file:/path, env:NAME or credential:name"
 )
+LIFE = "write days, such as 14, a share of the lifetime, such as 30%, or [14d, 30%]"
 MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
 
 
@@ -77,8 +78,14 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             "expect: {not_before: 2024-05-01T10:00:00}",
             ["5:24: the time has no zone; write 2024-05-01T10:00:00Z for UTC"],
         ),
-        ("expect: {days_left: -1}", ["5:23: write a number of days, such as 14"]),
-        ("expect: {days_left: 2w}", ["5:23: write a number of days, such as 14"]),
+        ("expect: {days_left: -1}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: [14d, 21d]}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: [14d, 30%, 1d]}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: []}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: {days: 14}}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: true}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: 130%}", [f"5:23: {LIFE}"]),
+        ("expect: {days_left: 2w}", [f"5:23: {LIFE}"]),
         (
             "expect: {ocsp: always}",
             ['5:18: unknown value "always"; write one of: ignore, if_must_staple, require'],
@@ -205,7 +212,7 @@ checks:
             ClientProfile("default", "default", alpn=("h2",), min_version="TLSv1.3"),
         ),
         expect=ChainExpectations(
-            days_left=21.0,
+            days_left=DaysLeft(21.0, None),
             issuers=("Let's Encrypt",),
             fingerprints=("aa" * 32,),
             spki=("bb" * 32,),

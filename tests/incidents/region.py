@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from math import ceil
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.result import CertificateFacts
 from probe.model.state import Confirmation
 
 from .bursts import Burst, burst, bursts
+from .expiry import expiring
 from .series import SLOTS, STEP, Series, samples
 from .virtual import (
     ADDRESSES,
@@ -41,9 +43,9 @@ class Fault:
 
     Attributes:
         kind: ``tls``, ``refused``, ``dns`` or ``flow``; ``silence``: the agent answers and judges
-            nothing.
+            nothing; ``expiry``: nobody renews a certificate.
         share: of attempts or runs that it breaks.
-        targets: how many domains.
+        targets: how many domains; of ``expiry`` the certificate's lifetime in days.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Fault:
         """What must page."""
         kinds = {
             "dns": "ProbeDnsFailing",
+            "expiry": "ProbeCertificateExpiresNow",
             "flow": "ProbeFlowFailing",
             "silence": "ProbeRegionBlind",
         }
@@ -76,8 +79,13 @@ def region_day(
     dice: random.Random,
     faults: list[Fault],
     shared: Iterable[Burst] = (),
+    certificates: Iterable[tuple[str, CertificateFacts, float]] = (),
 ) -> None:
-    """One region's day: noise of every kind, its own and the bursts of all, and its faults."""
+    """One region's day: noise of every kind, its own and the bursts of all, and its faults.
+
+    Args:
+        certificates: every target's, and the second at which it is renewed, if this day has it.
+    """
     at = f'region="{region}"'
     where = f'{at},check="stores",provider="live"'
     cut = Span(start := dice.uniform(3600, DAY - 3600), start + 120)
@@ -115,15 +123,10 @@ def region_day(
     shares = [(fault.span, fault.share) for fault in faults if fault.kind == "flow"]
     again = Window(cut, refused=refused, step=step)
     _flow(series, at, flow_day(dice, shares, again), [span for span, _ in shares])
-    for number in range(17):  # of 1,000 domains, renewed twice in 120 days
-        renewed = dice.uniform(0, DAY)
-        for name, labels in (
-            ("probe_ssl_last_chain_expiry_timestamp_seconds", f'{at},check="stores"'),
-            ("probe_edge_certificate_not_after_timestamp_seconds", where),
-        ):
-            ends = f'{name}{{{labels},target="r{number}"}}'
-            series.span(ends, Span(0, renewed), 30 * DAY, 90 * DAY)
-        for span in renewal(dice, renewed):
+    for target, facts, renewed in certificates:
+        expiring(series, region, target, facts, renewed)
+    for _ in range(17):  # of 1,000 domains, renewed twice in 120 days
+        for span in renewal(dice, dice.uniform(0, DAY)):
             split = f'probe_certificates_split{{{where},target="x",key_type="ecdsa"}}'
             series.span(split, span, 1, 0)
     _silence(series, region, dice, [fault.span for fault in faults if fault.kind == "silence"])

@@ -78,7 +78,7 @@ def _runs(row: list[float | None]) -> Iterator[str]:
             end += 1
         value, count = row[at], end - at
         if value is not None:
-            yield f"{value:g}+0x{count - 1}" if count > 1 else f"{value:.10g}"
+            yield f"{value:.10g}+0x{count - 1}" if count > 1 else f"{value:.10g}"
         elif at:
             yield "stale"
             if count > 1:

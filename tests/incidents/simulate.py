@@ -30,6 +30,7 @@ from pathlib import Path
 import yaml
 
 from .bursts import bursts
+from .expiry import LIFETIMES, renewals, stuck
 from .region import REGIONS, Fault, region_day
 from .series import LABEL, STEP, Series
 from .virtual import TARGETS, Span
@@ -59,10 +60,13 @@ class Found:
 
 
 def faults_of(days: int, seed: int) -> list[Fault]:
-    """Both incidents, 20 smaller faults and 2 silences, never two in one hour of a day."""
+    """Both incidents, 20 smaller faults, 2 silences and a certificate of each lifetime.
+
+    Never two in one hour of a day.
+    """
     dice = random.Random(f"faults {seed}")
     hours = [(day, hour) for day in range(days) for hour in range(2, 22, 2)]
-    places = iter(dice.sample(hours, 24))
+    places = iter(dice.sample(hours, 24 + len(LIFETIMES)))
 
     def when(seconds: float) -> tuple[int, Span]:
         day, hour = next(places)
@@ -85,6 +89,9 @@ def faults_of(days: int, seed: int) -> list[Fault]:
     for n in range(2):
         day, span = when(dice.uniform(900, 1800))
         found.append(Fault(f"silence-{n}", "silence", (dice.choice(REGIONS),), day, span, 1.0, 0))
+    for lifetime in LIFETIMES:
+        day, span = when(1800)
+        found.append(Fault(f"expiry-{lifetime}d", "expiry", REGIONS, day, span, 1.0, lifetime))
     return found
 
 
@@ -103,7 +110,8 @@ def day(
     for region in regions:
         dice = random.Random(f"{seed} {number} {region}")
         here = [fault for fault in mine if region in fault.regions]
-        region_day(series, region, dice, here, shared)
+        expires = [stuck(fault.targets, fault.span) for fault in here if fault.kind == "expiry"]
+        region_day(series, region, dice, here, shared, (*renewals(number, seed), *expires))
     return judged(series, mine, hours)
 
 
@@ -114,7 +122,7 @@ def judged(series: Series, faults: list[Fault], hours: int = 24) -> Found:
         for hour in range(1, hours + 1)
     ]
     for fault in faults:
-        region = "|".join(fault.regions)
+        region = "|".join(fault.regions) + ("|" if fault.kind == "expiry" else "")
         within = ceil(fault.span.end + 30)
         asked.append(
             (
@@ -186,7 +194,7 @@ def _take(
         found.tickets[labels["alertname"]] += 1
     elif not any(
         fault.explains(labels["alertname"])
-        and labels.get("region") in fault.regions
+        and labels.get("region", fault.regions[0]) in fault.regions
         and fault.span.start < at
         and at - 3600 < fault.span.end + 300
         for fault in faults

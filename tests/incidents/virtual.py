@@ -322,7 +322,7 @@ def renewal(dice: random.Random, start: float) -> list[Span]:
                     agreement
                     for key in keys
                     for agreement in consensus.observe(
-                        key, _leaf(key.client, now >= switch[n, key.client]), now
+                        key, leaf(key.client, new=now >= switch[n, key.client]), now
                     )
                 )
             if any(agreement.overdue(rule, now) for agreement in agreements):
@@ -331,7 +331,8 @@ def renewal(dice: random.Random, start: float) -> list[Span]:
     return overdue
 
 
-def _leaf(kind: str, new: bool) -> CertificateFacts:
+def leaf(kind: str, *, new: bool) -> CertificateFacts:
+    """Give a leaf of a key type, from before or after a renewal."""
     name = f"{kind}-{'new' if new else 'old'}"
     return CertificateFacts(
         fingerprint_sha256=name,

@@ -498,6 +498,18 @@ def test_the_page_of_a_target_shows_every_edge_and_which_leaf_it_serves() -> Non
 
 
 @pytest.mark.parametrize(
+    ("days_on", "said"), [(29, None), (31, "due"), (46, "late"), (58, "urgent")]
+)
+def test_the_page_of_a_target_says_what_is_to_be_renewed(days_on: int, said: str | None) -> None:
+    """Its certificates live for 90 days, and 60 are left at the start."""
+    view = target_view(filled(), "store-00000.example", START + days_on * 86_400)
+    assert view is not None
+    page = target_page(view)
+    stages = {stage for stage in ("due", "late", "urgent") if f"renewal {stage} since" in page}
+    assert stages == ({said} if said else set())
+
+
+@pytest.mark.parametrize(
     ("shown", "expected"),
     [
         (lasting(0.4), "0 s"),

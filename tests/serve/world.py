@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from zlib import crc32
 
+from probe.certificates.renewal import renewal_of
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import (
@@ -29,6 +30,7 @@ from probe.model.result import (
 from probe.model.spec import Limits, Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
+from probe.model.tls import ChainExpectations
 from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.serve.memory.agent import SourceView
 from probe.serve.series import families
@@ -82,6 +84,8 @@ def shaken(own: CertificateFacts) -> Handshake:
         group="X25519MLKEM768",
         alpn="h2",
         verified_not_after=own.not_after,
+        renewal=renewal_of(own, ChainExpectations()),
+        leaf_renewal=renewal_of(own, ChainExpectations()),
     )
 
 

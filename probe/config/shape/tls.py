@@ -20,7 +20,7 @@ from probe.config.shape.texts import (
 )
 from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.spec import TlsCheck
-from probe.model.tls import GroupName, ProfileName
+from probe.model.tls import DaysLeft, GroupName, ProfileName
 from probe.net.names import parse_host
 
 TLS: Final = TlsCheck("", "", ())
@@ -30,22 +30,41 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Host = Annotated[str, text(parse_host)]
 
 
-def _days(value: object) -> float:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)d", value)):
-        return float(match[1])
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 3650:
-        return float(value)
-    raise wrong("write a number of days, such as 14")
+_LIFE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)([d%])")
+_MOST_DAYS = 3650
+_LIFE_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": _MOST_DAYS},
+        {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[d%]$"},
+    ]
+}
+
+
+def _days_left(value: object) -> DaysLeft:
+    written = value if isinstance(value, list) else [value]
+    found: dict[str, float] = {}
+    for one in written:
+        match one:
+            case bool():
+                pass
+            case int() | float() if 0 <= one <= _MOST_DAYS:
+                found.setdefault("d", float(one))
+            case str() if (life := _LIFE.fullmatch(one)) and float(life[1]) <= _MOST_DAYS:
+                found.setdefault(life[2], float(life[1]))
+    share = found.get("%")
+    if not 0 < len(found) == len(written) or (share is not None and share > 100):
+        raise wrong("write days, such as 14, a share of the lifetime, such as 30%, or [14d, 30%]")
+    return DaysLeft(found.get("d"), None if share is None else share / 100)
 
 
 Fingerprint = Annotated[str, text(parse_fingerprint)]
 Fingerprints = AtLeastOne[Fingerprint]
 Moment = Annotated[float, from_text(parse_moment, "2024-05-31"), WithJsonSchema({"type": "string"})]
-Days = Annotated[
-    float,
-    PlainValidator(_days),
+Life = Annotated[
+    DaysLeft,
+    PlainValidator(_days_left),
     WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "^[0-9.]+d$"}]}
+        {"anyOf": [*_LIFE_SCHEMA["anyOf"], {"type": "array", "items": _LIFE_SCHEMA, "maxItems": 2}]}
     ),
 ]
 
@@ -108,8 +127,10 @@ class ChainShape(Shape):
 
     spec = TLS.expect
 
-    days_left: Days | None = None
-    """Warn when the verified path ends in fewer days than this ({default})."""
+    days_left: Life | None = Field(default=None, examples=["14d", "30%", ["14d", "30%"]])
+    """Life that a certificate must have left: days, a share of its lifetime, or both, and then the
+    one that asks for less counts. With less, its renewal is late: a warning and a ticket. Left
+    out: a sixth, at most 30 days."""
     issuers: AtLeastOne[NotEmpty] | None = None
     """Texts of which one must be in the leaf's issuer."""
     fingerprints: Fingerprints | None = None

@@ -15,6 +15,7 @@ from probe.model.result import (
     Handshake,
     Inconclusive,
     Passed,
+    Renewal,
     StepOutcome,
     TlsResult,
 )
@@ -73,7 +74,7 @@ def edge_samples(record: EdgeRecord, lag_bound: float) -> list[Sample]:
         *tallied(tally, families.EDGE_FAILURES, families.EDGE_INCONCLUSIVE),
     ]
     if last.handshake is not None and last.handshake.leaf is not None:
-        samples += _leaf(last.handshake.leaf)
+        samples += _leaf(last.handshake.leaf, last.handshake.leaf_renewal)
     if record.unseen is not None:
         return samples
     if isinstance(last.outcome, Passed):
@@ -139,7 +140,7 @@ def _agreed(handshake: Handshake) -> LabelPairs:
     )
 
 
-def _leaf(leaf: CertificateFacts) -> list[Sample]:
+def _leaf(leaf: CertificateFacts, renewal: Renewal | None) -> list[Sample]:
     labels = (
         ("fingerprint_sha256", leaf.fingerprint_sha256),
         ("issuer", clean(leaf.issuer)),
@@ -148,6 +149,8 @@ def _leaf(leaf: CertificateFacts) -> list[Sample]:
     )
     return [
         (families.EDGE_CERTIFICATE_NOT_AFTER, leaf.not_after, ()),
+        (families.EDGE_CERTIFICATE_NOT_BEFORE, leaf.not_before, ()),
+        *present((families.EDGE_CERTIFICATE_LATE, None if renewal is None else renewal.late)),
         (families.EDGE_CERTIFICATE_INFO, 1.0, labels),
     ]
 

@@ -70,6 +70,9 @@ HTTP_VERSION = _gauge(SeriesGroup.TARGET, "probe_http_version", "HTTP version of
 FAILED_DUE_TO_REGEX = _gauge(SeriesGroup.TARGET, "probe_failed_due_to_regex", "Whether a step failed because of a regular expression.", when=_HTTP)
 HTTP_DURATION = _gauge(SeriesGroup.TARGET, "probe_http_duration_seconds", "Seconds by phase, summed over the steps of the run.", "phase", when=_HTTP)
 # -- per target, ours
+CERTIFICATE_DUE = _gauge(SeriesGroup.TARGET, "probe_certificate_renewal_due_timestamp_seconds", "When renewal of the first certificate of any edge's verified chain is due: a third of its lifetime is left.", when="when a chain verified")
+CERTIFICATE_LATE = _gauge(SeriesGroup.TARGET, "probe_certificate_renewal_late_timestamp_seconds", "When that renewal is late: less is left than the check's days_left. ProbeCertificateExpiresSoon begins here.", when="when a chain verified")
+CERTIFICATE_URGENT = _gauge(SeriesGroup.TARGET, "probe_certificate_renewal_urgent_timestamp_seconds", "When that renewal is urgent: a thirtieth of the lifetime is left, at least 12 hours and at most 3 days. ProbeCertificateExpiresNow begins here.", when="when a chain verified")
 TARGET_EDGES = _gauge(SeriesGroup.TARGET, "probe_target_edges", "Edges of the target under all providers and client profiles, looked at or not; a provider without an answer of DNS counts as one.", when="TLS checks, while any is seen")
 TARGET_EDGES_FAILING = _gauge(SeriesGroup.TARGET, "probe_target_edges_failing", "Edges of the target that are failing or flapping, confirmed.", when="TLS checks, while any is seen")
 TARGET_EDGES_UNSEEN = _gauge(SeriesGroup.TARGET, "probe_target_edges_unseen", "Edges of the target that nobody has judged for three intervals.", when="while there are any")
@@ -90,6 +93,8 @@ EDGE_WARNING = _gauge(SeriesGroup.EDGE, "probe_edge_warning", "1 for each findin
 EDGE_CONNECT = _gauge(SeriesGroup.EDGE, "probe_edge_connect_seconds", "TCP connect of the latest attempt.", when=_MEASURED + ", on time")
 EDGE_HANDSHAKE = _gauge(SeriesGroup.EDGE, "probe_edge_handshake_seconds", "TLS handshake of the latest attempt.", when=_MEASURED + ", on time")
 EDGE_CERTIFICATE_NOT_AFTER = _gauge(SeriesGroup.EDGE, "probe_edge_certificate_not_after_timestamp_seconds", "NotAfter of the leaf that the edge presents, seconds since the epoch.", when=_SHOOK)
+EDGE_CERTIFICATE_NOT_BEFORE = _gauge(SeriesGroup.EDGE, "probe_edge_certificate_not_before_timestamp_seconds", "NotBefore of the leaf that the edge presents, seconds since the epoch.", when=_SHOOK)
+EDGE_CERTIFICATE_LATE = _gauge(SeriesGroup.EDGE, "probe_edge_certificate_renewal_late_timestamp_seconds", "When renewal of that leaf is late: less is left than the check's days_left.", when=_SHOOK)
 EDGE_CERTIFICATE_INFO = _info(SeriesGroup.EDGE, "probe_edge_certificate_info", "The leaf that the edge presents.", "fingerprint_sha256", "issuer", "key", "serial", when=_SHOOK)
 EDGE_TLS_INFO = _info(SeriesGroup.EDGE, "probe_edge_tls_info", "What the handshake with the edge agreed on.", "alpn", "cipher", "group", "ocsp", "version", when=_SHOOK)
 EDGE_CERTIFICATE_MINORITY = _gauge(SeriesGroup.EDGE, "probe_edge_certificate_minority", "1 while fewer edges present this leaf than another one.", when="while it is so")
