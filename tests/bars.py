@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 36_929
-MOST_FILES = 202
+MOST_LINES = 37_061
+MOST_FILES = 203
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
 DOUBLE: frozenset[str] = frozenset()
