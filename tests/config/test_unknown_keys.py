@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from probe.config.shape.file import FileShape
+
 Problems = Callable[..., list[str]]
 
 TOP = "{}\nchecks: [{{name: a, kind: tls, targets: [shop.example]}}]\n"
@@ -23,8 +25,7 @@ RUN = "checks:\n- name: a\n  kind: command\n  steps:\n  - name: s\n    command: 
             TOP,
             "foo: x",
             "1:1",
-            'unknown key "foo"; write one of: region, listen, share, state_dir, limits, vantage, '
-            "defaults, providers, targets, checks",
+            'unknown key "foo"; write one of: ' + ", ".join(FileShape.named_fields()),
         ),
         (
             TOP,
