@@ -20,6 +20,7 @@ from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import LagMeter, SelfReport
 from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
 from probe.agent.sources import Sources
+from probe.agent.state_dir import StateWatch
 from probe.agent.warmup import say_first_look
 from probe.certificates import TrustError
 from probe.model.failure import trace
@@ -96,6 +97,10 @@ class Assembly:
         self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
         self._sources = Sources(parts, self.store, log, self._set_targets, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
+        self._state: StateWatch | None = None
+        if spec.state_dir is not None:
+            self._state = StateWatch(parts.flow.refresh_tokens, spec.state_dir, log)
+            self.store.agent.readings.append(self._state.samples)
         # One change after the other: each is followed in steps, between which others may come.
         self._changing = trio.Lock()
 
@@ -127,6 +132,8 @@ class Assembly:
         await work.start(keep, "tick", self._tick)
         await work.start(keep, "sweep", self._sweep)
         await work.start(keep, "heap", keep_still)
+        if self._state is not None:
+            await work.start(keep, "state", self._state.run)
         say = partial(say_first_look, self.store, self._log, self._spec.limits.concurrency)
         await work.start(keep, "first look", say)
 

@@ -197,6 +197,7 @@ LOOPS = (
     "report",
     "sharing",
     "sources",
+    "state",
     "sweep",
     "tick",
     "watchdog",

@@ -181,12 +181,17 @@ class RefreshTokens:
     """The refresh tokens of a state directory; without one, kept in memory only.
 
     Args:
-        folder: created when the first token is kept.
+        folder: created when the first token is kept, or at the first check.
+
+    Attributes:
+        problem: why the folder could not be written the latest time; empty when it could.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._memory: dict[str, tuple[str, Secret]] = {}
+        self._unsaved: set[str] = set()
+        self.problem = ""
 
     async def load(self, login: str, configured: str) -> Secret | None:
         """Load the latest token that descends from the configured one; None when there is none."""
@@ -200,15 +205,34 @@ class RefreshTokens:
 
     async def keep(self, login: str, configured: str, token: Secret) -> OSError | None:
         """Keep a token; return the error when it is safe in memory only."""
-        root = _digest(configured)
-        self._memory[login] = (root, token)
+        self._memory[login] = (_digest(configured), token)
+        return None if self._folder is None else await self._save(self._folder, login)
+
+    async def check(self) -> None:
+        """Try whether the folder can be written, and write what could not be before."""
         if self._folder is None:
-            return None
+            return
+        try:
+            await trio.to_thread.run_sync(_try, self._folder)
+        except OSError as error:
+            self.problem = error.strerror or type(error).__name__
+            return
+        self.problem = ""
+        for login in list(self._unsaved):
+            await self._save(self._folder, login)
+
+    async def _save(self, folder: Path, login: str) -> OSError | None:
+        root, token = self._memory[login]
         text = json.dumps({"from": root, "refresh_token": token.reveal()})
         try:
-            await trio.to_thread.run_sync(_write, self._path(self._folder, login), text)
+            await trio.to_thread.run_sync(_write, self._path(folder, login), text)
         except OSError as error:
+            self._unsaved.add(login)
+            self.problem = error.strerror or type(error).__name__
             return error
+        if self._memory[login][1] is token:  # else a newer one came meanwhile
+            self._unsaved.discard(login)
+            self.problem = ""
         return None
 
     @staticmethod
@@ -228,6 +252,18 @@ def _read(path: Path) -> tuple[str, Secret] | None:
         # Absent, unreadable or damaged: the configured token is tried, and if that one is
         # used up the login says so.
         return None
+
+
+_TRIED = 4096  # bytes: more than any token, and what a full disk does not give
+
+
+def _try(folder: Path) -> None:
+    """Write a file as `_write` does, and remove it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-") as file:
+        file.write(bytes(_TRIED))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write(path: Path, text: str) -> None:

@@ -76,11 +76,11 @@ class FlowProber:
     known: KnownSecrets = field(default_factory=KnownSecrets)
     _store: TokenStore = field(init=False, default_factory=TokenStore)
     _plans: dict[tuple[str, str], FlowPlan] = field(init=False, default_factory=dict)
-    _refresh_tokens: RefreshTokens = field(init=False)
+    refresh_tokens: RefreshTokens = field(init=False)
     _dialler: Dialler = field(init=False)
 
     def __post_init__(self) -> None:
-        self._refresh_tokens = RefreshTokens(self.state_dir)
+        self.refresh_tokens = RefreshTokens(self.state_dir)
         self._dialler = Dialler(self.contexts, self.judge, self.wall, self.lag)
 
     async def run(
@@ -104,7 +104,7 @@ class FlowProber:
         at, start = self.wall(), trio.current_time()
         try:
             run = self._begin(key, self._plan(check, persona), target, resolve, at)
-            credentials = Credentials(run, self._store, self._refresh_tokens)
+            credentials = Credentials(run, self._store, self.refresh_tokens)
             steps = await _all_steps(run, credentials, start + check.flow_timeout)
             return FlowResult(
                 key=key,

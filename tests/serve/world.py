@@ -305,6 +305,7 @@ def _agent(store: Store) -> None:
         late = store.series.histograms.of(families.AGENT_SCHEDULE_LATENESS)
         late.observe((("check", check),), 0.002)
     agent.readings.append(lambda: _runs(store))
+    agent.readings.append(lambda: [(families.AGENT_STATE_DIR_WRITABLE, 1.0, ())])
     store.series.histograms.of(families.AGENT_LOOP_LAG).observe((), 0.001)
     split = CertificatesKey("stores", "store-00000.example", "cdn-a", "ecdsa")
     store.record_split(CertificateSplit(split, distinct=1))
