@@ -19,7 +19,7 @@ from OpenSSL import SSL
 
 from probe import __version__
 
-from . import compare, curves, footprint, hostile, peer, scale, server, timings
+from . import compare, curves, flood, footprint, hostile, peer, scale, server, timings
 from .case import Bench, Report
 from .pki import write_pki
 from .process import BenchmarkError, cores
@@ -37,10 +37,11 @@ CASES: dict[str, Callable[[Bench], Report]] = {
     "lists": scale.lists,
     "timings": timings.timings,
     "hostile": hostile.hostile,
+    "flood": flood.flood,
 }
 
 
-QUICK = [name for name in CASES if name not in ("browser", "flow", "hostile")]
+QUICK = [name for name in CASES if name not in ("browser", "flow", "hostile", "flood")]
 """What is measured quickly when no case is named: each kind of measurement once."""
 
 
@@ -84,7 +85,7 @@ def show(report: Report) -> None:
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw curves into this folder.")
 def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | None) -> None:
     """Measure the cases: tls browser https flow facts memory startup saturation growth lists
-    timings hostile.
+    timings hostile flood.
     """
     if unknown := [name for name in names if name not in CASES]:
         raise click.UsageError(f"no case {unknown[0]}; there are: {' '.join(CASES)}")

@@ -114,12 +114,13 @@ def agent(
     core: int | None,
     module: str = "probe",
     environ: Mapping[str, str] | None = None,
+    scheme: str = "http",
 ) -> Iterator[Agent]:
     """Run an agent with a configuration, from being ready to the end of the block."""
     (port,) = free_ports(1)
     path = folder / "probe.yaml"
     path.write_text(config)
-    address = f"http://127.0.0.1:{port}"
+    address = f"{scheme}://127.0.0.1:{port}"
     command = [sys.executable, "-m", module, "run", "-c", str(path), "--log", "json"]
     started = Process(
         [*command, "--listen", f"127.0.0.1:{port}"],

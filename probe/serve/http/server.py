@@ -189,6 +189,11 @@ class WebServer:
         self._empty = trio.Event()
         self._ending = False
 
+    @property
+    def held(self) -> int:
+        """Connections that are there now."""
+        return len(self._open)
+
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end."""
         if len(self._open) >= CONNECTIONS:
