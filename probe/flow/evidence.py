@@ -55,7 +55,7 @@ def of_exchange(
         return Evidence(request, command=command, trace_id=run.run_id, redirects=exchange.redirects)
     body = ""
     if bad and response.body:
-        body = WITHHELD if withheld else _shown(run, response.text)
+        body = WITHHELD if withheld else _shown(run, response.beginning(_LOOKED_AT))
     return Evidence(
         request=request,
         status=response.status,

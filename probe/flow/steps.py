@@ -191,7 +191,8 @@ async def _examined(
     )
     if isinstance(found, Failure):
         # What is cheap to know is known all the same, and must not hide behind the rest.
-        rest = judge(replace(wanted, json=(), matches=(), not_matches=(), headers=()), response)
+        cheap = replace(wanted, json=(), contains=(), matches=(), not_matches=(), headers=())
+        rest = judge(cheap, response)
         return replace(rest, failures=rest.failures or (found,)), not secret
     findings, captured = found
     shown = _secrets_known(run, secret, captured, response)

@@ -62,8 +62,8 @@ def judge(
 
 
 def cost(expect: Expect, captures: Sequence[Capture], answer: Response) -> int:
-    """How many bytes JSON, expressions and patterns look at; the rest takes next to no time."""
-    costly = bool(expect.json or expect.matches or expect.not_matches)
+    """How many bytes JSON, expressions, patterns and charsets look at; the rest is cheap."""
+    costly = bool(expect.json or expect.contains or expect.matches or expect.not_matches)
     costly = costly or any(one.source in {"json", "regex"} for one in captures)
     size = len(answer.body) if costly else 0
     if any(wanted.matches is not None for wanted in expect.headers):

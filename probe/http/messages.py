@@ -138,6 +138,13 @@ class Response:
         """The body as text in its charset; odd bytes become U+FFFD."""
         return self.body.decode(self.charset, errors="replace")
 
+    def beginning(self, length: int) -> str:
+        """The first so many characters of `text`.
+
+        A megabyte that is no text takes 0.4 s in some charsets, each byte by itself.
+        """
+        return self.body[: 4 * length].decode(self.charset, errors="replace")[:length]
+
     def json(self) -> Any:
         """The JSON that the body holds.
 

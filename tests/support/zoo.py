@@ -175,6 +175,8 @@ for _name, _body in (
         b"Content-Length: 0\r\n\r\n"),
     ("a location of 100 kB", lambda: b"HTTP/1.1 302 Found\r\nLocation: /" + b"a/../" * 20_000
         + b"\r\nContent-Length: 0\r\n\r\n"),
+    ("bytes that are no Greek", lambda: _with_body(
+        b"\xff" * 1_000_000, b"Content-Type: text/html; charset=iso-8859-7")),
     ("bytes that are no text", lambda: _with_body(b"\xff" * 1_000_000)),
 ):  # fmt: skip
     ZOO.append(Beast(_name, "http1", Says(cache(_body))))
