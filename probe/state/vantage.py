@@ -169,6 +169,12 @@ class _Course:
                 self.bad_since = self.good_since = None
                 self.ill = False
 
+    def covers(self, started: float) -> bool:
+        """Whether an attempt that started then, and ends now, ran in a bad moment."""
+        before = self.last_bad is not None and started <= self.last_bad
+        # What was bad when it was last judged is: short attempts fit between two judgements.
+        return before or self.ill or (self.bad_since is not None and self.good_since is None)
+
     def complaint(self, sign: Sign) -> Complaint | None:
         """Report an illness until it is over, and a doubt only while it is bad."""
         if self.bad_since is None or (self.good_since is not None and not self.ill):
@@ -301,8 +307,7 @@ class Vantage:
             The failure to make the result inconclusive with; None when the target is to blame.
         """
         for sign, course in self._courses.items():
-            bad = course.last_bad is not None and started <= course.last_bad
-            if (bad or course.ill) and _EXCUSES[sign](failure):
+            if course.covers(started) and _EXCUSES[sign](failure):
                 reason = Reason.CLOCK_OFF if sign is Sign.CLOCK else Reason.VANTAGE_ILL
                 return Failure(failure.phase, reason, f"{course.why}; seen: {failure}")
         why = self._stalled(started, lag) if _EXCUSES[Sign.LAG](failure) else ""

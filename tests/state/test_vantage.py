@@ -242,6 +242,11 @@ def test_only_attempts_under_way_in_a_bad_moment_are_excused() -> None:
     assert vantage.excuse(TIMEOUT, started=101.0) is None
 
 
+def test_an_attempt_between_two_judgements_runs_in_a_bad_moment_when_the_last_one_was_bad() -> None:
+    vantage = ill(Sign.NETWORK)
+    assert vantage.excuse(TIMEOUT, started=100.3) is not None
+
+
 def test_an_illness_excuses_until_it_is_over() -> None:
     vantage = Vantage()
     for now in (0.0, 5.0, 10.0):
