@@ -138,7 +138,27 @@ class Service:
         self._shown = self._assembly.store.agent
 
     async def run(self) -> None:
-        """Serve and probe until a signal ends it. Raises AgentError or DocumentError."""
+        """Serve and probe until a signal ends it. Raises AgentError or DocumentError.
+
+        What crashes beside the loops that begin again, the runner or a start, ends the agent and
+        its port with it: nobody knows what state is left, and a process that is started again
+        claims nothing meanwhile.
+        """
+        crash = ""
+        try:
+            await self._serve_and_work()
+        except* Exception as error:
+            crash = trace(error)
+        if crash:
+            self._log.error("crashed", where=crash, note="the agent ends, to be started again")
+            raise AgentError(f"our own code crashed: {crash}")
+        if self._unserved is not None:
+            raise AgentError(f"{self._unserved}; choose another with --listen or listen:")
+        if self._misguarded is not None:
+            raise self._misguarded
+        self._log.info("stopped")
+
+    async def _serve_and_work(self) -> None:
         stop = trio.Event()
         with signals_received() as received:
             async with trio.open_nursery() as serving:
@@ -149,11 +169,6 @@ class Service:
                 stop.set()
                 if not self._serving.is_set():
                     serving.cancel_scope.cancel()  # it may wait for its turn for minutes
-        if self._unserved is not None:
-            raise AgentError(f"{self._unserved}; choose another with --listen or listen:")
-        if self._misguarded is not None:
-            raise self._misguarded
-        self._log.info("stopped")
 
     async def _work(self, work: trio.Nursery, serving: trio.Nursery, stop: trio.Event) -> None:
         """Start everything, and reload when that is wanted; signals are followed meanwhile."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+import trio
 
 from probe.lab.process import RemoteLab
 from tests.support.agents import StartAgent
@@ -161,3 +163,25 @@ async def test_every_loop_may_crash_and_goes_on(
 
         await agent.until(read_again, patience=90)
         assert await agent.metric("probe_agent_config_last_reload_success") == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["probe.schedule.plan:Plan.pop", "probe.agent.coverage:Coverage.configure"]
+)
+async def test_a_crash_in_what_cannot_begin_again_ends_the_agent(
+    place: str, plain: Path, tmp_path: Path
+) -> None:
+    """A port that goes on answering without a runner would call everything healthy."""
+    trigger = tmp_path / "trigger"
+    trigger.touch()
+    plain.write_text(plain.read_text().replace("defaults:", "listen: 127.0.0.1:0\ndefaults:"))
+    command = [sys.executable, "-c", PROGRAM, "run", "--config", str(plain), "--log", "json"]
+    environ = {**os.environ, "PLANTED": place, "TRIGGER": str(trigger)}
+    with trio.fail_after(90):
+        done = await trio.run_process(command, capture_stderr=True, check=False, env=environ)
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert '"event": "crashed"' in said
+    assert "probe: our own code crashed: IndexError" in said
+    assert "s3cr3t" not in said
+    assert "Traceback" not in said

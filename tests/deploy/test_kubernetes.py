@@ -111,7 +111,7 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
     labels = only(manifests, "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = only(manifests, "DaemonSet")["spec"]["template"]["spec"]
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & pod.keys()
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] != 0
     assert pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
@@ -122,6 +122,9 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["readOnlyRootFilesystem"] is True
+        assert context.get("procMount", "Default") == "Default"  # parts of /proc stay masked
+        most = int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
+        assert most >= 56 + 90 + 2 * 5.4e3 * 10_000 / 2**20  # the figures beside it
         assert not any("hostPort" in port for port in container["ports"])
         assert all(mount["readOnly"] for mount in container["volumeMounts"])
 

@@ -50,7 +50,30 @@ def test_the_unit_is_exposed_by_little(unit: Path) -> None:
     text = run(analyze, "security", "--offline=true", "--threshold=15", unit)
     score = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
     assert score is not None
-    assert float(score[1]) <= 1.5
+    assert float(score[1]) <= 1.1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["LimitCORE=0", "ProtectProc=invisible", "ProcSubset=pid", "NoNewPrivileges=yes"],
+)
+def test_the_unit_leaves_no_core_and_hides_other_processes(line: str) -> None:
+    assert line in UNIT.read_text().splitlines()
+
+
+def test_the_limit_of_memory_follows_the_figures_beside_it() -> None:
+    text = UNIT.read_text()
+    most = int(only_match(r"^MemoryMax=(\d+)M$", text))
+    room = only_match(r"room for ([\d,]+)\.", text).replace(",", "")
+    for edges in (10_000, int(room)):
+        assert 56 + 90 + 2 * 5.4e3 * edges / 2**20 <= most
+    assert round(56 + 90 + 2 * 5.4e3 * 10_000 / 2**20) == int(only_match(r"(\d+) MiB for 10", text))
+
+
+def only_match(pattern: str, text: str) -> str:
+    """The one thing that a pattern finds."""
+    (found,) = re.findall(pattern, text, re.MULTILINE)
+    return str(found)
 
 
 def test_memory_stays_writable_and_executable_for_a_reason() -> None:
