@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 37_226
+MOST_LINES = 37_246
 MOST_FILES = 204
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
