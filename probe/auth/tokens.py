@@ -258,12 +258,10 @@ _TRIED = 4096  # bytes: more than any token, and what a full disk does not give
 
 
 def _try(folder: Path) -> None:
-    """Write a file as `_write` does, and remove it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-") as file:
-        file.write(bytes(_TRIED))
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file as those of tokens are written, and remove it."""
+    path = folder / ".check"
+    _write(path, " " * _TRIED)
+    path.unlink()
 
 
 def _write(path: Path, text: str) -> None:

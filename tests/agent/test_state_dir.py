@@ -44,7 +44,8 @@ async def test_a_token_that_could_not_be_written_is_written_once_it_can(
     error = await tokens.keep("login", "first", Secret("second"))
     assert error is not None
     assert (error.strerror, tokens.problem) == (problem, problem)
-    assert list(folder.iterdir()) == []
+    await tokens.check()
+    assert (tokens.problem, list(folder.iterdir())) == (problem, [])
     monkeypatch.undo()
     await tokens.check()
     assert tokens.problem == ""
