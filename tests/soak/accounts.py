@@ -204,7 +204,9 @@ def settle(
     for fault in faults:
         by_cycle[fault.cycle].append(fault)
     for cycle in cycles:
-        rest = Counts(Counter(cycle.moved.failures), Counter(cycle.moved.excused))
+        dark = any(fault.kind == BLACKOUT for fault in by_cycle[cycle.number])
+        left_out = seen.spared if dark else frozenset()
+        rest = Counts(_kept(cycle.moved.failures, left_out), _kept(cycle.moved.excused, left_out))
         for fault in by_cycle[cycle.number]:
             accounts.append(_account(fault, cycle, rest, seen))
         accounts.append(_unhurt(cycle, by_cycle[cycle.number], rest, seen))
@@ -217,6 +219,11 @@ def settle(
         ]
         loose += [f"{where}: {line}" for line in _attempts(cycle, seen)]
     return accounts, loose
+
+
+def _kept(moved: Moved, left_out: frozenset[str]) -> Moved:
+    """Without edges whose counters went with their targets while they failed."""
+    return Counter({of: times for of, times in moved.items() if of[0] not in left_out})
 
 
 def _account(fault: Fault, cycle: Cycle, rest: Counts, seen: Witnesses) -> Account:
@@ -237,6 +244,7 @@ def _account(fault: Fault, cycle: Cycle, rest: Counts, seen: Witnesses) -> Accou
         expected = _by_lab(fault, edge, cycle, seen)
     else:
         flows = [flow for flow in seen.flows if flow.rule == fault.number]
+        flows = [flow for flow in flows if flow.edge not in seen.spared]
         expected = Counter((flow.edge, *flow.hung) for flow in flows if flow.hung)
         if fault.kind in _HARMLESS:
             note = f"{expected.total()} did not get through" if expected else ""
@@ -255,7 +263,8 @@ def _unhurt(cycle: Cycle, faults: Iterable[Fault], rest: Counts, seen: Witnesses
     expected: Moved = Counter()
     for flow in seen.flows:
         inside = cycle.began[0] - SLACK <= flow.at < cycle.ended[1]
-        if inside and not flow.rule and flow.hung and not flow.reset and flow.edge not in struck:
+        left_out = flow.rule or flow.reset or flow.edge in struck | seen.spared
+        if inside and flow.hung and not left_out:
             expected[flow.edge, *flow.hung] += 1
     taken, excused = _take(expected, rest)
     begin, end = cycle.number * CYCLE, (cycle.number + 1) * CYCLE

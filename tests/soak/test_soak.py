@@ -55,8 +55,9 @@ def test_an_edge_has_one_fault_in_a_cycle_and_each_is_over_when_it_gets_calm(see
         faults = [one for one in plan if one.cycle == cycle]
         where = [one.place or one.kind for one in faults]
         assert len(where) == len(set(where)), faults
-        restarts = [one for one in faults if one.kind == RESTART]
-        assert all(one.end <= cycle * CYCLE + CALM for one in faults if one not in restarts)
+        calm = cycle * CYCLE + CALM
+        assert all(one.end <= calm for one in faults if one.kind not in {RESTART, "clock"})
+        assert all(one.end < calm + 4 for one in faults if one.kind == "clock")
         dark = any(one.kind == BLACKOUT for one in faults)
         assert not (dark and any(one.kind in (*NETWORK, *LAB, DNS) for one in faults))
 
@@ -195,6 +196,14 @@ def test_whatever_differs_is_found(
     found = settle([RESET, CUT], [cycle(failures, attempts)], seen(*FLOWS, strikes=strikes))
     accounts, loose = found
     assert loose or not all(one.exact for one in accounts)
+
+
+def test_edges_of_the_list_that_changes_may_fail_in_a_blackout_only() -> None:
+    moved = cycle({("10.20.1.9", "connect", "timeout"): 1}, {})
+    witnesses = replace(seen(strikes=0), spared=frozenset({"10.20.1.9"}))
+    dark = Fault(3, BLACKOUT, "", 1.0, 9.0)
+    assert settle([dark], [moved], witnesses)[1] == []
+    assert settle([], [moved], witnesses)[1] == ["cycle 0: 1 x failed 10.20.1.9 connect timeout"]
 
 
 def test_what_the_agent_takes_for_its_own_trouble_is_counted_too() -> None:
