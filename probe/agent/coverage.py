@@ -28,6 +28,7 @@ from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
 from probe.model.spec import Provider, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
+from probe.net.addresses import refusal
 from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
 
@@ -134,13 +135,18 @@ class Coverage:
         yield from self._runner.request_all(edges, within=FIRST, rate=FIRST_RATE)
 
     def edges(self, most: int) -> dict[str, list[Edge]]:
-        """Return edges of each provider that is probed: of so many targets at most."""
+        """Return edges of each provider that may be connected to: of so many targets at most."""
         found: dict[str, list[Edge]] = {}
         left = dict.fromkeys(self._providers, most)
         for key, covered in self._covered.items():
             if left.get(key.provider) and covered.edges:
                 left[key.provider] -= 1
-                found.setdefault(key.provider, []).extend(covered.edges)
+                rules = self._checks[key.check].addresses
+                found.setdefault(key.provider, []).extend(
+                    replace(edge, written=True)
+                    for edge in covered.edges
+                    if edge.written or refusal(edge.ip, rules) is None
+                )
                 if not any(left.values()):
                     break
         return found
@@ -211,7 +217,7 @@ class Coverage:
         """Return what the verdict on an edge depends on besides the edge and the target."""
         check = self._checks[name]
         judged = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
-        return *judged, check.timeout, self._providers[provider].own_names
+        return *judged, check.addresses, check.timeout, self._providers[provider].own_names
 
     def _leave(self, key: ProviderKey) -> None:
         self._runner.drop(key)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ import trio
 
 from probe.agent.parts import Parts, called
 from probe.agent.process import Crashed
-from probe.http.messages import Answered, CallResult
+from probe.http.messages import Answered, Broken, CallResult
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck
 from probe.model.result import Inconclusive
@@ -78,9 +79,11 @@ class FlowHosts:
         host = parts.hostname or ""
         if edge is None or not (host in self._named or key.target in (host, parts.netloc)):
             return  # a redirect may lead to anybody
+        if isinstance(call, Broken) and call.failure.reason is Reason.ADDRESS_REFUSED:
+            return
         name = f"{parts.scheme}://{endpoint(host, edge.port)}/"
         if name in self.known or len(self.known) < _MOST_WITNESSES:
-            self.known[name] = edge, trust
+            self.known[name] = replace(edge, written=True), trust
         if parts.scheme == "https" and isinstance(call, Answered):
             offset, _ = clock_of(call, self._wall())
             if offset is not None:
@@ -169,7 +172,7 @@ class ReferenceWatch:
         found = await self._parts.finder.resolve(host, port, _DNS)
         if found.seconds is not None:
             self._vantage.dns(url, found.failure, trio.current_time())
-        return found
+        return replace(found, edges=tuple(replace(one, written=True) for one in found.edges))
 
     # ------------------------------------------------------------ what is probed anyway
 

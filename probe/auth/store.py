@@ -39,6 +39,7 @@ class Login(ABC):
 
     Attributes:
         url: template of where it goes.
+        hosts: patterns of names that it and its token may go to.
         slower_than: seconds; a slower login is *degraded*, not failed.
         refresh_token: the configured refresh token, which a response may replace.
         shared: whether all checks that log in alike share what came of it. A refresh token that
@@ -48,11 +49,13 @@ class Login(ABC):
 
     def __init__(self, url: str, spec: JsonLoginAuth | CookieAuth | OAuth2) -> None:
         self.url = url
+        self.hosts = spec.hosts
         self.slower_than: float | None = spec.slower_than
         self.early_refusal: EarlyRefusal = spec.early_refusal
         self.refresh_token: SecretRef | None = None
         self.shared = False
-        self._fields = {one.name: getattr(spec, one.name) for one in dataclasses.fields(spec)}
+        names = (one.name for one in dataclasses.fields(spec) if one.name != "hosts")
+        self._fields = {name: getattr(spec, name) for name in names}
         self._names = names_in([one for name, one in self._fields.items() if name not in _ASKS])
         self._identities: dict[tuple[str | None, ...], str] = {}
 

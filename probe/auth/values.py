@@ -1,8 +1,8 @@
 """The values that a run's templates are filled from, and what may be written where.
 
-What configuration and target lists say is trusted. What a *server* said (a capture) is not: it
-may hold a newline that would start a header of its own, or a host name that would receive our
-credentials. Such values are checked where they are used.
+What the configuration says is trusted. What a target list or a *server* said (a label, a capture)
+is not: it may hold a newline that would start a header of its own, or what turns a path into a host
+that would receive our credentials. Such values are checked and encoded where they are used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from probe.http.url import LONGEST_KEPT, clean_url
 from probe.model.expressions import parse
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretError, SecretRef
-from probe.net.names import bracketed
+from probe.net.names import NameProblem, bracketed, parse_host, quoted
 
 
 class NoValue(Exception):
@@ -50,12 +50,14 @@ def _clean_url(url: str, query: dict[str, str]) -> str:
     return _kept_url(url, tuple(query.items()))
 
 
-_IN_URL = "/:@-._~"
-"""Characters of a captured value that stay as they are inside a URL; the rest, above all
+_IN_SEGMENT = ":@-._~"
+_IN_PATH = _IN_QUERY = "/:@-._~"
+"""Characters of foreign values that stay as they are in a URL (RFC 3986). The rest, above all
 ``?``, ``#``, ``&`` and ``%``, is percent-encoded so that it cannot change the URL's shape."""
 
-_IN_HOST = _IN_URL + "[]"
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_HOST_PART = re.compile(r"(?:[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_SCHEME_PART = re.compile(r"[A-Za-z0-9+.-]*")
 
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """RFC 9110 section 5.5: no line ends and no other control characters."""
@@ -101,10 +103,6 @@ class Values:
         """Keep captured values for later steps."""
         self._captured.update(captured)
 
-    def uncaptured(self) -> Values:
-        """Leave out what servers said."""
-        return Values(self._given)
-
     def get(self, name: str) -> str | None:
         """Return a value, captured or given; None when there is none."""
         return self._captured.get(name, self._given.get(name))
@@ -117,7 +115,10 @@ class Values:
         return "".join([one if isinstance(one, str) else self._need(one.name) for one in pieces])
 
     def fill_url(self, text: str) -> str:
-        """Fill a URL template in; captures are encoded, unless one gives the URL's beginning.
+        """Fill a URL template in; foreign values are encoded for the place where they stand.
+
+        They come from target lists and servers. None can end the host, the path or the query that
+        the template has. One that gives the URL's beginning is a URL itself, and gives the host.
 
         Where the host stands an IPv6 address gets its brackets, and ``{target}`` is without
         its port when the URL writes one behind it.
@@ -128,16 +129,21 @@ class Values:
             if isinstance(piece, str):
                 filled += piece
                 continue
-            host = _AUTHORITY.fullmatch(filled) is not None
-            value = self._need(piece.name)
-            if host and piece.name == "target" and str(after).startswith(":"):
-                value = self._need("target.name")
+            host, name = _AUTHORITY.fullmatch(filled) is not None, piece.name
+            if host and name == "target" and str(after).startswith(":"):
+                name = "target.name"
+            value = self._need(name)
             if host and bracketed(value) != value:
                 value = bracketed(value)
-            elif piece is not pieces[0] and piece.name in self._captured:
-                value = quote(value, safe=_IN_HOST if host else _IN_URL)
+            elif self._foreign(name):
+                whole = len(pieces) == 1
+                value = value if whole else _encoded(value, filled, host=host)
             filled += value
         return filled
+
+    def _foreign(self, name: str) -> bool:
+        """Tell whether a value comes from a target list or a server."""
+        return name in self._captured or name.startswith(("labels.", "target.")) or name == "target"
 
     def fill_header(self, text: str) -> str:
         """Fill a header's value in; unsafe when the result would not stay one header."""
@@ -192,6 +198,44 @@ class Values:
         if not value.isascii() and _HALF.search(value):
             raise Unsafe("a value would hold half a character, which cannot be sent")
         return value
+
+
+def _encoded(value: str, before: str, *, host: bool) -> str:
+    """Encode a foreign value for its place in a URL, by what stands before it.
+
+    Raises:
+        Unsafe: it cannot stand there.
+    """
+    if host:
+        if value.startswith("/") and not before.endswith("/"):  # the path, right behind the host
+            if any(part and not part.strip(".") for part in value.split("/")):
+                raise Unsafe("a value would climb in the URL's path")
+            return quote(value, safe=_IN_PATH)
+        return _host_part(value)
+    if "://" not in before:
+        if before or _SCHEME_PART.fullmatch(value):
+            fits = _SCHEME_PART.fullmatch(value)
+        else:
+            fits = _AUTHORITY.match(value) if not set(value) & set("?#@\\") else None
+        if fits is None:
+            raise Unsafe("a value cannot begin this URL: it must be a URL without query")
+        return value
+    if "?" in before or "#" in before:
+        return quote(value, safe=_IN_QUERY)
+    if value and not value.strip("."):
+        raise Unsafe("a value would climb in the URL's path")
+    return quote(value, safe=_IN_SEGMENT)
+
+
+def _host_part(value: str) -> str:
+    """Return what stays a part of a host name, or a host with its port. Raises Unsafe."""
+    try:
+        part = value if value.isascii() else parse_host(value)
+    except NameProblem:
+        part = "/"
+    if _HOST_PART.fullmatch(part) is None:
+        raise Unsafe(f"{quoted(value)} stands where the URL has its host, and is no part of one")
+    return part
 
 
 def fits_header(value: str) -> bool:

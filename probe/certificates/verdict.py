@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Renewal
 from probe.model.tls import ChainExpectations
+from probe.net.names import belongs_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,21 +242,6 @@ def is_address_as_dns_name(facts: CertificateFacts, name: str) -> bool:
     """Tell whether an IP address stands among the DNS names, where it has no effect."""
     address = _address(name)
     return address is not None and any(_address(entry) == address for entry in facts.dns_names)
-
-
-def belongs_to(name: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a presented name is one of a provider's own.
-
-    ``*.cdn-b.example`` covers every name below ``cdn-b.example``, at any depth and even when
-    it is itself a wildcard, and ``cdn-b.example`` itself; a pattern without a star only itself.
-    """
-    own = name.lower().rstrip(".")
-    for written in patterns:
-        pattern = written.lower().rstrip(".")
-        domain = pattern.removeprefix("*.")
-        if own == domain or (pattern != domain and own.endswith(f".{domain}")):
-            return True
-    return False
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -35,9 +35,10 @@ import trio
 from probe.connection import failures
 from probe.connection.failures import AttemptFailed
 from probe.connection.timeline import Timeline
-from probe.model.failure import Phase
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Clock
-from probe.model.target import Edge
+from probe.model.target import AddressRules, Edge
+from probe.net.addresses import refusal
 
 # asm-generic/socket.h; the same number on x86-64, arm64, riscv64, s390x and ppc64. Python
 # names it only in some versions.
@@ -182,17 +183,24 @@ class Wire:
         self._sock.close()
 
 
-async def connect(edge: Edge, timeline: Timeline) -> Wire:
+async def connect(edge: Edge, timeline: Timeline, rules: AddressRules) -> Wire:
     """Open a TCP connection to an edge, an IPv4 or IPv6 address and port.
+
+    The one place that decides whether an address may be connected to. No name is looked up after
+    it, so no later answer of DNS can replace the address that was judged.
 
     Args:
         edge: where to.
         timeline: of the attempt; entered here.
+        rules: hold for what the configuration itself does not write.
 
     Raises:
         AttemptFailed: phase ``connect``; inconclusive when this host is to blame.
     """
     timeline.edge, timeline.phase = edge, Phase.CONNECT
+    refused = None if edge.written else refusal(edge.ip, rules)
+    if refused is not None:
+        raise AttemptFailed(Failure(Phase.CONNECT, Reason.ADDRESS_REFUSED, refused))
     try:
         sock = socket.socket(
             socket.AF_INET6 if edge.version == 6 else socket.AF_INET, socket.SOCK_STREAM

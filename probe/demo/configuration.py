@@ -58,6 +58,7 @@ def configuration(info: WorldInfo, region: str, folder: Path) -> dict[str, Any]:
         "region": region,
         "listen": "127.0.0.1:0",
         "defaults": {"interval": INTERVAL, "timeout": "10s", "trust": {"file": info.roots}},
+        "addresses": {"allow": ["127.0.0.0/8"]},  # where the lab's servers and resolvers are
         "providers": _providers(info, region),
         "targets": {name: {"files": [str(folder / f"{name}.yaml")]} for name in (STORES, BATCH)},
         "checks": [

@@ -29,6 +29,7 @@ from probe.edges.system import (
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.spec import DnsOptions, NameServer, Provider
 from probe.model.target import Edge, Resolution, Target
+from probe.net.addresses import spells_out
 
 MOST_EDGES = 64
 """Addresses kept per name, family and client region: more is a fault or an attack."""
@@ -100,14 +101,21 @@ class EdgeFinder:
         """
         port = target.port or provider.port or port
         if not provider.addresses:
-            return await self.resolve(provider.hostname or target.name, port, provider.dns)
+            written = provider.hostname is not None or target.written
+            name = provider.hostname or target.name
+            return await self.resolve(name, port, provider.dns, written=written)
         try:
-            fixed = (Edge(canonical_ip(ip) or ip, own or port) for ip, own in provider.addresses)
+            fixed = (
+                Edge(canonical_ip(ip) or ip, own or port, written=True)
+                for ip, own in provider.addresses
+            )
             return self._reachable(Resolution(tuple(dict.fromkeys(fixed))))
         except Exception as error:
             return _defective(error)
 
-    async def resolve(self, host: str, port: int, options: DnsOptions | None = None) -> Resolution:
+    async def resolve(
+        self, host: str, port: int, options: DnsOptions | None = None, *, written: bool = False
+    ) -> Resolution:
         """Find every edge behind a host name or address, of whatever provider.
 
         Args:
@@ -115,17 +123,22 @@ class EdgeFinder:
                 search domains of this host, unless ``options`` name servers of their own.
             port: of the edges.
             options: how to ask; None is the system's way.
+            written: whether the configuration itself writes the host: then an address, or
+                ``localhost`` for this host, need not be permitted any more.
         """
         options = options or DnsOptions()
         try:
             if literal := canonical_ip(host.strip("[]")):
-                return self._reachable(Resolution((Edge(literal, port),)))
+                return self._reachable(Resolution((Edge(literal, port, written=written),)))
             name = host.lower().removesuffix(".")
             found = self._from_hosts_file(name, port, options)
             if found is None:
                 own = not (host.endswith(".") or options.servers or options.client_subnets)
                 search = self._resolv_conf().search if own else ()
                 found = await self._searched(name, search, port, options)
+            if written:
+                here = (replace(one, written=spells_out(name, one.ip)) for one in found.edges)
+                found = replace(found, edges=tuple(here))
             return self._reachable(found)
         except Exception as error:
             return _defective(error)

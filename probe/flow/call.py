@@ -9,13 +9,15 @@ from typing import Protocol
 
 from probe.auth.signers import Signer
 from probe.auth.values import fits_header
+from probe.flow.bonds import Bond
 from probe.flow.run import FlowRun, unsafe
 from probe.http import url
 from probe.http.messages import Answered, Broken, CallFacts, CallResult, Request, Response
 from probe.http.session import Refuse
-from probe.model.failure import Failure, Phase
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Timings
 from probe.net.http import httpx
+from probe.net.names import belongs_to
 
 _PHASES = ("resolve", "connect", "tls", "send", "wait", "receive")
 
@@ -51,33 +53,45 @@ async def make(
     signer: Signer | None,
     *,
     deadline: float,
+    bonds: tuple[Bond, ...] = (),
     redirects: int = 0,
+    plain: bool = False,
     fresh: bool = False,
     turn: int = 0,
 ) -> Exchange:
     """Send a request and follow where it leads.
 
-    Credentials leave only over https and only to origins that the configuration names: a call that
-    would break this is not made, and its failure is ours.
+    Credentials leave only over https and only to hosts that they are bound to: a call that would
+    break this is not made, and its failure is ours.
 
     Args:
         run: sends it.
         request: complete but for credentials.
         signer: adds credentials.
         deadline: trio time.
+        bonds: where each credential of the call may go.
         redirects: how many are followed.
+        plain: whether one may lead from https to http.
         fresh: on a connection of its own.
         turn: which further address to use.
     """
-    secret = signer is not None or _carries_secret(run, request)
+    bound = bonds
+    if all(bond.shown for bond in bonds) and (signer or _carries_secret(run, request)):
+        bound += (run.plan.bond,)
     send: _Send = partial(run.session.call, deadline=deadline, fresh=fresh, turn=turn)
-    made = await _once(run, request, signer, send, secret=secret)
+    made = await _once(run, request, signer, send, bound)
     if not redirects:
         return made
     facts = [made.call.facts]
     cookies = httpx.Cookies()
     while isinstance(made.call, Answered) and url.leads_to(made.call.response) is not None:
-        following = url.following(request, made.call.response, credentials=secret, cookies=cookies)
+        following = url.following(
+            request,
+            made.call.response,
+            leaves=lambda there: all(belongs_to(there.host, bond.hosts) for bond in bound),
+            plain=plain,
+            cookies=cookies,
+        )
         for cookie in cookies.jar:  # by the jar: two paths may have one name, and a value none
             run.redactor.add_cookie(cookie.value or "")
         if isinstance(following, Request) and len(facts) > redirects:
@@ -88,7 +102,7 @@ async def make(
             break
         request, before = following, made.call.facts.edge
         inward = None if before is None else partial(url.inward, before)
-        made = await _once(run, request, signer, partial(send, refuse=inward), secret=secret)
+        made = await _once(run, request, signer, partial(send, refuse=inward), bound)
         facts.append(made.call.facts)
     if len(facts) == 1:
         return made
@@ -96,11 +110,11 @@ async def make(
 
 
 async def _once(
-    run: FlowRun, request: Request, signer: Signer | None, send: _Send, *, secret: bool
+    run: FlowRun, request: Request, signer: Signer | None, send: _Send, bound: tuple[Bond, ...]
 ) -> Exchange:
     """Send one request, and a second one when the signer answers a challenge."""
     signed = request if signer is None else signer.sign(request)
-    refusal = _refusal(run, signed) if secret else None
+    refusal = _refusal(run, signed, bound) if bound else None
     if refusal is not None:
         facts = CallFacts(Timings(), fresh=False, url=request.url)
         return Exchange(Broken(refusal, facts), request)
@@ -138,15 +152,30 @@ def _carries_secret(run: FlowRun, request: Request) -> bool:
     )
 
 
-def _refusal(run: FlowRun, signed: Request) -> Failure | None:
+def _refusal(run: FlowRun, signed: Request, bound: tuple[Bond, ...]) -> Failure | None:
     """Say why a request that carries a secret must not leave; None when it may."""
-    where = url.parsed(signed.url)
+    where = url.origin_of(url.parsed(signed.url))
     if where.scheme != "https":
+        if all(bond.shown for bond in bound):
+            return None
         return unsafe("credentials are never sent without TLS: use https")
-    if not run.names(url.origin_of(where)):
-        return unsafe("credentials would go to an origin that the configuration does not name")
     if not all(fits_header(value) for _, value in signed.headers):
         return unsafe("a secret in a header would hold a line end or control character")
+    named = signed.header("host")  # behind a shared edge it chooses who gets the request
+    try:
+        places = [where] if named is None else [where, url.origin_at(f"https://{named}")]
+    except url.BadUrl as error:
+        return unsafe(str(error))
+    for bond in bound:
+        for place in places:
+            if not run.spelled.permits(bond, place):
+                whose = f"of the auth {bond.name}" if bond.name else "of the check"
+                return Failure(
+                    Phase.SEND,
+                    Reason.CREDENTIALS_WITHHELD,
+                    f"no credentials go to {place.host}: neither does the configuration spell it "
+                    f"out, nor hosts: {whose} name it",
+                )
     return None
 
 

@@ -53,7 +53,8 @@ class LoginMaker:
         if not isinstance(request, Request):
             return _not_made(name, request)
         slot.tried_at = trio.current_time()
-        made = await call.make(run, request, None, deadline=run.step_deadline(None))
+        bonds, deadline = run.plan.bonds[name], run.step_deadline(None)
+        made = await call.make(run, request, None, deadline=deadline, bonds=bonds)
         found = self._read(login, made)
         if isinstance(found, Token):
             run.redactor.add(found.value.reveal(), "TOKEN")

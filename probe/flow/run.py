@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -15,12 +14,13 @@ from probe.auth.logins import entry_of
 from probe.auth.signers import StaticAuth
 from probe.auth.store import Login
 from probe.auth.values import NoValue, Unsafe, Values, tokens_named
+from probe.flow.bonds import Bond, Spelled, bonds_of, places_of, until_path
 from probe.flow.known import COMMON, public_of
 from probe.flow.redact import Redactor, clip
 from probe.http.body import ACCEPTED
 from probe.http.messages import CallResult, Request
 from probe.http.session import Session
-from probe.http.url import BadUrl, Origin, clean_url, origin_of, parsed
+from probe.http.url import BadUrl
 from probe.model.auth import Auth, BearerAuth, carries_credential
 from probe.model.expressions import names
 from probe.model.failure import Failure, Phase, Reason
@@ -55,7 +55,9 @@ class FlowPlan:
         entries: auth entries by name; None where the persona has none.
         lent: by step, names of the entries whose token its templates carry.
         common: headers of every request: name in lower case, name, template.
-        places: templates of the places that the configuration itself names, up to their path.
+        places: templates of all URLs, up to their path.
+        bonds: by step and by login, where the credentials of its calls may go.
+        bond: where other secrets of the check may go.
         secret_captures: names of captures that are secret: said so, or used as credentials.
         public: what the configuration spells out, and words that all requests have, folded.
     """
@@ -66,16 +68,23 @@ class FlowPlan:
     lent: Mapping[str, tuple[str, ...]]
     common: tuple[tuple[str, str, str], ...]
     places: tuple[str, ...]
+    bonds: Mapping[str, tuple[Bond, ...]]
+    bond: Bond
     secret_captures: frozenset[str]
     public: bytes
 
     def given(self, target: Target) -> dict[str, str]:
         """Collect the values of a run for one target, but for captures."""
-        given = dict(self.check.vars)
-        if self.persona is not None:
-            given.update(self.persona.vars)
-        given.update({f"labels.{name}": value for name, value in target.labels.items()})
-        return {**given, "target": target.label, "target.name": target.name}
+        labels = {f"labels.{name}": value for name, value in target.labels.items()}
+        return {**self._vars(), **labels, "target": target.label, "target.name": target.name}
+
+    def spelled(self, target: Target) -> Spelled:
+        """Tell what the configuration itself spells out when the flow runs for a target."""
+        own = self.given(target) if target.written else self._vars()
+        return Spelled(Values(own), self.places)
+
+    def _vars(self) -> dict[str, str]:
+        return {**self.check.vars, **(self.persona.vars if self.persona is not None else {})}
 
 
 def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
@@ -84,16 +93,22 @@ def plan_of(check: ApiCheck, persona: Persona | None) -> FlowPlan:
     if persona is not None:
         entries.update(persona.auth)
     found = {name: None if one is None else entry_of(one) for name, one in entries.items()}
-    urls = [step.request.url for step in check.steps if isinstance(step, Step)]
-    urls += [entry.url for entry in found.values() if isinstance(entry, Login)]
+    lent = {step.name: _lent(step, check) for step in check.steps}
+    secret_captures = frozenset(_secret_captures(check, persona))
+    calls = [step for step in check.steps if isinstance(step, Step)]
+    logins = [entry.url for entry in found.values() if isinstance(entry, Login)]
+    places = tuple(dict.fromkeys([*places_of(check, calls), *map(until_path, logins)]))
+    own = Bond("", check.hosts, () if check.hosts else places)
     return FlowPlan(
         check=check,
         persona=persona,
         entries=found,
-        lent={step.name: _lent(step, check) for step in check.steps},
+        lent=lent,
         common=tuple(_common(check)),
-        places=tuple(dict.fromkeys(map(_until_path, urls))),
-        secret_captures=frozenset(_secret_captures(check, persona)),
+        places=places,
+        bonds=dict(bonds_of(check, found, calls, lent, secret_captures, own)),
+        bond=own,
+        secret_captures=secret_captures,
         public=public_of(repr(check), repr(persona), COMMON),
     )
 
@@ -107,6 +122,7 @@ class FlowRun:
         deadline: trio time by which the present steps are over.
         lag: the event loop's lag now, in seconds.
         proxy: the environment's variable that names a proxy for a scheme and host, if any.
+        spelled: hosts that the configuration itself spells out.
         heard: told each call that was made.
     """
 
@@ -120,20 +136,13 @@ class FlowRun:
     lag: Callable[[], float]
     ids: NewId
     proxy: Callable[[str, str], str | None]
+    spelled: Spelled
     heard: Callable[[CallResult], object] = lambda _: None
-    _named: frozenset[Origin] | None = None
 
     @property
     def check(self) -> ApiCheck:
         """Return what is run."""
         return self.plan.check
-
-    def names(self, origin: Origin) -> bool:
-        """Tell whether the configuration itself names an origin: credentials go to no others."""
-        if self._named is None:
-            known = self.values.uncaptured()
-            self._named = frozenset(_origins(self.plan.places, known))
-        return origin in self._named
 
     def prepare(self, build: Callable[[], T]) -> T | Skipped | Inconclusive:
         """Make something of values and secrets, or say why not: the one place where that may fail.
@@ -230,28 +239,6 @@ def _lent(step: Step | CommandStep, check: ApiCheck) -> tuple[str, ...]:
         spec = step.command
         return tokens_named(spec.arguments, spec.environment, spec.stdin)
     return tokens_named(step.request, step.expect.contains, check.headers) if check.auth else ()
-
-
-def _origins(places: Iterable[str], known: Values) -> Iterator[Origin]:
-    for place in places:
-        try:
-            yield _origin(known.fill_url(place))
-        except (NoValue, Unsafe, BadUrl):
-            continue  # depends on what a server said: names nothing by itself
-
-
-@functools.lru_cache(maxsize=4096)
-def _origin(url: str) -> Origin:
-    return origin_of(parsed(clean_url(url)))
-
-
-def _until_path(template: str) -> str:
-    """Cut a URL template after its authority: captures may still stand in its path."""
-    scheme, separator, rest = template.partition("://")
-    if not separator:  # begins with a value that holds scheme and authority
-        head, brace, _ = template.partition("}")
-        return head + brace
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
 
 
 def _secret_captures(check: ApiCheck, persona: Persona | None) -> Iterator[str]:

@@ -93,7 +93,9 @@ async def _call(
             request,
             granted.signer,
             deadline=run.step_deadline(step.timeout),
+            bonds=run.plan.bonds[step.name],
             redirects=step.request.follow_redirects,
+            plain=step.request.redirect_to_http,
             fresh=step.attempts > 1,
             turn=attempt,
         )

@@ -7,7 +7,7 @@ fatal finding closes the connection, and the server never sees a byte of the req
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -26,8 +26,9 @@ from probe.http.messages import Answered, Broken, CallFacts, CallResult, Request
 from probe.http.url import Origin, origin_of, parsed
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.result import Handshake
-from probe.model.target import Edge, Resolution
+from probe.model.target import AddressRules, Edge, Resolution
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
+from probe.net.addresses import refusal, spells_out
 
 Resolve = Callable[[str, int], Awaitable[Resolution]]
 """Finds the addresses of a host for this run; never raises for a remote fault."""
@@ -54,6 +55,9 @@ class SessionOptions:
             that one run after the other goes through all of them.
         own_names: patterns of names that belong to the provider itself: a certificate for such
             a name is its default certificate.
+        addresses: which may be connected to.
+        written: whether the configuration itself writes a host, so that an address or
+            ``localhost`` need not be permitted.
     """
 
     resolve: Resolve
@@ -62,6 +66,8 @@ class SessionOptions:
     max_body: int = 1024 * 1024
     turn: int = 0
     own_names: tuple[str, ...] = ()
+    addresses: AddressRules = field(default_factory=AddressRules)
+    written: Callable[[str], bool] = lambda _host: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Dialler:
             AttemptFailed: nothing was sent, and the connection is closed.
         """
         context = self.contexts.get(options.profile) if origin.scheme == "https" else None
-        wire = await connect(edge, progress.timeline)
+        wire = await connect(edge, progress.timeline, options.addresses)
         link: Wire | TlsStream = wire
         try:
             if context is None:
@@ -283,10 +289,12 @@ class Session:
                 or Failure(Phase.RESOLVE, Reason.NO_ADDRESSES, f"{origin.host} has no address")
             )
         edge = resolution.edges[(self._options.turn + turn) % len(resolution.edges)]
+        if spells_out(origin.host, edge.ip) and self._options.written(origin.host):
+            edge = replace(edge, written=True)
         progress.timeline.edge = edge
-        refusal = None if refuse is None else refuse(edge)
-        if refusal is not None:
-            raise AttemptFailed(refusal)
+        refused = None if refuse is None else refuse(edge)
+        if refused is not None and refusal(edge.ip, self._options.addresses) is None:
+            raise AttemptFailed(refused)  # else nobody connects to it, which is said there
         return await self._dialler.dial(origin, edge, progress, self._options)
 
     def close(self) -> None:

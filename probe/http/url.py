@@ -1,7 +1,8 @@
 """URLs: which may be called, where they lead, and where a redirect may lead. Pure.
 
-Credentials never follow to another origin. Without credentials another origin is fine, but a
-server out there must not steer this host's requests to its own or its neighbours' addresses.
+Credentials follow to another origin only where ``hosts`` names it. Without credentials another
+origin is fine, but a server out there must not steer this host's requests to its own or its
+neighbours' addresses.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urljoin
 
@@ -90,6 +91,11 @@ def origin_of(url: httpx.URL) -> Origin:
     )
 
 
+def origin_at(url: str) -> Origin:
+    """Origin of a URL as people write it. Raises BadUrl."""
+    return origin_of(parsed(clean_url(url)))
+
+
 # ---------------------------------------------------------------- redirects
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -110,14 +116,20 @@ def leads_to(answer: Response) -> str | None:
 
 
 def following(
-    draft: Request, answer: Response, *, credentials: bool, cookies: httpx.Cookies
+    draft: Request,
+    answer: Response,
+    *,
+    leaves: Callable[[Origin], bool],
+    plain: bool = False,
+    cookies: httpx.Cookies,
 ) -> Request | Failure:
     """The request that follows a redirect, or why it must not be made.
 
     Args:
         draft: what was answered with the redirect.
         answer: the redirect.
-        credentials: whether the request carried any.
+        leaves: whether the request may go to another origin: with credentials, only to some.
+        plain: whether it may lead from https to http.
         cookies: those that the redirects of this call set; kept here.
     """
     try:
@@ -127,8 +139,11 @@ def following(
     except ValueError:  # of urljoin: brackets that are not closed
         return refused("a redirect to what is no http or https URL")
     here, there = origin_of(parsed(draft.url)), origin_of(parsed(url))
-    if there != here and credentials:
+    if there != here and not leaves(there):
         return refused(f"a redirect to {there.scheme}://{there.host} with credentials")
+    if here.scheme == "https" and there.scheme != "https" and not plain:
+        detail = f"a redirect from https to {there.scheme}://{there.host}"
+        return refused(f"{detail}; redirect_to_http: true follows it")
     if there.host != here.host:  # a Host header stands for that host only; curl drops it too
         draft = draft.without("host")
     # RFC 9110 section 15.4: 303 always turns into GET, 301 and 302 do so for POST.

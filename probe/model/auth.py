@@ -2,6 +2,9 @@
 
 Texts marked *template* are filled in as those of `probe.model.flow`. A login has ``slower_than``
 (seconds; a slower login is *degraded*, not failed) and ``early_refusal``.
+
+``hosts`` of every kind are patterns of names that the credentials may go to, as on certificates;
+empty: the hosts that the configuration itself spells out where it uses them.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ class BearerAuth:
     capture: str | None = None
     scheme: str = "Bearer"
     header: str = "Authorization"
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class BasicAuth:
 
     username: str | SecretRef
     password: SecretRef | Literal[""]
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class DigestAuth:
 
     username: str | SecretRef
     password: SecretRef | Literal[""]
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class HeaderAuth:
     """API keys in headers of their own."""
 
     headers: Mapping[str, SecretRef]
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ class JsonLoginAuth:
     header: str = "Authorization"
     slower_than: float | None = None
     early_refusal: EarlyRefusal = "counted"
+    hosts: tuple[str, ...] = ()
 
 
 JwtAlgorithm = Literal[
@@ -153,6 +161,7 @@ class OAuth2:
     header: str = "Authorization"
     slower_than: float | None = None
     early_refusal: EarlyRefusal = "counted"
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,7 @@ class SigV4:
     service: str
     region: str
     session_token: SecretRef | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +192,7 @@ class CookieAuth:
     max_age: float = 3600.0
     slower_than: float | None = None
     early_refusal: EarlyRefusal = "counted"
+    hosts: tuple[str, ...] = ()
 
 
 Auth = (

@@ -157,7 +157,9 @@ class Reason(StrEnum):
     NO_ROUTE = "no_route"  # this host has no route of that address family
     VANTAGE_ILL = "vantage_ill"
     COMMAND_UNAVAILABLE = "command_unavailable"  # kind `command`: no such program here
-    UNSAFE_VALUE = "unsafe_value"  # a captured value that must not be sent (a newline in a header)
+    UNSAFE_VALUE = "unsafe_value"  # a value that must not be sent there (a newline in a header)
+    ADDRESS_REFUSED = "address_refused"  # no configuration permits to connect to it
+    CREDENTIALS_WITHHELD = "credentials_withheld"  # they are not bound to the host of the call
     DEFECT = "defect"  # our own code raised or hung: nothing was seen, whatever the target does
 
     UNKNOWN = "unknown"  # a defect of ours: tell us
@@ -174,6 +176,8 @@ OURS: frozenset[Reason] = frozenset(
         Reason.VANTAGE_ILL,
         Reason.COMMAND_UNAVAILABLE,
         Reason.UNSAFE_VALUE,
+        Reason.ADDRESS_REFUSED,
+        Reason.CREDENTIALS_WITHHELD,
         Reason.DEFECT,
     }
 )

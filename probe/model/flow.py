@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from probe.model.auth import Auth
 from probe.model.secret import SecretRef
+from probe.model.target import AddressRules
 from probe.model.tls import ClientCertificate, Trust
 
 
@@ -34,7 +35,9 @@ class RequestTemplate:
         json: a JSON document whose string leaves are templates or ``SecretRef`` values.
         form: fields of an ``application/x-www-form-urlencoded`` body; templates or secrets.
         body: raw body, template. At most one of json, form, body is not None.
-        follow_redirects: how many; 0 is off. Never across origins with credentials.
+        follow_redirects: how many; 0 is off. With credentials never to another origin, unless
+            ``hosts`` names its host.
+        redirect_to_http: whether a redirect may lead from https to http; never with credentials.
     """
 
     method: str
@@ -45,6 +48,7 @@ class RequestTemplate:
     form: Mapping[str, str | SecretRef] | None = None
     body: str | None = None
     follow_redirects: int = 0
+    redirect_to_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,9 @@ class ApiCheck:
         groups: key exchange groups offered, by OpenSSL's names; empty: as browsers do.
         max_body: cap on a response's body, decoded, in bytes.
         trust: as for TLS checks; always verified.
+        addresses: which may be connected to.
+        hosts: patterns of names that secrets of the check may go to; empty: those that the
+            configuration itself spells out where it uses them.
     """
 
     kind: ClassVar = "api"
@@ -225,6 +232,8 @@ class ApiCheck:
     client_certificate: ClientCertificate | None = None
     groups: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=_no_items)
+    addresses: AddressRules = field(default_factory=AddressRules)
+    hosts: tuple[str, ...] = ()
 
     def json_due(self, step: Step) -> bool:
         """Tell whether a call that is let in gets JSON, by what the check expects.

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from probe.model.flow import ApiCheck
 from probe.model.secret import SecretRef
 from probe.model.state import Confirmation, ConsensusRule
-from probe.model.target import Target, endpoint
+from probe.model.target import AddressRules, Target, endpoint
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
 
 # ---------------------------------------------------------------- providers
@@ -144,6 +144,7 @@ class TlsCheck:
         port: for targets and providers that name none.
         sni: sent instead of the target's name; the judgement uses it too.
         edge_series: which edges get their own series.
+        addresses: which may be connected to.
     """
 
     kind: ClassVar = "tls"
@@ -163,6 +164,7 @@ class TlsCheck:
     consensus: ConsensusRule = field(default_factory=ConsensusRule)
     edge_series: Literal["all", "failing", "none"] = "all"
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    addresses: AddressRules = field(default_factory=AddressRules)
 
 
 Check = TlsCheck | ApiCheck

@@ -30,16 +30,34 @@ class Target:
             For a flow without a target list, the check's own name.
         port: port written with the target, or None for the provider's or the check's.
         labels: labels of the list it came from, kept for info series, never on hot series.
+        written: whether the configuration itself holds it, and no list that others write. Only
+            such a target names hosts that credentials go to.
     """
 
     name: str
     port: int | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS, hash=False)
+    written: bool = False
 
     @property
     def label(self) -> str:
         """The ``target`` label: the name, with the port if one was written with it."""
         return self.name if self.port is None else endpoint(self.name, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRules:
+    """Which addresses may be connected to, beyond `probe.net.addresses`.
+
+    Attributes:
+        allow: networks that may, in CIDR form.
+        deny: networks that may not.
+        nat64: further prefixes behind which IPv4 addresses stand (RFC 6052).
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    nat64: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,8 @@ class Edge:
         cnames: the chain of canonical names that led here, as evidence.
         unnamed: seconds for which DNS has not named it any more, when that was last asked; None
             while it does. It is kept for the configured time.
+        written: whether the configuration itself writes the address, or ``localhost`` for it. Any
+            other is connected to only where `AddressRules` permit it.
     """
 
     ip: str
@@ -61,6 +81,7 @@ class Edge:
     seen_from: tuple[str, ...] = field(default=(), compare=False)
     cnames: tuple[str, ...] = field(default=(), compare=False)
     unnamed: float | None = field(default=None, compare=False)
+    written: bool = field(default=False, compare=False)
 
     @property
     def stale(self) -> bool:

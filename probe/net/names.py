@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from probe.model.failure import printable
@@ -136,6 +136,21 @@ def parse_name_pattern(text: str) -> str:
     if text.startswith("*."):
         return f"*.{parse_host(text[2:])}"
     return parse_host(text)
+
+
+def belongs_to(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a name fits one of these patterns.
+
+    ``*.cdn-b.example`` covers every name below ``cdn-b.example``, at any depth and even when
+    it is itself a wildcard, and ``cdn-b.example`` itself; a pattern without a star only itself.
+    """
+    own = name.lower().rstrip(".")
+    for written in patterns:
+        pattern = written.lower().rstrip(".")
+        domain = pattern.removeprefix("*.")
+        if own == domain or (pattern != domain and own.endswith(f".{domain}")):
+            return True
+    return False
 
 
 def quoted(text: str, most: int = 60) -> str:

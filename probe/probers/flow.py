@@ -138,6 +138,7 @@ class FlowProber:
             redactor.add(value, ref.name)
             return value
 
+        spelled = plan.spelled(target)
         options = SessionOptions(
             resolve=resolve,
             profile=_profile(check.http2, check.client_certificate, check.groups),
@@ -145,6 +146,8 @@ class FlowProber:
             max_body=check.max_body,
             turn=int(at // check.interval),
             own_names=self.own_names(key.provider),
+            addresses=check.addresses,
+            written=spelled.writes,
         )
         return FlowRun(
             key=key,
@@ -157,6 +160,7 @@ class FlowProber:
             lag=self.lag,
             ids=self.ids,
             proxy=self.proxy,
+            spelled=spelled,
             heard=functools.partial(self.heard, key, check.trust),
         )
 

@@ -23,7 +23,7 @@ from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.http.url import clean_url
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.result import Failed, Inconclusive, Outcome, Passed
-from probe.model.target import Edge
+from probe.model.target import AddressRules, Edge
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
 from probe.net.http import http_date, seconds_of
 
@@ -67,7 +67,7 @@ class ReferenceProber:
         timeline = Timeline(trio.current_time())
         with trio.move_on_after(timeout):
             try:
-                (await connect(edge, timeline)).close()
+                (await connect(edge, timeline, AddressRules())).close()
             except AttemptFailed as error:
                 return error.failure
             except Exception as error:  # whatever we did wrong costs one look

@@ -137,7 +137,7 @@ class TlsProber:
         deadline = timeline.begun + check.timeout
         stream = None
         with trio.CancelScope(deadline=deadline):
-            wire = await connect(edge, timeline)
+            wire = await connect(edge, timeline, check.addresses)
             try:
                 if check.starttls is not None:
                     await starttls.upgrade(wire, check.starttls)

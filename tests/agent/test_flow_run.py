@@ -38,6 +38,7 @@ def flow(tmp_path: Path, lab: RemoteLab) -> Path:
     path.write_text(f"""\
 region: sa-east
 listen: 127.0.0.1:0
+addresses: {{allow: 127.0.0.0/8}}
 providers:
   api: {{dns: {{servers: ["{ip}:{port}"], hosts_file: false, families: [4]}}}}
 checks:

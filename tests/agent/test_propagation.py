@@ -44,6 +44,7 @@ def write(folder: Path, lab: RemoteLab) -> Path:
 region: sa-east
 listen: 127.0.0.1:0
 defaults: {{interval: 15s, timeout: 10s}}
+addresses: {{allow: 127.0.0.0/8}}
 providers:
   cdn-a: {{hostname: stores.cdn-a.example, dns: {{servers: ["{ip}:{port}"]}}}}
   cdn-b: {{hostname: stores.cdn-b.example, dns: {{servers: ["{ip}:{port}"]}}}}

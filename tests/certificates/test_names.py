@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.certificates.certificate import Certificate, read
-from probe.certificates.verdict import belongs_to, covers
+from probe.certificates.verdict import covers
+from probe.net.names import belongs_to
 
 from .authority import NOW, leaf, root
 

@@ -18,6 +18,7 @@ checks:
   - name: t
     """
 URL = "get: "
+BIND = 'write in {} which it may name, such as hosts: ["*.shop.example"]'
 
 
 @pytest.mark.parametrize(
@@ -46,15 +47,17 @@ URL = "get: "
         (
             "get: '{next}'\n    auth: key",
             "9:10: the step sends credentials, so the URL must start with https:// and a host, "
-            "not with a captured value",
+            f"not with a captured value; or {BIND.format('the auth key')}",
         ),
         (
             "get: 'https://{next}/x'\n    auth: key",
-            "9:10: the step sends credentials, so the host must not come from a captured value",
+            "9:10: the step sends credentials, so the host must not come from a captured value; "
+            f"or {BIND.format('the auth key')}",
         ),
         (
             "get: 'https://x.example{next}/x'\n    auth: key",
-            "9:10: the step sends credentials, so the host must not come from a captured value",
+            "9:10: the step sends credentials, so the host must not come from a captured value; "
+            f"or {BIND.format('the auth key')}",
         ),
         (
             "get: http://x.example/\n    headers: {X-Session: '{tok}'}",
@@ -67,7 +70,7 @@ URL = "get: "
         (
             "post: 'https://{next}/'\n    json: {t: '{auth.key}'}",
             "9:11: the step sends the secret {auth.key}, so the host must not come from a "
-            "captured value",
+            f"captured value; or {BIND.format('the auth key')}",
         ),
         ("get: https://x.example/\n    headers: {Authorization: 'Bearer {tok}'}", None),
         ("get: https://x.example/\n    headers: {Authorization: 'Bearer {auth.key}'}", None),

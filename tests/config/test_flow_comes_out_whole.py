@@ -21,7 +21,7 @@ from probe.model.flow import (
 )
 from probe.model.secret import SecretRef
 from probe.model.spec import Spec, TlsCheck
-from probe.model.target import Target
+from probe.model.target import AddressRules, Target
 from probe.model.tls import ClientCertificate, Trust
 
 Loader = Callable[..., Spec]
@@ -58,6 +58,8 @@ checks:
   trust: system
   client_certificate: {certificate: file:c.pem, key: file:c.key}
   labels: {team: api}
+  addresses: {allow: '::1', deny: 10.0.0.0/8, nat64: '2001:db8:64::/96'}
+  hosts: ['*.example']
   steps:
   - name: first
     layer: page
@@ -86,7 +88,8 @@ checks:
       four: {regex: "id=(.*)"}
   - {name: second, layer: cart, post: "https://x.example/", form: {f: "{two}"}, deny: true,
      expect: {headers: [X-One, X-Two]}}
-  - {name: third, layer: cart, method: purge, url: "https://x.example/", body: "{three}"}
+  - {name: third, layer: cart, method: purge, url: "https://x.example/", body: "{three}",
+     follow_redirects: 1, redirect_to_http: true}
   - name: program
     layer: page
     command: [tool, --page, "{page}"]
@@ -140,6 +143,8 @@ def test_the_check(check: ApiCheck, tmp_path: Path) -> None:
             SecretRef("file", str(tmp_path / "c.pem")), SecretRef("file", str(tmp_path / "c.key"))
         ),
         labels={"team": "api"},
+        addresses=AddressRules(("::1/128",), ("10.0.0.0/8",), ("2001:db8:64::/96",)),
+        hosts=("*.example",),
     )
 
 
@@ -186,7 +191,13 @@ def test_the_steps_in_the_order_written(check: ApiCheck, tmp_path: Path) -> None
     third = Step(
         name="third",
         layer="cart",
-        request=RequestTemplate(method="PURGE", url="https://x.example/", body="{three}"),
+        request=RequestTemplate(
+            method="PURGE",
+            url="https://x.example/",
+            body="{three}",
+            follow_redirects=1,
+            redirect_to_http=True,
+        ),
     )
     program = CommandStep(
         name="program",
@@ -268,4 +279,4 @@ checks:
         (ApiCheck, "b"),
         (ApiCheck, "c"),
     ]
-    assert spec.targets["inline:b"].static == (Target("shop.example"),)
+    assert spec.targets["inline:b"].static == (Target("shop.example", written=True),)

@@ -118,7 +118,10 @@ def test_a_list_comes_out_whole(loaded: Loader, tmp_path: Path) -> None:
     spec = loaded(TEXT.format(written), GOOD | {"targets/stores.yaml": "- targets: [c.example]"})
     assert spec.targets["t"] == TargetList(
         name="t",
-        static=(Target("shop.example"), Target("outlet.example", 8443, {"tier": "1"})),
+        static=(
+            Target("shop.example", written=True),
+            Target("outlet.example", 8443, {"tier": "1"}, written=True),
+        ),
         files=(
             FileSource(str(tmp_path / "targets/stores.yaml")),
             FileSource(str(tmp_path / "targets/*.json")),
@@ -146,7 +149,10 @@ def test_a_link_to_a_target_file_is_not_followed_into_the_spec(
 def test_a_check_may_bring_its_own_targets(loaded: Loader) -> None:
     spec = loaded("checks: [{name: a, kind: tls, targets: [shop.example, 192.0.2.7]}]")
     assert spec.checks[0].targets == "inline:a"
-    assert spec.targets["inline:a"].static == (Target("shop.example"), Target("192.0.2.7"))
+    assert spec.targets["inline:a"].static == (
+        Target("shop.example", written=True),
+        Target("192.0.2.7", written=True),
+    )
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ RUN = "checks:\n- name: a\n  kind: command\n  steps:\n  - name: s\n    command: 
             API,
             "auth: {x: {kind: bearer, token: env:T, prefix: y}}",
             "5:42",
-            'unknown key "prefix"; write one of: scheme, header, kind, token, capture',
+            'unknown key "prefix"; write one of: hosts, scheme, header, kind, token, capture',
         ),
         (STEP, "assert: {}", "7:5", 'unknown key "assert"; did you mean "expect"?'),
         (

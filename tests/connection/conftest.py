@@ -18,6 +18,7 @@ from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile
+from tests.support.ports import HERE
 
 NAME = "www.example"
 
@@ -52,7 +53,7 @@ class Client:
     ) -> TlsStream:
         wire = None
         with trio.move_on_after(timeout):
-            wire = await connect(edge, Timeline(trio.current_time()))
+            wire = await connect(edge, Timeline(trio.current_time()), HERE)
             try:
                 context = self._contexts.get(profile)
                 return await handshake(wire, context, server_name=sni(name))

@@ -23,6 +23,7 @@ from probe.lab.ca import Pki
 from probe.model.result import Clock
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile
+from tests.support.ports import HERE
 from tests.support.record_layer import Server
 
 from .conftest import NAME
@@ -89,7 +90,7 @@ async def test_handshake_time_does_not_count_our_own_lateness(
     with slow_server(pki) as server:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hold_the_loop, server, started)
-            wire = await connect(server.edge, Timeline(trio.current_time()))
+            wire = await connect(server.edge, Timeline(trio.current_time()), HERE)
             offset = trio.current_time() - time.perf_counter()
             begun = trio.current_time()
             started.set()
@@ -112,7 +113,7 @@ async def test_without_stamps_the_applications_clock_serves(
 ) -> None:
     monkeypatch.setattr(tcp, "ANCILLARY_SPACE", 0)
     with slow_server(pki) as server:
-        wire = await connect(server.edge, Timeline(trio.current_time()))
+        wire = await connect(server.edge, Timeline(trio.current_time()), HERE)
         context = contexts.get(ClientProfile())
         stream = await handshake(wire, context, server_name=None)
         stream.close()
@@ -151,7 +152,7 @@ async def test_a_wall_clock_that_was_set_is_noticed(
 
     monkeypatch.setattr(tcp, "age_of", set_meanwhile)
     with slow_server(pki) as server:
-        wire = await connect(server.edge, Timeline(trio.current_time()))
+        wire = await connect(server.edge, Timeline(trio.current_time()), HERE)
         context = contexts.get(ClientProfile())
         stream = await handshake(wire, context, server_name=None)
         stream.close()
@@ -163,7 +164,7 @@ async def test_the_round_trip_of_the_syn_is_at_most_what_connecting_took() -> No
     with socket.create_server(("127.0.0.1", 0)) as listener:
         begun = trio.current_time()
         with closing(
-            await connect(Edge(*listener.getsockname()), Timeline(trio.current_time()))
+            await connect(Edge(*listener.getsockname()), Timeline(trio.current_time()), HERE)
         ) as wire:
             assert 0 < wire.connect_seconds <= trio.current_time() - begun
 

@@ -16,6 +16,7 @@ from probe.connection.tcp import connect
 from probe.connection.timeline import Timeline
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import Starttls
+from tests.support.ports import HERE
 from tests.support.tls_server import Script, start
 
 LDAP_OK = bytes.fromhex("300c02010178070a010004000400")
@@ -59,7 +60,7 @@ async def attempt(
     nursery: trio.Nursery, script: Script, protocol: Starttls, timeout: float = 5.0
 ) -> float:
     edge = await start(nursery, script)
-    with closing(await connect(edge, Timeline(trio.current_time()))) as wire:
+    with closing(await connect(edge, Timeline(trio.current_time()), HERE)) as wire:
         with trio.move_on_after(timeout):
             await upgrade(wire, protocol)
             return wire.timeline.starttls or 0.0

@@ -105,7 +105,7 @@ async def test_a_syn_that_is_never_answered(probe: Probe) -> None:
         for filler in (first, second):
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        result = await probe(Edge(*full.getsockname()), timeout=0.2)
+        result = await probe(Edge("127.0.0.1", full.getsockname()[1], written=True), timeout=0.2)
     failure = failure_of(result)
     assert (failure.phase, failure.reason) == (Phase.CONNECT, Reason.TIMEOUT)
     assert result.timings.connect is None
@@ -205,7 +205,7 @@ async def test_no_handshake_no_facts(probe: Probe, nursery: trio.Nursery) -> Non
 
 
 async def test_refused_has_no_timings_but_the_total(probe: Probe) -> None:
-    result = await probe(Edge("127.0.0.1", 1))
+    result = await probe(Edge("127.0.0.1", 1, written=True))
     assert failure_of(result) == Failure(Phase.CONNECT, Reason.REFUSED, "127.0.0.1:1: ECONNREFUSED")
     assert (result.timings.connect, result.timings.tls) == (None, None)
     assert result.browser == "ERR_CONNECTION_REFUSED"
@@ -311,7 +311,7 @@ async def test_starttls_refused(probe: Probe, nursery: trio.Nursery) -> None:
 async def test_our_own_fault_is_inconclusive_and_blames_nobody(probe: Probe) -> None:
     reference = SecretRef("env", "KEY")
     profile = ClientProfile(client_certificate=ClientCertificate(reference, reference))
-    result = await probe(Edge("127.0.0.1", 1), profile=profile)
+    result = await probe(Edge("127.0.0.1", 1, written=True), profile=profile)
     assert isinstance(result.outcome, Inconclusive)
     assert result.outcome.failure.reason is Reason.SECRET_MISSING
     assert result.command == ""

@@ -26,6 +26,7 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Clock
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, ProfileName
+from tests.support.ports import HERE
 from tests.support.record_layer import ALERT, HANDSHAKE, Server, records
 from tests.support.tls_server import Script, Secure, reset, says, server_context, start, tls
 
@@ -62,7 +63,7 @@ def unused_port() -> int:
 
 async def connect_failure(edge: Edge) -> Failure:
     with pytest.raises(AttemptFailed) as caught, trio.fail_after(30):
-        await connect(edge, Timeline(trio.current_time()))
+        await connect(edge, Timeline(trio.current_time()), HERE)
     return caught.value.failure
 
 
@@ -431,7 +432,7 @@ async def test_closed_by_another_task_while_one_waits_is_our_defect_and_told_at_
 ) -> None:
     """Unless told, trio would let that task wait for whatever gets the socket's number next."""
     edge = await start(nursery, silent)
-    wire = await connect(edge, Timeline(trio.current_time()))
+    wire = await connect(edge, Timeline(trio.current_time()), HERE)
     wire.timeline.enter(Phase.WAIT)
     nursery.start_soon(_close_soon, wire)
     with trio.fail_after(30), pytest.raises(AttemptFailed) as caught:
@@ -439,7 +440,7 @@ async def test_closed_by_another_task_while_one_waits_is_our_defect_and_told_at_
     failure = caught.value.failure
     assert (failure.phase, failure.reason, failure.ours) == (Phase.WAIT, Reason.DEFECT, True)
     with closing(
-        await connect(edge, Timeline(trio.current_time()))
+        await connect(edge, Timeline(trio.current_time()), HERE)
     ):  # takes the number of the closed one
         await trio.testing.wait_all_tasks_blocked()
 
@@ -455,7 +456,7 @@ async def _close_soon(wire: Wire) -> None:
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 async def test_used_after_it_was_closed_is_our_defect(use: Use, nursery: trio.Nursery) -> None:
-    wire = await connect(await start(nursery, silent), Timeline(trio.current_time()))
+    wire = await connect(await start(nursery, silent), Timeline(trio.current_time()), HERE)
     wire.close()
     assert wire.readable()
     with pytest.raises(AttemptFailed) as caught:
@@ -467,7 +468,7 @@ async def test_two_tasks_that_wait_for_one_connection_are_our_defect(
     nursery: trio.Nursery,
 ) -> None:
     with closing(
-        await connect(await start(nursery, silent), Timeline(trio.current_time()))
+        await connect(await start(nursery, silent), Timeline(trio.current_time()), HERE)
     ) as wire:
         nursery.start_soon(wire.receive_some)
         await trio.testing.wait_all_tasks_blocked()

@@ -129,7 +129,7 @@ async def test_a_target_keeps_its_port_and_brackets(
 
         async def resolve(name: str, number: int) -> Resolution:
             asked.append((name, number))
-            return Resolution((Edge("127.0.0.1", server.port),))
+            return Resolution((Edge("127.0.0.1", server.port, written=True),))
 
         result = await bench.run(check(RequestTemplate("GET", url)), resolve, target=target)
     assert result.outcome == Passed()

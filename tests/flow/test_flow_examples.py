@@ -91,7 +91,7 @@ class Stage:
             assert port == 443
             through = {"": "api", "live": "cdn-a"}.get(provider, provider)
             places = self.world.info.seen("sa-east", through)
-            return Resolution(tuple(Edge(place.ip, place.port) for place in places))
+            return Resolution(tuple(Edge(place.ip, place.port, written=True) for place in places))
 
         return await self.bench.run(
             self.check, resolve, persona=persona, target=target, provider=provider

@@ -298,7 +298,7 @@ async def test_silence_gets_the_reason_that_a_tls_check_gives_it(
 
     async with serve(None, stalls) as server:
         flow, tls = SHORT, TlsCheck("tls", targets="t", providers=("live",), timeout=0.3)
-        edge = Edge("127.0.0.1", server.port)
+        edge = Edge("127.0.0.1", server.port, written=True)
         if said is None:
             flow, tls = replace(flow, timeout=-1.0), replace(tls, timeout=-1.0)
         ours = failure_of(await bench.run(flow, at(server.port)))
@@ -338,7 +338,7 @@ async def test_edges_known_from_before_serve_while_dns_fails(ca: Ca, bench: Benc
     async with serve(ca.context("api.example"), Http({"/": Reply(200)})) as server:
 
         async def stale(host: str, port: int) -> Resolution:
-            edge = Edge("127.0.0.1", server.port)
+            edge = Edge("127.0.0.1", server.port, written=True)
             return Resolution((edge,), Failure(Phase.RESOLVE, Reason.SERVFAIL))
 
         assert (await bench.run(CHECK, stale)).outcome == Passed()

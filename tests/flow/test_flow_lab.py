@@ -67,7 +67,7 @@ class Watch:
         self.runs: list[FlowResult] = []
 
     async def resolve(self, host: str, port: int) -> Resolution:
-        return Resolution(tuple(Edge(place.ip, place.port) for place in self.places))
+        return Resolution(tuple(Edge(place.ip, place.port, written=True) for place in self.places))
 
     async def run(self) -> Diagnosis:
         self.runs.append(await self.bench.run(self.check, self.resolve))

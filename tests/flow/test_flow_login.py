@@ -542,7 +542,8 @@ async def test_credentials_do_not_go_where_a_server_sends_them(ca: Ca, bench: Be
             result = await bench.run(check_of(bench, steps=(first, step)), hosts)
         found = outcome(result, "me")
         assert isinstance(found, Inconclusive)
-        assert found.failure.reason is Reason.UNSAFE_VALUE
+        assert found.failure.reason is Reason.CREDENTIALS_WITHHELD
+        assert "evil.example" in found.failure.detail
         assert other.connections == 0
 
 

@@ -69,7 +69,7 @@ async def _run(data: bytes) -> list[TlsResult]:
     prober = tls.TlsProber(_CONTEXTS, Judge(lambda _trust: roots()), lambda: _NOW)
     if how & 0x80:
         check = replace(_CHECK, starttls=_STARTTLS[how % 7])
-        edge = Edge("127.0.0.1", _SERVER.port)
+        edge = Edge("127.0.0.1", _SERVER.port, written=True)
         async with _SERVER.answering(rest.split(SEPARATOR), greets=how % 7 >= 4):
             return [await prober.probe(_KEY, edge, ProbeTarget(_NAME), check, ClientProfile())]
     elements = split(rest)

@@ -144,7 +144,7 @@ _CONTEXTS = TlsContexts(_read)
 
 
 async def _resolve(_host: str, _port: int) -> Resolution:
-    return Resolution((Edge("127.0.0.1", _SERVER.port),))
+    return Resolution((Edge("127.0.0.1", _SERVER.port, written=True),))
 
 
 def run(data: bytes) -> None:

@@ -90,6 +90,7 @@ def _seeing(folder: Path, info: WorldInfo, region: str) -> dict[str, Any]:
     tls = {"kind": "tls", "targets": "stores", "port": info.port, "consensus": {"grace": "1s"}}
     return {
         "defaults": {"interval": INTERVAL, "timeout": INTERVAL, "trust": {"file": info.roots}},
+        "addresses": {"allow": "127.0.0.0/8"},
         "providers": {
             "live": {"dns": dns},
             "cdn-b": {"hostname": NEW_CDN, "dns": dns},

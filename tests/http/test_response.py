@@ -6,7 +6,7 @@ import pytest
 
 from probe.http.answers import capture
 from probe.http.messages import NotJson, Request, Response, parse_json
-from probe.http.url import following
+from probe.http.url import Origin, following
 from probe.model.flow import Capture
 from probe.net.http import httpx
 
@@ -29,6 +29,11 @@ COOKIES = [
 ]
 
 
+def everywhere(_: Origin) -> bool:
+    """Where a request without credentials may go."""
+    return True
+
+
 @pytest.mark.parametrize(("lines", "value"), COOKIES)
 def test_a_cookie_has_the_value_that_its_client_keeps(lines: tuple[str, ...], value: str) -> None:
     response = setting(*lines)
@@ -36,7 +41,7 @@ def test_a_cookie_has_the_value_that_its_client_keeps(lines: tuple[str, ...], va
     assert capture([Capture("c", "cookie", "s")], response).values == {"c": value}
     jar = httpx.Cookies()
     after = following(
-        Request("GET", "https://a.example/"), response, credentials=False, cookies=jar
+        Request("GET", "https://a.example/"), response, leaves=everywhere, plain=True, cookies=jar
     )
     assert isinstance(after, Request)
     assert jar.get("s") == value
@@ -61,7 +66,7 @@ def test_redirects_carry_the_cookies_that_they_set() -> None:
     def step(response: Response) -> str | None:
         nonlocal request
         assert isinstance(request, Request)
-        request = following(request, response, credentials=False, cookies=jar)
+        request = following(request, response, leaves=everywhere, plain=True, cookies=jar)
         assert isinstance(request, Request)
         return request.header("cookie")
 
@@ -79,7 +84,9 @@ def test_redirects_carry_the_cookies_that_they_set() -> None:
 def test_bytes_of_a_cookie_go_back_as_they_came() -> None:
     jar = httpx.Cookies()
     response = setting("s=" + "é".encode().decode("latin-1"))
-    after = following(Request("GET", "http://a.example/"), response, credentials=False, cookies=jar)
+    after = following(
+        Request("GET", "http://a.example/"), response, leaves=everywhere, plain=True, cookies=jar
+    )
     assert isinstance(after, Request)
     assert after.header("cookie") == "s=é"
 

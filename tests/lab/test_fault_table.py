@@ -103,7 +103,7 @@ async def probe_edge(row: Row, world: World) -> TlsResult:
     own = ("*.edges.example",) if row.given is Given.OWN_NAMES else ()
     prober = TlsProber(TlsContexts(no_secrets), Judge(), time.time, own_names=lambda _: own)
     place = world.info.seen("sa-east", "cdn-b")[0]
-    edge = Edge(place.ip, place.port)
+    edge = Edge(place.ip, place.port, written=True)
     profile = CLIENTS.get(row.given, ClientProfile())
     key = EdgeKey("table", STORE, "cdn-b", edge.label, profile.name)
     return await prober.probe(key, edge, Target(STORE), tls_check(row, world), profile)

@@ -134,7 +134,7 @@ async def run(row: Row, world: World) -> StepResult:
     async def resolve(host: str, _port: int) -> Resolution:
         store = host.startswith("store-")
         place = world.info.seen("sa-east", "cdn-a" if store else "api")[0]
-        return Resolution((Edge(place.ip, place.port),))
+        return Resolution((Edge(place.ip, place.port, written=True),))
 
     denied = Persona("stranger", expect_denied=("call",)) if row.given is Given.DENIED else None
     key = FlowKey("table", "table", "live", denied.name if denied else "")

@@ -50,7 +50,7 @@ async def look(url: str, resolution: Resolution, timeout: float = 5.0) -> Look:
 
 
 def at(port: int) -> Resolution:
-    return Resolution((Edge("127.0.0.1", port),))
+    return Resolution((Edge("127.0.0.1", port, written=True),))
 
 
 @pytest.mark.parametrize("head", ["200 OK", "404 Not Found", "503 Service Unavailable"])

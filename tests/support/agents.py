@@ -139,6 +139,7 @@ def config(tmp_path: Path, lab: RemoteLab) -> Path:
 region: sa-east
 listen: 127.0.0.1:0
 defaults: {{interval: 2s, timeout: 1500ms}}
+addresses: {{allow: 127.0.0.0/8}}
 providers:
   live:  {{dns: {{servers: ["{host}:{port}"], ttl_floor: 1s}}}}
   cdn-b: {{hostname: stores.cdn-b.example, dns: {{servers: ["{host}:{port}"], ttl_floor: 1s}}}}

@@ -196,7 +196,7 @@ class Http:
 
 def at(*ports: int) -> Callable[[str, int], Awaitable[Resolution]]:
     """Resolves every name to these ports of loopback."""
-    edges = tuple(Edge("127.0.0.1", port) for port in ports)
+    edges = tuple(Edge("127.0.0.1", port, written=True) for port in ports)
 
     async def resolve(host: str, port: int) -> Resolution:
         return Resolution(edges)
@@ -208,6 +208,6 @@ def by_host(ports: dict[str, int]) -> Callable[[str, int], Awaitable[Resolution]
     """Resolves names to ports of loopback."""
 
     async def resolve(host: str, port: int) -> Resolution:
-        return Resolution((Edge("127.0.0.1", ports[host]),) if host in ports else ())
+        return Resolution((Edge("127.0.0.1", ports[host], written=True),) if host in ports else ())
 
     return resolve

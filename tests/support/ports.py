@@ -1,9 +1,15 @@
-"""Ports for programs that cannot be told to choose one themselves."""
+"""Ports for programs that cannot be told to choose one themselves, and leave to connect to them."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+from typing import Final
+
+from probe.model.target import AddressRules
+
+HERE: Final = AddressRules(allow=("127.0.0.0/8", "::1/128"))
+"""Tests play all servers on the loopback, which is refused by default."""
 
 
 def free_port() -> int:

@@ -34,7 +34,7 @@ async def start(nursery: trio.Nursery, script: Script, host: str = "127.0.0.1") 
 
     listeners = await nursery.start(partial(trio.serve_tcp, handler, 0, host=host))
     name = listeners[0].socket.getsockname()
-    return Edge(name[0], name[1])
+    return Edge(name[0], name[1], written=True)
 
 
 def says(*answers: bytes, then: str = "close") -> Script:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from probe.config.resolve.file import FlowScope
-from probe.config.resolve.requests import check_url, references, refuse_plain_secrets
+from probe.config.resolve.requests import (
+    Cargo,
+    check_url,
+    references,
+    refuse_plain_secrets,
+    shown_certificate,
+)
 from probe.config.shape.auth import (
     AuthField,
     BasicShape,
@@ -14,11 +20,11 @@ from probe.config.shape.auth import (
     DigestShape,
     HeadersShape,
     JsonLoginShape,
+    LoginShape,
     OAuth2Shape,
     SigV4Shape,
 )
 from probe.config.shape.base import Shape
-from probe.documents.nodes import Node
 from probe.documents.problem import unknown
 from probe.model.auth import (
     Auth,
@@ -72,23 +78,26 @@ def _check_bearer(scope: FlowScope, shape: BearerShape) -> None:
 
 
 def _json_login(scope: FlowScope, shape: JsonLoginShape) -> JsonLoginAuth:
-    _check_login_url(scope, shape.url, shape.at("url"))
+    _check_login_url(scope, shape, "url")
     scope.file.one_of(shape, "expires_at", "expires_in", required=False)
     document, headers = _sent(scope, shape, "json"), _fields(scope, shape, "headers")
     return scope.file.built(JsonLoginAuth, shape, json=document, headers=headers)
 
 
 def _cookie(scope: FlowScope, shape: CookieShape) -> CookieAuth:
-    _check_login_url(scope, shape.url, shape.at("url"))
+    _check_login_url(scope, shape, "url")
     scope.file.one_of(shape, "form", "json")
     form = None if shape.form is None else _fields(scope, shape, "form")
     return scope.file.built(CookieAuth, shape, form=form, json=_sent(scope, shape, "json"))
 
 
-def _check_login_url(scope: FlowScope, url: str, node: Node) -> None:
-    """Check the URL that secrets are sent to."""
+def _check_login_url(scope: FlowScope, shape: LoginShape, key: str) -> None:
+    """Check the URL that secrets are sent to: one that the file spells out, or one of ``hosts``."""
+    url, node = getattr(shape, key), shape.at(key)
     scope.used_by(url, node)
-    check_url(scope, url, node, "a login sends secrets")
+    hosts, where = (shape.hosts, "the login") if shape.hosts else (scope.check.hosts, "the check")
+    cargo = Cargo("a login sends secrets", hosts, where, only=False)
+    check_url(scope, url, node, (cargo, *shown_certificate(scope)))
 
 
 def _sent(scope: FlowScope, shape: Shape, key: str) -> Any:
@@ -110,7 +119,7 @@ def _fields(scope: FlowScope, shape: Shape, key: str) -> Any:
 
 def _oauth2(scope: FlowScope, shape: OAuth2Shape) -> OAuth2:
     """Which grant needs what, and how the client shows who it is."""
-    _check_login_url(scope, shape.token_url, shape.at("token_url"))
+    _check_login_url(scope, shape, "token_url")
     how = shape.client_auth or _client_auth(scope, shape)
     _check_grant(scope, shape, how)
     _check_client_auth(scope, shape, how)

@@ -157,10 +157,18 @@ class FlowScope:
         captures: every name that a step captures, with the step's name.
         captured: name to whether it is secret, of the steps so far.
         started: whether steps run already; logins and the check's headers come before them.
+        listed: whether others write the targets and their labels.
+        sends_secrets: whether a URL was seen that secrets go to.
     """
 
     def __init__(
-        self, file: ConfigFile, check: ApiCheckShape, labels: Names | None, flow_timeout: float
+        self,
+        file: ConfigFile,
+        check: ApiCheckShape,
+        labels: Names | None,
+        flow_timeout: float,
+        *,
+        listed: bool = False,
     ) -> None:
         """Take what has a value before the first step.
 
@@ -169,6 +177,7 @@ class FlowScope:
             check: the flow's shape.
             labels: names of the targets' labels; None when nobody can know them beforehand.
             flow_timeout: seconds.
+            listed: whether others write the targets and their labels.
         """
         self.file = file
         self.check = check
@@ -191,6 +200,8 @@ class FlowScope:
                 self.captures.setdefault(name, step.name)
         self.captured: dict[str, bool] = {}
         self.started = False
+        self.listed = listed
+        self.sends_secrets = check.client_certificate is not None
 
     def lacks(self, name: str) -> str | None:
         """Why a name has no value, and what to write; None when it has one."""
@@ -233,6 +244,20 @@ class FlowScope:
                 if lack is not None:
                     self.file.problem(where, lack)
         return frozenset(used)
+
+    def hosts_of(self, name: str | None) -> tuple[list[str], str]:
+        """Names of hosts that an auth entry's credentials go to, and where they are written.
+
+        Args:
+            name: of the entry; None for other secrets of the check.
+        """
+        entries = [self.check.auth.get(name or "")]
+        entries += [one.auth[name] for one in self.check.personas.values() if name in one.auth]
+        given = [(one.hosts or self.check.hosts) for one in entries if one is not None]
+        if not given or name is None:
+            return self.check.hosts, "the check"
+        # Of several personas each must say so itself; the narrowest is what all of them permit.
+        return min(given, key=len), f"the auth {name}"
 
     def is_secret(self, name: str) -> bool:
         """Whether the value of a name must not be seen."""

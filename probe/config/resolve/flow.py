@@ -42,17 +42,20 @@ def api_check(sections: Sections, shape: ApiCheckShape) -> ApiCheck:
     if targets is None:
         _refuse_edges_of_nobody(sections, shape)
     labels = None if targets is None else sections.labels.get(targets)
-    scope = FlowScope(file, shape, labels, flow_timeout)
+    scope = FlowScope(file, shape, labels, flow_timeout, listed=sections.listed(targets))
     refuse_references(file, shape.vars, shape.at("vars"))
     headers(scope, shape.headers, shape.at("headers"))
     auths = {name: auth(scope, entry) for name, entry in shape.auth.items()}
     personas = tuple(_persona(scope, name, one) for name, one in shape.personas.items())
     file.unique(shape, "layers", "layer")
     resolved = {} if shape.layers is None else {"layers": tuple(dict.fromkeys(shape.layers))}
+    steps = _steps(scope, auths)
+    if scope.sends_secrets:
+        sections.refuse_plain_list(shape, targets)
     return file.built(
         ApiCheck,
         shape,
-        steps=_steps(scope, auths),
+        steps=steps,
         targets=targets,
         providers=sections.providers_of(shape),
         interval=interval,
@@ -64,6 +67,7 @@ def api_check(sections: Sections, shape: ApiCheckShape) -> ApiCheck:
         instance_headers=tuple(name.lower() for name in shape.instance_headers),
         trust=trust(file, shape.trust) or sections.trust,
         client_certificate=client_certificate(file, shape.client_certificate),
+        addresses=sections.addresses_of(shape),
         **resolved,
     )
 

@@ -1,13 +1,14 @@
 """Requests of steps and logins: one method, one URL, one body, and no secret in plain text.
 
 Credentials go only over verified TLS, and only to hosts that the configuration names: a host
-that an answer names could be anyone's.
+that an answer or a list of others names could be anyone's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from probe.config.resolve.file import ConfigFile, FlowScope
@@ -18,15 +19,36 @@ from probe.model.auth import carries_credential
 from probe.model.expressions import Placeholder, TemplateProblem, names, parse
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretRef
-from probe.net.names import NameProblem, parse_authority, quoted
+from probe.net.names import NameProblem, belongs_to, parse_authority, quoted
 
 _GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives
 _ANSWERED = "\ue001"  # stands for a value that an answer gives
+_LISTED = "\ue002"  # stands for a value of a target list that others write
+_UNKNOWN = frozenset({_GIVEN, _ANSWERED, _LISTED})
 _PORT = re.compile(r":[^:\]]*\Z")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
 _SECRET_NAME = re.compile(
     r"(?:accesskey|apikey|passphrase|passwd|password|privatekey|pwd|secret|secretkey|token)\Z"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """Something secret that a call sends, and where it may go.
+
+    Attributes:
+        what: in words, as the start of a message.
+        hosts: names that it may go to; none: those that the file spells out.
+        where: whose ``hosts`` these are, in words.
+        only: whether no other host will do, though the file spells it out.
+        shown: whether it is a client certificate, which leaves in TLS handshakes alone.
+    """
+
+    what: str
+    hosts: Sequence[str] = ()
+    where: str = "the check"
+    only: bool = True
+    shown: bool = False
 
 
 def request(scope: FlowScope, shape: CallShape) -> RequestTemplate:
@@ -43,14 +65,15 @@ def request(scope: FlowScope, shape: CallShape) -> RequestTemplate:
     sent = {"query": shape.query, "json": document, "form": form, "body": shape.body}
     for name, value in sent.items():
         used |= scope.used_by(value, shape.at(name))
-    why = _why_safe(scope, shape, used)
-    if why is None and (_holds_secret(document) or _holds_secret(form)):
-        why = "the step sends a secret"
-    for name, value in shape.headers.items():
-        if why is not None and name.lower() == "host" and _names_an_answer(scope, value):
-            message = f"{why}, so Host must not come from a captured value"
-            file.problem(shape.at("headers", name), message)
-    check_url(scope, url, shape.at(key), why)
+    cargo = list(_cargo(scope, shape, used))
+    if _holds_secret(document) or _holds_secret(form):
+        cargo.append(Cargo("the step sends a secret", *scope.hosts_of(None)))
+    for name, value in {**scope.check.headers, **shape.headers}.items():
+        own = shape.at("headers", name) if name in shape.headers else shape.node
+        if name.lower() == "host":
+            _check_host(scope, value, own, cargo)
+    check_url(scope, url, shape.at(key), cargo)
+    _check_redirects(scope, shape, cargo)
     resolved = {} if form is None else {"form": file.fixed(form)}
     return file.built(RequestTemplate, shape, method=method, url=url, json=document, **resolved)
 
@@ -75,12 +98,58 @@ def _method_and_key(file: ConfigFile, shape: CallShape) -> tuple[str, str]:
     return shape.method or "GET", "url"
 
 
-def _why_safe(scope: FlowScope, shape: CallShape, used: set[str]) -> str | None:
-    """Why a call must go over verified TLS to a host of the configuration; None if it need not."""
+def _cargo(scope: FlowScope, shape: CallShape, used: set[str]) -> Iterator[Cargo]:
+    """Everything secret that a call sends, but for references in its body."""
     if shape.auth is not None:
-        return "the step sends credentials"
-    secret = next(filter(scope.is_secret, sorted(used)), None)
-    return None if secret is None else f"the step sends the secret {{{secret}}}"
+        yield Cargo("the step sends credentials", *scope.hosts_of(shape.auth))
+    for name in sorted(filter(scope.is_secret, used)):
+        entry = name.removeprefix("auth.") if name.startswith("auth.") else None
+        yield Cargo(f"the step sends the secret {{{name}}}", *scope.hosts_of(entry))
+    yield from shown_certificate(scope)
+
+
+def shown_certificate(scope: FlowScope) -> Iterator[Cargo]:
+    """A client certificate, if the check shows one."""
+    if scope.check.client_certificate is not None:
+        yield Cargo("the check shows a client certificate", *scope.hosts_of(None), shown=True)
+
+
+def _check_host(scope: FlowScope, value: str, node: Node, cargo: Sequence[Cargo]) -> None:
+    """A Host header chooses who gets the request behind a shared edge."""
+    used = parse(value).names if "{" in value and _is_template(value) else ()
+    foreign = any(_filled(scope, name, {}) in (_ANSWERED, _LISTED) for name in used)
+    for one in cargo:
+        if foreign and not one.hosts:
+            scope.file.problem(
+                node,
+                f"{one.what}, so Host must not come from a captured value or a list of others; "
+                f"or {_bind(one)}",
+            )
+            return
+
+
+def _check_redirects(scope: FlowScope, shape: CallShape, cargo: Sequence[Cargo]) -> None:
+    if not shape.redirect_to_http:
+        return
+    where = shape.at("redirect_to_http")
+    if not shape.follow_redirects:
+        scope.file.problem(where, "redirect_to_http needs follow_redirects: beside it")
+    elif kept := [one for one in cargo if not one.shown]:
+        scope.file.problem(
+            where, f"{kept[0].what}, and secrets go over TLS only; leave redirect_to_http out"
+        )
+
+
+def _bind(cargo: Cargo) -> str:
+    return f'write in {cargo.where} which it may name, such as hosts: ["*.shop.example"]'
+
+
+def _is_template(text: str) -> bool:
+    try:
+        parse(text)
+    except TemplateProblem:
+        return False  # a problem of its own already
+    return True
 
 
 # ---------------------------------------------------------------- headers
@@ -181,53 +250,60 @@ def is_secret_name(key: str) -> bool:
 # ---------------------------------------------------------------- URLs
 
 
-def check_url(scope: FlowScope, url: str, node: Node, why: str | None) -> None:
+def check_url(scope: FlowScope, url: str, node: Node, cargo: Sequence[Cargo]) -> None:
     """Note what is wrong with a URL.
 
     Args:
         scope: knows the values of every persona, and which names answers give.
         url: a template.
         node: where it stands.
-        why: what secret thing is sent there, in words; None when nothing is.
+        cargo: everything secret that is sent there.
     """
-    try:
-        template = parse(url)
-    except TemplateProblem:
-        return  # a problem of its own already
+    scope.sends_secrets |= bool(cargo)
+    if not _is_template(url):
+        return
+    template = parse(url)
     for values in scope.variants:
         filled = "".join(
             _filled(scope, piece.name, values) if isinstance(piece, Placeholder) else piece
             for piece in template.pieces
         )
-        problem = url_problem(filled, why, "use auth: with kind: basic")
-        if problem is not None:
-            scope.file.problem(node, problem)
-            return
+        for one in cargo or (None,):
+            problem = url_problem(filled, one, "use auth: with kind: basic")
+            if problem is not None:
+                scope.file.problem(node, problem)
+                return
 
 
 def _filled(scope: FlowScope, name: str, values: Mapping[str, str]) -> str:
     if name in values:
         return values[name]
-    return _ANSWERED if name in scope.captured or name.startswith("auth.") else _GIVEN
+    if name in scope.captured or name.startswith("auth."):
+        return _ANSWERED
+    of_list = name == "target" or name.startswith(("target.", "labels."))
+    return _LISTED if of_list and scope.listed else _GIVEN
 
 
-def url_problem(url: str, why: str | None, login: str) -> str | None:
+def url_problem(url: str, cargo: Cargo | None, login: str) -> str | None:
     """What is wrong with a URL; None when nothing is.
 
     Args:
         url: without placeholders.
-        why: what secret thing is sent there, in words; None when nothing is.
+        cargo: something secret that is sent there; None when nothing is.
         login: where to write user and password instead.
     """
     if any(c.isspace() for c in url):
         return "a URL has no spaces; write %20 for one, or use query:"
     if url.startswith(_ANSWERED):
-        if why is None:
+        if cargo is None or cargo.hosts:
             return None  # a link that an earlier answer gave
-        return f"{why}, so the URL must start with https:// and a host, not with a captured value"
+        return (
+            f"{cargo.what}, so the URL must start with https:// and a host, not with a captured "
+            f"value; or {_bind(cargo)}"
+        )
     match = _SCHEME.match(url)
     if match is None:
-        shown = url.replace(_GIVEN, "{target}").replace(_ANSWERED, "…")
+        shown = re.sub(f"[{_GIVEN}{_LISTED}]", "{target}", url).replace(_ANSWERED, "…")
         host = "shop.example" if shown.startswith("/") else ""
         safe = quoted(f"https://{host}{shown}")[1:-1]
         return f"a URL starts with https://; write {'https://…' if '@' in shown else safe}"
@@ -238,20 +314,32 @@ def url_problem(url: str, why: str | None, login: str) -> str | None:
         return f"a URL must hold no user or password; {login}"
     if not authority or authority.startswith(":"):
         return "the URL names no host; write for example https://shop.example/"
-    if why is not None and scheme != "https":
-        return f"{why}, and secrets go over TLS only; write https://"
-    if why is not None and _ANSWERED in authority:
-        return f"{why}, so the host must not come from a captured value"
     try:
-        parse_authority(_known(authority))
+        host, _ = parse_authority(_known(authority))
     except NameProblem as problem:
         return f"the URL cannot be called: {problem}"
+    if cargo is None or (cargo.shown and scheme == "http"):
+        return None
+    return _misdirected(cargo, scheme, authority, host)
+
+
+def _misdirected(cargo: Cargo, scheme: str, authority: str, host: str) -> str | None:
+    """Why something secret must not go to this host; None when it may."""
+    if scheme != "https":
+        return f"{cargo.what}, and secrets go over TLS only; write https://"
+    if not cargo.hosts and _ANSWERED in authority:
+        return f"{cargo.what}, so the host must not come from a captured value; or {_bind(cargo)}"
+    if not cargo.hosts and _LISTED in authority:
+        return f"{cargo.what}, and a target list that others write names the host; {_bind(cargo)}"
+    known = not _UNKNOWN & set(authority)
+    if known and cargo.hosts and cargo.only and not belongs_to(host, cargo.hosts):
+        return f"{cargo.what}, and {host} is not among the hosts: of {cargo.where}; add it there"
     return None
 
 
 def _known(authority: str) -> str:
     """What is known of host and port before the flow runs, as far as it can be judged."""
-    if _GIVEN not in authority and _ANSWERED not in authority:
+    if not _UNKNOWN & set(authority):
         return authority
     port = _PORT.search(authority)
-    return "x" if port is None or {_GIVEN, _ANSWERED} & set(port[0]) else f"x{port[0]}"
+    return "x" if port is None or _UNKNOWN & set(port[0]) else f"x{port[0]}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from probe.config.resolve.file import ConfigFile, Names
-from probe.config.resolve.targets import target_list
+from probe.config.resolve.targets import address_rules, target_list
 from probe.config.shape.checks import ApiCheckShape, CheckShapes, TlsCheckShape
 from probe.config.shape.file import DefaultsShape
 from probe.config.shape.targets import TargetListShape
@@ -13,7 +14,10 @@ from probe.config.units import format_duration
 from probe.documents.nodes import Node
 from probe.documents.problem import unknown
 from probe.model.spec import LIVE, Provider, TargetList
+from probe.model.target import AddressRules
 from probe.model.tls import ClientProfile, Trust
+from probe.net.addresses import spells_out
+from probe.net.names import quoted
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Sections:
         profiles: of ``defaults``; empty where it names none.
         trust: of ``defaults``.
         lists: names under ``targets``.
+        addresses: of the file, for all checks.
         targets: target lists of the file; lists that checks bring themselves are added.
         labels: names of the labels that a list's targets have; no entry for a list whose
             targets cannot be known beforehand.
@@ -35,6 +40,7 @@ class Sections:
     trust: Trust
     providers: dict[str, Provider]
     lists: Names
+    addresses: AddressRules = field(default_factory=AddressRules)
     targets: dict[str, TargetList] = field(default_factory=dict)
     labels: dict[str, Names] = field(default_factory=dict)
 
@@ -46,6 +52,29 @@ class Sections:
                 self.file.problem(check.at("providers", index), unknown("provider", name, known))
         self.file.unique(check, "providers", "provider")
         return tuple(dict.fromkeys(check.providers or ()))
+
+    def addresses_of(self, check: CheckShapes) -> AddressRules:
+        """Which addresses a check may connect to: by the file, and by itself."""
+        own, base = address_rules(self.file, check.addresses), self.addresses
+        return AddressRules(base.allow + own.allow, base.deny + own.deny, base.nat64 + own.nat64)
+
+    def listed(self, name: str | None) -> bool:
+        """Tell whether others write a list, or a part of it, so that it may name any host."""
+        known = self.targets.get(name or "")
+        return known is not None and bool(known.files or known.http)
+
+    def refuse_plain_list(self, check: CheckShapes, name: str | None) -> None:
+        """Note a list that anybody on its way may change, for a check that carries credentials."""
+        known = self.targets.get(name or "")
+        for source in () if known is None else known.http:
+            origin = urlsplit(source.url)
+            here = spells_out(origin.hostname or "", "127.0.0.1") or origin.hostname == "::1"
+            if origin.scheme == "http" and not here:
+                self.file.problem(
+                    check.at("targets"),
+                    f"the check sends credentials, and {quoted(origin.hostname or '')} gives its "
+                    "targets over http://, where anybody on the way can change them; write https://",
+                )
 
     def add_list(self, name: str, shape: TargetListShape) -> None:
         """Resolve a target list, of the file or of a check."""

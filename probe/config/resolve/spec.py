@@ -8,7 +8,13 @@ from typing import Any, assert_never
 from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.flow import api_check
 from probe.config.resolve.sections import Sections, times
-from probe.config.resolve.targets import client_profiles, provider, references, trust
+from probe.config.resolve.targets import (
+    address_rules,
+    client_profiles,
+    provider,
+    references,
+    trust,
+)
 from probe.config.shape.base import Shape
 from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, RegionShape
@@ -39,6 +45,7 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
         trust=trust(file, defaults.trust) or Trust(),
         providers={name: provider(file, name, entry) for name, entry in shape.providers.items()},
         lists=shape.targets,
+        addresses=address_rules(file, shape.addresses),
     )
     for name, entry in shape.targets.items():
         sections.add_list(name, entry)
@@ -119,7 +126,10 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
         trust=trust(file, shape.trust) or sections.trust,
         confirm=Confirmation(**_written(defaults.confirm, shape.confirm)),
         consensus=ConsensusRule(**_written(defaults.consensus, shape.consensus)),
+        addresses=sections.addresses_of(shape),
     )
+    if any(profile.client_certificate is not None for profile in check.profiles):
+        sections.refuse_plain_list(shape, check.targets)
     _check_alpn(file, shape, check)
     return check
 

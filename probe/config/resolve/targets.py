@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from probe.config.resolve.file import ConfigFile, Names
-from probe.config.resolve.requests import url_problem
+from probe.config.resolve.requests import Cargo, url_problem
 from probe.config.shape.file import VantageShape
-from probe.config.shape.targets import DnsShape, HttpSourceShape, ProviderShape, TargetListShape
+from probe.config.shape.targets import (
+    AddressesShape,
+    DnsShape,
+    HttpSourceShape,
+    ProviderShape,
+    TargetListShape,
+)
 from probe.config.shape.tls import ClientCertificateShape, ProfileShape, TrustShape
 from probe.config.units import format_duration
 from probe.documents.files import (
@@ -33,7 +40,7 @@ from probe.model.spec import (
     References,
     TargetList,
 )
-from probe.model.target import Target
+from probe.model.target import AddressRules, Target
 from probe.model.tls import ClientCertificate, ClientProfile, Trust
 from probe.net.names import NameProblem, parse_target, quoted
 
@@ -69,6 +76,14 @@ def _dns(file: ConfigFile, shape: DnsShape | None) -> DnsOptions:
             f"({format_duration(options.ttl_cap)}); write a floor up to the cap",
         )
     return options
+
+
+def address_rules(file: ConfigFile, shape: AddressesShape | None) -> AddressRules:
+    """A section ``addresses``."""
+    for index, network in enumerate(shape.allow if shape is not None else ()):
+        if shape is not None and network in shape.deny:
+            file.problem(shape.at("allow", index), f"{network} is denied too; write one of the two")
+    return file.built(AddressRules, shape)
 
 
 # ---------------------------------------------------------------- target lists
@@ -113,7 +128,7 @@ def _static_targets(file: ConfigFile, shape: TargetListShape, seen: Seen) -> Ite
         for index, text in enumerate(group.targets):
             where = group.at("targets", index)
             try:
-                target = parse_target(text, labels)
+                target = replace(parse_target(text, labels), written=True)
             except NameProblem as problem:
                 file.problem(where, str(problem))
                 continue
@@ -181,8 +196,8 @@ def _missing_file(path: Path, written: str) -> str:
 
 
 def _http_source(file: ConfigFile, shape: HttpSourceShape) -> HttpSource:
-    why = None if shape.authorization is None else "authorization: sends a secret"
-    problem = url_problem(shape.url, why, "use authorization: instead")
+    cargo = None if shape.authorization is None else Cargo("authorization: sends a secret")
+    problem = url_problem(shape.url, cargo, "use authorization: instead")
     if problem is not None:
         file.problem(shape.at("url"), problem)
     return file.built(HttpSource, shape, trust=trust(file, shape.trust))

@@ -17,6 +17,7 @@ from probe.config.shape.flow_texts import (
 )
 from probe.config.shape.texts import (
     Duration,
+    HostPatterns,
     Password,
     Reference,
     TextOrReference,
@@ -50,7 +51,15 @@ def _scheme(value: str) -> str:
 Scheme = Annotated[str, text(_scheme)]
 
 
-class HeaderTokenShape(Shape):
+class AuthShape(Shape):
+    """What all ways to authenticate have in common."""
+
+    hosts: HostPatterns = Field(default=[], examples=[["*.shop.example"]])
+    """Names of hosts that the credentials go to; left out: those of the check, or the hosts that
+    this file itself spells out where it uses them."""
+
+
+class HeaderTokenShape(AuthShape):
     """How a token is sent."""
 
     scheme: Scheme = BearerAuth().scheme
@@ -81,7 +90,7 @@ PasswordField = Annotated[
 ]
 
 
-class BasicShape(Shape):
+class BasicShape(AuthShape):
     """User and password in a header (RFC 7617)."""
 
     kind: Literal["basic"]
@@ -90,7 +99,7 @@ class BasicShape(Shape):
     password: PasswordField
 
 
-class DigestShape(Shape):
+class DigestShape(AuthShape):
     """User and password by challenge and response (RFC 7616)."""
 
     kind: Literal["digest"]
@@ -99,7 +108,7 @@ class DigestShape(Shape):
     password: PasswordField
 
 
-class HeadersShape(Shape):
+class HeadersShape(AuthShape):
     """API keys in headers of their own."""
 
     kind: Literal["headers"]
@@ -110,7 +119,7 @@ class HeadersShape(Shape):
     """Header name to the reference of its secret."""
 
 
-class LoginShape(Shape):
+class LoginShape(AuthShape):
     """What logs in has in common."""
 
     slower_than: Annotated[Duration, between("1ms", "10m")] | None = None
@@ -195,7 +204,7 @@ class OAuth2Shape(HeaderTokenShape, LoginShape):
     references to secrets."""
 
 
-class SigV4Shape(Shape):
+class SigV4Shape(AuthShape):
     """AWS Signature Version 4, for every request."""
 
     kind: Literal["sigv4"]

@@ -10,9 +10,10 @@ from probe.config.shape.auth import AuthField, PersonaAuthField
 from probe.config.shape.base import AtLeastOne, Several, Shape, optional
 from probe.config.shape.flow_texts import HeaderName, HeaderValue, RequestHeader, TokenHeader
 from probe.config.shape.step import API, StepField, ValueName
-from probe.config.shape.targets import CheckTargetsField, LabelsField
+from probe.config.shape.targets import AddressesShape, CheckTargetsField, LabelsField
 from probe.config.shape.texts import (
     Duration,
+    HostPatterns,
     Interval,
     Name,
     NotEmpty,
@@ -53,6 +54,9 @@ class CheckShape(Shape):
     """For one attempt, or one step of a flow ({default})."""
     labels: LabelsField = {}
     """Labels of the check, kept on info series."""
+    addresses: AddressesShape | None = None
+    """Which addresses that lists, DNS and servers name may be connected to, beside those of the
+    file."""
 
 
 class TlsCheckShape(CheckShape):
@@ -129,6 +133,9 @@ class ApiCheckShape(CheckShape):
     """Named ways to authenticate, for the steps."""
     personas: Annotated[dict[Name, PersonaShape], Field(max_length=20)] = {}
     """Identities that each run the flow."""
+    hosts: HostPatterns = Field(default=[], examples=[["*.shop.example"]])
+    """Names of hosts that the check's secrets go to, and credentials of auth entries that name
+    none; left out: the hosts that this file itself spells out."""
     layers: Annotated[list[Name], Field(min_length=1, max_length=20)] | None = optional(
         f"Own names of layers, outermost first, instead of {', '.join(API.layers)}."
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from probe.config.shape.base import BY_KIND, AtLeastOne, Several, Shape, Short, optional
 from probe.config.shape.checks import CheckShapes
 from probe.config.shape.step import API
-from probe.config.shape.targets import ProviderShape, TargetListField
+from probe.config.shape.targets import AddressesShape, ProviderShape, TargetListField
 from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
@@ -169,6 +169,8 @@ class FileShape(Shape):
     """What the agent judges its own network, DNS and clock by."""
     defaults: DefaultsShape | None = None
     """What checks use where they say nothing themselves."""
+    addresses: AddressesShape | None = None
+    """Which addresses that lists, DNS and servers name may be connected to, in all checks."""
     providers: dict[Name, ProviderShape] = {}
     """Named ways to reach a target."""
     targets: dict[Name, TargetListField] = {}

@@ -148,6 +148,8 @@ class CallShape(StepShape):
     """Raw body to send; a template."""
     follow_redirects: Annotated[int, Field(ge=0, le=20)] = _STEP.request.follow_redirects
     """How many redirects to follow."""
+    redirect_to_http: bool = _STEP.request.redirect_to_http
+    """Whether redirects may lead from https to http."""
     auth: Name | None = None
     """Name of an entry of the check's auth; left out: no credentials."""
     expect: ExpectShape | None = None

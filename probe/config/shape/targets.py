@@ -11,6 +11,7 @@ from probe.config.shape.base import AtLeastOne, Several, Shape, Short, wrong
 from probe.config.shape.texts import (
     STRING_SCHEMA,
     Duration,
+    HostPatterns,
     Name,
     PathText,
     Reference,
@@ -22,7 +23,8 @@ from probe.config.shape.texts import (
 from probe.config.shape.tls import Host, Port, TrustField
 from probe.documents.targets import LABEL, MOST_TARGETS
 from probe.model.spec import DnsOptions, HttpSource, TargetList
-from probe.net.names import parse_address, parse_name_pattern, quoted
+from probe.net.addresses import NAT64_LENGTHS
+from probe.net.names import parse_address, quoted
 
 
 def _server(value: str) -> tuple[str, int]:
@@ -54,6 +56,36 @@ def _prefix(value: str) -> str:
             meant = "for example 198.51.100.0/24"
         raise wrong(f"{quoted(value)} has no prefix length; write {meant}")
     return _subnet(value)
+
+
+def _network(value: str) -> str:
+    return _subnet(value)  # a single address is a network of one
+
+
+def _nat64(value: str) -> str:
+    network = ipaddress.ip_network(_prefix(value))
+    if network.version != 6 or network.prefixlen not in NAT64_LENGTHS:
+        lengths = ", ".join(f"/{bits}" for bits in NAT64_LENGTHS)
+        raise wrong(f"{quoted(value)} is not a prefix of NAT64; its length is one of {lengths}")
+    return str(network)
+
+
+Network = Annotated[str, text(_network)]
+
+
+class AddressesShape(Shape):
+    """Which addresses may be connected to; the narrowest network that holds an address decides."""
+
+    allow: Several[Network] = Field(default=[], examples=[["127.0.0.0/8", "::1"]])
+    """Networks that may be connected to, such as those of this host, of its link or of metadata
+    services, which are refused otherwise."""
+    deny: Several[Network] = Field(default=[], examples=[["10.20.0.0/16"]])
+    """Networks that may not be connected to."""
+    nat64: Several[Annotated[str, text(_nat64)]] = Field(
+        default=[], examples=[["2001:db8:64::/96"]]
+    )
+    """Prefixes of this network's NAT64, beside 64:ff9b::/96 and 64:ff9b:1::/48: the IPv4 address
+    behind one is judged too."""
 
 
 DnsServer = Annotated[tuple[str, int], from_text(_server, "192.0.2.53"), STRING_SCHEMA]
@@ -113,9 +145,7 @@ class ProviderShape(Shape):
     """Fixed addresses, with a port if the edge has its own."""
     port: Port | None = None
     """Port of every edge that names none itself."""
-    own_names: Several[Annotated[str, text(parse_name_pattern)]] = Field(
-        default=[], examples=[["*.cdn-b.example"]]
-    )
+    own_names: HostPatterns = Field(default=[], examples=[["*.cdn-b.example"]])
     """Names on the provider's own certificates: a mismatch with one of them is its default
     certificate."""
 

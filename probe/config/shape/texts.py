@@ -16,7 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from probe.config.shape.base import Rewritten, Unit, wrong
+from probe.config.shape.base import Rewritten, Several, Unit, wrong
 from probe.config.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -27,7 +27,7 @@ from probe.config.units import (
     parse_size,
 )
 from probe.model.secret import SecretRef
-from probe.net.names import NameProblem, quoted
+from probe.net.names import NameProblem, parse_name_pattern, quoted
 
 
 def _ours(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -140,6 +140,10 @@ def scalar_text(value: object) -> object:
 
 Text = Annotated[str, Rewritten(scalar_text, lambda _: {"type": ["string", "integer"]})]
 """Text for which a whole number may stand: both have one spelling only."""
+
+
+HostPatterns = Several[Annotated[str, text(parse_name_pattern)]]
+"""Names of hosts; ``*.`` before one stands for it and every name below it."""
 
 
 # ---------------------------------------------------------------- references to secrets
