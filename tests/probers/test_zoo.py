@@ -166,7 +166,7 @@ def flow(one: Beast, trust: Trust, seconds: float) -> ApiCheck:
 async def visited(one: Beast, port: int, trust: Trust) -> Outcome:
     """One attempt of the prober that such a server meets."""
     contexts, judge = TlsContexts(no_secret), Judge()
-    edge, target = Edge("127.0.0.1", port), Target(NAME)
+    edge, target = Edge("127.0.0.1", port, written=True), Target(NAME)
     seconds = BY_THE_DEADLINE.get(one.name, LATE)
     if one.kind == "dns":
         found = await ask([NameServer("127.0.0.1", port)], DnsQuestion(NAME, 4), seconds)
