@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 37_246
-MOST_FILES = 204
+MOST_LINES = 37_943
+MOST_FILES = 206
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
 DOUBLE: frozenset[str] = frozenset()

@@ -29,7 +29,7 @@ from probe.edges.system import (
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.spec import DnsOptions, NameServer, Provider
 from probe.model.target import Edge, Resolution, Target
-from probe.net.addresses import spells_out
+from probe.net.addresses import spells_out, through_nat64
 
 MOST_EDGES = 64
 """Addresses kept per name, family and client region: more is a fault or an attack."""
@@ -238,9 +238,13 @@ class EdgeFinder:
         self._routes = {ip: one for ip, one in self._routes.items() if one[1] >= now}
 
     def _reachable(self, found: Resolution) -> Resolution:
-        """Leave out and count IPv6 edges for which this host has no route."""
+        """Leave out and count IPv6 edges for which this host has no route; note those of NAT64."""
         edges = tuple(edge for edge in found.edges if edge.version == 4 or self._has_route(edge.ip))
         skipped = len(found.edges) - len(edges)
+        behind = {one.ip: through_nat64(one.ip) for one in edges if one.version == 6}
+        if any(behind.values()):
+            notes = tuple(f"{ip} is {v4} through NAT64" for ip, v4 in behind.items() if v4)
+            found = replace(found, notes=found.notes + notes, nat64=len(notes))
         if not skipped:
             return found
         failure = found.failure

@@ -142,6 +142,7 @@ class Resolution:
         ttl: seconds until asking again is worthwhile, floor and cap applied.
         seconds: time the question took; None when nothing was asked.
         skipped_ipv6: addresses left out because this host has no IPv6 route.
+        nat64: IPv6 addresses that stand for IPv4 addresses, so that a server may be there twice.
         notes: evidence in words, e.g. a server that ignored the client subnet.
     """
 
@@ -150,4 +151,5 @@ class Resolution:
     ttl: float | None = None
     seconds: float | None = None
     skipped_ipv6: int = 0
+    nat64: int = 0
     notes: tuple[str, ...] = ()

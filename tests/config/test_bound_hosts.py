@@ -90,7 +90,7 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
         ),
         (
             written('get: "https://x.example/", headers: {Host: "{labels.api}"}, auth: key'),
-            "13:60",
+            "13:58",
             "the step sends credentials, so Host must not come from a captured value or a list of "
             f"others; or write in the auth key {EXAMPLE}",
         ),
@@ -102,14 +102,14 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
         ),
         (
             written('get: "https://x.example/", redirect_to_http: true'),
-            "13:59",
+            "13:60",
             "redirect_to_http needs follow_redirects: beside it",
         ),
         (
             written(
                 'get: "https://x.example/", redirect_to_http: true, follow_redirects: 1, auth: key'
             ),
-            "13:59",
+            "13:60",
             "the step sends credentials, and secrets go over TLS only; leave redirect_to_http out",
         ),
         (

@@ -264,3 +264,35 @@ async def test_a_defect_of_ours_is_inconclusive_and_asked_again_soon(tmp_path: P
         assert found.failure.ours
         assert "what a server said" not in found.failure.detail
         assert found.ttl == 10.0
+
+
+async def test_addresses_behind_nat64_are_counted_and_said() -> None:
+    """A server that has IPv4 alone must not look like two healthy ones."""
+    respond = lambda asked: asked.addresses("198.51.100.7", "64:ff9b::c633:6407", "2001:db8::7")  # noqa: E731 - reads best in place
+    async with dns_server(respond) as server:
+        found = await EdgeFinder(route=lambda ip: True).find(live(server), SHOP, 443)
+    assert len(found.edges) == 3
+    assert found.nat64 == 1
+    assert found.notes == ("64:ff9b::c633:6407 is 198.51.100.7 through NAT64",)
+
+
+@pytest.mark.parametrize(
+    ("provider", "target", "written"),
+    [
+        (Provider("fixed", addresses=(("127.0.0.1", None),)), SHOP, True),
+        (Provider("host", hostname="127.0.0.1"), SHOP, True),
+        (Provider("live"), Target("127.0.0.1"), False),
+        (Provider("live"), Target("127.0.0.1", written=True), True),
+        (Provider("host", hostname="localhost"), SHOP, True),
+        (Provider("live"), Target("localhost"), False),
+        (Provider("live"), Target("localhost", written=True), True),
+        (Provider("live"), Target("pinned.example", written=True), False),
+    ],
+)
+async def test_an_edge_knows_whether_the_configuration_writes_its_address(
+    tmp_path: Path, provider: Provider, target: Target, written: bool
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost pinned.example\n")
+    (edge,) = (await EdgeFinder(hosts_file=hosts).find(provider, target, 443)).edges
+    assert (edge.ip, edge.written) == ("127.0.0.1", written)

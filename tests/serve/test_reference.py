@@ -56,7 +56,7 @@ def everything() -> Store:
     dns = Failure(Phase.RESOLVE, Reason.SERVFAIL)
     lost = world.key(name, "cdn-a", 3)
     edges = (replace(world.result(lost).edge, unnamed=5.0),)
-    resolution = Resolution(edges, dns, seconds=0.1, skipped_ipv6=2)
+    resolution = Resolution(edges, dns, seconds=0.1, skipped_ipv6=2, nat64=1)
     store.record_resolution(ResolveResult(through, START, resolution))
     _flow_corners(store, ours)
     for unseen in (lost, ProviderKey("stores", name, "cdn-b"), CLI._replace(persona="internal")):

@@ -173,6 +173,7 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
         (families.RESOLVE_UNSEEN_SINCE, record.unseen),
         (families.RESOLVE, resolution.seconds if record.unseen is None else None),
         (families.RESOLVE_SKIPPED_IPV6_EDGES, resolution.skipped_ipv6 or None),
+        (families.RESOLVE_NAT64_EDGES, resolution.nat64 or None),
     )
     for reason, count in (record.failures or {}).items():
         samples.append((families.RESOLVE_FAILURES, float(count), (("reason", reason.value),)))

@@ -122,6 +122,7 @@ RESOLVE_SUCCESS = _gauge(SeriesGroup.RESOLVE, "probe_resolve_success", "Whether 
 RESOLVE = _gauge(SeriesGroup.RESOLVE, "probe_resolve_seconds", "Duration of the latest question.", when="when DNS was asked")
 RESOLVE_EDGES = _gauge(SeriesGroup.RESOLVE, "probe_resolve_edges", "Addresses known for the target, those kept from before included.")
 RESOLVE_SKIPPED_IPV6_EDGES = _gauge(SeriesGroup.RESOLVE, "probe_resolve_skipped_ipv6_edges", "IPv6 addresses left out because this host has no IPv6 route.", when="when there are any")
+RESOLVE_NAT64_EDGES = _gauge(SeriesGroup.RESOLVE, "probe_resolve_nat64_edges", "IPv6 addresses that reach an IPv4 address through NAT64: the server behind may stand among the edges twice.", when="when there are any")
 RESOLVE_UNSEEN_SINCE = _gauge(SeriesGroup.RESOLVE, "probe_resolve_unseen_since_timestamp_seconds", "When DNS last answered or failed for the name, seconds since the epoch.", when="while it has not for three intervals")
 RESOLVE_ATTEMPTS = _counter(SeriesGroup.RESOLVE, "probe_resolve_attempts_total", "Questions for addresses.")
 RESOLVE_FAILURES = _counter(SeriesGroup.RESOLVE, "probe_resolve_failures_total", "Failed questions by reason.", "reason", when=_SEEN)
