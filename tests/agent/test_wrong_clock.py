@@ -73,7 +73,7 @@ async def blamed(agent: RunningAgent) -> list[str]:
         for line in (await agent.get("/metrics")).text.splitlines()
         if line.startswith(("probe_edge_state{", "probe_flow_state{"))
         and any(f'state="{state}"' in line for state in ("failing", "flapping"))
-        and line.endswith(" 1")
+        and line.endswith((" 1", " 1.0"))
     ]
 
 

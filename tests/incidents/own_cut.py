@@ -37,7 +37,11 @@ async def _states(agent: RunningAgent) -> list[str]:
 
 async def _all_up(agent: RunningAgent) -> bool:
     lines = (await agent.get("/metrics")).text.splitlines()
-    up = [line for line in lines if line.startswith("probe_edge_up{") and line.endswith(" 1")]
+    up = [
+        line
+        for line in lines
+        if line.startswith("probe_edge_up{") and line.endswith((" 1", " 1.0"))
+    ]
     return len(up) == 2 * len(PROVIDERS)
 
 
