@@ -84,7 +84,8 @@ class _Finder:
         candidates = self._issuers.get(top.issuer_key, ())
         for issuer in sorted(candidates, key=lambda candidate: _unlikely(top, candidate)):
             # The same key under the same name twice leads in circles (cross-signed pairs).
-            if any(_same_authority(issuer, below) for below in path):
+            same = (issuer.subject_key, issuer.facts.spki_sha256)
+            if any((one.subject_key, one.facts.spki_sha256) == same for one in path):
                 continue
             if self._signs(top, issuer):
                 yield issuer
@@ -96,10 +97,6 @@ class _Finder:
                 return False
             self._signed[key] = signed_by(certificate, issuer)
         return self._signed[key]
-
-
-def _same_authority(one: Certificate, other: Certificate) -> bool:
-    return one.subject_key == other.subject_key and one.facts.spki_sha256 == other.facts.spki_sha256
 
 
 def _unlikely(certificate: Certificate, issuer: Certificate) -> int:

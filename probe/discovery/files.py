@@ -10,23 +10,19 @@ of a list reads as well as all of it. One that was finished elsewhere and took t
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import trio
 
-from probe.discovery.reading import read_path
+from probe.discovery.reading import in_thread, read_path
 from probe.discovery.status import SourceLook, in_words
 from probe.documents.files import Stamp, UnreadableFile, matching, stamp
 from probe.documents.problem import DocumentError
 from probe.documents.targets import MOST_TARGETS, Listed
 from probe.model.target import Target
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 SETTLE = 0.3
 """Seconds for which a file that took another's place must stay the same before it is read …"""
@@ -75,11 +71,11 @@ class FileTargets:
 
     async def look(self) -> SourceLook:
         """Look once, and read what has changed since the last look."""
-        looked = await _in_thread(_look, self.path)
+        looked = await in_thread(lambda: _look(self.path))
         changed = self._changed(looked)
         if changed and self._looked:
             await trio.sleep(max(self._patience(path, looked[path]) for path in changed))
-            again = await _in_thread(_look, self.path)
+            again = await in_thread(lambda: _look(self.path))
             changed = [path for path in changed if self._settled(path, looked, again)]
         self._looked = True
         self._note_missing(looked)
@@ -169,11 +165,6 @@ class FileTargets:
         for path in looked:
             if path in self._files:
                 self._files[path].missing = 0
-
-
-async def _in_thread(function: Callable[[A], T], argument: A) -> T:
-    """Abandoned on cancellation: a file system that hangs must not hold up the end."""
-    return await trio.to_thread.run_sync(function, argument, abandon_on_cancel=True)
 
 
 def _look(path: str) -> _Looked:

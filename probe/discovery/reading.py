@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
@@ -20,6 +21,8 @@ from probe.documents.packed import unpacked
 from probe.documents.problem import DocumentError, Problem
 from probe.documents.targets import Listed, read_file, read_list
 from probe.model.target import Target
+
+T = TypeVar("T")
 
 SHORT = 16 * 1024
 """Bytes up to which a list is read in a thread: some ten milliseconds."""
@@ -43,18 +46,18 @@ async def read_path(path: Path, most: int, size: int) -> Listed:
     """
     if size > SHORT:
         return await _apart((str(path), str(most)), b"", str(path))
-    return await _in_thread(lambda: read_file(path, most=most))
+    return await in_thread(lambda: read_file(path, most=most))
 
 
 async def read_answer(data: bytes, shown: str, most: int) -> Listed:
     """The targets of a JSON list that somebody sent, as `read_path`."""
     if len(data) > SHORT:
         return await _apart(("", str(most), shown), data, shown)
-    return await _in_thread(lambda: read_list(data, "json", shown, most=most))
+    return await in_thread(lambda: read_list(data, "json", shown, most=most))
 
 
-async def _in_thread(read: Callable[[], Listed]) -> Listed:
-    """Abandoned on cancellation: a file system that hangs must not hold up the end."""
+async def in_thread(read: Callable[[], T]) -> T:
+    """Read in a thread, abandoned on cancellation: a file system may hang, the end may not."""
     return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 
 

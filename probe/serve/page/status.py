@@ -74,7 +74,10 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
         blind=tuple(_blind_views(store)),
         unseen=tuple(_unseen_views(store)),
         providers=tuple(_provider_views(store, states)),
-        checks=tuple(_check_views(store)),
+        checks=tuple(
+            CheckView(one.name, one.kind, one.interval, tuple(one.providers), dict(one.labels))
+            for one in store.checks.values()
+        ),
         changes=changes_of(store.journal),
         sources=tuple(store.agent.sources()),
         agent=_agent_view(store),
@@ -194,14 +197,6 @@ def _gravest(states: States) -> str:
         return EdgeStatus.FAILING.value
     grave = (EdgeStatus.FAILING, EdgeStatus.SUSPECT, EdgeStatus.UNSEEN, "inconclusive", "awaited")
     return next((str(name) for name in grave if name in known), EdgeStatus.PASSING.value)
-
-
-def _check_views(store: Store) -> Iterator[CheckView]:
-    """Every check of the configuration."""
-    for check in store.checks.values():
-        yield CheckView(
-            check.name, check.kind, check.interval, tuple(check.providers), dict(check.labels)
-        )
 
 
 def _agent_view(store: Store) -> AgentView:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from probe.model.result import FlowResult, Skipped, StepResult, Timings, TlsResult
+from probe.model.result import FlowResult, Skipped, Timings, TlsResult
 from probe.serve.series import families
 from probe.serve.series.family import (
     Family,
@@ -155,11 +155,13 @@ class Histograms:
             if isinstance(step.outcome, Skipped) or step.attempts == 0:
                 continue
             self._phases(key.check, key.provider, step.timings)
-            self._step.observe(
-                _step_labels(key.check, key.provider, step),
-                step.timings.total,
-                step.evidence.trace_id,
+            named = (
+                ("check", key.check),
+                ("layer", step.layer),
+                ("provider", key.provider),
+                ("step", step.step),
             )
+            self._step.observe(named, step.timings.total, step.evidence.trace_id)
 
     def _phases(self, check: str, provider: str, timings: Timings) -> None:
         phases = (
@@ -176,7 +178,3 @@ class Histograms:
             if seconds is not None:
                 labels = (("check", check), ("phase", phase), ("provider", provider))
                 self._phase.observe(labels, seconds)
-
-
-def _step_labels(check: str, provider: str, step: StepResult) -> LabelPairs:
-    return (("check", check), ("layer", step.layer), ("provider", provider), ("step", step.step))
