@@ -14,7 +14,7 @@ from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.jobs import UNLISTED, JobKey, unlisted
 from probe.agent.log import EventLog
-from probe.agent.parts import build_parts
+from probe.agent.parts import build_parts, learn_secrets
 from probe.agent.process import AgentError, keep_still, supervised
 from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import LagMeter, SelfReport
@@ -152,6 +152,7 @@ class Assembly:
 
     async def _configure(self) -> None:
         spec = self._spec
+        learn_secrets(spec, self._parts.secrets)
         for trust in {check.trust for check in spec.checks}:
             try:
                 self._parts.judge.prepare(trust)  # 40 ms that the first handshake need not wait

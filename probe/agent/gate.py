@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import trio
 
-from probe.agent.parts import Parts, build_parts
+from probe.agent.parts import Parts, build_parts, learn_secrets
 from probe.agent.rounds import Round
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
 from probe.discovery import TargetWatcher
@@ -236,6 +236,7 @@ async def _probe(
     on_progress: OnProgress,
 ) -> Sequence[ReportRow]:
     parts = build_parts(spec, environ)
+    learn_secrets(spec, parts.secrets)
     targets: dict[str, tuple[Target, ...]] = {}
     unread: list[ReportRow] = []
     for check in spec.checks:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from probe.auth.values import walk
 from probe.certificates import Judge
 from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
@@ -21,7 +23,7 @@ from probe.edges import EdgeFinder
 from probe.flow.known import KnownSecrets
 from probe.model.expressions import UnknownName, parse
 from probe.model.flow import ApiCheck, Step
-from probe.model.secret import ReadSecret, Secret, SecretRef
+from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.spec import Provider, Spec
 from probe.model.target import Resolution, Target
 from probe.probers.flow import FlowProber
@@ -93,6 +95,19 @@ def build_parts(
     )
     references = ReferenceProber(contexts, judge, time.time)
     return Parts(EdgeFinder(), tls, flow, references, judge, read, own_names)
+
+
+def learn_secrets(spec: Spec, read: ReadSecret) -> None:
+    """Read every secret of the checks once, so that no check shows what another has yet to read.
+
+    What cannot be read is said by the run that needs it. Blocks for as long as small files take.
+    """
+
+    def learn(reference: SecretRef) -> None:
+        with suppress(SecretError):
+            read(reference)
+
+    walk(spec.checks, str, learn)
 
 
 def resolver_of(

@@ -19,7 +19,18 @@ from OpenSSL import SSL
 
 from probe import __version__
 
-from . import compare, curves, flood, footprint, hostile, peer, scale, server, timings
+from . import (
+    compare,
+    curves,
+    flood,
+    footprint,
+    hostile,
+    peer,
+    redaction,
+    scale,
+    server,
+    timings,
+)
 from .case import Bench, Report
 from .pki import write_pki
 from .process import BenchmarkError, cores
@@ -36,6 +47,7 @@ CASES: dict[str, Callable[[Bench], Report]] = {
     "growth": scale.growth,
     "lists": scale.lists,
     "timings": timings.timings,
+    "redaction": redaction.redaction,
     "hostile": hostile.hostile,
     "flood": flood.flood,
 }
