@@ -20,6 +20,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -159,9 +160,15 @@ _PERIOD = 86_400.0
 of a configuration that was replaced. It takes 20 µs an edge, and nothing else runs meanwhile."""
 
 
+_SWITCH = 0.001
+"""Seconds after which a thread, which judges a large chain say, leaves the interpreter to the loop:
+a fifth of Python's own, as the loop must ask for it again after each system call."""
+
+
 async def keep_still(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Look after the collector until cancelled."""
     gc.set_threshold(_YOUNG, _MIDDLE_AFTER, _FULL_AFTER)
+    sys.setswitchinterval(_SWITCH)
     settle()
     gc.callbacks.append(set_apart)
     try:

@@ -115,6 +115,12 @@ class Channel:
             if self.events < 0:
                 raise self.endless(f"no whole header after {MOST_EVENTS} reads, frames and 1xx")
 
+    def allow(self, cost: int, events: int) -> None:
+        """Give the peer more room, for what it must say meanwhile."""
+        self.room += cost
+        if self.events is not None:
+            self.events += events
+
     def headed(self, cap: int) -> None:
         """Note that the header is complete, of a response whose body is at most so long."""
         self.events = None

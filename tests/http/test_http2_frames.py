@@ -5,8 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+import h2.config
+import h2.connection
+import h2.events
 import hpack
 import pytest
+import trio
 
 from probe.http.messages import Answered, Broken
 from probe.model.failure import Reason
@@ -212,6 +216,33 @@ async def test_a_server_that_drains_gets_the_next_request_on_a_new_connection(
         assert isinstance(found, Answered), found
         assert found.facts.requests == 2
         assert server.connections == 2
+
+
+async def test_a_server_may_open_its_windows_after_each_frame_of_a_long_body(
+    ca: Ca, caller: Make
+) -> None:
+    """It answers each of 190 frames with two of its own, long before it answers the request."""
+    size = 3_000_000
+
+    async def reads_all(stream: Stream) -> None:
+        machine = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        machine.initiate_connection()
+        received = 0
+        while received < size:
+            for event in machine.receive_data(bytes(await stream.receive_some(65536))):
+                if isinstance(event, h2.events.DataReceived):
+                    length = event.flow_controlled_length or 0
+                    received += length
+                    machine.increment_flow_control_window(length)
+                    machine.increment_flow_control_window(length, 1)
+            await stream.send_all(machine.data_to_send())
+        await stream.send_all(whole(1))
+        await trio.sleep_forever()
+
+    async with serve(ca.context("api.example", alpn=("h2",)), reads_all) as server:
+        call = caller(server.port, roots=str(ca.roots), http2=True)
+        found = await call("POST", URL, bytes(size), seconds=30.0)
+    assert isinstance(found, Answered), found
 
 
 REFUSED_STREAM, CANCEL = 7, 8
