@@ -99,8 +99,10 @@ def make_plan(
                 add(DNS, some, began + 1, began + 14)
         for slot in range(1 if dark else 2):
             done = {one.kind for one in found if one.start >= began}
-            if cycle % _LIFE == 2:
-                done.add("clock")  # an agent that starts just then sees no step
+            ill = any(one.kind == "clock" and one.cycle == cycle - 1 for one in found)
+            if ill or cycle % _LIFE == 2:
+                # A vantage takes a while to get well, and one that starts just then sees no step.
+                done.add("clock")
             kind = doings.take(done)
             # One after the other, so that each is seen for itself.
             start = began + 0.5 + 6.5 * slot + dice.random()
