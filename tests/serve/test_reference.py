@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
+from probe.serve.http.guard import Guard
 from probe.serve.series import families
 from probe.serve.series.families import FAMILIES
 from probe.serve.series.family import BASE_LABELS, MetricType, Sample, SeriesGroup
@@ -66,6 +68,7 @@ def everything() -> Store:
     store.agent.count(families.AGENT_SKIPPED_RUNS, check="stores", reason="cut")
     store.agent.count(families.AGENT_LOOP_CRASHES, loop="references")
     store.agent.readings.append(_shared)
+    Guard(Path("web.yaml"), store.agent)
     return store
 
 
@@ -98,7 +101,7 @@ def _flow_corners(store: Store, ours: Failure) -> None:
     store.record_flow(run, Diagnosis("inconclusive", fails_open=True), EdgeStatus.UNKNOWN, START)
 
 
-def test_every_family_of_the_table_can_be_had() -> None:
+async def test_every_family_of_the_table_can_be_had() -> None:
     types = {line.split()[2] for line in exposed(everything()).splitlines() if "# TYPE" in line}
     assert {family.name for family in FAMILIES} - types == set()
 
