@@ -14,7 +14,7 @@ import trio
 
 from probe.demo.errors import DemoError
 
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 _STOP_SECONDS = 3.0
 _LOOK_EVERY = 0.05
 _LINES_SHOWN = 5

@@ -122,7 +122,7 @@ def write(folder: Path, lab: RemoteLab) -> Path:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         while not await holds():
             await trio.sleep(0.5)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,7 @@ CHOICES = {
 
 def write(folder: Path, info: WorldInfo, region: str) -> Path:
     """An agent's configuration and what it refers to."""
-    (folder / "stores.json").write_text(
-        json.dumps([{"targets": list(info.layout.domains), "labels": {"team": "stores"}}])
-    )
+    listed(folder, region, info.layout.domains)
     for identity in IDENTITIES.values():
         (folder / identity.appkey).write_text(identity.apptoken)
     (folder / "rotated").write_text(IDENTITIES["lab-appkey-internal"].apptoken)
@@ -50,6 +48,14 @@ def write(folder: Path, info: WorldInfo, region: str) -> Path:
     path = folder / f"{region}.yaml"
     path.write_text(yaml.safe_dump({"region": region, "listen": "127.0.0.1:0", **document}))
     return path
+
+
+def listed(folder: Path, region: str, domains: Sequence[str]) -> Path:
+    """The list of an agent's targets, put into its place as a whole."""
+    path = folder / f"stores-{region}.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps([{"targets": list(domains), "labels": {"team": "stores"}}]))
+    return new.replace(path)
 
 
 def scraping(folder: Path, agents: Mapping[str, str]) -> Path:
@@ -96,7 +102,7 @@ def _seeing(folder: Path, info: WorldInfo, region: str) -> dict[str, Any]:
             "cdn-b": {"hostname": NEW_CDN, "dns": dns},
             "api": {"dns": dns},
         },
-        "targets": {"stores": {"files": [str(folder / "stores.json")]}},
+        "targets": {"stores": {"files": [str(folder / f"stores-{region}.json")]}},
         "checks": [
             {"name": "stores", "providers": ["live"], **tls},
             {"name": "batch", "providers": ["cdn-b"], "labels": {"team": "edge"}, **tls},
@@ -177,3 +183,4 @@ async def break_everything(lab: RemoteLab, folder: Path) -> None:
     for _ in range(5):  # each adds 0.3 s
         await lab.inject("late", Where(layers=frozenset({"control"})))
     (folder / "rotated").write_text("no longer valid")
+    listed(folder, SEEING[1], [VICTIM])  # not the first, whose reload believes it

@@ -226,7 +226,7 @@ def _discovery() -> Shown:
         now(f"max by ({source}) (probe_agent_discovery_rejected{{{REGION}}})"),
         now(f"min by ({source}) ({stamp}{{{REGION}}}) * 1000"),
         now(f"max by ({source}) (probe_agent_discovery_unused{{{REGION}}})"),
-        now(f"min by ({source}) ({held}{{{REGION}}}) * 1000"),
+        now(f"min by ({source}) ({held}{{{REGION}}}) * 1000", quiet=True),
         columns={
             "region": "Region",
             "list": "List",
