@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 37_967
+MOST_LINES = 38_023
 MOST_FILES = 206
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

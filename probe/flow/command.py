@@ -99,7 +99,7 @@ async def run(program: Program, deadline: float) -> Ran | NotDone:
         return await _Attended(process, program.cap).attend(program.stdin, start, deadline)
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(_remove, folder)
+            await trio.to_thread.run_sync(_clear, folder)
 
 
 def _begin(
@@ -222,6 +222,15 @@ def _make_folder() -> str | Failure:
     except OSError as error:
         detail = f"no working folder: {name_of(error.errno)}"
         return Failure(Phase.CONNECT, Reason.LOCAL_RESOURCE, detail)
+
+
+def _clear(folder: str) -> None:
+    """Remove the working folder with the program's rights: it may be a link elsewhere by now."""
+    try:
+        in_confined_thread(partial(_remove, folder))
+    except NotConfined:  # then no program was started
+        with suppress(OSError):
+            Path(folder).rmdir()
 
 
 def _remove(folder: str) -> None:

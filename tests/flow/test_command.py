@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from probe.flow import command
 from probe.model.failure import Phase, Reason
 from probe.model.flow import ApiCheck, Command, CommandStep
 from probe.model.result import Failed, FlowResult, Inconclusive, Missing, Passed, Skipped
@@ -262,3 +263,21 @@ async def test_what_may_not_be_removed_costs_no_result(
         monkeypatch.setattr(Path, name, refuse)
     result = await run(bench, Command(python("import os; os.makedirs('a/b')")))
     assert result.outcome == Passed()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can remove what belongs to others")
+async def test_a_folder_that_became_a_link_costs_nothing_elsewhere(tmp_path: Path) -> None:
+    """The agent removes it with the rights of the program: not those that it has itself."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o711)
+    (elsewhere / "kept").touch()
+    for one in (elsewhere, elsewhere / "kept"):
+        os.chown(one, 12345, 12345)
+    script = f"cd / && rmdir $HOME && ln -s {elsewhere} $HOME"
+    ran = await command.run(
+        command.Program(("/bin/sh", "-c", script), {}, None, 1000), trio.current_time() + 20
+    )
+    assert isinstance(ran, command.Ran)
+    assert (ran.code, ran.stderr) == (0, b"")
+    assert (elsewhere / "kept").exists()
+    assert elsewhere.stat().st_mode & 0o777 == 0o711

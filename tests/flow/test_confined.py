@@ -145,3 +145,29 @@ async def test_a_thread_that_cannot_give_up_its_rights_starts_no_program(
     assert isinstance(ran, command.NotDone)
     assert ran.failure.reason is Reason.LOCAL_RESOURCE
     assert ran.failure.detail == "true: programs cannot give up capabilities: EPERM"
+
+
+OF_OTHERS = (
+    "prlimit --pid $PPID --nofile=5:5",
+    "taskset -cp 0 $PPID",
+    "chrt -i -p 0 $PPID",
+    "renice -n 19 -p $PPID",
+    "renice -n 19 -u $(id -u)",
+    "ionice -c 3 -p $PPID",
+    "ionice -c 3 -u $(id -u)",
+)
+OF_ITSELF = (
+    "ulimit -n 50",
+    "prlimit --pid $PPID --nofile",
+    "taskset -c 0 nice -n 19 ionice -c 3 true",
+)
+
+
+@USERS
+def test_a_program_sets_and_signals_nobody_but_itself(user: int) -> None:
+    asked = (*OF_OTHERS, *OF_ITSELF, "kill -CONT $PPID")
+    said = agent(user, "; ".join(f"{one} && echo done {n}" for n, one in enumerate(asked)))
+    done = {int(line.split()[1]) for line in said.splitlines() if line.startswith("done ")}
+    signalled = {len(asked) - 1} if landlock() < 6 else set()
+    assert done == {*range(len(OF_OTHERS), len(asked) - 1), *signalled}, said
+    assert said.count("not permitted") == len(asked) - len(done), said
