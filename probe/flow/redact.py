@@ -29,9 +29,22 @@ TOO_MANY = "(withheld: the run holds more secrets than can be looked for)"
 SHORTEST = 4
 """Characters of a secret that are told from chance."""
 
-_MOST = 256  # secrets of one run …
+_MOST = 256  # secrets of one run, and as many cookies …
 _MOST_CHARACTERS = 65_536  # … and characters of them all
 _LONGEST = 16_384  # characters of one
+
+
+class _Room:
+    """What is left of the bounds on what one run looks for in the texts of others."""
+
+    def __init__(self) -> None:
+        self._secrets, self._characters = _MOST, _MOST_CHARACTERS
+
+    def takes(self, value: str) -> bool:
+        """Count a secret; tell whether it is still within the bounds."""
+        self._secrets -= 1
+        self._characters -= len(value)
+        return len(value) <= _LONGEST and self._secrets >= 0 and self._characters >= 0
 
 
 _TOKEN = re.compile(
@@ -76,32 +89,49 @@ class Redactor:
         self._agent = KnownSecrets() if agent is None else agent
         self._public = public
         self._known: dict[str, str] = {}  # shell variable by value
-        self._short: list[str] = []
+        self._own: set[str] = set()  # those that all runs of the agent know from this one
+        self._sought: list[str] = []  # without windows, or too many: looked for letter by letter
         self._taken: dict[str, str] = {}  # shell variable → the value it stands for
         self._cookies: Windows | None = None
-        self._characters = 0
+        self._room, self._room_for_cookies = _Room(), _Room()
         self._too_many = False
+        self._too_many_cookies = False
 
     def add(self, value: str, name: str) -> None:
-        """Learn a secret; ``name`` becomes the shell variable that stands for it."""
-        if value in self._known or (value and self._add(value, name)):
+        """Learn a secret; ``name`` becomes the shell variable that stands for it.
+
+        Of too many, and of one that is too long, texts of our own still show nothing, and those of
+        others are withheld.
+        """
+        if not value or value in self._sought:
+            return
+        if value not in self._known:
+            self._know(value, name)
+        if value in self._own or self._room.takes(value):
+            self._own.add(value)
             self._agent.learn(value)
+        else:
+            self._too_many = True
+            self._sought.append(value)
 
     def add_cookie(self, value: str) -> None:
-        """Learn what a server set, for this run; so short a value is a setting, in every page."""
-        if len(value) >= SHORTEST and value not in self._known and self._add(value, "COOKIE"):
-            self._cookies = self._cookies or Windows()
-            self._cookies.add(value)
+        """Learn what a server set, for this run; so short a value is a setting, in every page.
 
-    def _add(self, value: str, name: str) -> bool:
-        self._characters += len(value)
-        if len(self._known) >= _MOST or max(len(value) * 4, self._characters) > _MOST_CHARACTERS:
-            self._too_many = True
-            return False
+        Servers choose how many they set: of too many, texts of our own are withheld too.
+        """
+        if len(value) < SHORTEST or value in self._known or self._too_many_cookies:
+            return
+        if not self._room_for_cookies.takes(value):
+            self._too_many = self._too_many_cookies = True
+            return
+        self._know(value, "COOKIE")
+        self._cookies = self._cookies or Windows()
+        self._cookies.add(value)
+
+    def _know(self, value: str, name: str) -> None:
         self._known[value] = self._variable(shell_name(name), value)
         if not has_windows(value):
-            self._short.append(value)
-        return True
+            self._sought.append(value)
 
     def _variable(self, name: str, value: str) -> str:
         """Name a variable for a value alone: two files may both be called ``token``."""
@@ -112,6 +142,8 @@ class Redactor:
         return variable
 
     def _near(self, text: str) -> bool:
+        for value in self._own:
+            self._agent.learn(value)  # of too many it forgets those that were not used lately
         cookies = self._cookies
         return self._agent.near(text, self._public) or (
             cookies is not None and cookies.near(text, self._public)
@@ -119,8 +151,10 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Replace every secret in a text of our own; withhold it when that is not enough."""
+        if self._too_many_cookies and text:
+            return TOO_MANY
         near = self._near(text)
-        held = list(self._held(text, self._known if near else self._short))
+        held = list(self._held(text, self._known if near else self._sought))
         clean = self._without_tokens(_masked(text, held) if held else text)
         return withheld(text) if near and self._near(clean) else clean
 
@@ -134,13 +168,15 @@ class Redactor:
         if self._near(text):
             return withheld(text)
         text = self._without_tokens(text.replace("\0", ""))
-        held = list(self._held(text, self._short))
+        held = list(self._held(text, self._sought))
         if any(len(form) < SHORTEST for form in held):
             return TOO_SHORT
         return _masked(text, held) if held else text
 
     def whole(self, text: str) -> str:
         """Withhold a text of our own that still shows a secret after its secrets were replaced."""
+        if self._too_many_cookies:
+            return TOO_MANY
         return withheld(text) if self._near(text) else self._without_tokens(text)
 
     def _without_tokens(self, text: str) -> str:
@@ -159,7 +195,7 @@ class Redactor:
 
     def knows(self, text: str) -> bool:
         """Tell whether a text holds a secret of this run; a short one may stand there by chance."""
-        if any(True for _ in self._held(text, self._short)):
+        if any(True for _ in self._held(text, self._sought)):
             return True
         if not self._near(text):
             return False

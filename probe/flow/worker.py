@@ -13,6 +13,7 @@ import signal
 import sys
 
 import probe.http.answers  # noqa: F401 - what most work needs; the first must not wait for it
+from probe.flow.confined import keep_to_itself
 from probe.model.failure import Failure, Phase, Reason, defect
 
 SIZE = 8
@@ -29,6 +30,7 @@ _MOST_MEMORY = 1 << 30
 
 def main() -> None:
     """Read work, pickled, and write what came of it: its result, or a failure of ours."""
+    keep_to_itself()  # answers hold secrets, and programs of checks run beside us
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))

@@ -103,6 +103,11 @@ async def test_long_work_is_done_elsewhere_and_the_process_is_kept() -> None:
     assert await apart.run_apart(os.getpid, size=apart.AT_ONCE) == os.getpid()
 
 
+async def test_nobody_reads_answers_in_the_memory_of_that_process() -> None:
+    dumpable = partial(eval, "__import__('ctypes').CDLL(None).prctl(3)")  # PR_GET_DUMPABLE
+    assert await apart.run_apart(dumpable, size=LONG) == 0
+
+
 @pytest.mark.parametrize(
     ("work", "reason"),
     [

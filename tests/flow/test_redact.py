@@ -419,6 +419,39 @@ def test_a_flood_of_secrets_withholds_everything_and_costs_little() -> None:
     assert most < 8_000_000
 
 
+def test_texts_of_ours_show_no_secret_beyond_the_bounds_either() -> None:
+    long, late = "k9Xw2mQz7L" * 2000, "a-token-after-256-others"
+    redactor = knowing(long, *(f"secret-number-{n}" for n in range(300)), late)
+    for secret in (long, late):
+        written = f"curl -H {redactor.shell('X-Key: ' + secret)} https://shop.example/"
+        for shown in (redactor.redact(f"GET /?q={quote(secret)}"), redactor.whole(written)):
+            assert secret not in shown
+        assert redactor.knows(f"x {secret}"), "it must not leave without TLS"
+
+
+def test_cookies_of_a_server_leave_room_for_the_secrets_of_the_run() -> None:
+    agent = KnownSecrets()
+    redactor, other = Redactor(agent), Redactor(agent)
+    for number in range(50):
+        redactor.add_cookie(f"{number:02d}" + "x" * 4990)
+    redactor.add("a-token-after-the-flood", "TOKEN")
+    line = f"curl -H {redactor.shell('Authorization: Bearer a-token-after-the-flood')}"
+    assert '"$TOKEN"' in line
+    assert redactor.whole(line) == redactor.redact("a-token-after-the-flood") == TOO_MANY
+    assert redactor.knows("a-token-after-the-flood")
+    assert other.redact_foreign("a-token-after-the-flood").startswith("(withheld: ")
+
+
+def test_what_the_agent_forgot_among_many_others_its_own_run_still_hides() -> None:
+    agent = KnownSecrets()
+    redactor = knowing("a-token-of-one-check", agent=agent)
+    for number in range(200):
+        agent.learn(f"{number * 2654435761 % 2**32:08x} " + "x" * 2000)
+    assert not agent.near("a-token-of-one-check")
+    assert redactor.redact("Bearer a-token-of-one-check") == f"Bearer {PLACEHOLDER}"
+    assert redactor.redact_foreign("a-token-of-one-check").startswith("(withheld: ")
+
+
 def test_of_a_long_secret_every_excerpt_of_some_length_is_recognised() -> None:
     secret = "".join(f"{number * 2654435761 % 2**32:08x}" for number in range(2000))
     known = KnownSecrets()
