@@ -25,7 +25,8 @@ _REFUSED = (
     ("fe80::/10", "a link-local address"),
     ("ff00::/8", "a multicast address"),
     # Services that give credentials to whoever asks from this host, by cloud: all but Azure's
-    # agent and Oracle's first metadata service, then AWS's for tasks and pods, then Alibaba's.
+    # agent and Oracle's first metadata service, then AWS's for tasks and pods, Alibaba's, and
+    # those that AWS, Google and Scaleway have for IPv6.
     ("169.254.169.254/32", "the metadata service of a cloud"),
     ("168.63.129.16/32", "the metadata service of a cloud"),
     ("192.0.0.192/32", "the metadata service of a cloud"),
@@ -34,6 +35,7 @@ _REFUSED = (
     ("100.100.100.200/32", "the metadata service of a cloud"),
     ("fd00:ec2::/32", "the metadata service of a cloud"),
     ("fd20:ce::254/128", "the metadata service of a cloud"),
+    ("fd00:42::42/128", "the metadata service of a cloud"),
 )  # fmt: skip
 """Networks that are refused unless the configuration allows them, and what they are.
 
@@ -131,9 +133,9 @@ def _forms(address: _Address, rules: AddressRules) -> Iterator[tuple[IPv4Address
     own = ((one, (one.prefixlen,)) for one in map(IPv6Network, rules.nat64))
     for prefix, lengths in (*_NAT64, *own):
         for length in lengths if address in prefix else ():
-            found = _behind(number, length)
-            if found is not None:
-                yield found, "NAT64"
+            found, rest = _behind(number, length)
+            if found and (not rest or len(lengths) == 1 or found >> 24 in _UNICAST):
+                yield IPv4Address(found), "NAT64"
     for prefix_bits, right, shift, flip, what in _EMBEDDED:
         if number >> right == prefix_bits and number > 1:
             yield IPv4Address(number >> shift & 0xFFFFFFFF ^ flip), what
@@ -141,16 +143,21 @@ def _forms(address: _Address, rules: AddressRules) -> Iterator[tuple[IPv4Address
         yield IPv4Address(number & 0xFFFFFFFF), "ISATAP"
 
 
-def _behind(number: int, length: int) -> IPv4Address | None:
+_UNICAST = range(1, 224)
+"""First octets of what a translator forwards. Where the length of a prefix is not known, a reading
+with bits where RFC 6052 has none counts for these alone: 64:ff9b:1:fffe::/96 is not 255.254.0.0/16.
+"""
+
+
+def _behind(number: int, length: int) -> tuple[int, int]:
     """Take the IPv4 address out of one with a NAT64 prefix of this length (RFC 6052, section 2.2).
 
-    Bits 64 to 71 are zero, and so is what follows the address. Where they are not, or the address
-    is zero, the prefix has another length.
+    Returns:
+        it, and what else stands there: bits 64 to 71 and those after the address. They are zero in
+        honest addresses, and translators ignore them.
     """
     if length == 96:
-        found, rest = number & 0xFFFFFFFF, 0
-    else:
-        joined = number >> 64 << 56 | number & (1 << 56) - 1  # 120 bits, without the eight
-        found, rest = joined >> 88 - length & 0xFFFFFFFF, joined & (1 << 88 - length) - 1
-        rest |= number >> 56 & 0xFF
-    return None if rest or not found else IPv4Address(found)
+        return number & 0xFFFFFFFF, 0
+    joined = number >> 64 << 56 | number & (1 << 56) - 1  # 120 bits, without the eight
+    found, rest = joined >> 88 - length & 0xFFFFFFFF, joined & (1 << 88 - length) - 1
+    return found, rest | number >> 56 & 0xFF

@@ -44,6 +44,7 @@ REFUSED = [
     ("fd00:ec2::254", "fd00:ec2::/32"),
     ("fd00:ec2::23", "fd00:ec2::/32"),
     ("fd20:ce::254", "fd20:ce::254/128"),
+    ("fd00:42::42", "fd00:42::42/128"),
 ]
 
 OTHER_FORMS = [
@@ -59,6 +60,8 @@ OTHER_FORMS = [
     ("64:ff9b:1:7:a9:fea9:fe00:0", "NAT64"),  # /64
     ("64:ff9b:1:7a9:fe:a9fe::", "NAT64"),  # /56
     ("64:ff9b:1:a9fe:a9:fe00::", "NAT64"),  # /48
+    ("64:ff9b:1:a9fe:a9:fe00:0:1", "NAT64"),  # /48, and bits that translators ignore
+    ("64:ff9b:1:a9fe:1a9:fe00::", "NAT64"),  # the same in the eight bits that are zero elsewhere
     ("2002:7f00:1::1", "6to4"),
     ("2002:a9fe:a9fe::", "6to4"),
     ("2001:0:c633:6407:0:0:5601:5601", "Teredo"),  # the client is 169.254.169.254, inverted
@@ -84,6 +87,7 @@ PERMITTED = [
     "64:ff9b::198.51.100.7",
     "64:ff9b:1::c633:6407",
     "64:ff9b:1:c633:64:700::",
+    "64:ff9b:1:fffe::c633:6407",  # /96, of an operator's own
     "::ffff:198.51.100.7",
     "2002:c633:6407::1",
     "2001:db8:7f00:1::",  # only looks like an address that stands for another one
@@ -151,6 +155,13 @@ def test_what_stands_behind_a_prefix_of_nat64_is_judged(
     if int(behind):
         assert through_nat64(ip, rules) == str(behind)
         assert (refusal(ip, rules) is None) == (refusal(str(behind), NONE) is None)
+
+
+def test_bits_that_a_translator_ignores_hide_nothing_behind_a_prefix_of_our_own() -> None:
+    rules = AddressRules(nat64=("2001:db8:64::/48",))
+    for ip in ("2001:db8:64:a9fe:a9:fe00:0:1", "2001:db8:64:a9fe:ffa9:feff:ffff:ffff"):
+        assert refusal(ip, NONE) is None
+        assert "169.254.169.254 (NAT64)" in (refusal(ip, rules) or "")
 
 
 @given(st.ip_addresses())
