@@ -140,7 +140,8 @@ def following(
         return refused("a redirect to what is no http or https URL")
     here, there = origin_of(parsed(draft.url)), origin_of(parsed(url))
     if there != here and not leaves(there):
-        return refused(f"a redirect to {there.scheme}://{there.host} with credentials")
+        detail = f"a redirect to {there.scheme}://{there.host} with credentials"
+        return refused(f"{detail}; it is followed when hosts: names {there.host}")
     if here.scheme == "https" and there.scheme != "https" and not plain:
         detail = f"a redirect from https to {there.scheme}://{there.host}"
         return refused(f"{detail}; redirect_to_http: true follows it")

@@ -237,7 +237,7 @@ def flow_outcome(steps: tuple[StepResult, ...]) -> Outcome:
         return Failed(Failure(Phase.WAIT, Reason.TIMEOUT, detail))
     unmeant = sorted(step for step, why in skipped.items() if not isinstance(why, NotMeant))
     if unmeant:
-        detail = f"never run for want of a value: {', '.join(unmeant)}"
+        detail = f"never run for lack of a value: {', '.join(unmeant)}"
         return Inconclusive(Failure(Phase.EXPECT, Reason.CAPTURE_MISSING, detail))
     warnings = [w for s in steps if isinstance(s.outcome, Passed) for w in s.outcome.warnings]
     return Passed(tuple(dict.fromkeys(warnings)))

@@ -29,8 +29,10 @@ checks:
   steps:
   - {{name: s, {step}}}
 """
-LISTED = "the step sends credentials, and a target list that others write names the host; write in "
-EXAMPLE = 'which it may name, such as hosts: ["*.shop.example"]'
+LISTED = (
+    "the step sends credentials, and a target list that others write names the host; bind it in "
+)
+EXAMPLE = 'to hosts, such as hosts: ["*.shop.example"]'
 SENT = 'get: "https://{target}/", auth: key'
 
 
@@ -70,8 +72,8 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
         (
             written('post: "https://{target}/", json: {k: env:T}'),
             "13:21",
-            "the step sends a secret, and a target list that others write names the host; write in "
-            f"the check {EXAMPLE}",
+            "the step sends a secret, and a target list that others write names the host; "
+            f"bind it in the check {EXAMPLE}",
         ),
         (
             written(
@@ -80,7 +82,7 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
             ),
             "13:20",
             "the check shows a client certificate, and a target list that others write names the "
-            f"host; write in the check {EXAMPLE}",
+            f"host; bind it in the check {EXAMPLE}",
         ),
         (
             written('get: "https://api.example/", auth: key', entry=", hosts: [shop.example]"),
@@ -92,7 +94,7 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
             written('get: "https://x.example/", headers: {Host: "{labels.api}"}, auth: key'),
             "13:58",
             "the step sends credentials, so Host must not come from a captured value or a list of "
-            f"others; or write in the auth key {EXAMPLE}",
+            f"others; or bind it in the auth key {EXAMPLE}",
         ),
         (
             written(targets="plain", entry=', hosts: "*.example"'),

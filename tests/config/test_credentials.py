@@ -18,7 +18,7 @@ checks:
   - name: t
     """
 URL = "get: "
-BIND = 'write in {} which it may name, such as hosts: ["*.shop.example"]'
+BIND = 'bind it in {} to hosts, such as hosts: ["*.shop.example"]'
 
 
 @pytest.mark.parametrize(

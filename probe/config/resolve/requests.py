@@ -141,7 +141,7 @@ def _check_redirects(scope: FlowScope, shape: CallShape, cargo: Sequence[Cargo])
 
 
 def _bind(cargo: Cargo) -> str:
-    return f'write in {cargo.where} which it may name, such as hosts: ["*.shop.example"]'
+    return f'bind it in {cargo.where} to hosts, such as hosts: ["*.shop.example"]'
 
 
 def _is_template(text: str) -> bool:
