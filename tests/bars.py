@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 38_023
-MOST_FILES = 206
+MOST_LINES = 38_289
+MOST_FILES = 207
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
 DOUBLE: frozenset[str] = frozenset()

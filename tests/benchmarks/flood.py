@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
 
 from .agent import Agent, agent
 from .case import Bench, Report
@@ -22,18 +22,26 @@ MIB = 1024 * 1024
 WITHIN, MEMORY = 1.0, 64
 """Seconds for each answer, and MiB that a flood may cost."""
 
+RATE, QUICK_EDGES, EDGES = 200, 300, 10_000
+"""Connections a second that one attacker opens for those that were closed; failing edges."""
+
 FLOODS: dict[str, dict[str, int]] = {
     "nobody": {},
     "2,000 idle": {"idle": 2000},
     "2,000 dripping": {"drip": 2000},
+    "2,000 dripping, reconnecting without bound": {"drip": 2000, "rate": 0},
     "2,000 dripping, 100 slow readers of /metrics": {"drip": 2000, "/metrics": 100},
     "2,000 idle, 100 slow readers of the API": {"idle": 2000, "/api/v1/status?edges=10000": 100},
     "250 readers of the API": {"read /api/v1/status?edges=10000": 250},
 }
 TLS_FLOODS = {
     "2,000 handshakes that stop after ClientHello": {"hello": 2000},
+    "the same, reconnecting without bound": {"hello": 2000, "rate": 0},
     "2,000 idle, over TLS": {"idle": 2000},
 }
+"""Clients of each kind, and ``rate`` where it is another: 0 is as fast as the flooder can."""
+
+QUICKLY = ("2,000 dripping, 100", "2,000 dripping, reconnecting", "250", "2,000 handshakes")
 
 
 def config(edges: int, *, web: str | None) -> str:
@@ -47,7 +55,7 @@ def config(edges: int, *, web: str | None) -> str:
         f"targets: {{stores: {{static: [{names}]}}}}",
         "checks:",
         "  - {name: stores, kind: tls, targets: stores, providers: [p1, p2], port: 1,"
-        " interval: 10m, timeout: 5s}",
+        f" interval: {max(edges // 60, 5)}s, timeout: 5s}}",
     ]
     if web is not None:
         lines.insert(1, f"web_config: {web}")
@@ -57,11 +65,11 @@ def config(edges: int, *, web: str | None) -> str:
 def flood(bench: Bench) -> Report:
     """How long scrapes and health checks take, and what memory does."""
     report = Report(
-        "the port under a flood, 10,000 failing edges",
-        ("flood", "health, s", "ready, s", "metrics, s", "MiB more", "connections"),
+        f"the port under a flood, {QUICK_EDGES if bench.quick else EDGES} failing edges",
+        ("flood", "health, s", "ready, s", "metrics, s", "MiB more", "descriptors", "CPU, %"),
     )
-    seconds = 4.0 if bench.quick else 20.0
-    edges = 2000 if bench.quick else 10_000
+    seconds = 2.0 if bench.quick else 20.0
+    edges = QUICK_EDGES if bench.quick else EDGES
     web = bench.folder / "web.yml"
     web.write_text(
         f"tls_server_config: {{cert_file: {bench.pki.chain}, key_file: {bench.pki.key}}}\n"
@@ -72,6 +80,8 @@ def flood(bench: Bench) -> Report:
         with agent(bench.folder, text, core=bench.ours, scheme=scheme) as started:
             _seen(started, edges)
             for name, clients in floods.items():
+                if bench.quick and not name.startswith(QUICKLY):
+                    continue
                 _one(report, bench, name, clients, started, seconds)
     return report
 
@@ -83,7 +93,7 @@ def _seen(started: Agent, edges: int) -> None:
         # Prepared: every edge has failed, so that its evidence is kept and shown.
         return _answer(port, "/metrics", tls=tls).count(b'state="failing"') >= edges
 
-    started.process.until(all_seen, within=400, every=3.0)
+    started.process.until(all_seen, within=400, every=1.0)
 
 
 def _one(
@@ -106,21 +116,29 @@ def _one(
     held = 0
     with running(Process(command, bench.folder / "flood.log", core=bench.theirs, environ=BYTECODE)):
         time.sleep(2)
-        ends = time.monotonic() + seconds
+        began, used = time.monotonic(), started.process.cpu()
+        ends = began + seconds
         while time.monotonic() < ends:
             for path in slowest:
                 slowest[path] = max(slowest[path], _asked(port, path, tls=tls))
             most = max(most, started.process.resident())
             held = max(held, len(os.listdir(f"/proc/{started.process.pid}/fd")))  # noqa: PTH208
             time.sleep(0.2)
+        share = (started.process.cpu() - used) / (time.monotonic() - began)
     more = (most - before) / MIB
-    report.add(name, *(f"{value:.2f}" for value in slowest.values()), f"{more:.0f}", str(held))
+    report.add(
+        name,
+        *(f"{value:.2f}" for value in slowest.values()),
+        f"{more:.0f}",
+        str(held),
+        f"{share:.0%}",
+    )
     report.hold(
         f"{name}: every answer within {WITHIN:.0f} s, {MEMORY} MiB more at most: "
         f"{max(slowest.values()):.2f} s, {more:.0f} MiB",
         max(slowest.values()) <= WITHIN and more <= MEMORY,
     )
-    report.data[name] = {"slowest": slowest, "mib": more, "descriptors": held}
+    report.data[name] = {"slowest": slowest, "mib": more, "descriptors": held, "cpu": share}
 
 
 def _where(started: Agent) -> tuple[int, bool]:
@@ -167,59 +185,99 @@ def hello() -> bytes:
     return outgoing.read()
 
 
-def flooding(port: int, words: dict[str, int]) -> None:
-    """Keep so many clients of each kind at the port, each replaced when it is sent away."""
-    asking = "GET {} HTTP/1.1\r\nHost: localhost\r\nX: "
-    hand = hello()
-    first: dict[str, Callable[[], bytes]] = {
-        "idle": lambda: b"",
-        "drip": lambda: asking.format("/").encode(),
-        "hello": lambda: hand,
-    }
-    clients: list[tuple[str, socket.socket | None]] = [
-        (kind, None) for kind, count in words.items() for _ in range(count)
-    ]
-    while True:
-        for place, (kind, sock) in enumerate(clients):
-            clients[place] = (kind, _renewed(port, kind, sock, first))
-            time.sleep(0.0002)  # some thousand a second, as one machine can send
+class Flooder:
+    """Holds clients of some kinds, and connects again for those that were sent away.
 
+    A client of the kind ``idle`` says nothing, ``drip`` a byte of a header each second, ``hello``
+    a ClientHello and no more. A path is asked for and read at 1 kB a second, one after the word
+    ``read`` as fast as it comes.
 
-def _renewed(
-    port: int, kind: str, sock: socket.socket | None, first: dict[str, Callable[[], bytes]]
-) -> socket.socket | None:
-    try:
-        if sock is None:
-            sock = socket.socket()
-            if kind not in first and not kind.startswith("read "):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.settimeout(0.5)
-            sock.connect(("127.0.0.1", port))
-            sock.setblocking(False)
-            path = kind.removeprefix("read ")
-            ask = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            sock.send(first[kind]() if kind in first else ask.encode())
-        elif kind == "drip":
-            sock.send(b"a")
-        elif kind in first or kind.startswith("read "):
-            while data := sock.recv(1 << 16):
-                del data
-            sock.close()
-            return None
-        elif not sock.recv(1024):  # a slow reader takes a kilobyte now and then
-            sock.close()
-            return None
-    except BlockingIOError:
-        pass
-    except OSError:
-        if sock is not None:
-            sock.close()
-        return None
-    return sock
+    Args:
+        port: of the agent.
+        clients: how many of each kind.
+        rate: connections a second for those that were sent away; 0 bounds nothing.
+    """
+
+    def __init__(self, port: int, clients: dict[str, int], rate: int) -> None:
+        self._port, self._rate = port, rate
+        self._missing = [kind for kind, count in clients.items() for _ in range(count)]
+        self._allowed = float(len(self._missing))  # at first all at once
+        self._open: dict[socket.socket, str] = {}
+        self._selector = selectors.DefaultSelector()
+        self._hello = hello()
+
+    def run(self) -> None:
+        """Flood for ever."""
+        last = slow = time.monotonic()
+        while True:
+            for key, mask in self._selector.select(0.01):
+                if isinstance(key.fileobj, socket.socket):
+                    self._moved(key.fileobj, begin=bool(mask & selectors.EVENT_WRITE))
+            now = time.monotonic()
+            if self._rate:
+                self._allowed += (now - last) * self._rate
+            last = now
+            if now - slow >= 1:
+                slow = now
+                for sock, kind in list(self._open.items()):
+                    self._slowly(sock, kind)
+            for _ in range(200):
+                if not self._missing or (self._rate and self._allowed < 1):
+                    break
+                self._allowed -= 1
+                self._connect(self._missing.pop())
+            self._allowed = min(self._allowed, len(self._missing) + 1)
+
+    def _connect(self, kind: str) -> None:
+        sock = socket.socket()
+        if kind.startswith("/"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        sock.connect_ex(("127.0.0.1", self._port))
+        self._open[sock] = kind
+        self._selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def _moved(self, sock: socket.socket, *, begin: bool) -> None:
+        """It is connected, or there is something to read, or its end."""
+        kind = self._open[sock]
+        path = kind.removeprefix("read ")
+        first = {"idle": b"", "hello": self._hello, "drip": b"GET / HTTP/1.1\r\nX: "}.get(
+            kind, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
+        try:
+            if begin:
+                sock.send(first)
+                if kind.startswith("/"):
+                    self._selector.unregister(sock)
+                else:
+                    self._selector.modify(sock, selectors.EVENT_READ)
+            elif not sock.recv(1 << 16):
+                self._gone(sock)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._gone(sock)
+
+    def _slowly(self, sock: socket.socket, kind: str) -> None:
+        """What a client does once a second."""
+        try:
+            if kind == "drip":
+                sock.send(b"a")
+            elif kind.startswith("/") and not sock.recv(1024):
+                self._gone(sock)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._gone(sock)
+
+    def _gone(self, sock: socket.socket) -> None:
+        with contextlib.suppress(KeyError):  # a slow reader is not registered
+            self._selector.unregister(sock)
+        self._missing.append(self._open.pop(sock))
+        sock.close()
 
 
 if __name__ == "__main__":
-    flooding(
-        int(sys.argv[1]),
-        {kind: int(count) for kind, _, count in (word.rpartition("=") for word in sys.argv[2:])},
-    )
+    words = {kind: int(count) for kind, _, count in (one.rpartition("=") for one in sys.argv[2:])}
+    bound = words.pop("rate", RATE)
+    Flooder(int(sys.argv[1]), words, bound).run()

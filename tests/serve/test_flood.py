@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
 import trio
+import trio.testing
 
 from probe.serve import application
-from probe.serve.http import server, web
+from probe.serve.http import accept, server, web
+from probe.serve.http.accept import Acceptor
 from probe.serve.http.message import HEAD, RequestReader, WebAnswer, WebRequest
 from probe.serve.http.metrics import PIECE
 from probe.serve.http.server import PART, ClientConnection, Handler, Places, WebServer
+from probe.serve.http.tls import Turns
 
 from .world import filled
 
@@ -131,3 +135,90 @@ async def test_no_more_than_a_part_is_written_at_once() -> None:
     await connection.write(bytes(10 * PART + 1))
     assert max(sizes) == PART
     assert sum(sizes) == 10 * PART + 1
+
+
+async def ended(stream: trio.SocketStream) -> bool:
+    try:
+        return not await stream.receive_some(1)
+    except trio.BrokenResourceError:
+        return True
+
+
+async def test_a_crowd_that_asks_nothing_costs_no_task_and_keeps_nobody_out() -> None:
+    """Idle, dripping and over the bound: closed from a table, the longest waiting first."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening.setblocking(False)
+    address = listening.getsockname()
+    serving = WebServer(application(filled(targets=1)))
+    async with (
+        trio.open_nursery() as nursery,
+        trio.open_nursery() as handled,
+        AsyncExitStack() as each,
+    ):
+        acceptor = Acceptor(
+            listening, lambda *given: handled.start_soon(serving.handle, *given), lambda: True
+        )
+        nursery.start_soon(acceptor.run)
+        clients = []
+        for number in range(2 * accept.WAITING):
+            client = await each.enter_async_context(await trio.open_tcp_stream(*address))
+            if number % 2:
+                await client.send_all(b"GET / HTTP/1.1\r\nX: ")
+            clients.append(client)
+        assert (await ask(address, "/healthz")).startswith(b"HTTP/1.1 200 ")
+        assert accept.WAITING - 1 <= acceptor.held <= accept.WAITING
+        assert len(handled.child_tasks) <= 1, "none but the one that was answered"
+        first, last = clients[1], clients[-1]
+        assert await ended(first), "closed though it dripped"
+        await last.send_all(b"a\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"".join([data async for data in last]).startswith(b"HTTP/1.1 200 ")
+        handled.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+    listening.close()
+
+
+async def test_without_descriptors_the_longest_waiting_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    address = listening.getsockname()
+    answered: list[trio.SocketStream] = []
+
+    class Scarce:
+        """A listening socket in a process that has two descriptors left."""
+
+        def fileno(self) -> int:
+            return listening.fileno()
+
+        def accept(self) -> object:
+            if acceptor.held >= 2:
+                raise OSError(errno.EMFILE, "too many open files")
+            return listening.accept()
+
+    acceptor = Acceptor(Scarce(), lambda stream, _: answered.append(stream), lambda: True)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        nursery.start_soon(acceptor.run)
+        for _ in range(4):
+            client = await stack.enter_async_context(await trio.open_tcp_stream(*address))
+        await client.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        with trio.fail_after(10):
+            while not answered:
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    await answered[0].aclose()
+    listening.close()
+
+
+async def test_who_answered_our_part_of_a_handshake_comes_before_a_crowd_that_began() -> None:
+    turns, order = Turns(), []
+
+    async def step(name: str, begun: bool) -> None:
+        async with turns.taken(begun=begun):
+            order.append(name)
+
+    async with trio.open_nursery() as nursery, turns.taken(begun=False):
+        for name, begun in (("old", False), ("answers", True), ("new", False)):
+            nursery.start_soon(step, name, begun)
+            await trio.testing.wait_all_tasks_blocked()
+    assert order == ["answers", "new", "old"]

@@ -132,6 +132,7 @@ CLOSE = "Connection: close"
         (b"GET /ok\r\n\r\n", 505),
         (b"BREW /ok HTTP/1.1\r\nHost: probe\r\n\r\n", 400),
         (b"GET /ok HTTP/1.1\r\n\r\n", 400),
+        (asking("http:///ok"), 400),  # an origin without a name passes for none (RFC 9110, 4.2.1)
         (asking("/ok", "Host: other"), 400),
         (asking("/ok", "Host : x"), 400),
         (asking("/ok", "X: a\x00b"), 400),

@@ -25,7 +25,7 @@ import trio
 from probe.documents.files import stamp
 from probe.documents.problem import DocumentError
 from probe.serve.http.message import Refused, WebRequest
-from probe.serve.http.tls import PortStream, PortTls
+from probe.serve.http.tls import PortStream, PortTls, Turns
 from probe.serve.http.web_config import WebConfig, read_web_config
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.series import families
@@ -183,7 +183,7 @@ class Guard:
         self._facts = facts
         self._config = WebConfig()
         self._rate = Rate(0, 0)
-        self._handshakes = trio.Lock()
+        self._handshakes = Turns()
         self._problem = ""
         self._logins = Logins(lambda: facts.count(families.AGENT_WEB_LOGINS_FAILED))
         facts.count(families.AGENT_WEB_LOGINS_FAILED, 0)

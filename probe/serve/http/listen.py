@@ -11,21 +11,21 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from probe.model.spec import Listen
 from probe.model.target import endpoint
+from probe.serve.http.accept import Acceptor
 from probe.serve.http.server import Router, WebServer
 
 if TYPE_CHECKING:  # bcrypt and YAML are for those who have a web configuration
     from probe.serve.http.guard import Guard
 
-_BACKLOG = 128
-"""Connections that the kernel holds until they are accepted. A scraper stands behind all of them:
-with 1024, under a flood on a busy machine, health took nine seconds instead of one."""
+_BACKLOG = 1024
+"""Connections that the kernel holds until they are accepted, some microseconds each. Beyond it
+the kernel drops a SYN, which its sender repeats a second later."""
 
 
 class ListenError(Exception):
@@ -69,17 +69,24 @@ async def serve(
             await turn()
         sock.listen(_BACKLOG)  # a second call on a socket that listens changes nothing
         on_serving()
-        await _accept(WebServer(router, guard), trio.SocketListener(sock), stop)
+        await _accept(WebServer(router, guard), sock, guard, stop)
 
 
 async def _accept(
-    server: WebServer, listener: trio.SocketListener, stop: Callable[[], Awaitable[None]]
+    server: WebServer,
+    listening: socket.socket,
+    guard: Guard | None,
+    stop: Callable[[], Awaitable[None]],
 ) -> None:
     async with trio.open_nursery() as connections:
-        accept = partial(trio.serve_listeners, handler_nursery=connections)
+        acceptor = Acceptor(
+            listening,
+            lambda stream, reader: connections.start_soon(server.handle, stream, reader),
+            lambda: guard is None or guard.tls is None,
+        )
         try:
             async with trio.open_nursery() as accepting:
-                accepting.start_soon(accept, server.handle, [listener])
+                accepting.start_soon(acceptor.run)
                 await stop()
                 accepting.cancel_scope.cancel()
         finally:
@@ -88,22 +95,23 @@ async def _accept(
             connections.cancel_scope.cancel()
 
 
-async def _bound(listen: Listen, *, shared: bool) -> tuple[trio.socket.SocketType, bool]:
+async def _bound(listen: Listen, *, shared: bool) -> tuple[socket.socket, bool]:
     """A bound socket, and whether somebody else listens on the same address."""
     try:
         found = await trio.socket.getaddrinfo(
             listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, address = found[0]
-        taken = shared and await _taken(family, address)
-        sock = trio.socket.socket(family, socket.SOCK_STREAM)
+        taken = shared and _taken(family, address)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
     except OSError as error:
         raise ListenError(_problem(listen, error)) from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        await sock.bind(address)
+        sock.bind(address)
         if not shared:
             sock.listen(_BACKLOG)  # here, because that too can find the address in use
     except OSError as error:
@@ -112,12 +120,12 @@ async def _bound(listen: Listen, *, shared: bool) -> tuple[trio.socket.SocketTyp
     return sock, taken
 
 
-async def _taken(family: int, address: object) -> bool:
+def _taken(family: int, address: Any) -> bool:
     """Whether the address is in use, found out by binding a socket that shares nothing."""
-    with trio.socket.socket(family, socket.SOCK_STREAM) as sock:
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            await sock.bind(address)
+            sock.bind(address)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

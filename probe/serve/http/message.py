@@ -159,7 +159,7 @@ class RequestReader:
         valid = _HOST.match(host)
         if version not in {"1.0", "1.1"}:
             self.refused = Refused(505)
-        elif valid is None or (version == "1.1" and not named):
+        elif valid is None or (version == "1.1" and not named) or (origin and not origin[1]):
             self.refused = Refused(400, "a request names one Host")
         if self.refused is not None:
             return

@@ -29,7 +29,8 @@ PIECE = 256 * 1024
 T = TypeVar("T")
 
 TURN = 0.002
-"""Seconds of joining between two checkpoints: less than a handshake notices."""
+"""Seconds of joining in one turn of the loop, of all answers together: less than a handshake
+notices."""
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's way of asking for a gzip header and trailer
 
@@ -69,6 +70,24 @@ class _Process(Collector):
             yield metric
 
 
+class _Pausing:
+    """How many answers wait for their next turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def pause(self) -> None:
+        """Let others run."""
+        self.count += 1
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            self.count -= 1
+
+
+_pausing = _Pausing()
+
+
 async def paced(steps: Iterable[T]) -> AsyncGenerator[T, None]:
     """The steps, others running in between.
 
@@ -78,8 +97,8 @@ async def paced(steps: Iterable[T]) -> AsyncGenerator[T, None]:
     began = trio.current_time()
     for step in steps:
         yield step
-        if trio.current_time() - began > TURN:
-            await trio.lowlevel.checkpoint()
+        if trio.current_time() - began > TURN / (1 + _pausing.count):
+            await _pausing.pause()
             began = trio.current_time()
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from probe.serve.http.tls import PortStream
 
 CONNECTIONS = 256
-"""Connections at once; a scraper needs one, a browser six."""
+"""Connections at once that have asked for something; a scraper needs one, a browser six."""
 
 IDLE = 10.0
 """Seconds for a request to be whole, from the first byte of the connection or the last answer."""
@@ -59,10 +59,10 @@ class ClientConnection:
             it waits for us.
     """
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, reader: RequestReader) -> None:
         self.stream: trio.SocketStream | PortStream = stream
         self.scope = trio.CancelScope()
-        self.reader = RequestReader()
+        self.reader = reader
         self.client = _address(stream)
         self.busy = False
         self.since = trio.current_time()
@@ -194,14 +194,14 @@ class WebServer:
         """Connections that are there now."""
         return len(self._open)
 
-    async def handle(self, stream: trio.SocketStream) -> None:
-        """Serve one connection to its end."""
+    async def handle(self, stream: trio.SocketStream, reader: RequestReader | None = None) -> None:
+        """Serve one connection to its end; the reader holds what was read of it already."""
         if len(self._open) >= CONNECTIONS:
             # Those that were told to go already are still there for a moment.
             staying = [one for one in self._open if not one.scope.cancel_called]
             if len(staying) >= CONNECTIONS:
                 min(staying, key=lambda one: (one.busy, one.since)).scope.cancel()
-        connection = ClientConnection(stream)
+        connection = ClientConnection(stream, reader or RequestReader())
         self._open.add(connection)
         try:
             with connection.scope:

@@ -2,13 +2,16 @@
 
 A handshake costs the loop a millisecond, however little the client did for it. So handshakes
 take turns, one in a turn of the loop with a pause between two: a crowd of them makes each wait,
-and probes hardly. Who presents no certificate completes the handshake though one is required;
-requests are refused then, but for health, since the kubelet cannot present any.
+and probes hardly. The last that came is first: a scraper must not stand behind a crowd.
+
+Who presents no certificate completes the handshake though one is required; requests are refused
+then, but for health, since the kubelet cannot present any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +27,9 @@ from probe.serve.http.message import CHUNK, Refused
 HELLO = 64 * 1024
 """Most bytes of a client's part of the handshake; OpenSSL itself takes 100 KiB of certificates."""
 
-PAUSE = 0.001
-"""Seconds between two steps of handshakes."""
+PACE, BEHIND = 0.002, 0.05
+"""Seconds from one step of a handshake to the next, and how far behind this pace they may catch
+up: on a machine that gives us no time, sleeping between two steps would serve nobody."""
 
 VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -159,6 +163,51 @@ def _protocol(_: SSL.Connection, offered: list[bytes]) -> Any:
     return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
+class Turns:
+    """One step of a handshake at a time, at a pace.
+
+    Clients that have answered our part come before those who only began; the last that came first.
+    """
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: tuple[list[trio.Event], list[trio.Event]] = ([], [])
+        self._next = trio.current_time()
+
+    @asynccontextmanager
+    async def taken(self, *, begun: bool) -> AsyncIterator[None]:
+        """Hold the turn.
+
+        Args:
+            begun: the client has answered our part already.
+        """
+        if self._taken:
+            turn = trio.Event()
+            self._waiting[begun].append(turn)
+            try:
+                await turn.wait()
+            except trio.Cancelled:
+                if turn.is_set():
+                    self._pass_on()
+                else:
+                    self._waiting[begun].remove(turn)
+                raise
+        self._taken = True
+        try:
+            self._next = max(self._next, trio.current_time() - BEHIND) + PACE
+            await trio.sleep_until(self._next)
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        waiting = self._waiting[True] or self._waiting[False]
+        if waiting:
+            waiting.pop().set()  # the turn stays taken
+        else:
+            self._taken = False
+
+
 class PortStream:
     """TLS over an accepted socket; send_all, receive_some and send_eof as in trio's streams.
 
@@ -172,7 +221,7 @@ class PortStream:
         self._tls = SSL.Connection(tls.context)
         self._tls.set_accept_state()
 
-    async def handshake(self, turns: trio.Lock) -> None:
+    async def handshake(self, turns: Turns) -> None:
         """Do the server's part.
 
         Args:
@@ -182,21 +231,20 @@ class PortStream:
             Refused: the client speaks HTTP without TLS.
             trio.BrokenResourceError: the handshake failed, or the client went.
         """
-        size = 0
+        size, begun = 0, False
         while True:
             data = await self._receive()
             if not size and data[:1].isalpha():
                 raise Refused(400, "this port speaks HTTPS; write https:// instead of http://")
             size += len(data)
             incoming(self._tls, data)
-            async with turns:
-                await trio.sleep(PAUSE)
+            async with turns.taken(begun=begun):
                 try:
                     done = advance(self._tls)
                 except SSL.Error:
                     await self._flush()  # the alert that says why
                     raise trio.BrokenResourceError from None
-            await self._flush()
+            begun = await self._flush() or begun
             if done:
                 break
             if size > HELLO:
@@ -243,9 +291,11 @@ class PortStream:
             raise trio.BrokenResourceError
         return bytes(data)
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> bool:
+        """Send what OpenSSL wants to send; whether there was anything."""
         if data := outgoing(self._tls):
             await self._stream.send_all(data)
+        return bool(data)
 
 
 def _names(certificate: x509.Certificate) -> frozenset[str]:
