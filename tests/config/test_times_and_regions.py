@@ -143,7 +143,7 @@ def test_a_region_that_cannot_be_a_label_says_where_it_comes_from(
     ("written", "listen"),
     [
         ("127.0.0.1:9469", Listen("127.0.0.1", 9469)),
-        ("0.0.0.0:0", Listen("0.0.0.0", 0)),
+        ("0.0.0.0:0", Listen("0.0.0.0", 0)),  # noqa: S104 - read, not listened on
         ("localhost:80", Listen("localhost", 80)),
         ("'[::1]:9469'", Listen("::1", 9469)),
     ],

@@ -190,7 +190,7 @@ def answers(ip: str, port: int) -> object:
     return resolve
 
 
-@pytest.mark.parametrize("ip", ["127.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("ip", ["127.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0"])  # noqa: S104 - must be refused
 async def test_no_answer_of_dns_leads_a_flow_to_this_host(ca: Ca, bench: Bench, ip: str) -> None:
     http = Http({"/": Reply(200)})
     check = ApiCheck("f", (Step("a", "x", RequestTemplate("GET", "http://shop.example/")),))

@@ -167,7 +167,7 @@ async def test_methods_turn_as_the_rfc_says(
 def test_a_public_server_cannot_steer_us_to_inner_addresses() -> None:
     public, other = Edge("198.51.100.7", 443), Edge("203.0.113.9", 443)
     world = Edge("8.8.8.8", 443)
-    inner = ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "::1", "fe80::1", "0.0.0.0"]
+    inner = ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "::1", "fe80::1", "0.0.0.0"]  # noqa: S104 - must be refused
     inner += ["::ffff:127.0.0.1", "fd00::1"]
     for ip in inner:
         refusal = inward(world, Edge(ip, 443))

@@ -20,7 +20,7 @@ from tests.support.ports import HERE, free_port
 NONE = AddressRules()
 
 REFUSED = [
-    ("0.0.0.0", "0.0.0.0/8"),
+    ("0.0.0.0", "0.0.0.0/8"),  # noqa: S104 - must be refused
     ("0.1.2.3", "0.0.0.0/8"),
     ("127.0.0.1", "127.0.0.0/8"),
     ("127.255.255.254", "127.0.0.0/8"),
