@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from probe.config.schema import PLACE, schema_text
+from tests import dependencies
 from tests.model import reasons_page
 from tests.serve import metrics_page
 from tests.support.programs import DEPLOY, ROOT
@@ -21,6 +22,7 @@ COMMAND = "python -m tests.regenerate"
 TEXTS: dict[Path, Callable[[], str]] = {
     ROOT / PLACE: schema_text,
     metrics_page.DOCS: metrics_page.page,
+    dependencies.PAGE: dependencies.page,
     reasons_page.PAGE: reasons_page.page,
     reasons_page.TEMPLATE: reasons_page.alert_template,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -34,10 +35,41 @@ def test_the_lowest_version_of_a_dependency_is_its_lower_bound(allowed: str, pin
         lowest("trio<1")
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))])
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_and_pictures_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
-        assert (page.parent / target).exists(), f"{page.name} names {target}"
+    for target, _, anchor in linked(page.read_text()):
+        there = (page.parent / target) if target else page
+        assert there.exists(), f"{page.name} names {target}"
+        if anchor:
+            assert anchor in anchors(there.read_text()), f"{page.name} names {target}#{anchor}"
+
+
+def linked(text: str) -> list[tuple[str, str, str]]:
+    """Links that stay in the source tree, parted at the number sign."""
+    return [link.partition("#") for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", text)]
+
+
+def anchors(text: str) -> set[str]:
+    """What links lead to: each heading in lower case, words joined by hyphens, as GitHub does."""
+    found: set[str] = set()
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for heading in re.findall(r"^#+ +(.+?) *$", prose, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        again = (f"{name}-{number}" for number in itertools.count(1))
+        found.add(name if name not in found else next(one for one in again if one not in found))
+    return found
+
+
+def test_links_are_found_and_headings_have_the_names_that_links_use() -> None:
+    text = (
+        "# A\n```sh\n# not this\n```\n## `probe run`, and 2 × [more](x.md#y)\n## A\n![p](i/p.png)\n"
+    )
+    assert linked(text) == [("x.md", "#", "y"), ("i/p.png", "", "")]
+    assert anchors(text) == {"a", "probe-run-and-2--more", "a-1"}
 
 
 def test_every_command_has_help_that_names_its_exit_status() -> None:
