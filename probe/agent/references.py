@@ -82,8 +82,9 @@ class FlowHosts:
         if isinstance(call, Broken) and call.failure.reason is Reason.ADDRESS_REFUSED:
             return
         name = f"{parts.scheme}://{endpoint(host, edge.port)}/"
-        if name in self.known or len(self.known) < _MOST_WITNESSES:
-            self.known[name] = replace(edge, written=True), trust
+        if name not in self.known and len(self.known) >= _MOST_WITNESSES:
+            return  # enough tell the time; thousands would cost each judgement their walk
+        self.known[name] = replace(edge, written=True), trust
         if parts.scheme == "https" and isinstance(call, Answered):
             offset, _ = clock_of(call, self._wall())
             if offset is not None:
@@ -122,7 +123,8 @@ class ReferenceWatch:
         self._references = spec.references
         self._resolves = _asks_system(spec)
         self.hosts.configure(spec)
-        self._vantage.configure(off=spec.references.urls == ())
+        urls = spec.references.urls
+        self._vantage.configure(off=urls == (), own=urls is None)
         self._hurry.set()
 
     def hurry(self, failure: Failure) -> None:

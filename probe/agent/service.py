@@ -132,7 +132,7 @@ class Service:
         self._manager = Notifier(options.environ, self._unheard)
         self._serving = trio.Event()
         self._reload_wanted = trio.Event()
-        self._unserved: ListenError | None = None
+        self._unserved = ""
         self._misguarded: DocumentError | None = None
         self._assembly = Assembly(self._spec, options.environ, options.shard, self._log)
         self._shown = self._assembly.store.agent
@@ -152,8 +152,8 @@ class Service:
         if crash:
             self._log.error("crashed", where=crash, note="the agent ends, to be started again")
             raise AgentError(f"our own code crashed: {crash}")
-        if self._unserved is not None:
-            raise AgentError(f"{self._unserved}; choose another with --listen or listen:")
+        if self._unserved:
+            raise AgentError(self._unserved)
         if self._misguarded is not None:
             raise self._misguarded
         self._log.info("stopped")
@@ -176,12 +176,14 @@ class Service:
         app = partial(application, self._assembly.store, hosts=hosts)
         turn = None if self._options.handover is None else self._take_over
         fields: dict[str, object] = {}
+        option = "page:"
         try:
             guard = await self._guarded()
             server = partial(serve, stop=stop.wait, guard=guard)
             if isinstance(page, Listen):
                 shared = None if turn is None else self._serving.wait
                 fields["page"] = await serving.start(partial(server, app(), page, turn=shared))
+            option = "--listen or listen:"
             router = app(pages=page == "same")
             address = await serving.start(
                 partial(server, router, self._spec.listen, turn=turn, on_serving=self._serving.set)
@@ -191,7 +193,7 @@ class Service:
             serving.cancel_scope.cancel()
             return
         except ListenError as error:
-            self._unserved = error
+            self._unserved = f"{error}; choose another with {option}"
             serving.cancel_scope.cancel()
             return
         self._introduce(address, fields)

@@ -261,7 +261,7 @@ def _try(folder: Path) -> None:
     """Write a file as those of tokens are written, and remove it."""
     path = folder / ".check"
     _write(path, " " * _TRIED)
-    path.unlink()
+    path.unlink(missing_ok=True)  # at a handover two agents try the same folder
 
 
 def _write(path: Path, text: str) -> None:

@@ -73,7 +73,7 @@ def _load(
     path: Path, region: str | None, environ: Mapping[str, str], *, strict: bool
 ) -> tuple[Spec, Sequence[Problem]]:
     file = ConfigFile(str(path), strict)
-    data = read_bytes(path, MOST_BYTES)
+    data = read_bytes(path, MOST_BYTES, "; put targets into files of their own")
     shape = read(decode(data, file.path), file.path)
     spec = None
     with contextlib.suppress(TooManyProblems):  # they are in the file

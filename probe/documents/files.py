@@ -118,8 +118,8 @@ def _open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def read_bytes(path: Path, most: int) -> bytes:
-    """The bytes of a regular file, at most so many.
+def read_bytes(path: Path, most: int, instead: str = "") -> bytes:
+    """The bytes of a regular file, at most so many; ``instead`` says what to do about more.
 
     Raises:
         UnreadableFile: it is missing, or the system does not let us read it.
@@ -130,13 +130,13 @@ def read_bytes(path: Path, most: int) -> bytes:
     except FileNotFoundError:
         raise MissingFile(Problem(str(path), 1, 1, "there is no such file")) from None
     except IrregularFile as error:
-        message = f"{error.strerror}; name the YAML file itself"
+        message = f"{error.strerror}; name the file itself"
         raise DocumentError(Problem(str(path), 1, 1, message)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or "not a valid path"
         raise UnreadableFile(Problem(str(path), 1, 1, f"cannot be read: {why}")) from error
     if len(data) > most:
-        message = f"larger than {most // 1024} KiB; put targets into files of their own"
+        message = f"larger than {most // 1024} KiB{instead}"
         raise DocumentError(Problem(str(path), 1, 1, message))
     return data
 

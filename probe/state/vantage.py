@@ -233,12 +233,17 @@ class Vantage:
         bad = bool(failures) and len(failures) == len(resolvers)
         self._resolvers = (now, f"no resolver answers: {failures[0]}") if bad else None
 
-    def configure(self, *, off: bool) -> None:
-        """Forget references and witnesses: others count from now on, or none when it is off."""
+    def configure(self, *, off: bool, own: bool = False) -> None:
+        """Forget references: others count from now on, or none when it is ``off``.
+
+        What is probed anyway is remembered where it still counts (``own``): a reload during an
+        outage must not make what was down before fall together with it.
+        """
         self._off = off
         self._references.clear()
         self._names.clear()
-        self._witnesses, self._resolvers, self._own = Witnesses(), None, False
+        if not own:
+            self._witnesses, self._resolvers, self._own = Witnesses(), None, False
 
     def dns(self, name: str, failure: Failure | None, now: float) -> None:
         """Take in how a question for a reference's name went; never for a target's (see above)."""

@@ -28,6 +28,7 @@ from probe.model.failure import Failure, Reason
 TOGETHER = 60.0
 """Seconds between the first and the last to fall that still count as at once."""
 
+_NOBODY = "nothing was reached yet that it could be told by"
 _SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.NO_ROUTE})
 
 Sightings = Mapping[str, Mapping[str, Failure | None]]
@@ -64,7 +65,7 @@ class Witnesses:
         alone = ""
         if len(self._groups) < 2:
             names = ", ".join(sorted(name for group in self._groups for name in group))
-            alone = f"nothing independent to compare with: only {names or 'nothing'} to ask"
+            alone = f"nothing independent to compare with, only {names}" if names else _NOBODY
         if self._at < now - fresh or not self._groups:
             return "", alone
         if any(group - self._fell.keys() for group in self._groups):

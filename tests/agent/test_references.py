@@ -254,8 +254,36 @@ async def test_a_single_provider_that_is_silent_is_blamed_and_the_vantage_says_s
     async with own(world, {"a": [A]}) as (vantage, _):
         health = vantage.judge(trio.current_time())
         assert not health.complaints
-        assert health.unjudged[Sign.NETWORK].endswith("only provider a to ask")
+        assert health.unjudged[Sign.NETWORK].endswith(", only provider a")
         assert isinstance(Excuse(vantage)(Failed(TIMEOUT), 0.0), Failed)
+
+
+async def test_a_reload_during_an_outage_does_not_make_it_ours(autojump_clock: MockClock) -> None:
+    """One provider was never set up; the other falls minutes later, and somebody reloads."""
+    world = Own(servers=(), down={A.ip})
+    async with own(world, {"a": [A], "b": [B]}) as (vantage, watch):
+        await trio.sleep(120.0)
+        world.down = {A.ip, B.ip}
+        watch.hurry(TIMEOUT)
+        await trio.sleep(2.0)
+        assert signs(vantage) == set()
+        flow = ApiCheck("cli", ())
+        watch.configure(Spec("sa-east", Listen(), {"a": Provider("a")}, {}, (flow,)))
+        await trio.sleep(2.0)
+        assert signs(vantage) == set()
+        assert isinstance(Excuse(vantage)(Failed(TIMEOUT), trio.current_time() - 1), Failed)
+
+
+async def test_of_thousands_of_hosts_a_few_tell_the_time(autojump_clock: MockClock) -> None:
+    """Each judgement of the vantage weighs every host that told."""
+    async with own(Own(), {"a": [A]}) as (vantage, watch):
+        date = formatdate(time.time() + 100, usegmt=True)
+        for number in range(1000):
+            key = FLOW._replace(target=f"h{number}.example")
+            facts = CallFacts(Timings(), fresh=True, edge=B, url=f"https://{key.target}/")
+            watch.hosts.heard(key, Trust(), Answered(Response(200, (("date", date),)), facts))
+        (complaint,) = vantage.judge(trio.current_time()).complaints
+        assert complaint.why.startswith("clock differs by +100 s, by the Date of 16 hosts")
 
 
 async def test_a_date_is_asked_for_when_certificates_are_out_of_their_time(

@@ -231,8 +231,20 @@ def test_a_port_in_use_is_said_plainly(plain: Path) -> None:
         done = _run(plain, "--listen", f"127.0.0.1:{port}")
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
-    assert "--listen" in done.stderr
+    assert done.stderr.endswith("choose another with --listen or listen:\n")
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_of_the_page_in_use_names_page(plain: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        page = f"127.0.0.1:{taken.getsockname()[1]}"
+        plain.write_text(f"{plain.read_text()}page: {page}\n")
+        done = _run(plain)
+    assert done.returncode == 1
+    said = f"cannot listen on {page}: Address already in use; choose another with page:\n"
+    assert done.stderr.endswith(said)
 
 
 def test_no_region_is_said_plainly(plain: Path) -> None:

@@ -69,8 +69,8 @@ def test_line_ends_of_windows_are_no_problem(problems: Problems) -> None:
     ("make", "message"),
     [
         (lambda path: None, "there is no such file"),
-        (lambda path: path.mkdir(), "this is a directory; name the YAML file itself"),
-        (os.mkfifo, "not a regular file; name the YAML file itself"),
+        (lambda path: path.mkdir(), "this is a directory; name the file itself"),
+        (os.mkfifo, "not a regular file; name the file itself"),
         (
             lambda path: path.write_bytes(b"#" * (MOST_BYTES + 1)),
             "larger than 1024 KiB; put targets into files of their own",

@@ -14,6 +14,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 import trio
+import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -288,6 +289,19 @@ async def test_unknown_names_cost_as_much_as_known_ones(
         with pytest.raises(Refused):
             await logins.check(login(name, "x").partition(": ")[2], USERS, "192.0.2.1")
     assert costs == [b"04", b"04"]
+
+
+async def test_clients_of_ipv4_do_not_wait_for_each_other_at_a_port_of_both_families(
+    logins: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarding, "SLOWED", 30.0)
+    wrong, good = (login("prometheus", word).partition(": ")[2] for word in ("x", "right"))
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(logins.check, wrong, USERS, "::ffff:192.0.2.9")
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            await logins.check(good, USERS, "::ffff:192.0.2.1")
+            nursery.cancel_scope.cancel()
 
 
 async def test_who_guesses_waits_for_his_own_guesses_only(

@@ -110,6 +110,13 @@ def test_certificate_and_key_can_stand_in_the_file(folder: Path) -> None:
         ),
         (PAIR + "  client_ca_file: ca.pem", "4:3: no client is asked for a certificate"),
         (PAIR + "  client_allowed_sans: [a]", "4:3: client_allowed_sans needs"),
+        (
+            PAIR + "  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: [a]",
+            "5:3: client_allowed_sans needs names, and client_auth_type: RequireAndVerify",
+        ),
+        ("basic_auth_users: {a: }", "1:20: a: has no value; write one, or leave the key out"),
+        ("tls_server_config: {cert_file: , key_file: }", "1:21: cert_file: has no value"),
+        (PAIR + "  client_allowed_sans:", "4:3: client_allowed_sans: has no value"),
         (PAIR + "  min_version: TLS14", '4:16: unknown version "TLS14"; did you mean "TLS13"?'),
         (PAIR + "  min_version: TLS13\n  max_version: TLS12", "4:3: min_version TLS13 is above"),
         (PAIR + "  cipher_suites: [RC4]", '4:19: unknown name "RC4"'),

@@ -116,6 +116,7 @@ class Logins:
 
 def _network(client: str) -> str:
     """An address, or the /64 that it is in: one host has as many of IPv6 as it likes."""
+    client = client.removeprefix("::ffff:")  # IPv4 at a port of both families (RFC 4291, 2.5.5.2)
     return str(ip_network((client, 64), strict=False)) if ":" in client else client
 
 

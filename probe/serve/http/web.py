@@ -124,7 +124,7 @@ def _ours(host: str, known: Iterable[str]) -> bool:
 def _foreign(host: str) -> str:
     return (
         f"this agent does not answer to the name {host}; ask by its address, or add the name to "
-        "host_names: in the configuration"
+        "host_names: in the configuration and restart the agent"
     )
 
 

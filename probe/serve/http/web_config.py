@@ -126,16 +126,27 @@ class _Reader:
         where = node.position if key is None else key_position(node, key)
         self._problems.append(Problem(str(self._path), where.line, where.column, message))
 
-    def _mapping(self, node: Node | None, known: Collection[str] | None) -> dict[str, Node]:
-        """Entries of a section without those that say nothing; ``known`` None takes any key."""
+    def _mapping(
+        self, node: Node | None, known: Collection[str] | None, *, strict: bool = False
+    ) -> dict[str, Node]:
+        """Entries of a section without those that say nothing.
+
+        Args:
+            node: the section.
+            known: its keys; None takes any.
+            strict: a key without a value is a problem. A variable that a template left empty must
+                not open the port.
+        """
         if node is None or (isinstance(node, ScalarNode) and node.value is None):
             return {}
         if not isinstance(node, MappingNode):
             self._problem(node, f"expected a mapping of key: value, found {found(node)}")
             return {}
-        for key in node.entries:
+        for key, value in node.entries.items():
             if known is not None and key not in known:
                 self._problem(node, unknown("key", key, known), key)
+            elif strict and isinstance(value, ScalarNode) and value.value is None:
+                self._problem(node, f"{key}: has no value; write one, or leave the key out", key)
         return {
             key: value
             for key, value in node.entries.items()
@@ -194,7 +205,7 @@ class _Reader:
 
     def _users(self, node: Node | None) -> dict[str, bytes]:
         users = {}
-        for name, value in self._mapping(node, None).items():
+        for name, value in self._mapping(node, None, strict=True).items():
             written = self._text(value)
             if not re.match(_HASH, written):
                 self._problem(
@@ -250,7 +261,7 @@ class _Reader:
 
     def _tls(self, section: Node) -> PortTls | None:
         before = len(self._problems)
-        entries = self._mapping(section, _TLS)
+        entries = self._mapping(section, _TLS, strict=True)
         if not entries:
             return None
         certificate, key = (
@@ -312,6 +323,6 @@ class _Reader:
                 f"{auth} needs client_ca_file: with the authorities of clients",
                 "client_auth_type",
             )
-        if "client_allowed_sans" in entries and not (names and required):
+        if "client_allowed_sans" in entries and not (names and verified and required):
             message = f"client_allowed_sans needs names, and client_auth_type: {_STRICT}"
             self._problem(section, message, "client_allowed_sans")
