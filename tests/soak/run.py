@@ -373,7 +373,7 @@ async def run(
     for line in by_kind(accounts):
         say(line)
     exact = sum(account.exact for account in accounts)
-    say(f"{exact} of {len(accounts)} faults are accounted for exactly; {len(wrong)} findings")
+    say(f"{exact} of {len(accounts)} accounts are exact; {len(wrong)} findings")
     for line in wrong[:60]:
         say(f"WRONG {line}")
     return len(wrong)
