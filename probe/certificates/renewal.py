@@ -31,6 +31,7 @@ def expires_soon(
 
 
 _DUE = 1 / 3
+_LATE = 1 / 6
 _URGENT = 1 / 30
 _URGENT_AT_MOST = 3 * DAY
 _URGENT_AT_LEAST = 12 * HOUR
@@ -41,11 +42,13 @@ def renewal_of(facts: CertificateFacts, expect: ChainExpectations) -> Renewal:
 
     Renewal is due with a third left, which is when ACME clients renew; it is late with what
     ``days_left`` asks for; it is urgent with a thirtieth, at most 3 days and at least 12 hours,
-    but never with more than half of what makes it late: a certificate of a day has no 12 hours.
+    but never with more than half of what makes it late, or would by default: a certificate of a
+    day has no 12 hours, whatever days a check asks for.
     """
     lifetime = facts.not_after - facts.not_before
     late = expect.days_left.seconds(lifetime)
-    urgent = min(max(lifetime * _URGENT, _URGENT_AT_LEAST), _URGENT_AT_MOST, late / 2)
+    urgent = min(max(lifetime * _URGENT, _URGENT_AT_LEAST), _URGENT_AT_MOST)
+    urgent = min(urgent, late / 2, lifetime * _LATE / 2)
     ends = facts.not_after
     return Renewal(ends - max(lifetime * _DUE, late), ends - late, ends - urgent)
 

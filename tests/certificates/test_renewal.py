@@ -58,6 +58,13 @@ def test_a_check_says_when_it_is_late_and_what_asks_for_less_counts(
     assert left(90, asked)[1] == late
 
 
+@pytest.mark.parametrize(("lifetime", "urgent"), [(1, 1 / 12), (3, 0.25), (6, 0.5), (90, 3)])
+def test_days_that_a_check_asks_for_page_nobody_for_short_lived_certificates(
+    lifetime: float, urgent: float
+) -> None:
+    assert left(lifetime, DaysLeft(14, None))[2] == pytest.approx(urgent, abs=1e-5)
+
+
 def test_the_three_come_in_order_whatever_a_check_asks_for() -> None:
     for lifetime in (0, 1, 6, 90, 398):
         for asked in (DaysLeft(0, None), DaysLeft(2, None), DaysLeft(400, 1.0), DaysLeft()):
