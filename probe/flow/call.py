@@ -82,6 +82,23 @@ async def make(
     made = await _once(run, request, signer, send, bound)
     if not redirects:
         return made
+    return await _followed(
+        run, request, signer, made, send=send, bound=bound, redirects=redirects, plain=plain
+    )
+
+
+async def _followed(
+    run: FlowRun,
+    request: Request,
+    signer: Signer | None,
+    made: Exchange,
+    *,
+    send: _Send,
+    bound: tuple[Bond, ...],
+    redirects: int,
+    plain: bool,
+) -> Exchange:
+    """Follow where an exchange leads; arguments as for `make`."""
     facts = [made.call.facts]
     cookies = httpx.Cookies()
     while isinstance(made.call, Answered) and url.leads_to(made.call.response) is not None:

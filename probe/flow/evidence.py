@@ -20,6 +20,7 @@ from probe.model.target import endpoint
 _BODY_SHOWN = 512
 _LOOKED_AT = 8192  # of the body, for secrets: what is shown may be withheld for what is not
 _HEADER_SHOWN = 200
+_HEADER_LOOKED_AT = 1024
 _DATA_SHOWN = 4096
 WITHHELD = "(withheld: the answer may hold a token that nobody recognised)"
 _CURL_ADDS = frozenset({"content-length", "accept-encoding", "traceparent"})
@@ -113,7 +114,11 @@ def _headers(run: FlowRun, response: Response, listed: tuple[str, ...]) -> Mappi
         if not carries_credential(name)
     }
     return MappingProxyType(
-        {name: clip(redactor.redact_foreign(v), _HEADER_SHOWN) for name, v in found.items() if v}
+        {
+            name: clip(redactor.redact_foreign(value[:_HEADER_LOOKED_AT]), _HEADER_SHOWN)
+            for name, value in found.items()
+            if value
+        }
     )
 
 

@@ -3,7 +3,8 @@
 A secret is known by its windows: every run of `RUN` characters of it, folded. A text is compared
 in words of four bytes, one after the other: eight characters in a row hold a whole word wherever
 they begin, so that only where a word is one of a secret's the windows around it are looked up. The
-cost grows with the text, and not with the number of secrets.
+cost grows with the text, and far less with the number of secrets: with more of them, more words are
+one of theirs by chance.
 """
 
 from __future__ import annotations

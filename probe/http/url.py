@@ -107,6 +107,10 @@ LONGEST_COOKIE = 5000
 """Characters of a cookie with its attributes, as for curl."""
 
 
+LONGEST_LOCATION = 8192
+"""Characters of a URL that a redirect may lead to: usual servers take no longer request line."""
+
+
 def leads_to(answer: Response) -> str | None:
     """The URL that an answer redirects to, as it stands there; None when it is final.
 
@@ -132,8 +136,12 @@ def following(
         plain: whether it may lead from https to http.
         cookies: those that the redirects of this call set; kept here.
     """
+    location = answer.header("location") or ""
+    if len(location) > LONGEST_LOCATION:
+        length = f"{len(location)} characters, and at most {LONGEST_LOCATION} are followed"
+        return refused(f"a redirect to a URL of {length}")
     try:
-        url = clean_url(urljoin(draft.url, _text(answer.header("location") or "")))
+        url = clean_url(urljoin(draft.url, _text(location)))
     except BadUrl as error:
         return refused(f"a redirect: {error}")
     except ValueError:  # of urljoin: brackets that are not closed

@@ -63,6 +63,21 @@ async def test_a_failed_step_shows_what_a_person_needs(ca: Ca, bench: Bench) -> 
     assert result.edge is not None
 
 
+async def test_of_a_long_header_only_the_start_is_searched_for_secrets(
+    ca: Ca, bench: Bench
+) -> None:
+    auth = {"key": BearerAuth(token=bench.secret("TOKEN", "very-secret-token"))}
+    step = Step("a", "backend", RequestTemplate("GET", URL + "/a"), auth="key")
+    check = ApiCheck("flow", (step,), auth=auth, evidence_headers=("x-near", "x-far"))
+    headers = tuple(
+        (name, "x" * n + "very-secret-token") for name, n in (("X-Near", 990), ("X-Far", 9000))
+    )
+    result, _ = await failing(ca, bench, check, Http({"/a": Reply(500, "", headers)}))
+    near, far = result.evidence.headers["x-near"], result.evidence.headers["x-far"]
+    assert near.startswith("(withheld: ")
+    assert far == "x" * 199 + "…"
+
+
 async def test_a_passing_step_keeps_only_what_is_small(ca: Ca, bench: Bench) -> None:
     step = Step("a", "backend", RequestTemplate("GET", URL + "/a"))
     async with serve(ca.context("api.example"), Http({"/a": Reply(200, "hello")})) as server:

@@ -74,6 +74,19 @@ async def test_too_many_redirects_are_refused(ca: Ca, bench: Bench) -> None:
     assert result.steps[0].attempts == 4
 
 
+async def test_a_longer_location_than_servers_take_is_not_followed(ca: Ca, bench: Bench) -> None:
+    """Each text of the evidence that holds the URL is searched for secrets."""
+    for length, status in ((8192, 200), (8193, 302)):
+        long = "/" + "x" * (length - 1)
+        http = Http({"/start": to(long), long: Reply(200)})
+        async with serve(ca.context("api.example"), http) as server:
+            result = await bench.run(check(follow=1), by_host({"api.example": server.port}))
+        assert result.steps[0].evidence.status == status
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.failure.reason is Reason.REDIRECT_REFUSED
+    assert "8193 characters" in result.outcome.failure.detail
+
+
 @pytest.mark.parametrize(
     "location",
     [
