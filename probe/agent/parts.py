@@ -78,7 +78,7 @@ def build_parts(
         known.learn(secret.reveal())
         return secret
 
-    judge = Judge()
+    judge = Judge(elsewhere=True)
     own_names = OwnNames(spec.providers)
     contexts = TlsContexts(read)
     tls = TlsProber(contexts, judge, time.time, own_names=own_names, lag=lag)

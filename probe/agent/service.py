@@ -23,13 +23,14 @@ from probe.agent.log import EventLog
 from probe.agent.parts import Proxies
 from probe.agent.process import AgentError, Notifier, hold_signals, signals_received, supervised
 from probe.agent.warmup import warmed_up
-from probe.config.apart import LoaderError, reload_apart
+from probe.config.apart import reload_apart
 from probe.connection.tcp import kernel_stamps
 from probe.documents.problem import DocumentError
 from probe.model.failure import trace
 from probe.model.reasons import read_reasons
 from probe.model.spec import Listen, RegionSource, Spec
 from probe.model.target import endpoint
+from probe.net.child import Unanswered
 from probe.net.names import NameProblem, parse_listen
 from probe.region import RegionError, find_region
 from probe.schedule import WHOLE, Shard
@@ -269,9 +270,10 @@ class Service:
         except DocumentError as error:
             self._refuse(error)
             return
-        except LoaderError as error:
-            self._shown.reloaded(success=False, at=time.time(), problem=str(error))
-            self._log.error("reload refused", problem=str(error), note="the running one stays")
+        except Unanswered as error:
+            problem = f"the process that reads {options.config} {error}"
+            self._shown.reloaded(success=False, at=time.time(), problem=problem)
+            self._log.error("reload refused", problem=problem, note="the running one stays")
             return
         fixed = ["limits", "share", "state_dir", "page", "host_names", "web_config"]
         if self._options.web_config is not None:

@@ -42,6 +42,10 @@ class Roots:
     organizations: frozenset[str] = frozenset()
     _parsed: dict[bytes, Certificate] = field(default_factory=dict, repr=False, compare=False)
 
+    def __reduce__(self) -> tuple[type[Roots], tuple[object, ...]]:
+        """Pickle without what was parsed."""
+        return Roots, (self.by_name, self.digests, self.organizations)
+
     @classmethod
     def of(cls, ders: Iterable[bytes]) -> Roots:
         """Index DER certificates.

@@ -87,7 +87,7 @@ def check(
 
     from probe.agent.gate import CheckRequest, SelectionError, run_check
     from probe.agent.parts import Proxies
-    from probe.flow.confined import keep_to_itself
+    from probe.net.child import keep_to_itself
     from probe.report import exit_code
     from probe.report.console import progress_on
 

@@ -38,8 +38,9 @@ web_config_option = click.option(
 
 def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
     """Read the configuration. With ``apart`` another process does, so that this one stays small."""
-    from probe.config.apart import LoaderError, load_apart
+    from probe.config.apart import load_apart
     from probe.documents.problem import DocumentError
+    from probe.net.child import Unanswered
 
     try:
         if apart:
@@ -51,8 +52,8 @@ def load_spec(config: Path, region: str | None, *, apart: bool = False) -> Spec:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(BAD_CONFIGURATION)
-    except LoaderError as error:
-        die(str(error), FAIL)
+    except Unanswered as error:
+        die(f"the process that reads {config} {error}", FAIL)
 
 
 def die(message: str, code: int) -> NoReturn:

@@ -80,7 +80,7 @@ def run(
     from probe.agent import AgentError, NoRegionError, Options, run_agent
     from probe.agent.log import configure
     from probe.documents.problem import DocumentError
-    from probe.flow.confined import keep_to_itself
+    from probe.net.child import keep_to_itself
     from probe.schedule import Shard, ShardError
 
     keep_to_itself()

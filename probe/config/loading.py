@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,11 +34,11 @@ from probe.documents.nodes import (
     to_data,
 )
 from probe.documents.problem import MOST_PROBLEMS, DocumentError, Problem
-from probe.model.spec import Spec
+from probe.model.spec import REGION_VARIABLE, Spec
+from probe.net.child import pickled
 from probe.net.names import quoted
 
 MOST_BYTES = 1024 * 1024
-REGION_VARIABLE = "PROBE_REGION"
 
 
 def load(path: Path, *, region: str | None = None, environ: Mapping[str, str]) -> Spec:
@@ -67,6 +68,15 @@ def validate(path: Path, *, environ: Mapping[str, str]) -> tuple[Spec, Sequence[
         DocumentError: with every problem of all these files.
     """
     return _load(path, None, environ, strict=True)
+
+
+def answer(data: bytes) -> bytes:
+    """What a child of `config.apart` is asked: a pickle of the spec, or of the problems."""
+    path, region, variable = json.loads(data)
+    try:
+        return pickled(load(Path(path), region=region, environ={REGION_VARIABLE: variable}))
+    except DocumentError as error:
+        return pickled(error.problems)
 
 
 def _load(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import resource
 import struct
 import threading
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_SET_DUMPABLE, _CAPBSET_DROP, _NO_NEW_PRIVS = 4, 24, 38
+_CAPBSET_DROP, _NO_NEW_PRIVS = 24, 38
 _AMBIENT, _AMBIENT_CLEAR = 47, 4
 _CAPABILITY_VERSION = 0x20080522  # capset(2), version 3: two words of each set
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # landlock(7), alike on all machines
@@ -44,12 +43,6 @@ class NotConfined(OSError):
 @functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-def keep_to_itself() -> None:
-    """Make this process one that others cannot read, and that leaves no core behind."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _libc().prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def in_confined_thread(start: Callable[[], T]) -> T:

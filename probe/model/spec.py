@@ -17,6 +17,9 @@ from probe.model.state import Confirmation, ConsensusRule
 from probe.model.target import AddressRules, Target, endpoint
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
 
+REGION_VARIABLE = "PROBE_REGION"
+"""Environment variable that names the region; goes before the configuration."""
+
 # ---------------------------------------------------------------- providers
 
 

@@ -1,1 +1,1 @@
-"""Names and addresses as text, and the one door to httpx."""
+"""Names and addresses as text, processes for long work, and the one door to httpx."""

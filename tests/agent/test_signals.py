@@ -16,7 +16,7 @@ from tests.support.agents import StartAgent
 SOON = 30.0
 """Seconds of patience until it has ended; what it waits for in these tests never comes."""
 
-CHILD = "probe.config.apart"
+CHILD = "probe.config.loading"
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class Held:
     environ: dict[str, str]
 
 
-def readers(config: Path) -> list[int]:
-    """Processes that read this configuration for an agent."""
+def readers(held: Held) -> list[int]:
+    """Processes that read a configuration for an agent of this environment."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
+            environ = (entry / "environ").read_bytes()
         except OSError:
             continue
-        if CHILD.encode() in words and str(config).encode() in words:
+        if CHILD.encode() in words and held.environ["PYTHONPATH"].encode() in environ:
             found.append(int(entry.name))
     return found
 
@@ -43,12 +44,12 @@ def readers(config: Path) -> list[int]:
 @pytest.fixture
 def held(tmp_path: Path) -> Held:
     """A switch that keeps the reading of configurations from going on."""
-    (tmp_path / "sitecustomize.py").write_text("""\
+    (tmp_path / "sitecustomize.py").write_text(f"""\
 import os, sys, time
-while "probe.config.apart" in sys.orig_argv and os.path.exists(os.environ["HOLD"]):
+while {CHILD!r} in sys.orig_argv and os.path.exists({str(tmp_path / "hold")!r}):
     time.sleep(0.02)
 """)
-    return Held(tmp_path / "hold", {"PYTHONPATH": str(tmp_path), "HOLD": str(tmp_path / "hold")})
+    return Held(tmp_path / "hold", {"PYTHONPATH": str(tmp_path)})
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -72,7 +73,7 @@ async def test_a_reload_asked_for_while_it_starts_is_done_once_it_runs(
     listen_nowhere(plain)
     held.file.touch()
     async with agents(plain, environ=held.environ) as agent:
-        await until(lambda: readers(plain))
+        await until(lambda: readers(held))
         agent.process.send_signal(signal.SIGHUP)
         agent.process.send_signal(signal.SIGHUP)
         await trio.sleep(0.2)
@@ -111,10 +112,10 @@ async def test_it_ends_at_once_while_it_reads_its_configuration(
 ) -> None:
     held.file.touch()
     async with agents(plain, environ=held.environ) as agent:
-        await until(lambda: readers(plain))
+        await until(lambda: readers(held))
         agent.process.send_signal(number)
         assert await ends(agent.process) == (0 if number is signal.SIGTERM else 130)
-        await until(lambda: not readers(plain))
+        await until(lambda: not readers(held))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -126,12 +127,12 @@ async def test_it_ends_at_once_while_it_reloads(
         await agent.said("started")
         held.file.touch()
         agent.process.send_signal(signal.SIGHUP)
-        await until(lambda: readers(plain))
+        await until(lambda: readers(held))
         agent.process.send_signal(signal.SIGHUP)  # one more while the first is under way
         agent.process.send_signal(number)
         assert await ends(agent.process) == 0
         await agent.said("stopped")
-        await until(lambda: not readers(plain))
+        await until(lambda: not readers(held))
 
 
 async def test_it_ends_at_once_while_it_waits_for_its_turn(plain: Path, agents: StartAgent) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from probe.certificates import Roots, Verdict
 from probe.certificates.certificate import Certificate
-from probe.certificates.judge import Question
+from probe.certificates.question import Question
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.certificates import Judge, Roots, TrustError, Verdict
-from probe.certificates.judge import Cache
+from probe.certificates.question import Cache
 from probe.certificates.verdict import IMPORTANCE, Finding, in_order
 from probe.model.failure import Failure, Reason
 from probe.model.result import Inconclusive, outcome_of

@@ -10,7 +10,7 @@ import trio
 from cryptography import x509
 
 from probe.certificates import Judge, Roots, Verdict, analysis, opinions, paths
-from probe.certificates import judge as judge_module
+from probe.certificates import question as question_module
 from probe.certificates.certificate import Certificate
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations, Trust
@@ -49,7 +49,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
         seen.append(threading.current_thread())
         return analysis.analyse(*args, **options)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr(judge_module, "analyse", noted)
+    monkeypatch.setattr(question_module, "analyse", noted)
     return seen
 
 
@@ -74,6 +74,35 @@ async def test_a_large_chain_is_analysed_in_a_thread_and_once(
     roots = Roots.of([top.der])
     alone = judge_chain(chain, "shop.example", AT, roots=roots, expect=ChainExpectations())
     assert verdicts[0] == alone
+
+
+async def test_another_process_gives_the_same_verdict_and_teaches_the_same(
+    threads: list[threading.Thread],
+) -> None:
+    top, chain = many()
+    judge = Judge(lambda _: Roots.of([top.der]), elsewhere=True)
+    verdict = await ask(judge, chain)
+    assert verdict == await ask(judge_of(top), chain)
+    assert len(threads) == 1, "the second was asked here"
+    assert await ask(judge, chain) is verdict
+    assert (await ask(judge, chain, "other.example")).failures[0].reason is Reason.NAME_MISMATCH
+    alone = await ask(judge, chain[:1])
+    assert alone.failures[0].reason is Reason.MISSING_INTERMEDIATE, "it knows the intermediate"
+    strange = await ask(judge, [b"no certificate", *chain])
+    assert [failure.reason for failure in strange.failures] == [Reason.UNPARSABLE]
+
+
+async def test_a_process_that_dies_is_ours_and_no_verdict_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    top, chain = many()
+    judge = Judge(lambda _: Roots.of([top.der]), elsewhere=True)
+    with monkeypatch.context() as soon:
+        soon.setattr("probe.net.apart.LONGEST", 0.0)
+        (failure,) = (await ask(judge, chain)).failures
+    assert failure.reason is Reason.LOCAL_RESOURCE
+    assert failure.detail == "the process that judges 8 certificates took over 0 s"
+    assert (await ask(judge, chain)).accepted
 
 
 async def test_an_ordinary_chain_is_analysed_at_once(threads: list[threading.Thread]) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from probe.config.apart import LoaderError, load_apart
+from probe.config.apart import load_apart
 from probe.config.loading import load
 from probe.documents.problem import DocumentError
+from probe.net.child import Unanswered
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -33,7 +34,7 @@ def test_a_child_that_cannot_start_is_an_error_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
-    with pytest.raises(LoaderError, match="cannot read"):
+    with pytest.raises(Unanswered, match="did not start: No such file"):
         load_apart(tmp_path / "probe.yaml", environ={})
 
 
@@ -41,5 +42,5 @@ def test_a_child_that_dies_is_an_error_and_not_a_configuration(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(LoaderError, match="ended with 1"):
+    with pytest.raises(Unanswered, match="ended with 1"):
         load_apart(tmp_path / "probe.yaml", environ={})

@@ -59,9 +59,9 @@ async def test_what_is_wrong_with_a_long_list_has_its_place(tmp_path: Path) -> N
 
 
 BROKEN = {
-    "echo out of memory >&2; exit 3": "the reader ended with 3: out of memory",
-    "kill -9 $$": "the reader was killed by signal 9",
-    "sleep 60": "the reader did not finish: it took over 0.2 s",
+    "echo out of memory >&2; exit 3": "the process that reads it ended with 3: out of memory",
+    "kill -9 $$": "the process that reads it was killed by signal 9",
+    "sleep 60": "the process that reads it took over 0.2 s",
 }
 
 

@@ -19,7 +19,7 @@ NOBODY = 65532
 AGENT = """
 import os, sys, trio, math
 from probe.flow import command
-from probe.flow.confined import keep_to_itself
+from probe.net.child import keep_to_itself
 user, keep, *script = sys.argv[1:]
 if int(user):
     os.setgroups([]); os.setresgid(*[int(user)] * 3); os.setresuid(*[int(user)] * 3)

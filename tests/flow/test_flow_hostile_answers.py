@@ -20,6 +20,7 @@ from probe.model.expressions import PatternError, compile_pattern, first_group, 
 from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Capture, Expect, HeaderExpectation, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Passed
+from probe.net import apart as border
 from tests.support.http_server import Ca, Http, Reply, at, serve
 
 from .conftest import Bench
@@ -80,7 +81,7 @@ async def test_a_text_made_for_a_pattern_takes_no_longer_than_any_other(
 async def test_a_pattern_that_takes_too_long_is_ours_and_hides_no_failure(
     ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(apart, "_LONGEST", 0.0)
+    monkeypatch.setattr(border, "LONGEST", 0.0)
     async with serve(ca.context("api.example"), Http({"/": Reply(status, "a" * 9000)})) as server:
         result = await bench.run(flow(Expect(matches=("a*b",))), at(server.port))
     if status == 200:
@@ -136,7 +137,7 @@ async def test_a_process_that_died_is_replaced_and_one_that_hangs_is_killed(
     assert died.reason is Reason.LOCAL_RESOURCE
     pid = await apart.run_apart(os.getpid, size=LONG)
     assert isinstance(pid, int)
-    monkeypatch.setattr(apart, "_LONGEST", 0.05)
+    monkeypatch.setattr(border, "LONGEST", 0.05)
     hung = await apart.run_apart(signal.pause, size=LONG)
     assert isinstance(hung, Failure)
     assert not Path(f"/proc/{pid}").exists()
@@ -147,7 +148,7 @@ async def test_what_costs_too_much_ends_by_itself() -> None:
     failure = await apart.run_apart(partial(sum, itertools.repeat(0)), size=LONG)
     assert isinstance(failure, Failure)
     assert failure.reason is Reason.LOCAL_RESOURCE
-    assert "2 s of work" in failure.detail
+    assert "2 s of CPU" in failure.detail
 
 
 async def test_the_process_is_given_no_secret_of_the_environment() -> None:
@@ -186,7 +187,7 @@ async def test_a_secret_in_a_long_answer_is_found(ca: Ca, bench: Bench) -> None:
 async def test_an_expression_that_takes_too_long_is_ours(
     ca: Ca, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_LONGEST", 0.05)
+    monkeypatch.setattr(border, "LONGEST", 0.05)
     body = b"[" + b"[]," * 300_000 + b"[]]"
     http = Http({"/": Reply(200, body, (("Content-Type", "application/json"),))})
     async with serve(ca.context("api.example"), http) as server:

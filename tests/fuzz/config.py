@@ -10,9 +10,9 @@ from pathlib import Path
 
 from probe.config.loading import load, validate
 from probe.config.shape.file import FileShape
-from probe.documents.packed import pickled
 from probe.documents.problem import DocumentError
 from probe.model.spec import Spec
+from probe.net.child import pickled
 from tests.fuzz.target import Finding, Target
 
 _EXAMPLES = Path(__file__).parents[2] / "config"

@@ -25,7 +25,6 @@ from probe.connection.tcp import Wire
 from probe.connection.timeline import Timeline
 from probe.edges.answers import DnsQuestion, NoAnswer
 from probe.edges.client import ask
-from probe.flow import apart
 from probe.http import body
 from probe.http.channel import MOST_EVENTS, Channel
 from probe.http.messages import Response
@@ -201,7 +200,7 @@ def traced() -> Iterator[None]:
 async def test_what_a_hostile_server_costs(
     one: Beast, ca: Ca, monkeypatch: pytest.MonkeyPatch, traced: None
 ) -> None:
-    monkeypatch.setattr(apart, "_LONGEST", 0.3)
+    monkeypatch.setattr("probe.net.apart.LONGEST", 0.3)
     ledger = Ledger(task=trio.lowlevel.current_task())
     trust = Trust("file", str(ca.roots))
     async with running(one, ca) as port:
