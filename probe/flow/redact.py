@@ -31,14 +31,14 @@ SHORTEST = 4
 
 _MOST = 256  # secrets of one run, and as many cookies …
 _MOST_CHARACTERS = 65_536  # … and characters of them all
-_LONGEST = 16_384  # characters of one
+_LONGEST = 16_384  # characters of one, and of all cookies: learning so many takes up to 50 ms
 
 
 class _Room:
     """What is left of the bounds on what one run looks for in the texts of others."""
 
-    def __init__(self) -> None:
-        self._secrets, self._characters = _MOST, _MOST_CHARACTERS
+    def __init__(self, characters: int) -> None:
+        self._secrets, self._characters = _MOST, characters
 
     def takes(self, value: str) -> bool:
         """Count a secret; tell whether it is still within the bounds."""
@@ -93,7 +93,7 @@ class Redactor:
         self._sought: list[str] = []  # without windows, or too many: looked for letter by letter
         self._taken: dict[str, str] = {}  # shell variable → the value it stands for
         self._cookies: Windows | None = None
-        self._room, self._room_for_cookies = _Room(), _Room()
+        self._room, self._room_for_cookies = _Room(_MOST_CHARACTERS), _Room(_LONGEST)
         self._too_many = False
         self._too_many_cookies = False
 
