@@ -136,7 +136,7 @@ class EdgeFinder:
                 own = not (host.endswith(".") or options.servers or options.client_subnets)
                 search = self._resolv_conf().search if own else ()
                 found = await self._searched(name, search, port, options)
-            if written:
+            if written and any(spells_out(name, one.ip) for one in found.edges):
                 here = (replace(one, written=spells_out(name, one.ip)) for one in found.edges)
                 found = replace(found, edges=tuple(here))
             return self._reachable(found)
@@ -241,9 +241,9 @@ class EdgeFinder:
         """Leave out and count IPv6 edges for which this host has no route; note those of NAT64."""
         edges = tuple(edge for edge in found.edges if edge.version == 4 or self._has_route(edge.ip))
         skipped = len(found.edges) - len(edges)
-        behind = {one.ip: through_nat64(one.ip) for one in edges if one.version == 6}
-        if any(behind.values()):
-            notes = tuple(f"{ip} is {v4} through NAT64" for ip, v4 in behind.items() if v4)
+        behind = [(one.ip, v4) for one in edges if ":" in one.ip and (v4 := through_nat64(one.ip))]
+        if behind:
+            notes = tuple(f"{ip} is {v4} through NAT64" for ip, v4 in dict(behind).items())
             found = replace(found, notes=found.notes + notes, nat64=len(notes))
         if not skipped:
             return found

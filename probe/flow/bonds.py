@@ -8,7 +8,7 @@ labels, targets of lists that others write, or captures.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from probe.auth.signers import StaticAuth
@@ -41,12 +41,12 @@ class Spelled:
     """What the configuration itself spells out in one run.
 
     Args:
-        values: those that the configuration itself writes.
+        given: returns the values that the configuration itself writes; most runs never ask.
         places: templates of all URLs, up to their path.
     """
 
-    def __init__(self, values: Values, places: tuple[str, ...]) -> None:
-        self._values = values
+    def __init__(self, given: Callable[[], Mapping[str, str]], places: tuple[str, ...]) -> None:
+        self._given = given
         self._places = places
         self._found: dict[tuple[str, ...], frozenset[Origin]] = {}
 
@@ -65,9 +65,10 @@ class Spelled:
         return self._found[places]
 
     def _spelled(self, places: Iterable[str]) -> Iterator[Origin]:
+        values = Values(self._given())
         for place in places:
             try:
-                yield _origin(self._values.fill_url(place))
+                yield _origin(values.fill_url(place))
             except (NoValue, Unsafe, BadUrl):
                 continue  # others give a part of it: names nothing by itself
 

@@ -28,7 +28,8 @@ _PIECE = 64
 _KEEP = 24 * 3600.0
 _MOST = 4096
 _MOST_CHARACTERS = 262_144
-_REMEMBERED = 1024  # texts, and characters of each
+_REMEMBERED = 4096  # texts: what the calls of a large agent send, time after time …
+_REMEMBERED_LONGEST = 512  # … and characters of each
 
 
 class Windows:
@@ -75,7 +76,7 @@ class Windows:
         found = self._answers.get(key)
         if found is None:
             found = self._near(text, public)
-            if len(text) <= _REMEMBERED:
+            if len(text) <= _REMEMBERED_LONGEST:
                 if len(self._answers) >= _REMEMBERED:
                     self._answers.clear()
                 self._answers[key] = found

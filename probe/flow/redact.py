@@ -195,6 +195,8 @@ class Redactor:
 
     def knows(self, text: str) -> bool:
         """Tell whether a text holds a secret of this run; a short one may stand there by chance."""
+        if not self._known:
+            return False
         if any(True for _ in self._held(text, self._sought)):
             return True
         if not self._near(text):
@@ -261,6 +263,7 @@ def clip(text: str, most: int) -> str:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def shell_name(name: str) -> str:
     """Make a shell variable's name: ``secrets/app-token.txt`` gives ``APP_TOKEN``."""
     last = name.rstrip("/").rpartition("/")[2]

@@ -80,8 +80,7 @@ class FlowPlan:
 
     def spelled(self, target: Target) -> Spelled:
         """Tell what the configuration itself spells out when the flow runs for a target."""
-        own = self.given(target) if target.written else self._vars()
-        return Spelled(Values(own), self.places)
+        return Spelled((lambda: self.given(target)) if target.written else self._vars, self.places)
 
     def _vars(self) -> dict[str, str]:
         return {**self.check.vars, **(self.persona.vars if self.persona is not None else {})}

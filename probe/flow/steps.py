@@ -200,7 +200,8 @@ async def _examined(
     shown = _secrets_known(run, secret, captured, response)
     if learns:
         run.values.learn(captured.values)
-        findings = replace(findings, failures=(*findings.failures, *captured.failures))
+        if captured.failures:
+            findings = replace(findings, failures=(*findings.failures, *captured.failures))
     return findings, shown
 
 

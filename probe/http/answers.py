@@ -75,8 +75,10 @@ def examine(
     judge: Callable[..., Findings], captures: Sequence[Capture], answer: Response
 ) -> tuple[Findings, Captured]:
     """Judge an answer and take values out of it: all that may take long, in one function."""
+    if not captures:
+        return judge(), Captured()
     document = functools.cache(answer.json)
-    values = capture(captures, answer, document) if captures else Captured()
+    values = capture(captures, answer, document)
     return judge(document=document), values
 
 

@@ -11,6 +11,7 @@ digits of other alphabets. Whatever is no time is None; nothing here raises.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from datetime import UTC
@@ -30,10 +31,12 @@ __all__ = ["http_date", "httpx", "retry_after", "seconds_of"]
 _MOST_DIGITS = 9  # thirty years in seconds; more says nothing that can be used
 
 
+@functools.lru_cache(maxsize=256)
 def http_date(text: str | None) -> float | None:
     """The moment of an HTTP-date, in seconds since the epoch (RFC 9110 section 5.6.7).
 
-    A date without a zone, as asctime writes it, is in UTC.
+    A date without a zone, as asctime writes it, is in UTC. Remembered: all that answer within a
+    second write the same.
     """
     try:
         moment = parsedate_to_datetime(text or "")

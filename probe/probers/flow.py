@@ -131,7 +131,7 @@ class FlowProber:
         self, key: FlowKey, plan: FlowPlan, target: Target, resolve: Resolve, at: float
     ) -> FlowRun:
         check = plan.check
-        redactor = Redactor(self.known, (plan.public, public_of(target.label)))
+        redactor = Redactor(self.known, (plan.public, _public(target.label)))
 
         def read(ref: SecretRef) -> str:
             value = self.secrets(ref).reveal()
@@ -163,6 +163,9 @@ class FlowProber:
             spelled=spelled,
             heard=functools.partial(self.heard, key, check.trust),
         )
+
+
+_public = functools.lru_cache(maxsize=4096)(public_of)
 
 
 @functools.lru_cache(maxsize=256)

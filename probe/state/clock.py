@@ -125,7 +125,8 @@ class ClockEvidence:
             own: the host is probed by this agent.
             proof: its certificate is valid at that date and not by our clock.
         """
-        self._offsets[name] = _Offset(now, offset, own, proof)
+        if not own or proof or name in self._offsets or len(self._offsets) < _MOST_KEPT:
+            self._offsets[name] = _Offset(now, offset, own, proof)
 
     def certificate(self, leaf: CertificateFacts, outcome: Outcome, wall: float) -> None:
         """Take in the certificate of an attempt that ran at this wall time."""

@@ -220,6 +220,7 @@ checks:
     targets: stores
     providers: [cdn]
     groups: {_GROUPS}
+    hosts: ["*.{DOMAIN}"]
     login_interval: 1h
     auth:
       client:

@@ -149,6 +149,20 @@ def test_a_step_moves_what_is_known_of_the_offset() -> None:
     assert clock.judge(OWN_HOLDS + 1, bad=False).offset is None
 
 
+def test_the_dates_of_some_hosts_speak_for_thousands_until_they_are_old() -> None:
+    clock = evidence()
+    for number in range(5000):
+        clock.date(f"host-{number}", 20.0, 0.0, own=True)
+    assert "the Date of 256 hosts" in clock.judge(0.0, bad=False).why
+    for name in ("host-0", "host-1"):
+        clock.date(name, 0.2, OWN_HOLDS + 1, own=True)
+    for number in range(5000, 5002):
+        clock.date(f"host-{number}", 0.1, OWN_HOLDS + 1, own=True)
+    assert clock.judge(OWN_HOLDS + 1, bad=False).offset == pytest.approx(0.2)
+    clock.date("reference", 30.0, OWN_HOLDS + 1)
+    assert clock.judge(OWN_HOLDS + 1, bad=False).offset == 30.0
+
+
 def test_the_kernel_tells_whether_anything_would_be_noticed() -> None:
     clock = evidence()
     assert clock.judge(0.0, bad=False).unjudged
