@@ -28,7 +28,7 @@ from probe.connection.contexts import TlsContexts
 from probe.connection.timeline import Presented, Timeline
 from probe.model.result import TlsResult
 from probe.model.spec import TlsCheck
-from probe.model.target import Edge, EdgeKey
+from probe.model.target import AddressRules, Edge, EdgeKey
 from probe.model.target import Target as ProbeTarget
 from probe.model.tls import ChainExpectations, ClientProfile, Starttls
 from probe.probers import tls
@@ -78,7 +78,7 @@ async def _run(data: bytes) -> list[TlsResult]:
         Presented("TLS 1.3", "TLS_AES_128_GCM_SHA256", "X25519", "h2", tuple(elements), staple)
     )
 
-    async def connect(_edge: Edge, _timeline: Timeline) -> Any:
+    async def connect(_edge: Edge, _timeline: Timeline, _rules: AddressRules) -> Any:
         return shaken
 
     async def handshake(_wire: Any, _context: Any, *, server_name: bytes | None) -> Any:
