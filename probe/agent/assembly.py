@@ -152,7 +152,7 @@ class Assembly:
 
     async def _configure(self) -> None:
         spec = self._spec
-        learn_secrets(spec, self._parts.secrets)
+        await learn_secrets(spec, self._parts.secrets)
         for trust in {check.trust for check in spec.checks}:
             try:
                 self._parts.judge.prepare(trust)  # 40 ms that the first handshake need not wait

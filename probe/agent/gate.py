@@ -236,7 +236,7 @@ async def _probe(
     on_progress: OnProgress,
 ) -> Sequence[ReportRow]:
     parts = build_parts(spec, environ)
-    learn_secrets(spec, parts.secrets)
+    await learn_secrets(spec, parts.secrets)
     targets: dict[str, tuple[Target, ...]] = {}
     unread: list[ReportRow] = []
     for check in spec.checks:

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterator
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,11 +18,14 @@ from trio.testing import MockClock
 from probe.agent import Options, log, run_agent, service
 from probe.agent.filing import Excuse, Filing
 from probe.agent.gate import CheckRequest, SelectionError, narrow, wanted
+from probe.agent.parts import learn_secrets
 from probe.agent.self_report import LagMeter
 from probe.config.loading import load
 from probe.model import reasons
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, ResolveResult
+from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.spec import Listen, Spec
 from probe.model.state import Transition
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
@@ -276,3 +280,30 @@ def test_a_release_that_is_replaced_under_an_agent_takes_no_reason_away(
     refused = Failure(Phase.CONNECT, Reason.REFUSED, "")
     assert browser_error(refused) == "ERR_CONNECTION_REFUSED"
     assert reasons.title_of(Reason.REFUSED) == "The connection was refused"
+
+
+# ------------------------------------------------------------ secrets
+
+
+async def test_every_secret_is_learned_once_and_others_run_in_between() -> None:
+    form = {f"f{n}": SecretRef("env", f"S{n % 50}") for n in range(100)}
+    step = Step("login", "api", RequestTemplate("POST", "https://api.example/", form=form))
+    learned: list[str] = []
+    seen: list[int] = []
+
+    def read(reference: SecretRef) -> Secret:
+        learned.append(reference.name)
+        if reference.name == "S7":
+            raise SecretError("missing")
+        return Secret("x")
+
+    async def watch() -> None:
+        while len(learned) < 50:
+            seen.append(len(learned))
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await learn_secrets(Spec("sa-east", Listen(), {}, {}, (ApiCheck("a", (step,)),)), read)
+    assert learned == [f"S{n}" for n in range(50)]
+    assert max(after - before for before, after in pairwise(seen)) <= 2  # turns come in any order
