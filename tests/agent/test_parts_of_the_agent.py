@@ -212,6 +212,7 @@ async def test_names_that_our_own_dns_does_not_answer_are_not_blamed(
     assert ours.reason is Reason.VANTAGE_ILL
     assert not list(store.journal)
     mock_clock.jump(100)  # the references are answered again
+    vantage.judge(trio.current_time())
     assert asked(silent) == silent
     assert [change.after for change in store.journal] == ["failing"]
     assert asked(None) is None
