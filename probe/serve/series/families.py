@@ -180,7 +180,7 @@ AGENT_LOOP_CRASHES = _counter(SeriesGroup.AGENT, "probe_agent_loop_crashes_total
 AGENT_IN_FLIGHT = _gauge(SeriesGroup.AGENT, "probe_agent_in_flight", "Attempts and DNS questions running now.", "check")
 AGENT_DISCOVERY_UP = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_up", "Whether the source of targets answered the latest time with a list that can be used.", "list", "source")
 AGENT_DISCOVERY_LAST_SUCCESS = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_last_success_timestamp_seconds", "When the source of targets last answered, seconds since the epoch.", "list", "source", when="once it answered")
-AGENT_DISCOVERY_TARGETS = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_targets", "Targets that the source last gave.", "list", "source", when="once it answered")
+AGENT_DISCOVERY_TARGETS = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_targets", "Targets of the source that are in use.", "list", "source", when="once it answered")
 AGENT_DISCOVERY_REJECTED = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_rejected", "Entries, labels and groups of the source's list that cannot be used; the rest is.", "list", "source", when="once it answered")
 AGENT_DISCOVERY_UNUSED = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_unused", "Targets of the source beyond `max_targets` of its list: they are not probed.", "list", "source", when="once it answered")
 AGENT_DISCOVERY_HELD_SINCE = _gauge(SeriesGroup.AGENT, "probe_agent_discovery_held_since_timestamp_seconds", "Since when the targets before stay in use because the source lost more than half of them at once, seconds since the epoch.", "list", "source", when="while it is held")
