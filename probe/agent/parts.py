@@ -83,7 +83,7 @@ def build_parts(
     judge = Judge(elsewhere=True)
     own_names = OwnNames(spec.providers)
     contexts = TlsContexts(read)
-    tls = TlsProber(contexts, judge, time.time, own_names=own_names, lag=lag)
+    tls = TlsProber(contexts, judge, time.time, own_names=own_names, lag=lag, known=known)
     flow = FlowProber(
         contexts,
         judge,

@@ -14,12 +14,16 @@ import certifi
 import trio
 
 from probe import __version__
-from probe.discovery.reading import read_answer
+from probe.discovery.reading import in_thread, read_answer
 from probe.discovery.status import SourceLook, in_words, without_secrets
 from probe.documents.problem import DocumentError
 from probe.documents.targets import MOST_BYTES, MOST_TARGETS, Listed
+from probe.flow.folding import letters, raw_of
+from probe.flow.known import RUN, Windows, public_of
+from probe.flow.redact import withheld
 from probe.model.secret import ReadSecret, SecretError
 from probe.model.spec import HttpSource
+from probe.model.target import Target
 from probe.model.tls import Trust
 from probe.net.http import httpx
 
@@ -58,6 +62,7 @@ class HttpTargets:
         self._refresh = refresh
         self._most = most
         self._client: httpx.AsyncClient | None = None
+        self._token = ""
         self._digest = b""
         self._listed = Listed(())
 
@@ -68,15 +73,26 @@ class HttpTargets:
             data = await self._fetch()
             digest = blake2b(data).digest()
             if digest != self._digest:
-                self._listed = await read_answer(data, self._shown, self._most)
-                self._digest = digest
+                listed = await read_answer(data, self._shown, self._most)
+                if await in_thread(lambda: _shows(listed.targets, self._token)):
+                    raise FetchProblem("the list shows the token that was sent for it; refused")
+                self._listed, self._digest = listed, digest
         except FetchProblem as problem:
             faults = (f"{self._shown}: {problem}",)
         except DocumentError as error:
             faults = in_words(error.problems)
         listed = self._listed
-        complaints = in_words(listed.problems)
+        faults, complaints = map(self._without_token, (faults, in_words(listed.problems)))
         return SourceLook(listed.targets, listed.rejected, faults, complaints, listed.over)
+
+    def _without_token(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        """Withhold what quotes an answer that shows the token."""
+        token = Windows()
+        token.add(self._token)
+        public = (public_of(self._shown),)
+        return tuple(
+            f"{self._shown}: {withheld(one)}" if token.near(one, public) else one for one in lines
+        )
 
     async def aclose(self) -> None:
         """Close the kept connection."""
@@ -137,8 +153,18 @@ class HttpTargets:
                 raise FetchProblem(str(error)) from None
             if not (token.isascii() and token.isprintable()):
                 raise FetchProblem(f"{reference} holds characters that no header can carry")
+            self._token = token
             headers["authorization"] = f"Bearer {token}"
         return headers
+
+
+def _shows(targets: tuple[Target, ...], token: str) -> bool:
+    """Whether a name or label holds the token: labels of metrics and names of files come of it."""
+    held = letters(raw_of(token))
+    return len(held) >= RUN and any(
+        held in letters(raw_of(" ".join((one.name, *one.labels, *one.labels.values()))))
+        for one in targets
+    )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -4,8 +4,9 @@ Three folds, without ASCII's capitals, leave of a text what encodings do not cha
 ASCII letters and digits, `marks` everything but what escapes and line wrapping add, `plain` all of
 it. `readings` undoes encodings, up to two inside each other: percent (also ``%u``), HTML, backslash
 escapes of JSON, JavaScript, Python and C, quoted-printable, base64 (both alphabets, wrapped, cut
-off anywhere, inside a longer text), hex (with any separators) and lists of byte values. UTF-16 and
-UTF-32, read as another charset, are letters with NULs between them.
+off anywhere, inside a longer text), hex (with any separators), lists of byte values, and letters of
+other widths and fonts (NFKC). UTF-16 and UTF-32, read as another charset, are letters with NULs
+between them.
 
 Not undone: compression, encryption, digests, a reversed text, base32, base85, UTF-7, and base64
 whose case was changed.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from binascii import a2b_base64, a2b_qp, unhexlify
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
@@ -103,7 +105,7 @@ def readings(text: str) -> Iterator[bytes]:
 
 _READABLE = re.compile(rb"[\t\n\r -~]{10,}")
 _ESCAPED = re.compile(
-    rb"(?:[\\%]u[0-9a-fA-F]{4})+|\\(?:x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]{1,6}\}|[0-7]{1,3}|.)",
+    rb"(?:[\\%]u[0-9a-fA-F]{4})+|\\(?:x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]{1,6}\}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)",
     re.DOTALL,
 )
 _BYTES = re.compile(rb"\d{1,3}(?:[,;\s]{1,3}\d{1,3}){7,}")
@@ -111,6 +113,8 @@ _BYTES = re.compile(rb"\d{1,3}(?:[,;\s]{1,3}\d{1,3}){7,}")
 
 def _decoded(raw: bytes) -> Iterator[tuple[bytes, bool]]:
     """Yield what a text may be the encoding of, and whether all of it is text."""
+    if not raw.isascii():
+        yield unicodedata.normalize("NFKC", raw.decode("utf-8", "replace")).encode(), True
     if b"%" in raw:
         yield unquote_to_bytes(raw), True
     if b"&" in raw:
@@ -148,7 +152,7 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
         units = found.replace(b"\\u", b"").replace(b"%u", b"")
         return unhexlify(units).decode("utf-16-be", "replace").encode()
     body = found[1:]
-    if body[:1] in {b"x", b"u"} and len(body) > 1:
+    if body[:1] in {b"x", b"u", b"U"} and len(body) > 1:
         number = int(body[1:].strip(b"{}"), 16)
     elif body.isdigit():
         number = int(body, 8)

@@ -82,6 +82,12 @@ class Windows:
                 self._answers[key] = found
         return found
 
+    def stands(self, text: str, public: tuple[bytes, ...] = ()) -> bool:
+        """Tell the same of a text as it stands, however long, with no encoding undone."""
+        raw = raw_of(text)
+        folds = zip(FOLDS, self._folds, strict=True)
+        return any(self._hit(fold(raw), public) for fold, count in folds if count)
+
     def _near(self, text: str, public: tuple[bytes, ...]) -> bool:
         folds = [fold for fold, count in zip(FOLDS, self._folds, strict=True) if count]
         try:

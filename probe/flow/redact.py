@@ -87,7 +87,7 @@ class Redactor:
 
     def __init__(self, agent: KnownSecrets | None = None, public: tuple[bytes, ...] = ()) -> None:
         self._agent = KnownSecrets() if agent is None else agent
-        self._public = public
+        self.public = public
         self._known: dict[str, str] = {}  # shell variable by value
         self._own: set[str] = set()  # those that all runs of the agent know from this one
         self._sought: list[str] = []  # without windows, or too many: looked for letter by letter
@@ -145,8 +145,8 @@ class Redactor:
         for value in self._own:
             self._agent.learn(value)  # of too many it forgets those that were not used lately
         cookies = self._cookies
-        return self._agent.near(text, self._public) or (
-            cookies is not None and cookies.near(text, self._public)
+        return self._agent.near(text, self.public) or (
+            cookies is not None and cookies.near(text, self.public)
         )
 
     def redact(self, text: str) -> str:
@@ -188,9 +188,7 @@ class Redactor:
     def _token_replaced(self, match: re.Match[str]) -> str:
         value = letters(raw_of(match[2] or match[0]))
         return (
-            match[0]
-            if any(value in one for one in self._public)
-            else (match[1] or "") + PLACEHOLDER
+            match[0] if any(value in one for one in self.public) else (match[1] or "") + PLACEHOLDER
         )
 
     def knows(self, text: str) -> bool:
@@ -206,7 +204,7 @@ class Redactor:
         own = Windows()
         for value in self._known:
             own.add(value)
-        return own.near(text, self._public)
+        return own.near(text, self.public)
 
     def shell(self, text: str) -> str:
         """Quote a text as one word of a shell command, secrets as variables: ``'a '"$TOKEN"``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
@@ -25,7 +25,7 @@ from probe.model.auth import Auth, BearerAuth, carries_credential
 from probe.model.expressions import names
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
-from probe.model.result import Failed, Inconclusive, Missing, Passed, Skipped, StepOutcome
+from probe.model.result import Inconclusive, Missing, Skipped, StepOutcome, changed
 from probe.model.secret import SecretError
 from probe.model.target import FlowKey, Target
 
@@ -204,17 +204,7 @@ class FlowRun:
 
     def cleaned(self, outcome: StepOutcome) -> StepOutcome:
         """Redact every detail of an outcome."""
-        match outcome:
-            case Passed(warnings):
-                return Passed(tuple(map(self.clean, warnings))) if warnings else outcome
-            case Inconclusive(failure):
-                return Inconclusive(self.clean(failure))
-            case Failed(failure, others):
-                return replace(
-                    outcome, failure=self.clean(failure), others=tuple(map(self.clean, others))
-                )
-            case Skipped():
-                return outcome
+        return outcome if isinstance(outcome, Skipped) else changed(outcome, self.clean)
 
 
 def unsafe(detail: str) -> Failure:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
@@ -107,6 +107,17 @@ def outcome_of(failures: tuple[Failure, ...], warnings: tuple[Failure, ...] = ()
     if failures:
         return Failed(failures[0], failures[1:] + warnings)
     return Passed(warnings)
+
+
+def changed(outcome: Outcome, change: Callable[[Failure], Failure]) -> Outcome:
+    """Make an outcome of the same kind with each failure and warning changed."""
+    match outcome:
+        case Passed(warnings):
+            return Passed(tuple(map(change, warnings))) if warnings else outcome
+        case Inconclusive(failure):
+            return Inconclusive(change(failure))
+        case Failed(failure, others):
+            return replace(outcome, failure=change(failure), others=tuple(map(change, others)))
 
 
 class Clock(StrEnum):

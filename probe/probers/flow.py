@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
@@ -18,6 +18,7 @@ from probe.flow.credentials import Credentials
 from probe.flow.known import KnownSecrets, public_of
 from probe.flow.redact import Redactor
 from probe.flow.run import FlowPlan, FlowRun, NewId, new_id, plan_of
+from probe.flow.screen import Screen
 from probe.flow.steps import command_step, http_step
 from probe.http.messages import CallResult
 from probe.http.session import Dialler, Resolve, Session, SessionOptions
@@ -78,9 +79,11 @@ class FlowProber:
     _plans: dict[tuple[str, str], FlowPlan] = field(init=False, default_factory=dict)
     refresh_tokens: RefreshTokens = field(init=False)
     _dialler: Dialler = field(init=False)
+    _screen: Screen = field(init=False)
 
     def __post_init__(self) -> None:
         self.refresh_tokens = RefreshTokens(self.state_dir)
+        self._screen = Screen(self.known)
         self._dialler = Dialler(self.contexts, self.judge, self.wall, self.lag)
 
     async def run(
@@ -105,7 +108,8 @@ class FlowProber:
         try:
             run = self._begin(key, self._plan(check, persona), target, resolve, at)
             credentials = Credentials(run, self._store, self.refresh_tokens)
-            steps = await _all_steps(run, credentials, start + check.flow_timeout)
+            made = await _all_steps(run, credentials, start + check.flow_timeout)
+            steps = tuple(self._screened(step, run.redactor.public) for step in made)
             return FlowResult(
                 key=key,
                 at=at,
@@ -119,6 +123,10 @@ class FlowProber:
         except Exception as error:  # whatever we did wrong costs one run
             outcome = Inconclusive(defect(error, Phase.SEND))
             return FlowResult(key, at, outcome, (), trio.current_time() - start)
+
+    def _screened(self, step: StepResult, public: tuple[bytes, ...]) -> StepResult:
+        shown = self._screen.handshake(step.handshake, public)
+        return step if shown is step.handshake else replace(step, handshake=shown)
 
     def _plan(self, check: ApiCheck, persona: Persona | None) -> FlowPlan:
         name = (check.name, "" if persona is None else persona.name)

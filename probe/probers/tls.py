@@ -10,6 +10,7 @@ with Chromium itself, alert by alert.
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Callable
 
@@ -22,6 +23,8 @@ from probe.connection.failures import AttemptFailed, timed_out
 from probe.connection.tcp import connect
 from probe.connection.timeline import Presented, Timeline, facts_of
 from probe.connection.tls import Incomplete, handshake, sni
+from probe.flow.known import KnownSecrets, public_of
+from probe.flow.screen import Screen
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.reasons import error_in_browser
 from probe.model.result import (
@@ -48,6 +51,7 @@ class TlsProber:
         wall: wall time, seconds since the epoch.
         own_names: a provider's own name patterns, by provider name.
         lag: seconds that the event loop runs late now; the agent measures it.
+        known: the agent's secrets, which no result shows.
     """
 
     def __init__(
@@ -58,12 +62,14 @@ class TlsProber:
         *,
         own_names: Callable[[str], tuple[str, ...]] = lambda _provider: (),
         lag: Callable[[], float] = lambda: 0.0,
+        known: KnownSecrets | None = None,
     ) -> None:
         self._contexts = contexts
         self._judge = judge
         self._wall = wall
         self._own_names = own_names
         self._lag = lag
+        self._screen = Screen(KnownSecrets() if known is None else known)
 
     async def probe(
         self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile
@@ -115,13 +121,14 @@ class TlsProber:
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None
                 shown = browser_error(found, issuer_url=url)
+        public = _public(name, target.label, check.expect.issuers)
         return TlsResult(
             key=key,
             edge=edge,
             at=at,
-            outcome=outcome,
+            outcome=self._screen.outcome(outcome, public),
             timings=timings,
-            handshake=facts,
+            handshake=self._screen.handshake(facts, public),
             command=command,
             browser=shown,
         )
@@ -184,6 +191,12 @@ class TlsProber:
             detail = f"expected {check.expect.alpn}, the server chose {chosen}"
             failures += (Failure(Phase.TLS, Reason.ALPN_MISMATCH, detail),)
         return outcome_of(failures, verdict.warnings), facts_of(presented, verdict)
+
+
+@functools.lru_cache(maxsize=16384)
+def _public(name: str, label: str, issuers: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Fold what a check's own configuration expects to see."""
+    return (public_of(name, label, *issuers),)
 
 
 def _timings(timeline: Timeline, lag: float, *, passed: bool) -> Timings:

@@ -18,6 +18,7 @@ from OpenSSL import SSL
 from probe.certificates import Judge
 from probe.connection import tcp
 from probe.connection.contexts import TlsContexts
+from probe.flow.known import KnownSecrets
 from probe.lab import chains
 from probe.lab.ca import Credential, LeafShape, Pki
 from probe.model.failure import Failure, Phase, Reason
@@ -402,3 +403,27 @@ async def test_whatever_a_server_sends_there_is_a_result_in_time(noise: bytes) -
     assert failure.reason is not Reason.UNKNOWN
     assert failure.phase is Phase.TLS
     assert result.browser
+
+
+async def test_a_certificate_that_shows_a_secret_is_named_nowhere(
+    probe: Probe, pki: Pki, tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """A server that got a token of another check writes it into its certificate."""
+    known = KnownSecrets()
+    screened = Probe(Path(probe.check.trust.file or ""), known=known)
+    token = "zq7vkx93mwtb4nls"
+    credential = pki.credential(f"{token}.example")
+    edge = await start(nursery, tls(server_context(tmp_path, credential)))
+    before = await screened(edge)
+    assert token in repr(before), "what is no secret is shown"
+    known.learn(token.upper())
+    after = await screened(edge)
+    assert token not in repr(after)
+    assert failure_of(after).reason is failure_of(before).reason
+    assert before.handshake is not None
+    assert after.handshake is not None
+    assert after.handshake.leaf is not None
+    assert after.handshake.leaf.dns_names[0].startswith("(withheld: ")
+    assert after.handshake.chain[1] == before.handshake.chain[1], "which shows none"
+    named = await screened(edge, target=Target(f"{token}.example"))
+    assert named.handshake == before.handshake, "what the configuration names is no secret"

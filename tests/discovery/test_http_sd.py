@@ -281,3 +281,36 @@ async def test_user_password_and_query_of_a_url_are_never_shown() -> None:
     await watched.look()
     assert "hunter2" not in str(watched.statuses)
     assert watched.statuses[0].source == "http://127.0.0.1:1/targets"
+
+
+TOKEN = "Zq7vKx93mWtB4nLs"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(GOOD, headers=f"Content-Encoding: {TOKEN}\r\n"),
+        answer(b"", "302 Found", f"Location: https://{TOKEN}.example/{TOKEN}\r\n"),
+        answer(f'[{{"targets": ["{TOKEN} x"]}}]'.encode()),
+        answer(f'[{{"targets": [], "{TOKEN}": 1}}]'.encode()),
+        answer(f'[{{"targets": ["{TOKEN}.example"]}}]'.encode()),
+        answer(f'[{{"targets": ["shop.example"], "labels": {{"a": "-{TOKEN}-"}}}}]'.encode()),
+        answer(f'[{{"targets": ["shop.example"], "labels": {{"{TOKEN}": "a"}}}}]'.encode()),
+        answer(
+            '[{{"targets": ["shop.example"], "labels": {{"a": "{}"}}}}]'.format(
+                "".join(f"\\u{ord(c):04x}" for c in TOKEN)
+            ).encode()
+        ),
+    ],
+)
+async def test_a_list_that_shows_its_token_is_not_taken(reply: bytes) -> None:
+    async with endpoint() as server:
+        watched = watcher(server.url, read_secret=lambda ref: Secret(TOKEN))
+        await watched.look()
+        server.answer = reply
+        await watched.look()
+    (status,) = watched.statuses
+    assert status.problems
+    assert TOKEN.lower() not in repr(status).lower()
+    assert TOKEN.lower() not in repr(watched.targets).lower()
+    assert [target.name for target in watched.targets] in (["shop.example"], [])

@@ -106,6 +106,10 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "quoted-printable": lambda t: quopri.encodestring(t.encode(), quotetabs=True).decode(),
     "quoted-printable, every byte": every_byte("={:02X}"),
     "quoted-printable, wrapped": joined("=\r\n", 5),
+    "full width": lambda t: t.translate({n: n + 0xFEE0 for n in range(0x21, 0x7F)}),
+    "bold letters": lambda t: re.sub(
+        "[a-z]", lambda m: chr(0x1D41A + ord(m[0]) - ord("a")), t
+    ),
     "hex": lambda t: t.encode().hex(),
     "hex, large": lambda t: t.encode().hex().upper(),
     "hex, colons": lambda t: t.encode().hex(":"),
