@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import math
+import resource
 import selectors
 import socket
 from collections.abc import Callable
@@ -21,12 +22,19 @@ from probe.serve.http import server
 from probe.serve.http.message import CHUNK, Refused, RequestReader
 
 WAITING = 256
-"""Connections at once of which no whole request has come."""
+"""Connections at once of which no whole request has come; fewer where the process may open few
+files, so that no crowd takes the descriptors that probes need."""
 
 AT_ONCE = 64
 """Connections that are accepted in one turn of the loop: less than a millisecond."""
 
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+
+def most_waiting() -> int:
+    """Connections that may wait: an eighth of what the process may open, ``WAITING`` at most."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return WAITING if files == resource.RLIM_INFINITY else min(WAITING, max(4, files // 8))
 
 
 class _Waiting(NamedTuple):
@@ -52,6 +60,7 @@ class Acceptor:
     ) -> None:
         self._listening = listening
         self._serve = serve
+        self._most = most_waiting()
         self._plain = plain
         self._selector = selectors.DefaultSelector()
         self._waiting: dict[socket.socket, _Waiting] = {}  # the longest first
@@ -96,7 +105,7 @@ class Acceptor:
                     continue
                 await trio.sleep(0.1)  # all descriptors are in use elsewhere
                 return
-            if len(self._waiting) >= WAITING:
+            if len(self._waiting) >= self._most:
                 self._drop(next(iter(self._waiting)))
             sock.setblocking(False)
             self._waiting[sock] = _Waiting(RequestReader(), trio.current_time() + server.IDLE)
