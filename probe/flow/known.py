@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from itertools import compress, count
 from typing import Literal
 
@@ -186,6 +186,10 @@ class KnownSecrets(Windows):
         self._clock = clock
         self._used: dict[str, float] = {}  # in the order of their use
         self._characters = 0
+
+    def has(self, values: Set[str]) -> bool:
+        """Tell whether all of these are known by their windows."""
+        return values <= self._used.keys()
 
     def learn(self, value: str) -> None:
         """Know a secret from now on; one without windows is left to whoever uses it."""

@@ -142,8 +142,9 @@ class Redactor:
         return variable
 
     def _near(self, text: str) -> bool:
-        for value in self._own:
-            self._agent.learn(value)  # of too many it forgets those that were not used lately
+        if not self._agent.has(self._own):  # of too many it forgets those not used lately
+            for value in self._own:
+                self._agent.learn(value)
         cookies = self._cookies
         return self._agent.near(text, self.public) or (
             cookies is not None and cookies.near(text, self.public)

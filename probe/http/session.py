@@ -289,7 +289,8 @@ class Session:
                 or Failure(Phase.RESOLVE, Reason.NO_ADDRESSES, f"{origin.host} has no address")
             )
         edge = resolution.edges[(self._options.turn + turn) % len(resolution.edges)]
-        if spells_out(origin.host, edge.ip) and self._options.written(origin.host):
+        asks = not edge.written and spells_out(origin.host, edge.ip)
+        if asks and self._options.written(origin.host):
             edge = replace(edge, written=True)
         progress.timeline.edge = edge
         refused = None if refuse is None else refuse(edge)
