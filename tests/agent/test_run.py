@@ -103,7 +103,7 @@ async def test_an_unreadable_target_file_leaves_the_last_good_list(
         await agent.said("target source", list="stores")
         await agent.until(lambda: _source_is(agent, 0.0))
         assert await agent.metric("probe_success", target="store-001.example") == 1
-        stores.write_text(json.dumps([{"targets": ["store-004.example"]}]))
+        stores.write_text(json.dumps([{"targets": ["store-003.example", "store-004.example"]}]))
         await agent.until(lambda: _source_is(agent, 1.0))
 
         async def only_the_new() -> bool:
@@ -129,7 +129,7 @@ async def test_a_bad_configuration_is_refused_at_reload_and_a_good_one_taken(
         config.write_text(good.replace("kind: tls", "kind: tlss"))
         agent.process.send_signal(signal.SIGHUP)
         problem = await agent.said("configuration problem")
-        assert "probe.yaml:11:" in problem["problem"]
+        assert "probe.yaml:12:" in problem["problem"]
         await agent.said("reload refused")
         assert await agent.metric(success) == 0
         assert await agent.metric("probe_success", target="store-001.example") == 1
