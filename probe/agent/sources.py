@@ -72,9 +72,13 @@ class Sources:
     ) -> None:
         task_status.started()
         while True:
-            for name in self._carried.keys() & self._watchers.keys():
-                await self._give(name)
+            await self._give_carried()
             await trio.sleep(_LOOK_EVERY)
+
+    async def _give_carried(self) -> None:
+        """Hand on lists of which targets are kept until their sources are read again."""
+        for name in self._carried.keys() & self._watchers.keys():
+            await self._give(name)
 
     async def configure(self, lists: Mapping[str, TargetList]) -> None:
         """Follow a configuration; a list whose entry is unchanged is not read again.
