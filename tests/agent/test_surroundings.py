@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from probe.report import ReportRow, RowVerdict
 from probe.report.rows import to_junit
 from tests.support.programs import probe
 
+SHOP = Target("shop.example", written=True)
 TEXT = """
 providers: {cdn-b: {addresses: [127.0.0.1]}}
 checks:
@@ -47,8 +49,8 @@ def test_a_flow_is_chosen_by_its_name_in_any_case(spec: Spec, written: str) -> N
 @pytest.mark.parametrize(
     ("written", "chosen"),
     [
-        ("Shop.Example.", [Target("shop.example"), Target("shop.example", 8443)]),
-        ("SHOP.example:8443", [Target("shop.example", 8443)]),
+        ("Shop.Example.", [SHOP, replace(SHOP, port=8443)]),
+        ("SHOP.example:8443", [replace(SHOP, port=8443)]),
     ],
 )
 def test_a_target_is_chosen_as_people_write_it(

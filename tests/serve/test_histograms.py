@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Histogram as Reference
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from probe.model.failure import printable
 from probe.serve.series import families
 from probe.serve.series.family import Format
 from probe.serve.series.histograms import Histogram
@@ -41,7 +42,8 @@ def test_any_observations_read_as_the_library_writes_them(
         for step, seconds, trace_id in observed:
             labels = (("check", "c"), ("layer", "l"), ("provider", "p"), ("step", step))
             ours.observe(labels, seconds, trace_id)
-            child = theirs.labels(**dict(labels), region="sa-east")
+            shown = {name: printable(value) for name, value in labels}
+            child = theirs.labels(**shown, region="sa-east")
             child.observe(seconds, {"trace_id": trace_id} if trace_id else None)
     generate = generate_latest if form is Format.TEXT else generate_openmetrics
     wanted = generate(registry)

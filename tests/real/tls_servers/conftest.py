@@ -20,9 +20,10 @@ from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ClientProfile, Trust
 from probe.probers.tls import TlsProber
+from tests.support.ports import HERE
 
 NAME = "www.example"
-_CHECK = TlsCheck("stores", targets="stores", providers=("cdn-a",), timeout=5.0)
+_CHECK = TlsCheck("stores", targets="stores", providers=("cdn-a",), timeout=5.0, addresses=HERE)
 
 
 @pytest.fixture(scope="session")
