@@ -1,4 +1,7 @@
-"""An agent whose network is cut accuses no target; it says that it is ill."""
+"""An agent whose network is cut accuses no target; it says that it is ill.
+
+Minutes of waiting beside three agents, so a long test: ``sh tests/run long``.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ def _played(module: str) -> Any:
 
 
 @pytest.mark.real
-@pytest.mark.slow
 def test_a_cut_network_is_the_vantages_illness_and_no_targets_fault() -> None:
     program("ip")
     seen = _played("tests.incidents.cut")
@@ -37,7 +39,6 @@ def test_a_cut_network_is_the_vantages_illness_and_no_targets_fault() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.slow
 def test_without_references_one_provider_is_blamed_and_a_cut_network_is_not() -> None:
     program("ip")
     program("iptables")
