@@ -117,4 +117,6 @@ async def test_an_illness_is_logged_once_though_its_evidence_changes(
             nursery.start_soon(off_by_ever_more)
             nursery.start_soon(report.run)
     said = [record.getMessage() for record in caplog.records]
-    assert [line for line in said if line.startswith("vantage")] == ["vantage ill", "vantage well"]
+    # Whether "vantage cannot judge" comes first depends on which task runs first.
+    told = [line for line in said if line in ("vantage ill", "vantage well")]
+    assert told == ["vantage ill", "vantage well"]
