@@ -131,9 +131,9 @@ class Question:
             findings += unexpected_issuer(leaf, expect)
             findings += unexpected_fingerprint(leaf, expect)
             findings += older_than_expected(leaf, expect)
-            findings += expires_soon(path, self.now, expect)
-            leaf_renewal = renewal_of(leaf, expect)
-            renewal = earliest(renewal_of(one, expect) for one in path)
+            renewals = [renewal_of(one, expect) for one in path]
+            findings += expires_soon(path, renewals, self.now)
+            leaf_renewal, renewal = renewal_of(leaf, expect), earliest(renewals)
             if renewal is not None:
                 boundaries.append(renewal.late)
             stapled = self._stapled(analysis)

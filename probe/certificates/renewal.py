@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from probe.certificates.verdict import Finding, called, instant
 from probe.model.failure import Reason
 from probe.model.result import CertificateFacts, Renewal
-from probe.model.tls import ChainExpectations
+from probe.model.tls import ChainExpectations, DaysLeft
 
 HOUR = 3600.0
 DAY = 24 * HOUR
 
 
 def expires_soon(
-    path: Sequence[CertificateFacts], now: float, expect: ChainExpectations
+    path: Sequence[CertificateFacts], renewals: Sequence[Renewal], now: float
 ) -> Iterator[Finding]:
     """A certificate of the verified path is late to be renewed; those off the path are ignored."""
-    late = [(renewal_of(one, expect).late, depth) for depth, one in enumerate(path)]
+    late = [(one.late, depth) for depth, one in enumerate(renewals)]
     first, depth = min(late, default=(math.inf, 0))
     if now >= first:
         whose = "the certificate" if depth == 0 else f"the authority {called(path[depth].subject)}"
@@ -31,7 +31,6 @@ def expires_soon(
 
 
 _DUE = 1 / 3
-_LATE = 1 / 6
 _URGENT = 1 / 30
 _URGENT_AT_MOST = 3 * DAY
 _URGENT_AT_LEAST = 12 * HOUR
@@ -48,7 +47,7 @@ def renewal_of(facts: CertificateFacts, expect: ChainExpectations) -> Renewal:
     lifetime = facts.not_after - facts.not_before
     late = expect.days_left.seconds(lifetime)
     urgent = min(max(lifetime * _URGENT, _URGENT_AT_LEAST), _URGENT_AT_MOST)
-    urgent = min(urgent, late / 2, lifetime * _LATE / 2)
+    urgent = min(urgent, late / 2, DaysLeft().seconds(lifetime) / 2)
     ends = facts.not_after
     return Renewal(ends - max(lifetime * _DUE, late), ends - late, ends - urgent)
 
