@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, TypeVar, cast
@@ -52,11 +53,12 @@ class Child:
             raise Unanswered(f"did not start: {error.strerror}") from error
         pipes = self._process.stdin, self._process.stdout, self._process.stderr
         self._in, self._out, self._err = cast("tuple[IO[bytes], ...]", pipes)
-        self._cpu, self._late, self._talks = cpu, False, threading.RLock()
+        self._cpu, self._talks = cpu, threading.RLock()
 
     def ask(self, data: bytes, seconds: float) -> bytes:
         """Wait for an answer, at most so long by the clock, with the start. Raises Unanswered."""
-        timer = threading.Timer(seconds, self._be_late)
+        begun = time.monotonic()
+        timer = threading.Timer(seconds, self._kill)
         timer.start()
         try:
             with self._talks:
@@ -69,8 +71,11 @@ class Child:
         finally:
             timer.cancel()
             timer.join()
+        # Also when its answer came first: it is dead by now, or about to be.
+        if time.monotonic() - begun >= seconds:
+            raise Unanswered(f"took over {seconds:g} s", costly=True)
         if len(head) <= SIZE or len(said) < size:
-            raise self._why(seconds)
+            raise self._why()
         if head[:1] == DONE:
             return said
         reason = Reason.LOCAL_RESOURCE if head[:1] == MEMORY else Reason.DEFECT
@@ -85,20 +90,14 @@ class Child:
                 with suppress(BrokenPipeError):  # what it has not read
                     pipe.close()
 
-    def _be_late(self) -> None:
-        self._late = True
-        self._kill()
-
     def _kill(self) -> None:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _why(self, seconds: float) -> Unanswered:
+    def _why(self) -> Unanswered:
         self._kill()
         code = self._process.wait()
-        if self._late:
-            return Unanswered(f"took over {seconds:g} s", costly=True)
         if code == -signal.SIGPROF:
             return Unanswered(f"took over {self._cpu:g} s of CPU", costly=True)
         if code < 0:

@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,32 @@ async def test_long_work_is_done_elsewhere_and_the_process_is_kept() -> None:
     assert not await apart.run_apart(SPINS, size=60_000)
     assert await apart.run_apart(os.getpid, size=LONG) == first
     assert await apart.run_apart(os.getpid, size=apart.AT_ONCE) == os.getpid()
+
+
+class KillsAtTheLastMoment(threading.Timer):
+    """A timer whose time comes when the answer has just been read."""
+
+    def start(self) -> None: ...
+
+    def cancel(self) -> None:
+        self.function()
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+async def test_an_answer_behind_its_time_costs_the_process_and_not_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = await apart.run_apart(os.getpid, size=LONG)
+    with monkeypatch.context() as soon:
+        soon.setattr(border, "LONGEST", 0.0)
+        soon.setattr(threading, "Timer", KillsAtTheLastMoment)
+        late = await apart.run_apart(os.getpid, size=LONG)
+    assert isinstance(late, Failure)
+    assert "took over 0 s" in late.detail
+    fresh = await apart.run_apart(os.getpid, size=LONG)
+    assert isinstance(fresh, int)
+    assert fresh != kept
 
 
 async def test_nobody_reads_answers_in_the_memory_of_that_process() -> None:
