@@ -60,6 +60,41 @@ async def test_every_scrape_during_an_upgrade_sees_every_edge(
     assert set(seen) == {32}, "no scrape failed, and none was incomplete"
 
 
+async def test_what_had_begun_to_connect_is_answered_before_the_address_is_left() -> None:
+    """The kernel resets who waits at a socket that is closed, so nobody may wait there."""
+    listen = Listen("127.0.0.1", free_port())
+    leave = trio.Event()
+    statuses: list[bytes] = []
+
+    async def ask(connected: trio.SocketStream) -> None:
+        async with connected:
+            await connected.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            statuses.append((await connected.receive_some(4096)).partition(b"\r\n")[0])
+
+    async def connect_and_ask() -> None:
+        await ask(await trio.open_tcp_stream(listen.host, listen.port))
+
+    async with trio.open_nursery() as nursery:
+        start = partial(serve, application(Store("sa-east", started_at=0.0)), listen)
+
+        async def at_once() -> None:
+            pass
+
+        await nursery.start(partial(start, turn=at_once, stop=leave.wait))
+        await nursery.start(partial(start, turn=at_once))
+        begun = [await trio.open_tcp_stream(listen.host, listen.port) for _ in range(24)]
+        with trio.fail_after(20):
+            async with trio.open_nursery() as asking:
+                leave.set()
+                for stream in begun:
+                    asking.start_soon(ask, stream)
+                for _ in range(24):
+                    asking.start_soon(connect_and_ask)
+                    await trio.sleep(0.05)  # while it leaves, and after
+        nursery.cancel_scope.cancel()
+    assert statuses == [b"HTTP/1.1 200 OK"] * 48
+
+
 async def test_alone_it_serves_at_once() -> None:
     async def never() -> None:
         raise AssertionError("nobody else serves")

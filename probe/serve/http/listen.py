@@ -8,9 +8,12 @@ to say.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import socket
+import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -26,6 +29,19 @@ if TYPE_CHECKING:  # bcrypt and YAML are for those who have a web configuration
 _BACKLOG = 1024
 """Connections that the kernel holds until they are accepted, some microseconds each. Beyond it
 the kernel drops a SYN, which its sender repeats a second later."""
+
+DRAIN = 0.5
+"""Seconds in which one that hands its address over still accepts what had begun to connect."""
+
+_SO_ATTACH_FILTER = 26  # socket(7); Python has no name for it
+_DROP_SYN = (
+    # BPF's instructions (operation, jump if true, jump if false, operand), on a TCP header.
+    (0x30, 0, 0, 13),  # load the byte of flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK of them
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFF),  # take the segment
+)
 
 
 class ListenError(Exception):
@@ -46,7 +62,8 @@ async def serve(
 
     Reports ``http://host:port``, or ``https``, with the port really bound. When ``stop`` returns,
     no new connection is accepted and answers under way get ``GRACE`` seconds; cancellation cuts
-    them off.
+    them off. Who shares the address accepts for ``DRAIN`` seconds more what had begun to connect,
+    since the kernel resets what waits at a socket that is closed.
 
     Args:
         router: finds who answers.
@@ -69,7 +86,8 @@ async def serve(
             await turn()
         sock.listen(_BACKLOG)  # a second call on a socket that listens changes nothing
         on_serving()
-        await _accept(WebServer(router, guard), sock, guard, stop)
+        drain = DRAIN if turn is not None else 0.0
+        await _accept(WebServer(router, guard), sock, guard, stop, drain)
 
 
 async def _accept(
@@ -77,6 +95,7 @@ async def _accept(
     listening: socket.socket,
     guard: Guard | None,
     stop: Callable[[], Awaitable[None]],
+    drain: float,
 ) -> None:
     async with trio.open_nursery() as connections:
         acceptor = Acceptor(
@@ -88,11 +107,26 @@ async def _accept(
             async with trio.open_nursery() as accepting:
                 accepting.start_soon(acceptor.run)
                 await stop()
+                server.ending = True
+                if drain:
+                    _leave_new_ones(listening)
+                    await trio.sleep(drain)
                 accepting.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await server.finish()
             connections.cancel_scope.cancel()
+
+
+def _leave_new_ones(listening: socket.socket) -> None:
+    """Let the kernel drop each SYN that comes to this socket.
+
+    Its sender repeats it a second later, and then it goes to those that still listen.
+    """
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in _DROP_SYN))
+    program = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(code))  # struct sock_fprog
+    with suppress(OSError):  # a sandbox may forbid filters: then a connection in flight is reset
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 async def _bound(listen: Listen, *, shared: bool) -> tuple[socket.socket, bool]:

@@ -180,6 +180,9 @@ class WebServer:
     Args:
         router: finds who answers.
         guard: says who may ask; None lets everybody.
+
+    Attributes:
+        ending: each connection is closed after its answer.
     """
 
     def __init__(self, router: Router, guard: Guard | None = None) -> None:
@@ -187,7 +190,7 @@ class WebServer:
         self._guard = guard
         self._open: set[ClientConnection] = set()
         self._empty = trio.Event()
-        self._ending = False
+        self.ending = False
 
     @property
     def held(self) -> int:
@@ -233,7 +236,7 @@ class WebServer:
 
     async def finish(self) -> None:
         """Let answers under way end, idle connections go, and close what is left."""
-        self._ending = True
+        self.ending = True
         for connection in self._open:
             if not connection.busy:
                 connection.scope.cancel()
@@ -246,7 +249,7 @@ class WebServer:
 
     async def _converse(self, connection: ClientConnection) -> None:
         lasting = True
-        while lasting and not self._ending:
+        while lasting:
             connection.turn(busy=False)
             try:
                 request = await connection.request()
@@ -297,7 +300,7 @@ class WebServer:
     ) -> bool:
         """Send an answer; whether the connection serves another one."""
         pieces, chunks = answer.body, request.chunks
-        lasting = lasting and request.lasting and not self._ending
+        lasting = lasting and request.lasting and not self.ending
         lasting = lasting and (chunks or isinstance(pieces, bytes))
         if self._guard is not None and (added := self._guard.headers):
             answer = replace(answer, headers={**answer.headers, **added})
