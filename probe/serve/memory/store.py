@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from probe.model.failure import Reason
+from probe.model.failure import Failure, Reason
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -22,9 +22,10 @@ from probe.model.result import (
     TlsResult,
 )
 from probe.model.spec import Spec
-from probe.model.state import Diagnosis, EdgeStatus, Transition
+from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey
 from probe.serve.memory.agent import AgentFacts
+from probe.serve.memory.causes import CauseBook
 from probe.serve.memory.flows import FlowBook
 from probe.serve.memory.memory import Memory
 from probe.serve.records import (
@@ -59,6 +60,7 @@ class Store(Memory):
     Attributes:
         agent: what is known of the agent itself.
         journal: the recent changes of state, newest first.
+        causes: why edges fail, as far as experiments have told.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Store(Memory):
         self.started_at = started_at
         self.agent = AgentFacts()
         self.journal: deque[Transition] = deque(maxlen=JOURNAL)
+        self.causes = CauseBook(self._still_fails)
         self._flow_book = FlowBook(self)
 
     # ------------------------------------------------------------ what is probed
@@ -224,6 +227,17 @@ class Store(Memory):
         yield
 
     # ------------------------------------------------------------ inside
+
+    def _still_fails(self, key: EdgeKey, failure: Failure) -> bool:
+        """Whether an edge is confirmed to fail like this; one that flaps may vary the reason."""
+        target = self.targets.get(TargetKey(key.check, key.target))
+        record = None if target is None else target.edges.get(key)
+        if record is None or record.unseen is not None or record.status not in CONFIRMED:
+            return False
+        last = None if record.evidence is None else record.evidence.outcome
+        if not isinstance(last, Failed) or last.failure.phase is not failure.phase:
+            return False
+        return record.status is EdgeStatus.FLAPPING or last.failure.reason is failure.reason
 
     def _name(self, target: TargetRecord, result: ResolveResult) -> None:
         """Note since when DNS no longer names an edge that is still probed."""
