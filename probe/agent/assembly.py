@@ -12,7 +12,7 @@ from probe.agent.coverage import Coverage
 from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
-from probe.agent.jobs import UNLISTED, JobKey, unlisted
+from probe.agent.jobs import UNLISTED, JobKey, checks_of, unlisted
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts, learn_secrets
 from probe.agent.process import AgentError, keep_still, supervised
@@ -23,8 +23,9 @@ from probe.agent.sources import Sources
 from probe.agent.state_dir import StateWatch
 from probe.agent.warmup import say_first_look
 from probe.certificates import TrustError
+from probe.documents.problem import DocumentError
 from probe.model.failure import trace
-from probe.model.spec import Share, Spec
+from probe.model.spec import Share, Spec, TlsCheck
 from probe.model.state import Transition
 from probe.model.target import FlowKey, Target
 from probe.schedule import Defect, Runner, Shard
@@ -159,6 +160,13 @@ class Assembly:
             except TrustError as error:
                 # Every attempt that needs them is inconclusive until they can be read.
                 self._log.error("trust roots cannot be read", problem=str(error))
+        for path in {check.expect.ct_log_list for check in checks_of(spec, TlsCheck).values()}:
+            try:
+                if path is not None:
+                    self._parts.judge.read_logs(path)
+            except DocumentError as error:
+                # The list of before stays in use; without one attempts are inconclusive.
+                self._log.error("list of logs cannot be read", problem=str(error.problems[0]))
         self._references.configure(spec)
         async with self._changing:
             await walked(self._coverage.retire(spec))

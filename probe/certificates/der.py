@@ -41,6 +41,9 @@ _NEEDED = {
     bytes.fromhex("551d25"): "extKeyUsage",
     bytes.fromhex("2b06010505070101"): "authorityInfoAccess",
 }
+TIMESTAMPS = "signedCertificateTimestampList"
+"""Of Certificate Transparency (RFC 6962 section 3.3)."""
+_NEEDED[bytes.fromhex("2b06010401d679020402")] = TIMESTAMPS
 _DNS_NAME, _IP_ADDRESS = 0x82, 0x87
 _STATUS_REQUEST = bytes.fromhex("020105")
 

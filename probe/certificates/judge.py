@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from probe.certificates.analysis import Analysis
 from probe.certificates.certificate import Certificate
 from probe.certificates.question import KINDS, Analyst, Cache, Digests, Question, answer_plainly
-from probe.certificates.trust import Roots, TrustError, load_roots
+from probe.certificates.trust import Roots, TrustError, load_roots, public_roots
 from probe.certificates.verdict import Verdict
+from probe.documents.problem import DocumentError
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import ChainExpectations, Trust
 from probe.net.apart import kept as work_elsewhere
 from probe.net.child import Unanswered
+
+if TYPE_CHECKING:
+    from probe.documents.log_list import LogList
 
 _MOST_KNOWN = 512
 _DIGESTS = 1024
@@ -38,6 +43,7 @@ class Judge:
         self,
         load: Callable[[Trust], Roots] = load_roots,
         *,
+        public: Callable[[], frozenset[bytes]] = public_roots,
         capacity: int = 20_000,
         elsewhere: bool = False,
     ) -> None:
@@ -45,12 +51,17 @@ class Judge:
 
         Args:
             load: reads trust roots; raises ``TrustError``.
+            public: gives SHA-256 of the roots whose certificates must be logged (RFC 6962).
             capacity: verdicts to keep, once or twice this many.
             elsewhere: judge large chains in a process of its own. A thread, in which it is done
                 else, holds the interpreter's lock.
         """
         self._load = load
+        self._load_public = public
+        self._public: frozenset[bytes] | None = None
+        self._logs: dict[str, LogList] = {}
         self._roots: dict[Trust, Roots] = {}
+        self._capacity = capacity
         self._verdicts: Cache[_Key, tuple[Verdict, int | None]] = Cache(capacity)
         self._analyst = Analyst(capacity)
         self._elsewhere = elsewhere
@@ -65,6 +76,17 @@ class Judge:
             TrustError: they cannot be read.
         """
         self._roots_of(trust)
+
+    def read_logs(self, path: str) -> None:
+        """Read a list of logs of Certificate Transparency, again if need be.
+
+        Raises:
+            DocumentError: it cannot be used; the one read before stays in use.
+        """
+        logs = _read_logs(path)
+        if self._logs.get(path) not in (None, logs):
+            self._verdicts = Cache(self._capacity)
+        self._logs[path] = logs
 
     async def judge(
         self,
@@ -102,9 +124,12 @@ class Judge:
             return kept
         try:
             roots = self._roots_of(trust)
+            public, logs = self._transparency(expect)
         except TrustError as error:
             return _ours(Reason.LOCAL_RESOURCE, f"trust roots: {error}", now)
-        question = Question(chain, name, now, roots, expect, staple, own_names)
+        except DocumentError as error:
+            return _ours(Reason.LOCAL_RESOURCE, f"list of logs: {error.problems[0]}", now)
+        question = Question(chain, name, now, roots, expect, staple, own_names, public, logs)
         known = tuple(self._known.values())
         if not question.large:
             return self._keep(key, len(known), *self._analyst.answer(question, digests, known))
@@ -146,10 +171,28 @@ class Judge:
         self._verdicts.put(key, (verdict, None if analysis.trusted else knew))
         return verdict
 
+    def _transparency(self, expect: ChainExpectations) -> tuple[frozenset[bytes], LogList | None]:
+        """Return the roots whose certificates must be logged, and the logs that are known."""
+        if expect.ct == "ignore":
+            return frozenset(), None
+        if self._public is None:
+            self._public = self._load_public()
+        if expect.ct_log_list is None:
+            return self._public, None
+        if expect.ct_log_list not in self._logs:
+            self.read_logs(expect.ct_log_list)
+        return self._public, self._logs[expect.ct_log_list]
+
     def _roots_of(self, trust: Trust) -> Roots:
         if trust not in self._roots:
             self._roots[trust] = self._load(trust)
         return self._roots[trust]
+
+
+def _read_logs(path: str) -> LogList:
+    from probe.documents.log_list import read_log_list  # noqa: PLC0415 - few checks have one
+
+    return read_log_list(path)
 
 
 def _digest(data: bytes) -> bytes:

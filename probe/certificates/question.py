@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from probe.certificates.analysis import Analysis, Reader, analyse
 from probe.certificates.certificate import Certificate, Unparsable, read
@@ -21,8 +21,12 @@ from probe.certificates.verdict import (
     wrong_name,
 )
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import CertificateFacts, Renewal
+from probe.model.result import CertificateFacts, Renewal, Timestamps
 from probe.model.tls import ChainExpectations
+
+if TYPE_CHECKING:
+    from probe.certificates.transparency import TransparencyJudgement
+    from probe.documents.log_list import LogList
 
 _MOST_AT_ONCE = 4
 _MOST_BYTES_AT_ONCE = 12 * 1024
@@ -32,7 +36,7 @@ Digests = tuple[bytes, ...]
 """SHA-256 of each certificate of a chain."""
 _Key = tuple[Digests, frozenset[bytes]]
 
-KINDS = (Verdict, Failure, Phase, Reason, CertificateFacts, Renewal)
+KINDS = (Verdict, Failure, Phase, Reason, CertificateFacts, Renewal, Timestamps)
 """Of what a verdict is made."""
 
 _Span = tuple[float, float]
@@ -79,7 +83,11 @@ class Cache(Generic[K, V]):
 class Question:
     """All that a verdict depends on, but for what the judge remembers.
 
-    Attributes are the arguments of ``Judge.judge``, with the trust ``roots`` themselves.
+    Attributes are the arguments of ``Judge.judge``, with the trust ``roots`` themselves; and
+
+    Attributes:
+        public: SHA-256 of the roots whose certificates must be logged (RFC 6962).
+        logs: whose timestamps are checked; None when there is no list.
     """
 
     chain: Sequence[bytes]
@@ -89,6 +97,8 @@ class Question:
     expect: ChainExpectations
     staple: bytes | None = None
     own_names: tuple[str, ...] = ()
+    public: frozenset[bytes] = frozenset()
+    logs: LogList | None = None
 
     @property
     def large(self) -> bool:
@@ -123,7 +133,7 @@ class Question:
     def _verdict(self, analysis: Analysis) -> Verdict:
         """Add to an analysis what depends on the name, the expectations and the staple."""
         findings, boundaries = list(analysis.findings), list(analysis.boundaries)
-        stapled = StapleJudgement()
+        stapled, logged = StapleJudgement(), None
         renewal = leaf_renewal = None
         if analysis.facts:
             leaf, path, expect = analysis.facts[0], analysis.path, self.expect
@@ -137,8 +147,12 @@ class Question:
             if renewal is not None:
                 boundaries.append(renewal.late)
             stapled = self._stapled(analysis)
+            logged = self._logged(analysis, stapled)
             findings += stapled.findings
             boundaries += stapled.boundaries
+            if logged is not None:
+                findings += logged.findings
+                boundaries += logged.boundaries
         start, end = _span(boundaries, self.now)
         return Verdict(
             failures=in_order(findings, fatal=True),
@@ -148,6 +162,7 @@ class Question:
             renewal=renewal,
             leaf_renewal=leaf_renewal,
             ocsp=stapled.status,
+            timestamps=None if logged is None else logged.timestamps,
             valid_from=start,
             valid_until=end,
         )
@@ -155,9 +170,26 @@ class Question:
     def _stapled(self, analysis: Analysis) -> StapleJudgement:
         if not (self.staple or analysis.must_staple or self.expect.ocsp == "require"):
             return StapleJudgement()
+        return judge_staple(self.staple, self._leaf(), analysis.issuer, self.now, self.expect.ocsp)
+
+    def _logged(self, analysis: Analysis, stapled: StapleJudgement) -> TransparencyJudgement | None:
+        """Judge the timestamps of a chain to a public root; None for any other."""
+        demand, path = self.expect.ct, analysis.path
+        if demand == "ignore" or not path:
+            return None
+        if bytes.fromhex(path[-1].fingerprint_sha256) not in self.public:
+            return None
+        from probe.certificates.transparency import judge_timestamps  # noqa: PLC0415 - seldom
+
+        staple = self.staple if stapled.status is not None else None
+        return judge_timestamps(
+            self._leaf(), analysis.issuer, staple, self.now, demand=demand, logs=self.logs
+        )
+
+    def _leaf(self) -> Certificate:
         leaf = read(self.chain[0])
         assert isinstance(leaf, Certificate)  # noqa: S101 - it has facts, so it was read before
-        return judge_staple(self.staple, leaf, analysis.issuer, self.now, self.expect.ocsp)
+        return leaf
 
 
 class Analyst:

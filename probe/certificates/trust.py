@@ -7,6 +7,7 @@ bytes cost 0.2 MiB, and any one chain concerns only the roots whose names it men
 from __future__ import annotations
 
 import binascii
+import hashlib
 import re
 import ssl
 from collections.abc import Iterable, Iterator
@@ -101,6 +102,22 @@ def load_roots(trust: Trust) -> Roots:
         other = trust.file and pem_problem(sources[0].read_bytes(), "certificate", trust.file)
         raise TrustError(f"{source}: {other or 'no certificate in it can be read'}")
     return roots
+
+
+def public_roots() -> frozenset[bytes]:
+    """Return SHA-256 of every root of Mozilla's list: the ones that browsers trust too.
+
+    A root that only this host's store or a file of the check holds is a private one.
+
+    Raises:
+        TrustError: the list cannot be read.
+    """
+    try:
+        text = Path(certifi.where()).read_bytes()
+    except OSError as error:
+        why = f"the Mozilla list of certifi: {error.strerror or error}"
+        raise TrustError(why) from error
+    return frozenset(hashlib.sha256(der).digest() for der in _pem_certificates(text))
 
 
 def _system_files() -> Iterator[Path]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import CertificateFacts, Renewal
+from probe.model.result import CertificateFacts, Renewal, Timestamps
 from probe.model.tls import ChainExpectations
 from probe.net.names import belongs_to
 
@@ -63,6 +63,8 @@ IMPORTANCE: tuple[Reason, ...] = (
     Reason.OCSP_EXPIRED,
     Reason.OCSP_MISMATCH,
     Reason.OCSP_INVALID,
+    Reason.TOO_FEW_SCTS,
+    Reason.SCT_INVALID,
     Reason.EXPIRES_SOON,
     Reason.WRONG_ORDER,
     Reason.SUPERFLUOUS,
@@ -87,6 +89,7 @@ class Verdict:
         leaf_renewal: by when the server's own should be.
         ocsp: ``good``, ``revoked``, ``unknown`` as the stapled answer says of this
             certificate; None when nothing usable was stapled.
+        timestamps: of Certificate Transparency; None when they were not asked for.
         valid_from: the verdict holds for every instant from here …
         valid_until: … up to, not including, this one. Seconds since the epoch.
     """
@@ -98,6 +101,7 @@ class Verdict:
     renewal: Renewal | None = None
     leaf_renewal: Renewal | None = None
     ocsp: str | None = None
+    timestamps: Timestamps | None = None
     valid_from: float = -math.inf
     valid_until: float = math.inf
 

@@ -216,4 +216,5 @@ def facts_of(presented: Presented, verdict: Verdict) -> Handshake:
         renewal=verdict.renewal,
         leaf_renewal=verdict.leaf_renewal,
         ocsp=verdict.ocsp,
+        timestamps=verdict.timestamps,
     )

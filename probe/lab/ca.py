@@ -56,6 +56,8 @@ class LeafShape:
         purposes: empty leaves the extension out.
         must_staple: demands a stapled OCSP answer (RFC 7633).
         garbage_names: the subject alternative name cannot be parsed.
+        serial: None draws one.
+        timestamps: value of the extension of Certificate Transparency (RFC 6962 section 3.3).
     """
 
     not_before: timedelta = timedelta(days=-1)
@@ -64,6 +66,8 @@ class LeafShape:
     purposes: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.SERVER_AUTH,)
     must_staple: bool = False
     garbage_names: bool = False
+    serial: int | None = None
+    timestamps: bytes | None = None
 
 
 def _name(common: str) -> x509.Name:
@@ -215,7 +219,7 @@ class Pki:
             .subject_name(_name(names[0]))
             .issuer_name(issuer.certificate.subject)
             .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
+            .serial_number(shape.serial or x509.random_serial_number())
             .not_valid_before(self.now + shape.not_before)
             .not_valid_after(self.now + shape.not_after)
             .add_extension(_alternative_names(names, shape), critical=False)
@@ -237,6 +241,10 @@ class Pki:
         if shape.must_staple:
             staple = x509.TLSFeature([x509.TLSFeatureType.status_request])
             builder = builder.add_extension(staple, critical=False)
+        if shape.timestamps is not None:
+            oid = x509.PrecertificateSignedCertificateTimestamps.oid
+            value = x509.UnrecognizedExtension(oid, shape.timestamps)
+            builder = builder.add_extension(value, critical=False)
         return builder.sign(issuer.key, hashes.SHA256())
 
     def kept_leaf(self, kind: str, name: str) -> x509.Certificate:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from probe.lab import forge, ocsp
+from probe.lab import forge, ocsp, transparency
 from probe.lab.ca import Authority, Credential, LeafShape, Pki
 
 ChainMaker = Callable[[Pki, str], Credential]
@@ -240,6 +240,24 @@ def ocsp_forged(pki: Pki, name: str) -> Credential:
 def ocsp_try_later(pki: Pki, name: str) -> Credential:
     """Chain OK, staple in which the responder declines to answer."""
     return _stapled(pki, name, ocsp.try_later())
+
+
+# ---------------------------------------------------------------- Certificate Transparency
+
+
+def logged(pki: Pki, name: str) -> Credential:
+    """Leaf that three logs have confirmed ← issuer OK: no fault, and tests need it."""
+    return transparency.logged(pki, name, transparency.NAMES)
+
+
+def logged_once(pki: Pki, name: str) -> Credential:
+    """Leaf that one log has confirmed, where browsers need two ← issuer OK."""
+    return transparency.logged(pki, name, transparency.NAMES[:1])
+
+
+def forged_timestamp(pki: Pki, name: str) -> Credential:
+    """Leaf that two logs have confirmed, and a third one's signature of another ← issuer OK."""
+    return transparency.logged(pki, name, transparency.NAMES, forged=True)
 
 
 def pem(chain: tuple[x509.Certificate, ...]) -> bytes:

@@ -120,6 +120,8 @@ class Reason(StrEnum):
     OCSP_REVOKED = "ocsp_revoked"
     OCSP_MISMATCH = "ocsp_mismatch"  # the stapled answer speaks of another certificate
     OCSP_INVALID = "ocsp_invalid"
+    TOO_FEW_SCTS = "too_few_scts"  # signed certificate timestamps (RFC 6962)
+    SCT_INVALID = "sct_invalid"
 
     # -- HTTP: send, wait, receive
     HTTP_INVALID = "http_invalid"  # bytes that are no HTTP, an endless header, a broken chunk

@@ -205,6 +205,28 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True)
+class Timestamps:
+    """Signed certificate timestamps (RFC 6962) that came with a certificate of a public root.
+
+    Those in the handshake's own extension are not looked at.
+
+    Attributes:
+        embedded: in the certificate.
+        stapled: in the stapled OCSP answer.
+        logs: distinct logs whose timestamps count; with a list of logs, only approved ones whose
+            signature holds.
+        needed: from how many distinct logs browsers want them.
+        checked: signatures were checked, because there is a list of logs.
+    """
+
+    embedded: int
+    stapled: int
+    logs: int
+    needed: int
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Handshake:
     """Facts of a completed handshake, whatever the verdict on the chain.
 
@@ -219,6 +241,8 @@ class Handshake:
         renewal: of that path, the earliest times over its certificates; None likewise.
         leaf_renewal: of the leaf alone, whether or not it verifies; None without a leaf.
         ocsp: ``good``, ``revoked``, ``unknown`` or None when nothing was stapled.
+        timestamps: of Certificate Transparency; None when they were not asked for: the chain
+            does not verify to a public root, or the check ignores them.
     """
 
     version: str
@@ -230,6 +254,7 @@ class Handshake:
     renewal: Renewal | None = None
     leaf_renewal: Renewal | None = None
     ocsp: str | None = None
+    timestamps: Timestamps | None = None
 
     @property
     def leaf(self) -> CertificateFacts | None:

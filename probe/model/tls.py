@@ -107,6 +107,9 @@ class ChainExpectations:
         not_before: the leaf must not be older than this (seconds since the epoch).
         alpn: protocol that must be chosen; None accepts any.
         ocsp: ``if_must_staple`` demands a stapled answer where the certificate does.
+        ct: whether too few timestamps of Certificate Transparency fail, warn or are not counted;
+            asked of chains to public roots alone.
+        ct_log_list: JSON list of the logs whose signatures are checked; None checks none.
     """
 
     days_left: DaysLeft = DaysLeft()
@@ -116,3 +119,5 @@ class ChainExpectations:
     not_before: float | None = None
     alpn: str | None = None
     ocsp: Literal["ignore", "if_must_staple", "require"] = "if_must_staple"
+    ct: Literal["ignore", "warn", "require"] = "warn"
+    ct_log_list: str | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from probe.config.shape.tls import ConfirmShape, ConsensusShape
+from probe.lab.transparency import log_list
 from probe.model.secret import SecretRef
 from probe.model.spec import Spec, TlsCheck
 from probe.model.state import Confirmation, ConsensusRule
@@ -91,6 +92,14 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             ['5:18: unknown value "always"; write one of: ignore, if_must_staple, require'],
         ),
         (
+            "expect: {ct: always}",
+            ['5:16: unknown value "always"; write one of: ignore, warn, require'],
+        ),
+        (
+            "expect: {ct: ignore, ct_log_list: logs.json}",
+            ["5:37: ct: ignore asks for no timestamps; leave one of the two out"],
+        ),
+        (
             "expect: {alpn: h3}",
             [
                 '5:18: the profile "default" does not offer "h3", so no server can choose it; '
@@ -170,6 +179,8 @@ checks:
     spki: [KEY]
     not_before: 2024-05-31
     ocsp: require
+    ct: require
+    ct_log_list: logs.json
   trust: {file: roots.pem}
   confirm:
     attempts: 0
@@ -185,7 +196,8 @@ checks:
   labels: {team: edge, tier: 1}
 """
     text = text.replace("FINGERPRINT", ":".join(["AA"] * 32)).replace("KEY", "bb" * 32)
-    (check,) = loaded(text, {"roots.pem": "-----BEGIN CERTIFICATE-----"}).checks
+    files = {"roots.pem": "-----BEGIN CERTIFICATE-----", "logs.json": log_list()}
+    (check,) = loaded(text, files).checks
     assert check == TlsCheck(
         name="a",
         targets="stores",
@@ -218,6 +230,8 @@ checks:
             spki=("bb" * 32,),
             not_before=1717113600.0,
             ocsp="require",
+            ct="require",
+            ct_log_list=str(tmp_path / "logs.json"),
         ),
         trust=Trust("file", str(tmp_path / "roots.pem")),
         confirm=Confirmation(0, 0.25, 2.0, 3600.0, 1.5, 3.0, 4, 5),

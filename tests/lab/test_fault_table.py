@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from probe.certificates import Judge
+from probe.certificates import Judge, load_roots
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder
 from probe.lab.board import Where
@@ -18,6 +18,7 @@ from probe.lab.ca import LEAF_DAYS
 from probe.lab.faults.kinds import Dns, Http, Preamble, Tunnel
 from probe.lab.faults.table import TABLE, Given, Row
 from probe.lab.info import Layout, store_names
+from probe.lab.transparency import log_list
 from probe.lab.world import World, open_world
 from probe.model.failure import OURS, Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, TlsResult
@@ -45,7 +46,9 @@ EXPECTING = {
     Given.ISSUERS: ChainExpectations(issuers=("Lab Issuing CA 1",)),
     Given.FINGERPRINTS: ChainExpectations(fingerprints=("00" * 32,)),
     Given.OCSP: ChainExpectations(ocsp="require"),
+    Given.LOGGED: ChainExpectations(ct="require"),
 }
+PUBLIC = {Given.PUBLIC, Given.LOGGED, Given.LOGS}
 CLIENTS = {
     Given.RSA_CLIENT: ClientProfile("rsa", "tls12-rsa"),
     Given.ECDSA_CLIENT: ClientProfile("ecdsa", "tls12-ecdsa"),
@@ -88,6 +91,10 @@ def tls_check(row: Row, world: World) -> TlsCheck:
     expect = EXPECTING.get(row.given, ChainExpectations())
     if row.given is Given.NOT_BEFORE:
         expect = replace(expect, not_before=time.time() - 5 * 86400)
+    if row.given is Given.LOGS:
+        path = Path(world.info.roots).with_name("log_list.json")
+        path.write_text(log_list())
+        expect = replace(expect, ct_log_list=str(path))
     return TlsCheck(
         "table",
         "stores",
@@ -101,7 +108,9 @@ def tls_check(row: Row, world: World) -> TlsCheck:
 
 async def probe_edge(row: Row, world: World) -> TlsResult:
     own = ("*.edges.example",) if row.given is Given.OWN_NAMES else ()
-    prober = TlsProber(TlsContexts(no_secrets), Judge(), time.time, own_names=lambda _: own)
+    public = load_roots(Trust("file", world.info.roots)).digests if row.given in PUBLIC else set()
+    judge = Judge(public=lambda: frozenset(public))
+    prober = TlsProber(TlsContexts(no_secrets), judge, time.time, own_names=lambda _: own)
     place = world.info.seen("sa-east", "cdn-b")[0]
     edge = Edge(place.ip, place.port, written=True)
     profile = CLIENTS.get(row.given, ClientProfile())

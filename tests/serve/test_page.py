@@ -12,7 +12,7 @@ import pytest
 from markupsafe import escape
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveResult
+from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveResult, Timestamps
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.serve import CertificatesKey, CertificateSplit, Store, application
@@ -495,6 +495,22 @@ def test_the_page_of_a_target_shows_every_edge_and_which_leaf_it_serves() -> Non
     assert [edge.state for edge in view.edges] == ["failing"] * 2 + ["passing"] * 6
     assert [(one.letter, one.edges) for one in view.leaves] == [("A", 4), ("B", 2)]
     assert target_view(filled(targets=1), "nobody.example", NOW) is None
+
+
+def test_the_page_of_a_target_says_what_logs_confirmed_of_its_certificate() -> None:
+    store, world = Store("sa-east", started_at=START), World()
+    store.configure(spec())
+    result = world.result(world.key("shop.example"), Passed())
+    assert result.handshake is not None
+    for timestamps, said in (
+        (Timestamps(3, 0, 3, 2, checked=False), "3 of distinct logs (signatures not checked)"),
+        (Timestamps(1, 0, 1, 2, checked=True), "1 of distinct logs checked with the list of logs"),
+    ):
+        seen = replace(result, handshake=replace(result.handshake, timestamps=timestamps))
+        store.record_edge(seen, EdgeStatus.PASSING, START)
+        view = target_view(store, "shop.example", NOW)
+        assert view is not None
+        assert f"{said}, browsers need 2" in target_page(view)
 
 
 @pytest.mark.parametrize(

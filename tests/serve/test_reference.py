@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult
+from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult, Timestamps
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, Store
@@ -49,7 +49,10 @@ def everything() -> Store:
     name = "store-00029.example"
     soon = Passed((Failure(Phase.CERTIFICATE, Reason.EXPIRES_SOON),))
     odd = world.key(name, "cdn-a", 1)
-    store.record_edge(world.result(odd, soon), EdgeStatus.PASSING, START)
+    shown = world.result(odd, soon)
+    assert shown.handshake is not None
+    logged = replace(shown.handshake, timestamps=Timestamps(2, 0, 2, 2, checked=False))
+    store.record_edge(replace(shown, handshake=logged), EdgeStatus.PASSING, START)
     blind = world.result(world.key(name, "cdn-a", 2), Inconclusive(ours), shook=False)
     store.record_edge(blind, EdgeStatus.PASSING, START)
     key = CertificatesKey("stores", name, "cdn-a", "ecdsa")

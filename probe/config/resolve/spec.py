@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, assert_never
 
@@ -18,7 +19,9 @@ from probe.config.resolve.targets import (
 from probe.config.shape.base import Shape
 from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, RegionShape
-from probe.documents.problem import instead
+from probe.config.shape.tls import ChainShape
+from probe.documents.log_list import read_log_list
+from probe.documents.problem import DocumentError, instead
 from probe.model.spec import (
     LIVE,
     Check,
@@ -122,7 +125,7 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
         providers=sections.providers_of(shape) or (LIVE,),
         interval=interval,
         timeout=timeout,
-        expect=file.built(ChainExpectations, shape.expect),
+        expect=_expectations(file, shape.expect),
         trust=trust(file, shape.trust) or sections.trust,
         confirm=Confirmation(**_written(defaults.confirm, shape.confirm)),
         consensus=ConsensusRule(**_written(defaults.consensus, shape.consensus)),
@@ -132,6 +135,24 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
         sections.refuse_plain_list(shape, check.targets)
     _check_alpn(file, shape, check)
     return check
+
+
+def _expectations(file: ConfigFile, shape: ChainShape | None) -> ChainExpectations:
+    """What a chain must be; a list of logs must be there, and be one."""
+    if shape is None or shape.ct_log_list is None:
+        return file.built(ChainExpectations, shape)
+    path, where = file.absolute(shape.ct_log_list), shape.at("ct_log_list")
+    if shape.ct == "ignore":
+        file.problem(where, "ct: ignore asks for no timestamps; leave one of the two out")
+    elif not Path(path).is_file():
+        message = f"there is no file {path}; paths are relative to the configuration file"
+        file.problem(where, message)
+    elif file.strict:
+        try:
+            read_log_list(path)
+        except DocumentError as error:
+            file.problem(where, str(error.problems[0]))
+    return file.built(ChainExpectations, shape, ct_log_list=path)
 
 
 def _written(*shapes: Shape | None) -> dict[str, Any]:

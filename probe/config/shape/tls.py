@@ -143,6 +143,12 @@ class ChainShape(Shape):
     """Application protocol that must be chosen."""
     ocsp: Literal["ignore", "if_must_staple", "require"] | None = None
     """Whether a stapled OCSP answer is demanded."""
+    ct: Literal["ignore", "warn", "require"] | None = None
+    """What too few timestamps of Certificate Transparency are ({default}): nothing, a warning, or
+    a failure. Asked of chains to a root of Mozilla's list alone."""
+    ct_log_list: PathText | None = Field(default=None, examples=["log_list.json"])
+    """JSON list of logs as browsers publish it (version 3), relative to this file. With it only
+    timestamps of approved logs count whose signature holds."""
 
 
 class ConfirmShape(Shape):

@@ -18,6 +18,9 @@ class Given(StrEnum):
     FINGERPRINTS = "fingerprints"  # another leaf is expected
     NOT_BEFORE = "not_before"  # a younger leaf is expected
     ALPN = "alpn"  # h2 is expected
+    PUBLIC = "public"  # the lab's root counts as one that browsers trust
+    LOGGED = "logged"  # as above, and timestamps of logs are required
+    LOGS = "logs"  # as "public", and the lab's logs are listed
     OCSP = "ocsp"  # a staple is required
     RSA_CLIENT = "rsa_client"  # the client profile tls12-rsa
     ECDSA_CLIENT = "ecdsa_client"  # the client profile tls12-ecdsa

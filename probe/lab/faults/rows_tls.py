@@ -72,4 +72,10 @@ CHAINS: tuple[Row, ...] = (
     _chain(chains.ocsp_mismatch, Reason.OCSP_MISMATCH, Given.OCSP),
     _chain(chains.ocsp_forged, Reason.OCSP_INVALID, Given.OCSP),
     _chain(chains.ocsp_try_later, Reason.OCSP_INVALID, Given.OCSP),
+    _chain(chains.logged, None, Given.LOGS),
+    _chain(chains.logged_once, None),
+    _chain(chains.logged_once, Reason.TOO_FEW_SCTS, Given.PUBLIC, warning=True),
+    _chain(chains.logged_once, Reason.TOO_FEW_SCTS, Given.LOGGED),
+    _chain(chains.forged_timestamp, None, Given.PUBLIC),
+    _chain(chains.forged_timestamp, Reason.SCT_INVALID, Given.LOGS, warning=True),
 )

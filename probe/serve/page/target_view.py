@@ -8,7 +8,7 @@ from heapq import nsmallest
 from itertools import islice
 
 from probe.model.failure import failure_fields
-from probe.model.result import CertificateFacts, TlsResult
+from probe.model.result import CertificateFacts, Handshake, Timestamps, TlsResult
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, Resolution
 from probe.serve.memory.store import Store
@@ -45,6 +45,7 @@ class LeafDetail:
     letter: str
     edges: int
     chain: tuple[CertificateFacts, ...]
+    timestamps: Timestamps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +165,11 @@ def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
 
 
 def _leaves(edges: Iterable[EdgeRecord], letters: dict[str, str]) -> Iterator[LeafDetail]:
-    chains: dict[str, list[tuple[CertificateFacts, ...]]] = {}
+    shown: dict[str, list[Handshake]] = {}
     for edge in edges:
         handshake = edge.last.handshake
         if handshake is not None and handshake.leaf is not None:
-            chains.setdefault(handshake.leaf.fingerprint_sha256, []).append(handshake.chain)
+            shown.setdefault(handshake.leaf.fingerprint_sha256, []).append(handshake)
     for fingerprint, letter in letters.items():
-        yield LeafDetail(letter, len(chains[fingerprint]), chains[fingerprint][0])
+        one, every = shown[fingerprint][0], len(shown[fingerprint])
+        yield LeafDetail(letter, every, one.chain, one.timestamps)

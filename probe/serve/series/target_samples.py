@@ -186,12 +186,14 @@ def expiry_samples(every: Iterable[Handshake]) -> list[Sample]:
     sent = [certificate.not_after for one in shaken for certificate in one.chain]
     verified = [one.verified_not_after for one in shaken if one.verified_not_after is not None]
     renewals = [one.renewal for one in shaken if one.renewal is not None]
+    logs = [one.timestamps.logs for one in shaken if one.timestamps is not None]
     return present(
         (families.SSL_EARLIEST_CERT_EXPIRY, min(sent, default=None)),
         (families.SSL_LAST_CHAIN_EXPIRY, min(verified, default=None)),
         (families.CERTIFICATE_DUE, min((one.due for one in renewals), default=None)),
         (families.CERTIFICATE_LATE, min((one.late for one in renewals), default=None)),
         (families.CERTIFICATE_URGENT, min((one.urgent for one in renewals), default=None)),
+        (families.CERTIFICATE_TIMESTAMPS, min(logs, default=None)),
     )
 
 
