@@ -107,9 +107,13 @@ def offer(profile: ClientProfile) -> Offer:
     found = replace(OFFERS[profile.kind], alpn=profile.alpn, groups=profile.groups)
     if profile.min_version is not None:
         found = replace(found, min_version=_VERSIONS[profile.min_version])
+    if profile.max_version is not None:
+        found = replace(found, max_version=_VERSIONS[profile.max_version])
     if profile.ciphers is not None:
         found = replace(found, ciphers=profile.ciphers)
-    if profile.client_certificate is not None:
+    if profile.signatures:
+        found = replace(found, signatures=profile.signatures)
+    if profile.client_certificate is not None and not profile.signatures:
         # OpenSSL signs with nothing else than what it offers: an Ed25519 key would be of no use.
         found = replace(found, signatures=())
     return found

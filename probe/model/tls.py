@@ -61,6 +61,9 @@ class ClientProfile:
         groups: key exchange groups offered, in order, by OpenSSL's names; empty leaves
             OpenSSL's own choice, which is that of browsers. In TLS 1.2 they also bound the
             curves of ECDSA certificates (RFC 8422, section 5.1.1).
+        max_version: None leaves the profile's own.
+        signatures: signature algorithms accepted, by OpenSSL's names; they bound the key types of
+            certificates. Empty leaves the profile's own.
     """
 
     name: str = "default"
@@ -70,6 +73,8 @@ class ClientProfile:
     ciphers: str | None = None
     client_certificate: ClientCertificate | None = None
     groups: tuple[str, ...] = ()
+    max_version: Literal["TLSv1.2"] | None = None
+    signatures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,7 +272,7 @@ def s_client(
 
 
 def _versions(profile: ClientProfile) -> list[str]:
-    if profile.kind.startswith("tls12"):
+    if profile.kind.startswith("tls12") or profile.max_version == "TLSv1.2":
         return ["-tls1_2"]
     if profile.kind == "tls13" or profile.min_version == "TLSv1.3":
         return ["-tls1_3"]

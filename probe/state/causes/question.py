@@ -1,0 +1,215 @@
+"""What is asked: a failure, what stands around it, and the experiments that are possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from probe.model.cause import Change
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.tls import ClientProfile
+
+
+class Looks(NamedTuple):
+    """What of a ClientHello a fault may depend on.
+
+    Attributes:
+        tls12: offered; likewise ``tls13``.
+        ecdsa: certificates of this kind are accepted; likewise ``rsa``.
+        post_quantum: a hybrid group is offered.
+        large: it needs more than one packet, as with the share of such a group.
+        alpn: some protocol is offered; ``h2`` is among them.
+    """
+
+    tls12: bool = True
+    tls13: bool = True
+    ecdsa: bool = True
+    rsa: bool = True
+    post_quantum: bool = True
+    large: bool = True
+    alpn: bool = True
+    h2: bool = True
+
+
+def looks(profile: ClientProfile) -> Looks:
+    """Tell what a client profile looks like to a server."""
+    tls13 = profile.kind in ("default", "tls13") and profile.max_version != "TLSv1.2"
+    tls12 = profile.kind != "tls13" and profile.min_version != "TLSv1.3"
+    hybrid = not profile.groups or any("MLKEM" in group for group in profile.groups)
+    signatures = profile.signatures
+    return Looks(
+        tls12=tls12,
+        tls13=tls13,
+        ecdsa=profile.kind != "tls12-rsa"
+        and (not signatures or any(one.startswith("ecdsa") for one in signatures)),
+        rsa=profile.kind != "tls12-ecdsa"
+        and (not signatures or any(one.startswith("rsa") for one in signatures)),
+        post_quantum=tls13 and hybrid,
+        large=tls13 and hybrid,
+        alpn=bool(profile.alpn),
+        h2="h2" in profile.alpn,
+    )
+
+
+def changed_looks(change: Change, base: Looks) -> Looks | None:
+    """Return what a client looks like after a change; None where there is nothing to change."""
+    both = base.tls12 and base.tls13
+    match change:
+        case Change.TLS12 if both:
+            return _without_tls13(base)
+        case Change.TLS13 if both:
+            return base._replace(tls12=False)
+        case Change.TLS13 if not base.tls13:
+            return base._replace(tls12=False, tls13=True, ecdsa=True, rsa=True)
+        case Change.TLS12 if not base.tls12:
+            return _without_tls13(base)._replace(tls12=True)
+        case Change.PLAIN if both and base.alpn:
+            return _without_tls13(base)._replace(alpn=False, h2=False)
+        case Change.ECDSA if base.rsa:
+            return base._replace(rsa=False, ecdsa=True)
+        case Change.RSA if base.ecdsa:
+            return base._replace(ecdsa=False, rsa=True)
+        case Change.CLASSIC if base.post_quantum:
+            return base._replace(post_quantum=False, large=False)
+        case Change.LARGE if base.post_quantum and base.alpn:
+            return base._replace(post_quantum=False)
+        case Change.NO_ALPN if base.alpn:
+            return base._replace(alpn=False, h2=False)
+        case Change.HTTP11 if base.h2:
+            return base._replace(h2=False)
+        case Change.H2 if not base.alpn:
+            return base._replace(alpn=True, h2=True)
+    return None
+
+
+def _without_tls13(base: Looks) -> Looks:
+    return base._replace(tls13=False, post_quantum=False, large=False)
+
+
+class Trial(NamedTuple):
+    """An experiment that can be made.
+
+    Attributes:
+        member: the domain, edge or provider that takes the place of the failing one; empty for a
+            change of the client.
+        edge: label of the address to connect to.
+    """
+
+    change: Change
+    member: str
+    edge: str
+
+
+PLACES = frozenset({Change.DOMAIN, Change.EDGE, Change.FAMILY, Change.PROVIDER, Change.NO_SNI})
+"""Changes of where and of whom is asked. All others change the client."""
+
+_AFTER_HELLO = frozenset({Phase.TLS, Phase.CERTIFICATE})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A failure and its neighbours.
+
+    Attributes:
+        edge: label of the failing edge; ``version`` its IP version.
+        looks: of the failing attempts.
+        domains: other domains that are looked at on this edge.
+        edges: other edges of the provider that serve the domain, with their IP versions.
+        providers: other providers of the domain, each with the label of an edge.
+    """
+
+    failure: Failure
+    edge: str
+    version: int
+    looks: Looks
+    domains: tuple[str, ...] = ()
+    edges: tuple[tuple[str, int], ...] = ()
+    providers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def after_hello(self) -> bool:
+        """The server had heard name and client before it failed."""
+        return self.failure.phase in _AFTER_HELLO
+
+    def trials(self) -> Iterator[Trial]:
+        """Yield every experiment that is possible, the same again first."""
+        yield Trial(Change.NOTHING, "", self.edge)
+        for domain in self.domains:
+            yield Trial(Change.DOMAIN, domain, self.edge)
+        for edge, version in self.edges:
+            same = version == self.version
+            yield Trial(Change.EDGE if same else Change.FAMILY, edge, edge)
+        for provider, edge in self.providers:
+            yield Trial(Change.PROVIDER, provider, edge)
+        if not self.after_hello:
+            return
+        for change in Change:
+            if change not in PLACES and changed_looks(change, self.looks) is not None:
+                yield Trial(change, "", self.edge)
+        if not self.domains and self.failure.phase is Phase.TLS:
+            yield Trial(Change.NO_SNI, "", self.edge)
+
+
+def narrowed(profile: ClientProfile, change: Change) -> ClientProfile:
+    """Make the client profile of an experiment: the failing one, with one thing changed."""
+    classic = ("X25519", "P-256", "P-384")
+    plain = replace(profile, max_version="TLSv1.2", min_version=None)
+    match change:
+        case Change.TLS12:
+            kind = "default" if profile.kind == "tls13" else profile.kind
+            return replace(plain, kind=kind)
+        case Change.TLS13:
+            groups = profile.groups if looks(profile).tls13 else profile.groups or classic
+            return replace(profile, kind="tls13", max_version=None, ciphers=None, groups=groups)
+        case Change.PLAIN:
+            return replace(plain, alpn=())
+        case Change.ECDSA:
+            return _one_kind(profile, ECDSA_SIGNATURES, "tls12-ecdsa")
+        case Change.RSA:
+            return _one_kind(profile, RSA_SIGNATURES, "tls12-rsa")
+        case Change.CLASSIC:
+            return replace(profile, groups=classic)
+        case Change.LARGE:
+            return replace(profile, groups=classic, alpn=profile.alpn + PADDING)
+        case Change.NO_ALPN:
+            return replace(profile, alpn=())
+        case Change.HTTP11:
+            return replace(profile, alpn=("http/1.1",))
+        case Change.H2:
+            return replace(profile, alpn=("h2", "http/1.1"))
+        case _:
+            return profile
+
+
+ECDSA_SIGNATURES = ("ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384")
+RSA_SIGNATURES = (
+    "rsa_pss_rsae_sha256",
+    "rsa_pkcs1_sha256",
+    "rsa_pss_rsae_sha384",
+    "rsa_pkcs1_sha384",
+    "rsa_pss_rsae_sha512",
+    "rsa_pkcs1_sha512",
+)
+PADDING = tuple(f"padding-{number}-{'x' * 180}" for number in range(7))
+"""Protocols that no server knows: they make a hello as large as a post-quantum key share does."""
+
+
+def _one_kind(profile: ClientProfile, signatures: tuple[str, ...], twelve: str) -> ClientProfile:
+    if profile.kind in ("tls12-ecdsa", "tls12-rsa"):
+        return replace(profile, kind=twelve, ciphers=None)  # type: ignore[arg-type]
+    return replace(profile, signatures=signatures, ciphers=None)
+
+
+LIKE_EACH_OTHER: tuple[frozenset[Reason], ...] = (
+    frozenset({Reason.NAME_MISMATCH, Reason.DEFAULT_CERTIFICATE, Reason.ALERT_UNRECOGNIZED_NAME}),
+    frozenset({Reason.RESET, Reason.CLOSED}),
+)
+"""Reasons that stand for one fault: which of them shows depends on chance or on the name."""
+
+
+def alike(first: Failure, second: Failure) -> bool:
+    """Whether two failures may have one cause."""
+    if first.reason is second.reason:
+        return first.phase is second.phase
+    return any({first.reason, second.reason} <= group for group in LIKE_EACH_OTHER)

@@ -1,0 +1,208 @@
+"""The planner of experiments: it ends, keeps its budget, names nothing that was contradicted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probe.model.cause import CLIENT_CAUSES, Cause, Change, Observed
+from probe.model.failure import Failure, Phase, Reason
+from probe.model.tls import ClientProfile
+from probe.state.causes import BUDGET, Inquiry, Question, Settled, Trial
+from probe.state.causes.explanations import Tally
+from probe.state.causes.question import Looks, alike, changed_looks, looks, narrowed
+from tests.state.causes_world import DOMAINS, EDGES, RESET, Truth, played, question, truths
+
+NAMED = {one.cause.value + str(number): one for number, one in enumerate(truths())}
+
+
+@pytest.mark.parametrize("truth", NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize("regular", [0, 2])
+def test_each_cause_is_named_when_every_attempt_fails(truth: Truth, regular: int) -> None:
+    settled, inquiry = played(truth, random.Random(1), regular)
+    assert settled.cause is truth.cause
+    assert settled.share is None
+    assert inquiry.spent <= 12
+
+
+@pytest.mark.parametrize("share", [0.6, 0.3])
+def test_a_fault_of_some_backends_is_told_with_its_share_or_not_at_all(share: float) -> None:
+    """What other causes could explain as well stays undetermined: no wrong answer."""
+    named = 0
+    some = truths(share)[::2]
+    for number, truth in enumerate(some):
+        settled, inquiry = played(truth, random.Random(number), regular=12)
+        assert settled.cause in (truth.cause, Cause.UNDETERMINED)
+        assert inquiry.spent <= BUDGET
+        if settled.cause is truth.cause:
+            named += 1
+            assert settled.share == pytest.approx(share, abs=0.3)
+    assert named >= len(some) / 2
+
+
+def test_nothing_to_compare_with_is_undetermined() -> None:
+    alone = question(domains=(), edges=(), providers=())
+    truth = Truth(Cause.EDGE, alone)
+    settled, _ = played(truth, random.Random(1))
+    assert settled.cause is Cause.UNDETERMINED
+    assert {Cause.PROVIDER, Cause.OUR_SIDE} <= set(settled.left)
+
+
+def test_what_failed_before_the_hello_asks_nothing_of_the_client() -> None:
+    refused = question(Failure(Phase.CONNECT, Reason.REFUSED))
+    changes = {trial.change for trial in refused.trials()}
+    assert changes == {Change.NOTHING, Change.DOMAIN, Change.EDGE, Change.PROVIDER}
+
+
+def test_another_failure_elsewhere_is_no_evidence() -> None:
+    """Two faults: the other domain on the edge has one of its own."""
+    asked = question(Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH))
+    inquiry = Inquiry(asked)
+    inquiry.regular({Trial(Change.NOTHING, "", asked.edge): Tally(failed=5)})
+    for domain in DOMAINS[:2]:
+        inquiry.observe(Trial(Change.DOMAIN, domain, asked.edge), Observed.OTHER)
+    before = inquiry.causes()
+    assert before[Cause.CERTIFICATE_MISSING] > 0
+    inquiry.observe(Trial(Change.DOMAIN, DOMAINS[2], asked.edge), Observed.PASSED)
+    assert Cause.EDGE not in {c for c, weight in inquiry.causes().items() if weight > 0.1}
+
+
+def test_what_fails_otherwise_is_not_said_to_work() -> None:
+    """An edge without an RSA certificate: nobody may say that RSA works."""
+    asked = question(Failure(Phase.CERTIFICATE, Reason.EXPIRED))
+    inquiry = Inquiry(asked)
+    inquiry.regular({Trial(Change.NOTHING, "", asked.edge): Tally(failed=5)})
+    assert inquiry.causes()[Cause.ONLY_ECDSA] > 0
+    inquiry.observe(Trial(Change.RSA, "", asked.edge), Observed.OTHER)
+    assert Cause.ONLY_ECDSA not in inquiry.causes()
+
+
+# ---------------------------------------------------------------- for every world
+
+_OBSERVED = st.sampled_from(list(Observed))
+_QUESTIONS = st.builds(
+    question,
+    failure=st.sampled_from(
+        [
+            RESET,
+            Failure(Phase.CONNECT, Reason.REFUSED),
+            Failure(Phase.CERTIFICATE, Reason.EXPIRED),
+            Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH),
+        ]
+    ),
+    looks=st.sampled_from(
+        [
+            Looks(),
+            Looks(alpn=False, h2=False),
+            Looks(tls13=False, post_quantum=False, large=False, ecdsa=False),
+        ]
+    ),
+    edges=st.sampled_from([(), EDGES, (*EDGES, ("[2001:db8::1]:443", 6))]),
+    domains=st.sampled_from([(), DOMAINS]),
+    providers=st.sampled_from([(), (("cdn-b", "198.51.100.1:443"),)]),
+)
+
+
+def ended(
+    asked: Question, show: Callable[[Trial], Observed]
+) -> tuple[Settled, dict[Trial, list[Observed]]]:
+    """Run an inquiry over any answers, and return what it was told."""
+    inquiry, told = Inquiry(asked), dict[Trial, list[Observed]]()
+    inquiry.regular({Trial(Change.NOTHING, "", asked.edge): Tally(failed=5)})
+    for _ in range(BUDGET + 1):
+        settled = inquiry.settled()
+        if settled is not None:
+            assert inquiry.spent == sum(map(len, told.values())) <= BUDGET
+            return settled, told
+        wanted = inquiry.ask()
+        assert wanted
+        for trial in wanted:
+            told.setdefault(trial, []).append(show(trial))
+            inquiry.observe(trial, told[trial][-1])
+    raise AssertionError("it does not end")
+
+
+_REACHED = {
+    Change.DOMAIN: {Cause.EDGE, Cause.PROVIDER, Cause.OUR_SIDE},
+    Change.EDGE: {Cause.DOMAIN_ON_PROVIDER, Cause.PROVIDER, Cause.DOMAIN, Cause.OUR_SIDE},
+    Change.PROVIDER: {Cause.DOMAIN, Cause.OUR_SIDE},
+}
+"""Causes that say that an experiment must fail, if every attempt does."""
+
+_WORKS = {
+    Cause.ONLY_ECDSA: Change.RSA,
+    Cause.ONLY_RSA: Change.ECDSA,
+    Cause.ONLY_TLS13: Change.TLS12,
+    Cause.ONLY_TLS12: Change.TLS13,
+    Cause.LARGE_HELLO: Change.CLASSIC,
+    Cause.POST_QUANTUM: Change.CLASSIC,
+    Cause.WITH_ALPN: Change.NO_ALPN,
+    Cause.WITHOUT_ALPN: Change.H2,
+}
+"""What each cause of a client says to work."""
+
+
+@settings(max_examples=30, deadline=None)
+@given(asked=_QUESTIONS, data=st.data())
+def test_it_ends_within_its_budget_and_is_never_contradicted(
+    asked: Question, data: st.DataObject
+) -> None:
+    settled, told = ended(asked, lambda _: data.draw(_OBSERVED))
+    cause = settled.cause
+    assert (cause is Cause.UNDETERMINED) or not settled.left
+    for trial, seen in told.items():
+        if settled.share is None and cause in _REACHED.get(trial.change, ()):
+            assert Observed.PASSED not in seen
+        if trial.change is _WORKS.get(cause):
+            assert Observed.SAME not in seen
+        if cause in CLIENT_CAUSES or trial.change in (Change.DOMAIN, Change.EDGE):
+            continue
+        if settled.share is None and cause is not Cause.UNDETERMINED:
+            changed = changed_looks(trial.change, asked.looks)
+            assert changed is None or Observed.PASSED not in seen
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), which=st.sampled_from(range(len(truths()))))
+def test_a_solid_fault_gets_its_name_or_none(seed: int, which: int) -> None:
+    truth = truths()[which]
+    settled, _ = played(truth, random.Random(seed), seed % 4)
+    assert settled.cause is truth.cause
+
+
+# ---------------------------------------------------------------- what a client looks like
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        ClientProfile(),
+        ClientProfile(kind="tls13"),
+        ClientProfile(kind="tls12-ecdsa"),
+        ClientProfile(kind="tls12-rsa"),
+        ClientProfile(alpn=()),
+        ClientProfile(groups=("X25519",)),
+        ClientProfile(min_version="TLSv1.3"),
+    ],
+    ids=lambda one: f"{one.kind}-{len(one.alpn)}-{one.groups}-{one.min_version}",
+)
+def test_a_changed_client_looks_as_the_planner_thinks(profile: ClientProfile) -> None:
+    for change in Change:
+        expected = changed_looks(change, looks(profile))
+        if expected is not None:
+            shown = looks(narrowed(profile, change))
+            if change is Change.LARGE:  # padding makes it large, which the profile does not say
+                shown = shown._replace(large=True)
+            assert shown == expected, change
+
+
+def test_failures_of_one_fault_are_alike() -> None:
+    mismatch = Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH)
+    assert alike(mismatch, Failure(Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME, "x"))
+    assert alike(RESET, Failure(Phase.TLS, Reason.CLOSED))
+    assert not alike(mismatch, Failure(Phase.CERTIFICATE, Reason.EXPIRED))
+    assert not alike(Failure(Phase.TLS, Reason.TIMEOUT), Failure(Phase.CONNECT, Reason.TIMEOUT))
