@@ -114,6 +114,7 @@ class Change(StrEnum):
     EDGE = "edge"  # the same domain on another edge of the provider
     FAMILY = "family"  # likewise, over the other IP version
     PROVIDER = "provider"  # the same domain through another provider
+    CLIENT = "client"  # another client profile of the check
     TLS12 = "tls12"  # TLS 1.2 alone
     TLS13 = "tls13"  # TLS 1.3 alone
     PLAIN = "plain"  # TLS 1.2 alone and no ALPN: nothing that is newer
@@ -134,6 +135,7 @@ CHANGES: Mapping[Change, str] = MappingProxyType(
         Change.EDGE: "another edge of the provider",
         Change.FAMILY: "an edge of the other IP version",
         Change.PROVIDER: "another provider",
+        Change.CLIENT: "another client profile",
         Change.TLS12: "TLS 1.2 alone",
         Change.TLS13: "TLS 1.3 alone",
         Change.PLAIN: "TLS 1.2 alone, without ALPN",
@@ -165,6 +167,7 @@ class Experiment:
 
     Attributes:
         target: domain that was asked for.
+        client: client profile, by its name.
         edge: label of the address.
         seen: what it tells.
         detail: the failure as ``phase/reason``; empty when it passed.
@@ -177,6 +180,7 @@ class Experiment:
     target: str
     provider: str
     edge: str
+    client: str
     seen: Observed
     detail: str = ""
     regular: bool = False
@@ -190,6 +194,7 @@ class Experiment:
             "target": self.target,
             "provider": self.provider,
             "edge": self.edge,
+            "client": self.client,
             "seen": self.seen.value,
             "detail": self.detail,
             "regular": self.regular,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from probe.model.cause import Cause, Change, Observed
 from probe.model.failure import Failure, Phase, Reason
-from probe.state.causes import Inquiry, Question, Settled, Trial
-from probe.state.causes.explanations import Tally
-from probe.state.causes.question import PLACES, Looks, changed_looks
+from probe.state.causes import Planner, Setting, Settled, Trial
+from probe.state.causes.hypotheses import Outcomes
+from probe.state.causes.setting import PLACES, Looks, changed_looks
 
 RESET = Failure(Phase.TLS, Reason.RESET)
 
@@ -27,7 +27,7 @@ class Truth:
     """
 
     cause: Cause
-    question: Question
+    setting: Setting
     domains: frozenset[str] = frozenset()
     edges: frozenset[str] = frozenset()
     providers: frozenset[str] = frozenset()
@@ -44,28 +44,28 @@ class Truth:
             case Change.PROVIDER:
                 return trial.member in self.providers
             case change:
-                shown = changed_looks(change, self.question.looks) or self.question.looks
+                shown = changed_looks(change, self.setting.looks) or self.setting.looks
                 return self.client(shown)
 
 
-def played(truth: Truth, dice: random.Random, regular: int = 2) -> tuple[Settled, Inquiry]:
-    """Let an inquiry run to its end: what was seen beforehand, then the experiments it asks for.
+def played(truth: Truth, dice: random.Random, regular: int = 2) -> tuple[Settled, Planner]:
+    """Let an planner run to its end: what was seen beforehand, then the experiments it asks for.
 
     Args:
         truth: what is broken.
         dice: for shares.
         regular: attempts on each neighbour that had been made anyway.
     """
-    inquiry = Inquiry(truth.question)
+    planner = Planner(truth.setting)
 
     def attempt(trial: Trial) -> Observed:
         struck = truth.reaches(trial) and dice.random() < truth.share
         return Observed.SAME if struck else Observed.PASSED
 
-    seen: dict[Trial, Tally] = {}
-    for trial in truth.question.trials():
+    seen: dict[Trial, Outcomes] = {}
+    for trial in truth.setting.trials():
         own = trial.change is Change.NOTHING
-        tally = seen[trial] = Tally()
+        tally = seen[trial] = Outcomes()
         if own and truth.share < 1.0:
             while tally.failed < 6:
                 struck = dice.random() < truth.share
@@ -75,11 +75,11 @@ def played(truth: Truth, dice: random.Random, regular: int = 2) -> tuple[Settled
         elif trial.change in PLACES:
             failed = sum(attempt(trial) is Observed.SAME for _ in range(regular))
             tally.failed, tally.passed = failed, regular - failed
-    inquiry.regular(seen)
-    while (settled := inquiry.settled()) is None:
-        for trial in inquiry.ask():
-            inquiry.observe(trial, attempt(trial))
-    return settled, inquiry
+    planner.regular(seen)
+    while (settled := planner.settled()) is None:
+        for trial in planner.ask():
+            planner.observe(trial, attempt(trial))
+    return settled, planner
 
 
 DOMAINS = ("b.example", "c.example", "d.example")
@@ -88,15 +88,15 @@ MIXED = (("192.0.2.2:443", 4), ("[2001:db8::1]:443", 6), ("[2001:db8::2]:443", 6
 PROVIDERS = (("cdn-b", "198.51.100.1:443"),)
 
 
-def question(
+def setting(
     failure: Failure = RESET,
     looks: Looks = Looks(),  # noqa: B008 - immutable
     edges: tuple[tuple[str, int], ...] = EDGES,
     domains: tuple[str, ...] = DOMAINS,
     providers: tuple[tuple[str, str], ...] = PROVIDERS,
-) -> Question:
+) -> Setting:
     """Ask about an edge with neighbours of every kind."""
-    return Question(failure, "192.0.2.1:443", 4, looks, domains, edges, providers)
+    return Setting(failure, "192.0.2.1:443", 4, looks, domains, edges, providers)
 
 
 def truths(share: float = 1.0) -> list[Truth]:
@@ -104,14 +104,14 @@ def truths(share: float = 1.0) -> list[Truth]:
     everything = frozenset(DOMAINS)
     labels = frozenset(label for label, _ in EDGES)
     others = frozenset({"cdn-b"})
-    name = question(Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH))
-    old = question(Failure(Phase.CERTIFICATE, Reason.EXPIRED))
-    ask, mixed = question(), question(edges=MIXED)
-    no_alpn = question(looks=Looks(alpn=False, h2=False))
-    only12 = question(looks=Looks(tls13=False, post_quantum=False, large=False))
-    only_rsa = question(looks=only12.looks._replace(ecdsa=False))
-    only_ecdsa = question(looks=only12.looks._replace(rsa=False))
-    refused = question(Failure(Phase.CONNECT, Reason.REFUSED))
+    name = setting(Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH))
+    old = setting(Failure(Phase.CERTIFICATE, Reason.EXPIRED))
+    ask, mixed = setting(), setting(edges=MIXED)
+    no_alpn = setting(looks=Looks(alpn=False, h2=False))
+    only12 = setting(looks=Looks(tls13=False, post_quantum=False, large=False))
+    only_rsa = setting(looks=only12.looks._replace(ecdsa=False))
+    only_ecdsa = setting(looks=only12.looks._replace(rsa=False))
+    refused = setting(Failure(Phase.CONNECT, Reason.REFUSED))
     found = [
         Truth(Cause.CERTIFICATE_MISSING, name),
         Truth(Cause.CERTIFICATE_MISSING, name, edges=frozenset({EDGES[0][0]})),
@@ -137,6 +137,6 @@ def truths(share: float = 1.0) -> list[Truth]:
         Truth(Cause.WITHOUT_ALPN, no_alpn, client=lambda one: not one.alpn),
     ]
     return [
-        Truth(one.cause, one.question, one.domains, one.edges, one.providers, one.client, share)
+        Truth(one.cause, one.setting, one.domains, one.edges, one.providers, one.client, share)
         for one in found
     ]

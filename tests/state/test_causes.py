@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from probe.model.cause import CLIENT_CAUSES, Cause, Change, Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import ClientProfile
-from probe.state.causes import BUDGET, Inquiry, Question, Settled, Trial
-from probe.state.causes.explanations import Tally
-from probe.state.causes.question import Looks, alike, changed_looks, looks, narrowed
-from tests.state.causes_world import DOMAINS, EDGES, RESET, Truth, played, question, truths
+from probe.state.causes import BUDGET, Planner, Setting, Settled, Trial
+from probe.state.causes.hypotheses import Outcomes
+from probe.state.causes.setting import Looks, alike, changed_looks, looks, narrowed
+from tests.state.causes_world import DOMAINS, EDGES, RESET, Truth, played, setting, truths
 
 NAMED = {one.cause.value + str(number): one for number, one in enumerate(truths())}
 
@@ -23,10 +23,10 @@ NAMED = {one.cause.value + str(number): one for number, one in enumerate(truths(
 @pytest.mark.parametrize("truth", NAMED.values(), ids=NAMED)
 @pytest.mark.parametrize("regular", [0, 2])
 def test_each_cause_is_named_when_every_attempt_fails(truth: Truth, regular: int) -> None:
-    settled, inquiry = played(truth, random.Random(1), regular)
+    settled, planner = played(truth, random.Random(1), regular)
     assert settled.cause is truth.cause
     assert settled.share is None
-    assert inquiry.spent <= 12
+    assert planner.spent <= 12
 
 
 @pytest.mark.parametrize("share", [0.6, 0.3])
@@ -35,9 +35,9 @@ def test_a_fault_of_some_backends_is_told_with_its_share_or_not_at_all(share: fl
     named = 0
     some = truths(share)[::2]
     for number, truth in enumerate(some):
-        settled, inquiry = played(truth, random.Random(number), regular=12)
+        settled, planner = played(truth, random.Random(number), regular=12)
         assert settled.cause in (truth.cause, Cause.UNDETERMINED)
-        assert inquiry.spent <= BUDGET
+        assert planner.spent <= BUDGET
         if settled.cause is truth.cause:
             named += 1
             assert settled.share == pytest.approx(share, abs=0.3)
@@ -45,7 +45,7 @@ def test_a_fault_of_some_backends_is_told_with_its_share_or_not_at_all(share: fl
 
 
 def test_nothing_to_compare_with_is_undetermined() -> None:
-    alone = question(domains=(), edges=(), providers=())
+    alone = setting(domains=(), edges=(), providers=())
     truth = Truth(Cause.EDGE, alone)
     settled, _ = played(truth, random.Random(1))
     assert settled.cause is Cause.UNDETERMINED
@@ -53,39 +53,39 @@ def test_nothing_to_compare_with_is_undetermined() -> None:
 
 
 def test_what_failed_before_the_hello_asks_nothing_of_the_client() -> None:
-    refused = question(Failure(Phase.CONNECT, Reason.REFUSED))
+    refused = setting(Failure(Phase.CONNECT, Reason.REFUSED))
     changes = {trial.change for trial in refused.trials()}
     assert changes == {Change.NOTHING, Change.DOMAIN, Change.EDGE, Change.PROVIDER}
 
 
 def test_another_failure_elsewhere_is_no_evidence() -> None:
     """Two faults: the other domain on the edge has one of its own."""
-    asked = question(Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH))
-    inquiry = Inquiry(asked)
-    inquiry.regular({Trial(Change.NOTHING, "", asked.edge): Tally(failed=5)})
+    asked = setting(Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH))
+    planner = Planner(asked)
+    planner.regular({Trial(Change.NOTHING, "", asked.edge): Outcomes(failed=5)})
     for domain in DOMAINS[:2]:
-        inquiry.observe(Trial(Change.DOMAIN, domain, asked.edge), Observed.OTHER)
-    before = inquiry.causes()
+        planner.observe(Trial(Change.DOMAIN, domain, asked.edge), Observed.OTHER)
+    before = planner.causes()
     assert before[Cause.CERTIFICATE_MISSING] > 0
-    inquiry.observe(Trial(Change.DOMAIN, DOMAINS[2], asked.edge), Observed.PASSED)
-    assert Cause.EDGE not in {c for c, weight in inquiry.causes().items() if weight > 0.1}
+    planner.observe(Trial(Change.DOMAIN, DOMAINS[2], asked.edge), Observed.PASSED)
+    assert Cause.EDGE not in {c for c, weight in planner.causes().items() if weight > 0.1}
 
 
 def test_what_fails_otherwise_is_not_said_to_work() -> None:
     """An edge without an RSA certificate: nobody may say that RSA works."""
-    asked = question(Failure(Phase.CERTIFICATE, Reason.EXPIRED))
-    inquiry = Inquiry(asked)
-    inquiry.regular({Trial(Change.NOTHING, "", asked.edge): Tally(failed=5)})
-    assert inquiry.causes()[Cause.ONLY_ECDSA] > 0
-    inquiry.observe(Trial(Change.RSA, "", asked.edge), Observed.OTHER)
-    assert Cause.ONLY_ECDSA not in inquiry.causes()
+    asked = setting(Failure(Phase.CERTIFICATE, Reason.EXPIRED))
+    planner = Planner(asked)
+    planner.regular({Trial(Change.NOTHING, "", asked.edge): Outcomes(failed=5)})
+    assert planner.causes()[Cause.ONLY_ECDSA] > 0
+    planner.observe(Trial(Change.RSA, "", asked.edge), Observed.OTHER)
+    assert Cause.ONLY_ECDSA not in planner.causes()
 
 
 # ---------------------------------------------------------------- for every world
 
 _OBSERVED = st.sampled_from(list(Observed))
 _QUESTIONS = st.builds(
-    question,
+    setting,
     failure=st.sampled_from(
         [
             RESET,
@@ -108,21 +108,21 @@ _QUESTIONS = st.builds(
 
 
 def ended(
-    asked: Question, show: Callable[[Trial], Observed]
+    asked: Setting, show: Callable[[Trial], Observed]
 ) -> tuple[Settled, dict[Trial, list[Observed]]]:
-    """Run an inquiry over any answers, and return what it was told."""
-    inquiry, told = Inquiry(asked), dict[Trial, list[Observed]]()
-    inquiry.regular({Trial(Change.NOTHING, "", asked.edge): Tally(failed=5)})
+    """Run an planner over any answers, and return what it was told."""
+    planner, told = Planner(asked), dict[Trial, list[Observed]]()
+    planner.regular({Trial(Change.NOTHING, "", asked.edge): Outcomes(failed=5)})
     for _ in range(BUDGET + 1):
-        settled = inquiry.settled()
+        settled = planner.settled()
         if settled is not None:
-            assert inquiry.spent == sum(map(len, told.values())) <= BUDGET
+            assert planner.spent == sum(map(len, told.values())) <= BUDGET
             return settled, told
-        wanted = inquiry.ask()
+        wanted = planner.ask()
         assert wanted
         for trial in wanted:
             told.setdefault(trial, []).append(show(trial))
-            inquiry.observe(trial, told[trial][-1])
+            planner.observe(trial, told[trial][-1])
     raise AssertionError("it does not end")
 
 
@@ -149,7 +149,7 @@ _WORKS = {
 @settings(max_examples=30, deadline=None)
 @given(asked=_QUESTIONS, data=st.data())
 def test_it_ends_within_its_budget_and_is_never_contradicted(
-    asked: Question, data: st.DataObject
+    asked: Setting, data: st.DataObject
 ) -> None:
     settled, told = ended(asked, lambda _: data.draw(_OBSERVED))
     cause = settled.cause

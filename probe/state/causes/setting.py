@@ -91,8 +91,8 @@ class Trial(NamedTuple):
     """An experiment that can be made.
 
     Attributes:
-        member: the domain, edge or provider that takes the place of the failing one; empty for a
-            change of the client.
+        member: the domain, edge, provider or client profile that takes the place of the failing
+            one; empty where the failing profile itself is changed.
         edge: label of the address to connect to.
     """
 
@@ -108,7 +108,7 @@ _AFTER_HELLO = frozenset({Phase.TLS, Phase.CERTIFICATE})
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Setting:
     """A failure and its neighbours.
 
     Attributes:
@@ -117,6 +117,7 @@ class Question:
         domains: other domains that are looked at on this edge.
         edges: other edges of the provider that serve the domain, with their IP versions.
         providers: other providers of the domain, each with the label of an edge.
+        clients: other client profiles of the check, by name.
     """
 
     failure: Failure
@@ -126,6 +127,13 @@ class Question:
     domains: tuple[str, ...] = ()
     edges: tuple[tuple[str, int], ...] = ()
     providers: tuple[tuple[str, str], ...] = ()
+    clients: tuple[tuple[str, Looks], ...] = ()
+
+    def shown(self, trial: Trial) -> Looks:
+        """Tell what the client of an experiment looks like."""
+        if trial.change is Change.CLIENT:
+            return dict(self.clients)[trial.member]
+        return changed_looks(trial.change, self.looks) or self.looks
 
     @property
     def after_hello(self) -> bool:
@@ -144,6 +152,8 @@ class Question:
             yield Trial(Change.PROVIDER, provider, edge)
         if not self.after_hello:
             return
+        for client, _ in self.clients:
+            yield Trial(Change.CLIENT, client, self.edge)
         for change in Change:
             if change not in PLACES and changed_looks(change, self.looks) is not None:
                 yield Trial(change, "", self.edge)

@@ -1,8 +1,8 @@
-"""The closed list of explanations, and how well each fits what was seen.
+"""The closed list of hypotheses, and how well each fits what was seen.
 
-An explanation says which attempts a fault reaches: part of the domains or all, part of the edges or
-all, every client or one kind. Each attempt that an explanation does not reach must pass; each that
-it reaches must fail, or fail with one share that is the same everywhere. So an explanation that an
+A hypothesis says which attempts a fault reaches: part of the domains or all, part of the edges or
+all, every client or one kind. Each attempt that a hypothesis does not reach must pass; each that
+it reaches must fail, or fail with one share that is the same everywhere. So a hypothesis that an
 observation contradicts has the likelihood zero, and no evidence brings it back.
 
 Which members belong to a part is not known beforehand. Of ``m`` neighbours that were looked at,
@@ -19,7 +19,7 @@ from math import exp, lgamma, log
 
 from probe.model.cause import OLD_CERTIFICATE, UNKNOWN_NAME, Cause, Change
 from probe.model.failure import Phase
-from probe.state.causes.question import PLACES, Looks, Question, Trial, changed_looks
+from probe.state.causes.setting import PLACES, Looks, Setting, Trial
 
 
 class Domains(StrEnum):
@@ -81,7 +81,7 @@ _DIMENSION: Mapping[Change, frozenset[Cause]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Hypothesis:
     """One of the closed list.
 
     Attributes:
@@ -95,7 +95,7 @@ class Explanation:
 
 
 @dataclass(slots=True)
-class Tally:
+class Outcomes:
     """What came out of one experiment so far."""
 
     failed: int = 0
@@ -103,9 +103,9 @@ class Tally:
     other: int = 0
     unclear: int = 0
 
-    def __add__(self, more: Tally) -> Tally:
+    def __add__(self, more: Outcomes) -> Outcomes:
         """Count both."""
-        return Tally(
+        return Outcomes(
             self.failed + more.failed,
             self.passed + more.passed,
             self.other + more.other,
@@ -113,7 +113,7 @@ class Tally:
         )
 
 
-Evidence = Mapping[Trial, Tally]
+_Evidence = Mapping[Trial, Outcomes]
 
 _DOMAINS = {Domains.PART: 0.5, Domains.ALL: 0.5}
 _EDGES = {Edges.PART: 0.5, Edges.FAMILY: 0.1, Edges.PROVIDER: 0.25, Edges.ALL: 0.15}
@@ -122,42 +122,42 @@ _NEGLIGIBLE = 12.0  # natural logarithm below the best: one in 160,000
 _FEW = 3.0  # the second parameter of the Beta distribution of parts
 
 
-def explanations(question: Question) -> Iterator[tuple[Explanation, float]]:
-    """Yield every explanation of a failure, with how likely it is beforehand.
+def hypotheses(setting: Setting) -> Iterator[tuple[Hypothesis, float]]:
+    """Yield every hypothesis of a failure, with how likely it is beforehand.
 
     What fails before the hello was sent cannot depend on the name in it, nor on the client.
     """
     for domains, how_domains in _DOMAINS.items():
-        if domains is Domains.PART and question.failure.phase is Phase.CONNECT:
+        if domains is Domains.PART and not setting.after_hello:
             continue
         for edges, how_edges in _EDGES.items():
             for client in CLIENTS:
-                if not _thinkable(client, question) or not client.reaches(question.looks):
+                if not _thinkable(client, setting) or not client.reaches(setting.looks):
                     continue
                 prior = how_domains * how_edges * client.prior
-                yield Explanation(domains, edges, client, True), prior * _SOLID
-                yield Explanation(domains, edges, client, False), prior * (1 - _SOLID)
+                yield Hypothesis(domains, edges, client, True), prior * _SOLID
+                yield Hypothesis(domains, edges, client, False), prior * (1 - _SOLID)
 
 
 _KEY_TYPES = frozenset({None, Cause.ONLY_ECDSA, Cause.ONLY_RSA})
 
 
-def _thinkable(client: Client, question: Question) -> bool:
+def _thinkable(client: Client, setting: Setting) -> bool:
     """Whether a failure of this phase can depend on what the client is.
 
     A server picks its certificate by the name and by the key types that the client accepts.
     """
-    if question.failure.phase is Phase.CERTIFICATE or question.failure.reason in UNKNOWN_NAME:
+    if setting.failure.phase is Phase.CERTIFICATE or setting.failure.reason in UNKNOWN_NAME:
         return client.cause in _KEY_TYPES
-    return client is ANY or question.after_hello
+    return client is ANY or setting.after_hello
 
 
-def cause_of(explanation: Explanation, question: Question) -> Cause:
-    """Name an explanation."""
-    if explanation.client.cause is not None:
-        return explanation.client.cause
-    part, reason = explanation.domains is Domains.PART, question.failure.reason
-    match explanation.edges:
+def cause_of(hypothesis: Hypothesis, setting: Setting) -> Cause:
+    """Name a hypothesis."""
+    if hypothesis.client.cause is not None:
+        return hypothesis.client.cause
+    part, reason = hypothesis.domains is Domains.PART, setting.failure.reason
+    match hypothesis.edges:
         case Edges.PART if not part:
             return Cause.EDGE
         case Edges.PART if reason in UNKNOWN_NAME:
@@ -167,7 +167,7 @@ def cause_of(explanation: Explanation, question: Question) -> Cause:
         case Edges.PART:
             return Cause.DOMAIN_ON_EDGE
         case Edges.FAMILY:
-            return Cause.ONLY_IPV6 if question.version == 6 else Cause.ONLY_IPV4
+            return Cause.ONLY_IPV6 if setting.version == 6 else Cause.ONLY_IPV4
         case Edges.PROVIDER:
             return Cause.DOMAIN_ON_PROVIDER if part else Cause.PROVIDER
         case Edges.ALL:
@@ -175,7 +175,7 @@ def cause_of(explanation: Explanation, question: Question) -> Cause:
 
 
 class Fit:
-    """How an explanation fits the evidence.
+    """How a hypothesis fits the evidence.
 
     Attributes:
         cause: what it is called.
@@ -183,12 +183,12 @@ class Fit:
         likelihood: of everything seen, natural logarithm; None when something contradicts it.
     """
 
-    def __init__(self, explanation: Explanation, question: Question, evidence: Evidence) -> None:
-        self.explanation = explanation
-        self._question = question
+    def __init__(self, hypothesis: Hypothesis, setting: Setting, evidence: _Evidence) -> None:
+        self.hypothesis = hypothesis
+        self._question = setting
         self._evidence = evidence
-        self._unknown = Tally()
-        self.cause = cause_of(explanation, question)
+        self._unknown = Outcomes()
+        self.cause = cause_of(hypothesis, setting)
         self.failed = self.passed = 0
         self._members: dict[Change, tuple[int, int]] = {}
         self.likelihood = self._likelihood()
@@ -201,11 +201,11 @@ class Fit:
             if known.failed:
                 reached = 1.0
             elif known.passed:
-                reached = 0.0 if self.explanation.solid else 0.05
+                reached = 0.0 if self.hypothesis.solid else 0.05
             else:
                 failing, working = self._members.get(_group(trial.change), (0, 0))
                 reached = (1 + failing) / (1 + _FEW + failing + working)
-        share = 1.0 if self.explanation.solid else (self.failed + 1) / (self.tried + 2)
+        share = 1.0 if self.hypothesis.solid else (self.failed + 1) / (self.tried + 2)
         return reached * share
 
     @property
@@ -215,7 +215,7 @@ class Fit:
 
     def _reaches(self, trial: Trial) -> float | None:
         """Return 1 for an attempt that is reached, 0 for one that is not, None if that is open."""
-        one, asked = self.explanation, self._question
+        one, asked = self.hypothesis, self._question
         match trial.change:
             case Change.DOMAIN | Change.NO_SNI:
                 return 1.0 if one.domains is Domains.ALL else None
@@ -226,11 +226,10 @@ class Fit:
                 return 1.0 if inside else 0.0
             case Change.PROVIDER:
                 return 1.0 if one.edges is Edges.ALL else None
-            case change:
-                if one.client is ANY:
-                    return 1.0
-                shown = changed_looks(change, asked.looks) or asked.looks
-                return 1.0 if one.client.reaches(shown) else 0.0
+            case _ if one.client is ANY:
+                return 1.0
+            case _:
+                return 1.0 if one.client.reaches(asked.shown(trial)) else 0.0
 
     def _likelihood(self) -> float | None:
         open_: dict[Change, list[bool]] = {}
@@ -247,25 +246,25 @@ class Fit:
                 continue
             self.failed += tally.failed
             self.passed += tally.passed
-        if self.explanation.solid and self.passed:
+        if self.hypothesis.solid and self.passed:
             return None
         if self._impossible(open_):
             return None
-        total = 0.0 if self.explanation.solid else _beta(self.failed, self.passed)
+        total = 0.0 if self.hypothesis.solid else _beta(self.failed, self.passed)
         for group, failing in open_.items():
             known = (sum(failing), len(failing) - sum(failing))
             self._members[group] = known
             total += _beta(*known, few=_FEW)
         return total
 
-    def _unproven(self, trial: Trial, tally: Tally) -> bool:
+    def _unproven(self, trial: Trial, tally: Outcomes) -> bool:
         """Whether it claims that something works which failed in another way."""
         claimed = _DIMENSION.get(trial.change, frozenset())
-        return self.explanation.client.cause in claimed and tally.other > 0 and not tally.passed
+        return self.hypothesis.client.cause in claimed and tally.other > 0 and not tally.passed
 
     def _impossible(self, open_: Mapping[Change, list[bool]]) -> bool:
         """Whether a part turned out to be the whole, or exactly the edges of one IP version."""
-        one, asked = self.explanation, self._question
+        one, asked = self.hypothesis, self._question
         domains = open_.get(Change.DOMAIN, [])
         if one.domains is Domains.PART and domains and sum(domains) == len(asked.domains):
             return True
@@ -286,13 +285,13 @@ class Fit:
             return False
         for edge, version in asked.edges:
             same = version == asked.version
-            tally = seen.get(Trial(Change.EDGE if same else Change.FAMILY, edge, edge), Tally())
+            tally = seen.get(Trial(Change.EDGE if same else Change.FAMILY, edge, edge), Outcomes())
             if not (tally.failed if same else tally.passed and not tally.failed):
                 return False
         return True
 
 
-def _families(asked: Question) -> bool:
+def _families(asked: Setting) -> bool:
     """Whether a fault of one IP version could be told from one of a single edge."""
     same = sum(version == asked.version for _, version in asked.edges)
     return 0 < same < len(asked.edges)
@@ -314,14 +313,14 @@ def _beta(failed: int, passed: int, few: float = 1.0) -> float:
     return both(1 + failed, few + passed) - both(1, few)
 
 
-def posterior(question: Question, evidence: Evidence) -> list[tuple[Fit, float]]:
-    """Weigh every explanation that nothing contradicts; the weights add up to 1.
+def posterior(setting: Setting, evidence: _Evidence) -> list[tuple[Fit, float]]:
+    """Weigh every hypothesis that nothing contradicts; the weights add up to 1.
 
     Empty when everything is contradicted: two faults, or one that changes.
     """
     found: list[tuple[Fit, float]] = []
-    for explanation, prior in explanations(question):
-        fit = Fit(explanation, question, evidence)
+    for hypothesis, prior in hypotheses(setting):
+        fit = Fit(hypothesis, setting, evidence)
         if fit.likelihood is not None:
             found.append((fit, log(prior) + fit.likelihood))
     if not found:

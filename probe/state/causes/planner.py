@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import log2
 
 from probe.model.cause import Cause, Change, Observed
-from probe.state.causes.explanations import Fit, Tally, dimension, posterior
-from probe.state.causes.question import Question, Trial
+from probe.state.causes.hypotheses import Fit, Outcomes, dimension, posterior
+from probe.state.causes.setting import Setting, Trial
 
 BUDGET = 20
 """Most experiments of one investigation."""
@@ -30,7 +30,7 @@ _TWICE = 2  # experiments of the same kind in vain: in another way, or inconclus
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What an inquiry ended with.
+    """What an planner ended with.
 
     Attributes:
         share: of attempts that fail; None when all do.
@@ -42,26 +42,26 @@ class Settled:
     left: tuple[Cause, ...] = ()
 
 
-class Inquiry:
+class Planner:
     """Chooses experiments for one failure, and takes in what comes out.
 
     Args:
-        question: the failure and its neighbours.
+        setting: the failure and its neighbours.
         budget: most experiments that it asks for.
     """
 
-    def __init__(self, question: Question, budget: int = BUDGET) -> None:
-        self.question = question
+    def __init__(self, setting: Setting, budget: int = BUDGET) -> None:
+        self.setting = setting
         self.spent = 0
         self._budget = budget
-        self._trials = tuple(question.trials())
-        self._regular: dict[Trial, Tally] = {}
-        self._made: dict[Trial, Tally] = {}
+        self._trials = tuple(setting.trials())
+        self._regular: dict[Trial, Outcomes] = {}
+        self._made: dict[Trial, Outcomes] = {}
         self._weighed: list[tuple[Fit, float]] | None = None
 
     def observe(self, trial: Trial, observed: Observed) -> None:
         """Take in what an experiment showed."""
-        tally = self._made.setdefault(trial, Tally())
+        tally = self._made.setdefault(trial, Outcomes())
         match observed:
             case Observed.PASSED:
                 tally.passed += 1
@@ -73,7 +73,7 @@ class Inquiry:
                 tally.unclear += 1
         self._weighed = None
 
-    def regular(self, tallies: Mapping[Trial, Tally]) -> None:
+    def regular(self, tallies: Mapping[Trial, Outcomes]) -> None:
         """Take in what regular attempts have shown by now, in place of what was told before."""
         self._regular = dict(tallies)
         self._weighed = None
@@ -111,12 +111,12 @@ class Inquiry:
 
     def _weights(self) -> list[tuple[Fit, float]]:
         if self._weighed is None:
-            self._weighed = posterior(self.question, self._seen())
+            self._weighed = posterior(self.setting, self._seen())
         return self._weighed
 
-    def _seen(self) -> dict[Trial, Tally]:
+    def _seen(self) -> dict[Trial, Outcomes]:
         both = self._regular.keys() | self._made.keys()
-        none = Tally()
+        none = Outcomes()
         return {
             one: self._regular.get(one, none) + self._made.get(one, none)
             for one in self._trials
@@ -126,14 +126,14 @@ class Inquiry:
     def _undetermined(self, causes: dict[Cause, float]) -> Settled:
         ranked = sorted(causes, key=lambda cause: -causes[cause])
         left = tuple(cause for cause in ranked if causes[cause] >= _LEFT)
-        own = self._seen().get(Trial(Change.NOTHING, "", self.question.edge), Tally())
+        own = self._seen().get(Trial(Change.NOTHING, "", self.setting.edge), Outcomes())
         share = own.failed / (own.failed + own.passed) if own.passed and own.failed else None
         return Settled(Cause.UNDETERMINED, share, left)
 
     def _share(self, cause: Cause) -> float | None:
-        """Return the share of attempts that fail, by the likeliest explanation of the cause."""
+        """Return the share of attempts that fail, by the likeliest hypothesis of the cause."""
         fits = [(weight, fit) for fit, weight in self._weights() if fit.cause is cause]
-        solid = sum(weight for weight, fit in fits if fit.explanation.solid)
+        solid = sum(weight for weight, fit in fits if fit.hypothesis.solid)
         if 2 * solid >= sum(weight for weight, _ in fits):
             return None
         _, best = max(fits, key=lambda pair: pair[0])
