@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import trio
 
+from probe.agent.key_types import KeyTypes
 from probe.agent.parts import Parts, build_parts, learn_secrets
 from probe.agent.rounds import Round
 from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, parse_moment
@@ -52,6 +53,7 @@ class CheckRequest:
         not_before: leaf certificates older than this are wrong; seconds since the epoch.
         wait: seconds of patience; None probes once.
         attempts: tries for each edge, all of which must pass.
+        every_key_type: each edge is asked once for its RSA certificate besides.
     """
 
     checks: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class CheckRequest:
     not_before: float | None = None
     wait: float | None = None
     attempts: int = 1
+    every_key_type: bool = False
 
     @classmethod
     def parse(
@@ -75,13 +78,17 @@ class CheckRequest:
         not_before: str | None = None,
         wait: str | None = None,
         attempts: int | None = None,
+        key_types: str | None = None,
     ) -> CheckRequest:
         """Understand texts as people write them.
+
+        Who waits, brings a batch or says which certificate is right uses it as a gate.
 
         Raises:
             SelectionError: naming the option and what to write instead.
         """
         default = 1 if wait is None else _GATE_ATTEMPTS
+        gate = any((wait, batch, fingerprints, not_before))
         return cls(
             checks=tuple(checks),
             targets=tuple(map(normal, targets)),
@@ -95,6 +102,7 @@ class CheckRequest:
             else _read("--expect-not-before", not_before, parse_moment),
             wait=None if wait is None else _read("--wait", wait, parse_duration),
             attempts=attempts or default,
+            every_key_type=gate if key_types is None else key_types == "every",
         )
 
 
@@ -247,9 +255,17 @@ async def _probe(
     if not unread:
         _all_known(request, spec, targets)
     chosen = {name: wanted(found, request) for name, found in targets.items()}
-    round_ = Round(parts, spec, chosen, attempts=request.attempts, on_progress=on_progress)
+    key_types = KeyTypes.of(spec.checks if request.every_key_type else ())
+    round_ = Round(
+        parts,
+        spec,
+        chosen,
+        attempts=request.attempts,
+        key_types=key_types,
+        on_progress=on_progress,
+    )
     results = await (round_.run() if request.wait is None else round_.wait(request.wait))
-    return [*unread, *rows_of(results)]
+    return [*unread, *rows_of(key_types.judged(results)), *key_types.unchecked(results)]
 
 
 def _unread(check: str, name: str, problem: str) -> ReportRow:

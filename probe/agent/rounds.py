@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 import trio
 
@@ -20,6 +21,7 @@ from probe.agent.jobs import (
     targets_of,
     unlisted,
 )
+from probe.agent.key_types import KeyTypes
 from probe.agent.parts import Parts, resolver_of
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.flow import ApiCheck
@@ -50,6 +52,7 @@ class Round:
         targets: targets by list name.
         attempts: how often each edge is tried; all must pass. An edge that fails four
             handshakes in ten passes five tries in a row with a probability of 8 %.
+        key_types: the profiles that each edge is asked with besides, once.
         on_progress: told how far a round is.
         wall: seconds since the epoch, for results that no prober made.
     """
@@ -61,6 +64,7 @@ class Round:
         targets: Mapping[str, tuple[Target, ...]],
         *,
         attempts: int = 1,
+        key_types: KeyTypes | None = None,
         on_progress: OnProgress = lambda _: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -68,6 +72,7 @@ class Round:
         self._spec = spec
         self._targets = targets
         self._attempts = attempts
+        self._key_types = key_types or KeyTypes({})
         self._on_progress = on_progress
         self._wall = wall
         self._limit = trio.CapacityLimiter(_CONCURRENCY)
@@ -102,12 +107,12 @@ class Round:
         """
         deadline = trio.current_time() + patience
         results = list(await self.run())
-        while wrong := _wrong(results):
+        while wrong := self._wrong_of(results):
             if trio.current_time() + pause >= deadline:
                 break
             await trio.sleep(pause)
             results = await self._again(results, wrong, deadline)
-            if not _wrong(results):
+            if not self._wrong_of(results):
                 results = await self._again(results, None, deadline)
         return results
 
@@ -165,6 +170,9 @@ class Round:
             provider = self._spec.providers[key.provider]
             resolution = await self._parts.finder.find(provider, target, check.port)
         self._take(ResolveResult(key, self._wall(), resolution))
+        besides = self._key_types.asked.get(check.name)
+        if besides is not None:
+            check = replace(check, profiles=(*check.profiles, besides))
         # An edge that DNS stopped naming meanwhile serves no customer, so it holds up no gate.
         jobs = edge_jobs(check, key, (edge for edge in resolution.edges if not edge.stale))
         self._known += len(jobs)
@@ -176,8 +184,9 @@ class Round:
     async def _edge(
         self, check: TlsCheck, target: Target, key: EdgeKey, edge: Edge, profile: ClientProfile
     ) -> None:
+        besides = profile is self._key_types.asked.get(check.name)
         try:
-            for _ in range(self._attempts):
+            for _ in range(1 if besides else self._attempts):
                 async with self._limit:
                     result = await self._parts.tls.probe(key, edge, target, check, profile)
                 if not isinstance(result.outcome, Passed):
@@ -197,9 +206,14 @@ class Round:
             self._take(result)
             self._tell()
 
+    def _wrong_of(self, results: list[Result]) -> set[ProviderKey]:
+        """Return the targets and providers where something is not right."""
+        judged = self._key_types.judged(results)
+        return {_through(result) for result in judged if not passed(result)}
+
     def _take(self, result: Result) -> None:
         self._results.append(result)
-        self._wrong += not passed(result)
+        self._wrong += not passed(result) and not self._key_types.refused(result)
 
     def _tell(self) -> None:
         done = len(self._results)
@@ -222,11 +236,6 @@ def _too_late(phase: Phase) -> Inconclusive:
 def _through(result: Result) -> ProviderKey:
     key = result.key
     return ProviderKey(key.check, key.target, key.provider)
-
-
-def _wrong(results: Iterable[Result]) -> set[ProviderKey]:
-    """Return the targets and providers where something is not right."""
-    return {_through(result) for result in results if not passed(result)}
 
 
 def passed(result: Result) -> bool:

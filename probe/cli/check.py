@@ -54,6 +54,12 @@ if TYPE_CHECKING:
     "edge that fails sometimes passes once.",
 )
 @click.option(
+    "--key-types",
+    type=click.Choice(["every", "configured"]),
+    help="every: ask each edge once for its RSA certificate besides (tls12-rsa). configured: only "
+    "as the checks' profiles do. Default: every with --wait, --targets or an --expect option.",
+)
+@click.option(
     "--output",
     "-o",
     type=click.Choice(["table", "json", "junit"]),
@@ -72,13 +78,15 @@ def check(
     expect_not_before: str | None,
     wait: str | None,
     attempts: int | None,
+    key_types: str | None,
     output: str,
     all_rows: bool,
 ) -> None:
     """Probe everything once (or until it is right) and print what was found.
 
     With --provider, --targets and --wait this is the gate of a migration: it ends with 0 only
-    when every edge serves the right certificate for every domain of the batch.
+    when every edge serves the right certificate for every domain of the batch. If any edge of a
+    provider answers RSA, all must. What was not looked at is a row with the verdict skipped.
 
     Exit status: 0 all pass, 1 something fails, 2 bad configuration or names,
     3 nothing fails but something is inconclusive.
@@ -105,6 +113,7 @@ def check(
             not_before=expect_not_before,
             wait=wait,
             attempts=attempts,
+            key_types=key_types,
         )
         with progress_on(Console(stderr=True)) as told:
             rows = run_check(spec, request, environ=dict(os.environ), on_progress=told)

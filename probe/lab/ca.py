@@ -248,7 +248,12 @@ class Pki:
         return builder.sign(issuer.key, hashes.SHA256())
 
     def kept_leaf(self, kind: str, name: str) -> x509.Certificate:
-        """The leaf of one kind (``ecdsa``, ``rsa``, ``older``) for a name: always the same one."""
+        """The leaf of one kind for a name: always the same one.
+
+        Args:
+            kind: ``ecdsa`` or ``rsa``; ``older`` and ``older-rsa`` are those before the renewal.
+            name: the domain.
+        """
         found = self._leaves.get((kind, name))
         if found is None:
             found = self._leaves[kind, name] = self._make_leaf(kind, name)
@@ -260,15 +265,16 @@ class Pki:
                 return self.leaf([name])
             case "rsa":
                 return self.leaf([name], key=self.rsa_key)
-            case "older":
+            case "older" | "older-rsa":
                 old = LeafShape(
                     not_before=timedelta(days=-40), not_after=timedelta(days=OLD_LEAF_DAYS)
                 )
-                return self.leaf([name], shape=old)
+                key = self.rsa_key if kind == "older-rsa" else None
+                return self.leaf([name], shape=old, key=key)
             case _:
                 raise ValueError(f"no kind of leaf is called {kind!r}")
 
     def credential(self, name: str, kind: str = "ecdsa") -> Credential:
         """What a healthy edge presents for a name."""
-        key = self.rsa_key if kind == "rsa" else self.leaf_key
+        key = self.rsa_key if kind.endswith("rsa") else self.leaf_key
         return Credential((self.kept_leaf(kind, name), self.issuer.certificate), key)

@@ -51,6 +51,7 @@ EXPECTING = {
 PUBLIC = {Given.PUBLIC, Given.LOGGED, Given.LOGS}
 CLIENTS = {
     Given.RSA_CLIENT: ClientProfile("rsa", "tls12-rsa"),
+    Given.RSA_NOT_BEFORE: ClientProfile("rsa", "tls12-rsa"),
     Given.ECDSA_CLIENT: ClientProfile("ecdsa", "tls12-ecdsa"),
 }
 
@@ -89,7 +90,7 @@ def no_secrets(reference: SecretRef) -> Secret:
 
 def tls_check(row: Row, world: World) -> TlsCheck:
     expect = EXPECTING.get(row.given, ChainExpectations())
-    if row.given is Given.NOT_BEFORE:
+    if row.given in (Given.NOT_BEFORE, Given.RSA_NOT_BEFORE):
         expect = replace(expect, not_before=time.time() - 5 * 86400)
     if row.given is Given.LOGS:
         path = Path(world.info.roots).with_name("log_list.json")

@@ -23,6 +23,7 @@ class Given(StrEnum):
     LOGS = "logs"  # as "public", and the lab's logs are listed
     OCSP = "ocsp"  # a staple is required
     RSA_CLIENT = "rsa_client"  # the client profile tls12-rsa
+    RSA_NOT_BEFORE = "rsa_not_before"  # the same, and a younger leaf is expected
     ECDSA_CLIENT = "ecdsa_client"  # the client profile tls12-ecdsa
     HTTP2 = "http2"  # the flow speaks HTTP/2
     LARGE_REQUEST = "large_request"  # a body larger than any socket buffer

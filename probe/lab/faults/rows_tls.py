@@ -24,6 +24,7 @@ _OLD_TLS = Negotiation(TlsSettings(min_version="TLSv1", max_version="TLSv1", cip
 _NO_OVERLAP = Negotiation(TlsSettings(max_version="TLSv1.2", ciphers="AECDH-AES256-SHA"))
 _NO_ALPN = Negotiation(TlsSettings(alpn=()))
 _NO_RSA = Negotiation(TlsSettings(), ("ecdsa",))
+_OLD_RSA = Negotiation(TlsSettings(), ("ecdsa", "older-rsa"))
 _NO_ECDSA = Negotiation(TlsSettings(), ("rsa",))
 
 NEGOTIATION: tuple[Row, ...] = (
@@ -33,6 +34,15 @@ NEGOTIATION: tuple[Row, ...] = (
     Row("no_alpn", _NO_ALPN, Phase.TLS, Reason.ALPN_MISMATCH, Given.ALPN),
     Row("no_rsa_twin", _NO_RSA, None, None),
     Row("no_rsa_twin", _NO_RSA, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, Given.RSA_CLIENT),
+    Row("stale_rsa_twin", _OLD_RSA, None, None),
+    Row("stale_rsa_twin", _OLD_RSA, None, None, Given.NOT_BEFORE),
+    Row(
+        "stale_rsa_twin",
+        _OLD_RSA,
+        Phase.CERTIFICATE,
+        Reason.OLDER_THAN_EXPECTED,
+        Given.RSA_NOT_BEFORE,
+    ),
     Row("no_ecdsa_twin", _NO_ECDSA, None, None),
     Row("no_ecdsa_twin", _NO_ECDSA, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, Given.ECDSA_CLIENT),
     Row("wrong_key", Chain(chains.wrong_key), Phase.TLS, Reason.BAD_SIGNATURE),
