@@ -2,5 +2,6 @@
 
 from probe.edges.asker import Pace
 from probe.edges.finder import EdgeFinder, FinderStats
+from probe.edges.records import RecordFinder
 
-__all__ = ["EdgeFinder", "FinderStats", "Pace"]
+__all__ = ["EdgeFinder", "FinderStats", "Pace", "RecordFinder"]

@@ -9,9 +9,11 @@ from socket import AF_INET, inet_ntop
 
 from probe.edges.message import (
     AAAA,
+    CAA,
     CLIENT_SUBNET,
     CNAME,
     CUT,
+    HTTPS,
     INTERNET,
     NS,
     SOA,
@@ -27,12 +29,17 @@ from probe.edges.message import (
     parse,
     subnet_option,
 )
+from probe.edges.rdata import read_caa, read_https
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import CaaRecord, HttpsRecord, RecordType
 
 _RCODES = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED", 9: "NOTAUTH", 16: "BADVERS"}
 _NOERROR, _FORMERR, _NXDOMAIN, _NOTIMP, _REFUSED, _NOTAUTH, _BADVERS = 0, 1, 3, 4, 5, 9, 16
 
 _LONGEST_CHAIN = 16
+_KINDS = {"HTTPS": HTTPS, "CAA": CAA}
+_MOST_RECORD_BYTES = 16 * 1024
+"""Of all HTTPS or CAA records of a name, which are kept for each target. Honest ones take 1 KiB."""
 _TTL_WITHOUT_SOA = 60.0
 _NO_SIGN_OF_LIFE = frozenset(
     {
@@ -54,14 +61,16 @@ class DnsQuestion:
         name: absolute, A-label form, lower case, no trailing dot.
         family: 4 asks for A, 6 for AAAA.
         subnet: asked on behalf of these clients, or None for our own.
+        record: asks for such records instead of addresses; then ``family`` is 4, and means nothing.
     """
 
     name: str
     family: IpVersion
     subnet: Subnet | None = None
+    record: RecordType | None = None
 
     def __str__(self) -> str:
-        return f"{'A' if self.family == 4 else 'AAAA'} {self.name}"
+        return f"{self.record or ('A' if self.family == 4 else 'AAAA')} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ class DnsAnswer:
         partial: the chain ends at this name and the message does not say where it leads.
         edns: the server speaks EDNS (RFC 6891).
         seconds: from the first packet to the answer, time in our own queue not included.
+        records: for a question that asks for records instead of addresses.
     """
 
     addresses: tuple[str, ...]
@@ -90,6 +100,7 @@ class DnsAnswer:
     partial: str | None = None
     edns: bool = False
     seconds: float = 0.0
+    records: tuple[CaaRecord | HttpsRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +194,19 @@ def _judge(message: Message, question: DnsQuestion, server: str) -> Reply:
     cnames, final, ttls = _follow(message, name)
     records = [record for record in _answers(message, _kind(question)) if record.name == final]
     if records and nxdomain:
-        raise Damaged("addresses for a name that it says does not exist")
+        raise Damaged("records of a name that it says does not exist")
     if not records and not nxdomain and _is_referral(message):
         detail = f"{server} refers to other servers: it neither knows the name nor asks for us"
         return no_answer(question, Reason.REFUSED, detail)
     soa = None if records else _negative_ttl(message, final)
     ttls += [_ttl(record) for record in records] or [_TTL_WITHOUT_SOA if soa is None else soa]
     left_open = cnames and not records and soa is None and not nxdomain
+    asks_addresses = question.record is None
     return DnsAnswer(
-        addresses=tuple(dict.fromkeys(_address(message, record) for record in records)),
+        addresses=tuple(dict.fromkeys(_address(message, record) for record in records))
+        if asks_addresses
+        else (),
+        records=() if asks_addresses else _read(message, records),
         nxdomain=nxdomain,
         cnames=cnames,
         ttl=min(ttls),
@@ -257,7 +272,20 @@ def _is_referral(message: Message) -> bool:
     return not message.authoritative and not message.answer and NS in kinds and SOA not in kinds
 
 
+def _read(message: Message, records: list[Record]) -> tuple[CaaRecord | HttpsRecord, ...]:
+    """Read HTTPS or CAA records; one that is malformed spoils the set (RFC 9460 section 2.2)."""
+    if sum(record.size for record in records) > _MOST_RECORD_BYTES:
+        raise Damaged(f"records of more than {_MOST_RECORD_BYTES} bytes")
+    found = (
+        (read_https if record.kind == HTTPS else read_caa)(message.data(record))
+        for record in records
+    )
+    return tuple(dict.fromkeys(found))
+
+
 def _kind(question: DnsQuestion) -> int:
+    if question.record is not None:
+        return _KINDS[question.record]
     return A if question.family == 4 else AAAA
 
 

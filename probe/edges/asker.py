@@ -13,6 +13,7 @@ import trio
 from probe.edges.answers import ROOT, DnsAnswer, DnsOutcome, DnsQuestion, NoAnswer, no_answer
 from probe.edges.memory import AnswerCache
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import RecordType
 from probe.model.spec import DnsOptions, NameServer
 
 AskServers = Callable[[Sequence[NameServer], DnsQuestion, float], Awaitable[DnsOutcome]]
@@ -187,7 +188,7 @@ class Asker:
     async def _send(self, line: _Line, question: DnsQuestion, timeout: float) -> DnsOutcome:
         outcome = await self._ask(line.servers, question, timeout)
         line.heard(question, outcome, trio.current_time())
-        self.asked[_label(outcome)] += 1
+        self.asked[_label(outcome, question.record)] += 1
         return outcome
 
     async def _is_silent(self, line: _Line) -> bool:
@@ -249,9 +250,11 @@ def _vantage_ill(silence: NoAnswer) -> NoAnswer:
     return replace(silence, failure=Failure(Phase.RESOLVE, Reason.VANTAGE_ILL, detail))
 
 
-def _label(outcome: DnsOutcome) -> str:
+def _label(outcome: DnsOutcome, record: RecordType | None) -> str:
     if isinstance(outcome, NoAnswer):
         return outcome.failure.reason
-    if outcome.addresses:
-        return "addresses"
+    if outcome.addresses or outcome.records:
+        return "addresses" if outcome.addresses else "records"
+    if record is not None and not outcome.nxdomain:
+        return "no_records"
     return Reason.NXDOMAIN if outcome.nxdomain else Reason.NO_ADDRESSES

@@ -164,6 +164,11 @@ class EdgeFinder:
             found = replace(found, failure=unsearched(failure, name, search))
         return found
 
+    def inquiry(self, options: DnsOptions) -> Inquiry:
+        """Make the way in which a provider asks DNS; what is known already is not asked again."""
+        servers = options.servers or self._resolv_conf().servers
+        return Inquiry(self._asker, servers, not options.servers, options)
+
     def resolvers(self) -> tuple[NameServer, ...]:
         """Name the servers that this host's own configuration names."""
         return self._resolv_conf().servers
@@ -192,8 +197,7 @@ class EdgeFinder:
 
     async def _from_dns(self, name: str, port: int, options: DnsOptions) -> Resolution:
         self._sweep(trio.current_time())
-        servers = options.servers or self._resolv_conf().servers
-        inquiry = Inquiry(self._asker, servers, not options.servers, options)
+        inquiry = self.inquiry(options)
         heard = await inquiry.about(name)
         self._count(heard)
         now = trio.current_time()

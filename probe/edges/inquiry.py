@@ -16,6 +16,7 @@ from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion, NoAnswer, no
 from probe.edges.asker import Asker, Servers
 from probe.edges.message import IpVersion, Subnet
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import RecordType
 from probe.model.spec import DnsOptions
 
 _LONGEST_CHAIN = 8
@@ -82,6 +83,14 @@ class Inquiry:
                     nursery.start_soon(self._hear_all, questions, found)
         return [found[region, one.family] for questions in asked for region, one in questions]
 
+    async def records(self, name: str, record: RecordType, *, everywhere: bool) -> list[Heard]:
+        """Ask about a name for records, ``everywhere`` for each client region."""
+        asked = self._questions(name, 4) if everywhere else [("", DnsQuestion(name, 4))]
+        asked = [(region, replace(question, record=record)) for region, question in asked]
+        found: _Found = {}
+        await self._hear_all(asked, found)
+        return [found[region, one.family] for region, one in asked]
+
     def left(self, heard: Iterable[Heard]) -> float:
         """Compute the seconds until the first of these answers is worth asking for again."""
         known = [self._known(question) for one in heard for question in one.hops]
@@ -125,7 +134,7 @@ class Inquiry:
                 detail = f"CNAMEs without end: {' -> '.join(outcome.cnames)}"
                 outcome = no_answer(question, Reason.MALFORMED, detail)
                 break
-            hops.append(DnsQuestion(name, question.family, question.subnet))
+            hops.append(replace(question, name=name))
             further, more = await self._one(hops[-1])
             outcome = _joined(outcome, further)
             seconds = more if seconds is None else seconds + (more or 0.0)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from probe.edges.answers import DnsAnswer, DnsOutcome, DnsQuestion
 from probe.edges.message import IpVersion, Subnet
+from probe.model.records import RecordType
 from probe.model.spec import DnsOptions
 from probe.model.target import Edge
 
@@ -53,6 +54,9 @@ def valid_for(question: DnsQuestion, outcome: DnsOutcome) -> Subnet | None:
     return subnet.supernet(new_prefix=outcome.scope)
 
 
+_Key = tuple[str, IpVersion, bool, RecordType | None]
+
+
 class _Kept(NamedTuple):
     outcome: DnsOutcome
     at: float
@@ -63,7 +67,7 @@ class AnswerCache:
     """Outcomes per name and family, each with the client network it holds for."""
 
     def __init__(self) -> None:
-        self._by_name: dict[tuple[str, IpVersion, bool], list[_Kept]] = {}
+        self._by_name: dict[_Key, list[_Kept]] = {}
 
     def store(self, question: DnsQuestion, outcome: DnsOutcome, now: float) -> None:
         """Remember an outcome; it replaces older ones for the same or a smaller network."""
@@ -91,10 +95,12 @@ class AnswerCache:
         return next((one.outcome for one in known if _within(question.subnet, one.network)), None)
 
     def _other_family_works(self, question: DnsQuestion) -> bool:
-        name, family, own = _key(question)
+        if question.record is not None:
+            return True  # to have none is normal, and none of it needs a repair to be seen soon
+        name, family, own, _ = _key(question)
         return any(
             isinstance(known.outcome, DnsAnswer) and known.outcome.addresses
-            for known in self._by_name.get((name, 6 if family == 4 else 4, own), ())
+            for known in self._by_name.get((name, 6 if family == 4 else 4, own, None), ())
         )
 
     def forget_before(self, at: float) -> None:
@@ -110,9 +116,9 @@ class AnswerCache:
         return sum(len(known) for known in self._by_name.values())
 
 
-def _key(question: DnsQuestion) -> tuple[str, IpVersion, bool]:
+def _key(question: DnsQuestion) -> _Key:
     """Questions with a client subnet and questions without one never share an entry."""
-    return question.name, question.family, question.subnet is None
+    return question.name, question.family, question.subnet is None, question.record
 
 
 def _within(inner: Subnet | None, outer: Subnet | None) -> bool:

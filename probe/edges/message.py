@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 IpVersion = Literal[4, 6]
 Subnet = IPv4Network | IPv6Network
 
-A, NS, CNAME, SOA, AAAA, OPT = 1, 2, 5, 6, 28, 41
+A, NS, CNAME, SOA, AAAA, OPT, HTTPS, CAA = 1, 2, 5, 6, 28, 41, 65, 257
 INTERNET = 1
 CLIENT_SUBNET = 8  # EDNS option code (RFC 7871)
 
@@ -29,7 +29,7 @@ _HEADER = struct.Struct("!6H")
 _QUESTION = struct.Struct("!HH")
 _RECORD = struct.Struct("!HHIH")
 _RECURSION_DESIRED = 0x0100
-_LONGEST_NAME = 255
+_LONGEST_NAME, _LONGEST_LABEL = 255, 63
 CUT = "it ends before it should"
 
 _ODD = re.compile(rb"[^!-~]|\\")
@@ -99,6 +99,20 @@ class Message:
         if at + 20 != soa.start + soa.size:
             raise Damaged("an SOA record of wrong length")
         return int.from_bytes(self.wire[at + 16 : at + 20], "big")
+
+
+def name_at(data: bytes, at: int) -> tuple[str, int]:
+    """Read a name that is not compressed (RFC 9460 section 2.2), and where it ends.
+
+    Raises:
+        Damaged: also for a pointer.
+    """
+    end = at
+    while end < len(data) and data[end]:
+        if data[end] > _LONGEST_LABEL:
+            raise Damaged("a compressed name where none may stand")
+        end += 1 + data[end]
+    return _name(data, at)
 
 
 def encode(name: str, kind: int, message_id: int, options: bytes | None) -> bytes:
@@ -208,7 +222,7 @@ def _name(wire: bytes, at: int) -> tuple[str, int]:
                 if at >= before or not hops:
                     raise Damaged("a compressed name that points forward, or on and on")
                 before = at
-            elif size <= 63:
+            elif size <= _LONGEST_LABEL:
                 label = wire[at + 1 : at + 1 + size]
                 at += 1 + size
                 length += 1 + size

@@ -11,6 +11,7 @@ import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import trio
 
@@ -36,7 +37,7 @@ class Asked:
 
     @property
     def kind(self) -> str:
-        return "A" if self.message.question[0].rdtype == 1 else "AAAA"
+        return dns.rdatatype.to_text(self.message.question[0].rdtype)
 
     @property
     def subnet(self) -> str | None:
