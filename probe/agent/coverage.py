@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import trio
+
 from probe.agent.filing import Filing
 from probe.agent.jobs import (
     JobKey,
@@ -22,8 +24,10 @@ from probe.agent.jobs import (
     resolving,
     targets_of,
 )
+from probe.agent.named import MOST_LOOKS, judged, look_up
 from probe.agent.parts import Parts
 from probe.model.failure import Failure, Reason
+from probe.model.records import NameFindings
 from probe.model.result import Inconclusive, ResolveResult, Timings, TlsResult
 from probe.model.spec import Provider, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, ProviderKey, Resolution, Target
@@ -31,6 +35,7 @@ from probe.model.tls import ClientProfile
 from probe.net.addresses import refusal
 from probe.schedule import FIRST, Job, Runner
 from probe.serve import Store
+from probe.state.promises import name_findings
 
 FIRST_LOOK = 5.0
 """Most seconds over which the first questions for new targets are spread …"""
@@ -52,11 +57,18 @@ _FIXED_INTERVAL = 300.0  # fixed addresses change with the configuration only
 
 @dataclass(slots=True)
 class _Covered:
-    """A target through one provider, with the edges that DNS named last and their jobs."""
+    """A target through one provider, with the edges that DNS named last and their jobs.
+
+    Attributes:
+        named: what else DNS says about the name; None where that is not asked for, or not known.
+        named_until: by trio's clock, until when edges are judged by it.
+    """
 
     target: Target
     edges: tuple[Edge, ...] = ()
     jobs: dict[EdgeKey, tuple[Edge, ClientProfile]] = field(default_factory=dict)
+    named: NameFindings | None = None
+    named_until: float = 0.0
 
 
 class Coverage:
@@ -209,15 +221,17 @@ class Coverage:
         within = max(FIRST_LOOK, len(keys) / MOST_RATE)
         return self._runner.request_all(keys, within=within, rate=FIRST_RATE)
 
-    def _lookup(self, check: str, provider: str) -> tuple[Provider, int]:
-        """Return what the edges depend on besides the target."""
-        return self._providers[provider], self._checks[check].port
+    def _lookup(self, check: str, provider: str) -> tuple[Provider, int, tuple[object, ...]]:
+        """Return what is asked of DNS besides the target."""
+        one = self._checks[check]
+        return self._providers[provider], one.port, (one.records, one.sni)
 
     def _attempted(self, name: str, provider: str) -> tuple[object, ...]:
         """Return what the verdict on an edge depends on besides the edge and the target."""
         check = self._checks[name]
-        judged = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
-        return *judged, check.addresses, check.timeout, self._providers[provider].own_names
+        given = (check.sni, check.starttls, check.profiles, check.expect, check.trust)
+        own = (self._providers[provider].own_names, check.caa_issuers)
+        return *given, check.addresses, check.timeout, own
 
     def _leave(self, key: ProviderKey) -> None:
         self._runner.drop(key)
@@ -227,21 +241,20 @@ class Coverage:
     # ------------------------------------------------------------ edges
 
     def _put_resolve(self, key: ProviderKey) -> None:
-        provider = self._providers[key.provider]
+        provider, patience = self._providers[key.provider], self._patience(key)
         interval = _FIXED_INTERVAL if provider.addresses else provider.dns.ttl_cap
-        timeout = _patience(provider)
-        self._store.expect(key, max(interval, timeout))
+        self._store.expect(key, max(interval, patience))
         self._runner.put(
-            Job(key, resolving(key.check), interval, timeout, partial(self._resolve, key))
+            Job(key, resolving(key.check), interval, patience, partial(self._resolve, key))
         )
 
     async def _resolve(self, key: ProviderKey) -> None:
-        covered, (provider, port) = self._covered[key], self._lookup(key.check, key.provider)
-        at = self._wall()
+        covered, asked = self._covered[key], self._lookup(key.check, key.provider)
+        at, (provider, port, _) = self._wall(), asked
         found = await self._parts.finder.find(provider, covered.target, port)
         if key not in self._covered:
             return  # the target went while DNS was asked
-        if self._lookup(key.check, key.provider) != (provider, port):
+        if self._lookup(key.check, key.provider) != asked:
             self._runner.request(key)  # a reload came between; this answers the old question
             return
         if found.failure is not None and found.failure.reason is Reason.DEFECT:
@@ -249,8 +262,25 @@ class Coverage:
         self._filing.resolution(ResolveResult(key, at, found))
         self._follow(key, found.edges)
         if found.ttl is not None:
-            self._store.expect(key, max(found.ttl, _patience(provider)))
+            self._store.expect(key, max(found.ttl, self._patience(key)))
             self._runner.request(key, after=found.ttl)
+        await self._name(key, covered, found)
+
+    async def _name(self, key: ProviderKey, covered: _Covered, found: Resolution) -> None:
+        """Look up what else DNS says about the name. The edges are probed meanwhile."""
+        check, provider = self._checks[key.check], self._providers[key.provider]
+        if not check.records:
+            if covered.named is not None:  # a reload asks for them no more
+                covered.named = None
+                self._store.record_named(key, None)
+            return
+        asked = self._lookup(key.check, key.provider)
+        records = await look_up(self._parts, check, provider, covered.target)
+        if self._covered.get(key) is covered and self._lookup(key.check, key.provider) == asked:
+            covered.named = name_findings(records, found)
+            pause = self._patience(key) + (found.ttl or _FIXED_INTERVAL)
+            covered.named_until = trio.current_time() + MOST_LOOKS * pause
+            self._store.record_named(key, covered.named)
 
     def _follow(self, key: ProviderKey, edges: Iterable[Edge], *, renew: bool = False) -> None:
         """Make the edges' jobs what they should be; ``renew`` when the check itself changed."""
@@ -284,9 +314,13 @@ class Coverage:
         if known and self._attempted(through.check, through.provider) != asked:
             self._runner.request(key)  # a reload came between; this answers the old question
             return
+        if check.records and covered.named is not None:
+            fresh = trio.current_time() < covered.named_until
+            records = covered.named.records if fresh else None
+            result = judged(result, check, covered.target, profile, records)
         self._filing.edge(result)
 
-
-def _patience(provider: Provider) -> float:
-    """Add up the seconds that a look-up of a provider's edges may take."""
-    return 2 * provider.dns.timeout + GRACE + FIRST_LOOK
+    def _patience(self, key: ProviderKey) -> float:
+        """Add up the seconds that a look-up of a target's edges and records may take."""
+        looks = 3 if self._checks[key.check].records else 2
+        return looks * self._providers[key.provider].dns.timeout + GRACE + FIRST_LOOK

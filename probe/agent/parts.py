@@ -21,7 +21,7 @@ from probe.auth.values import walk
 from probe.certificates import Judge
 from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
-from probe.edges import EdgeFinder
+from probe.edges import EdgeFinder, RecordFinder
 from probe.flow.known import KnownSecrets
 from probe.model.expressions import UnknownName, parse
 from probe.model.flow import ApiCheck, Step
@@ -55,6 +55,7 @@ class Parts:
     """
 
     finder: EdgeFinder
+    records: RecordFinder
     tls: TlsProber
     flow: FlowProber
     references: ReferenceProber
@@ -96,7 +97,9 @@ def build_parts(
         known=known,
     )
     references = ReferenceProber(contexts, judge, time.time)
-    return Parts(EdgeFinder(), tls, flow, references, judge, read, own_names)
+    finder = EdgeFinder()
+    records = RecordFinder(finder.inquiry)
+    return Parts(finder, records, tls, flow, references, judge, read, own_names)
 
 
 async def learn_secrets(spec: Spec, read: ReadSecret) -> None:

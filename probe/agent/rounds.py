@@ -22,9 +22,11 @@ from probe.agent.jobs import (
     unlisted,
 )
 from probe.agent.key_types import KeyTypes
+from probe.agent.named import judged, look_up
 from probe.agent.parts import Parts, resolver_of
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.flow import ApiCheck
+from probe.model.records import NameFindings
 from probe.model.result import (
     FlowResult,
     Inconclusive,
@@ -38,6 +40,7 @@ from probe.model.spec import Check, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
 from probe.report.console import OnProgress, RoundProgress
+from probe.state.promises import name_findings
 
 _CONCURRENCY = 100
 """Attempts at once: enough to hide latency, too few to look like an attack on one edge."""
@@ -169,7 +172,11 @@ class Round:
         async with self._limit:
             provider = self._spec.providers[key.provider]
             resolution = await self._parts.finder.find(provider, target, check.port)
-        self._take(ResolveResult(key, self._wall(), resolution))
+            named = None
+            if check.records:
+                records = await look_up(self._parts, check, provider, target)
+                named = name_findings(records, resolution)
+        self._take(ResolveResult(key, self._wall(), resolution, named))
         besides = self._key_types.asked.get(check.name)
         if besides is not None:
             check = replace(check, profiles=(*check.profiles, besides))
@@ -179,16 +186,24 @@ class Round:
         self._named |= {edge_key: edge for edge_key, (edge, _) in jobs.items()}
         async with trio.open_nursery() as nursery:
             for edge_key, (edge, profile) in jobs.items():
-                nursery.start_soon(self._edge, check, target, edge_key, edge, profile)
+                nursery.start_soon(self._edge, check, target, edge_key, edge, profile, named)
 
     async def _edge(
-        self, check: TlsCheck, target: Target, key: EdgeKey, edge: Edge, profile: ClientProfile
+        self,
+        check: TlsCheck,
+        target: Target,
+        key: EdgeKey,
+        edge: Edge,
+        profile: ClientProfile,
+        named: NameFindings | None,
     ) -> None:
         besides = profile is self._key_types.asked.get(check.name)
         try:
             for _ in range(1 if besides else self._attempts):
                 async with self._limit:
                     result = await self._parts.tls.probe(key, edge, target, check, profile)
+                if named is not None:
+                    result = judged(result, check, target, profile, named.records)
                 if not isinstance(result.outcome, Passed):
                     break
         except Exception as error:  # no prober raises; should one do so, the others go on

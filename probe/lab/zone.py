@@ -18,6 +18,11 @@ import dns.rrset
 _IN = dns.rdataclass.IN
 _LONGEST_CHAIN = 8
 
+TOP = "example"
+"""The domain above everything in the lab: its CAA records hold for all names."""
+
+AUTHORITY = "authority.example"
+
 
 class Zone:
     """Names, aliases and addresses; when aliases change, so does ``version``.
@@ -27,6 +32,7 @@ class Zone:
         aliases: name to canonical name.
         subnets: region to the network of its clients (RFC 7871).
         ttl: of addresses, in seconds; an alias may live up to a half longer.
+        authority: name by which CAA records allow the lab's own certificates.
     """
 
     def __init__(
@@ -35,11 +41,13 @@ class Zone:
         aliases: Mapping[str, str],
         subnets: Mapping[str, str],
         ttl: int,
+        authority: str = AUTHORITY,
     ) -> None:
         self._hosts = hosts
         self._aliases = dict(aliases)
         self._subnets = {region: ip_network(prefix) for region, prefix in subnets.items()}
         self.ttl = ttl
+        self.authority = authority
         self.version = 0
 
     def point(self, names: Iterable[str], canonical: str) -> None:
@@ -90,6 +98,12 @@ class Zone:
         response.flags |= dns.flags.AA
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
+        if question.rdtype == dns.rdatatype.CAA and name == TOP:
+            value = f'0 issue "{self.authority}"'
+            response.answer.append(dns.rrset.from_text(f"{name}.", self.ttl, _IN, "CAA", value))
+            return response
+        if question.rdtype == dns.rdatatype.HTTPS:
+            return self._https(response, name, region)
         try:
             chain, addresses = self.lookup(name, region)
         except KeyError:
@@ -102,6 +116,24 @@ class Zone:
         if question.rdtype == dns.rdatatype.A and addresses:
             response.answer.append(dns.rrset.from_text_list(last, self.ttl, _IN, "A", addresses))
         return response
+
+    def _https(self, response: dns.message.Message, name: str, region: str) -> dns.message.Message:
+        """Promise HTTP/2 at the host's addresses, whatever the port (RFC 9460 section 9.1)."""
+        host = name.partition("._https.")[2] or name
+        try:
+            _, addresses = self.lookup(host, region)
+        except KeyError:
+            response.set_rcode(dns.rcode.NXDOMAIN)
+            return response
+        if addresses:
+            response.answer.append(https_record(name, self.ttl, host, addresses))
+        return response
+
+
+def https_record(name: str, ttl: int, host: str, hints: Iterable[str]) -> dns.rrset.RRset:
+    """An HTTPS record that promises HTTP/2 and hints at addresses."""
+    value = f"1 {host}. alpn=h2,http/1.1 ipv4hint={','.join(hints)}"
+    return dns.rrset.from_text(f"{name}.", ttl, _IN, "HTTPS", value)
 
 
 def reply_to(query: dns.message.Message) -> dns.message.Message:

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     NXDOMAIN = "nxdomain"
     SERVFAIL = "servfail"
     NO_ADDRESSES = "no_addresses"  # the name exists and has neither A nor AAAA
+    HINT_NOT_AN_EDGE = "hint_not_an_edge"  # an HTTPS record hints at another address (RFC 9460)
     MALFORMED = "malformed"  # an answer that cannot be parsed (DNS, STARTTLS dialogue)
 
     # -- connect
@@ -91,6 +92,7 @@ class Reason(StrEnum):
     BAD_SIGNATURE = "bad_signature"  # the edge does not hold the key of the certificate it shows
     HANDSHAKE_TOO_LARGE = "handshake_too_large"  # more bytes than any honest handshake needs
     ALPN_MISMATCH = "alpn_mismatch"  # an application protocol was expected and not chosen
+    ALPN_NOT_SERVED = "alpn_not_served"  # promised by the HTTPS record (RFC 9460), not chosen
     STARTTLS_REFUSED = "starttls_refused"  # the server has no STARTTLS, or declined it
 
     # -- certificate (RFC 5280, RFC 6125 / 9525, RFC 6960, RFC 7633, CA/B baseline requirements)
@@ -112,6 +114,7 @@ class Reason(StrEnum):
     NOT_SERVER_CERTIFICATE = "not_server_certificate"
     NAME_CONSTRAINTS = "name_constraints"
     CHAIN_INVALID = "chain_invalid"  # path validation refused it, and no finer finding says why
+    CAA_FORBIDS_ISSUER = "caa_forbids_issuer"  # as the records are now (RFC 8659)
     UNEXPECTED_ISSUER = "unexpected_issuer"
     UNEXPECTED_FINGERPRINT = "unexpected_fingerprint"
     OLDER_THAN_EXPECTED = "older_than_expected"

@@ -10,6 +10,7 @@ from typing import Literal
 
 from probe.model.auth import EarlyRefusal
 from probe.model.failure import Failure
+from probe.model.records import NameFindings
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -271,6 +272,7 @@ class TlsResult:
         handshake: facts, present whenever a handshake completed.
         command: paste-ready reproduction, only composed for failures.
         browser: what a browser shows its user for this failure (``ERR_SSL_…``), or empty.
+        notes: what cannot be told of the edge, in words.
     """
 
     key: EdgeKey
@@ -281,15 +283,21 @@ class TlsResult:
     handshake: Handshake | None = None
     command: str = ""
     browser: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveResult:
-    """What a provider's DNS said for one target; its own signal beside the edges' results."""
+    """What a provider's DNS said for one target; its own signal beside the edges' results.
+
+    Attributes:
+        named: what it said besides addresses; None where nothing else was asked for.
+    """
 
     key: ProviderKey
     at: float
     resolution: Resolution
+    named: NameFindings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from probe.model.flow import ApiCheck
+from probe.model.records import RecordType
 from probe.model.secret import SecretRef
 from probe.model.state import Confirmation, ConsensusRule
 from probe.model.target import AddressRules, Target, endpoint
@@ -148,6 +149,8 @@ class TlsCheck:
         sni: sent instead of the target's name; the judgement uses it too.
         edge_series: which edges get their own series.
         addresses: which may be connected to.
+        records: what is looked up beside addresses, and compared with what edges show.
+        caa_issuers: organisation of an issuer to the names that CAA records have for it.
     """
 
     kind: ClassVar = "tls"
@@ -168,6 +171,8 @@ class TlsCheck:
     edge_series: Literal["all", "failing", "none"] = "all"
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     addresses: AddressRules = field(default_factory=AddressRules)
+    records: tuple[RecordType, ...] = ()
+    caa_issuers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Check = TlsCheck | ApiCheck

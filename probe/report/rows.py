@@ -25,6 +25,7 @@ from probe.model.result import (
     TlsResult,
 )
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
+from probe.state.promises import not_looked_at
 
 
 class RowVerdict(StrEnum):
@@ -119,7 +120,7 @@ def _rows(result: Result) -> Iterator[ReportRow]:
             found = result.resolution
             if found.failure is not None or not found.edges:
                 yield _dns_row(result)
-            elif found.skipped_ipv6 or found.notes:
+            elif found.skipped_ipv6 or found.notes or any(_of_records(result)):
                 yield _noted_row(result)
         case _:
             assert_never(result)
@@ -155,7 +156,7 @@ def _tls_row(result: TlsResult) -> ReportRow:
         expires=verified if verified is not None else (leaf.not_after if leaf else None),
         command=result.command,
         browser=result.browser,
-        notes=notes,
+        notes=(*notes, *result.notes),
     )
 
 
@@ -189,17 +190,24 @@ def _step_row(result: FlowResult, step: StepResult) -> ReportRow:
 
 
 def _noted_row(result: ResolveResult) -> ReportRow:
-    """Make the row of an answer with a note: edges that were left out, odd servers."""
-    found = result.resolution
+    """Make the row of an answer with a note: what was left out, odd servers, odd records."""
+    found, (warnings, unseen) = result.resolution, _of_records(result)
     skipped = (_without_route(found.skipped_ipv6),) if found.skipped_ipv6 else ()
     return ReportRow(
         *result.key[:3],
         edge="",
         what="dns",
-        verdict=RowVerdict.SKIPPED if skipped else RowVerdict.PASS,
+        verdict=RowVerdict.SKIPPED if skipped or unseen else RowVerdict.PASS,
         seconds=found.seconds,
-        notes=(*skipped, *found.notes),
+        notes=(*skipped, *unseen, *warnings, *found.notes),
     )
+
+
+def _of_records(result: ResolveResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What records beside addresses contradict, and which were not looked at."""
+    if result.named is None:
+        return (), ()
+    return tuple(map(str, result.named.warnings)), not_looked_at(result.named.records)
 
 
 def _without_route(count: int) -> str:
@@ -222,7 +230,7 @@ def _dns_row(result: ResolveResult) -> ReportRow:
         verdict=RowVerdict.INCONCLUSIVE if ours or unseen else RowVerdict.FAIL,
         **why,
         seconds=found.seconds,
-        notes=found.notes,
+        notes=(*found.notes, *_of_records(result)[1]),
     )
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import NameFindings
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -207,11 +208,13 @@ class ResolveRecord:
         failed: why the latest question that could be judged failed; None when it did not.
         status: failing when no address is known, by the name's own fault.
         unseen: as of an edge.
+        named: what DNS says about the name besides addresses; None where that is not asked for.
     """
 
     key: ProviderKey
     at: float
     resolution: Resolution
+    named: NameFindings | None = None
     attempts: int = 0
     failures: Counter[Reason] | None = None
     failed: Failure | None = None

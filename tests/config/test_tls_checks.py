@@ -123,6 +123,20 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             ["5:25: file and roots exclude each other; write one of them"],
         ),
         ("confirm: {attempts: 21}", ["5:23: must be at most 20"]),
+        ("records: [https]", ['5:13: unknown value "https"; did you mean "HTTPS"?']),
+        ("records: TLSA", ['5:12: unknown value "TLSA"; write one of: HTTPS, CAA']),
+        (
+            "records: HTTPS\n  starttls: smtp",
+            ["5:12: HTTPS records are not for smtp; leave HTTPS out"],
+        ),
+        (
+            "records: HTTPS\n  caa_issuers: {Example Trust: ca.example}",
+            ["6:16: no CAA record is looked up; write records: [CAA], or leave this out"],
+        ),
+        (
+            "records: CAA\n  caa_issuers: {Example Trust: 'https://ca.example'}",
+            ["6:32: write ca.example, not https://ca.example"],
+        ),
         ("confirm: {spacing: 2m}", ["5:22: must be between 0 and 1m; found 2m"]),
         ("confirm: {flapping_score: 0}", ["5:29: must be at least 1"]),
         ("sni: 'shop.example:443'", ["5:8: no port or colon is expected here; write shop.example"]),

@@ -12,7 +12,7 @@ import trio
 
 from probe.certificates import Judge, load_roots
 from probe.connection.contexts import TlsContexts
-from probe.edges import EdgeFinder
+from probe.edges import EdgeFinder, RecordFinder
 from probe.lab.board import Where
 from probe.lab.ca import LEAF_DAYS
 from probe.lab.faults.kinds import Dns, Http, Preamble, Tunnel
@@ -20,13 +20,16 @@ from probe.lab.faults.table import TABLE, Given, Row
 from probe.lab.info import Layout, store_names
 from probe.lab.transparency import log_list
 from probe.lab.world import World, open_world
+from probe.lab.zone import AUTHORITY
 from probe.model.failure import OURS, Failure, Phase, Reason
+from probe.model.records import HttpsSet, NameFindings
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, TlsResult
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.spec import DnsOptions, NameServer, Provider, TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
 from probe.probers.tls import TlsProber
+from probe.state.promises import name_findings, with_promises
 
 TIMEOUT = 5.0
 SHORT = 0.4
@@ -55,8 +58,13 @@ CLIENTS = {
     Given.ECDSA_CLIENT: ClientProfile("ecdsa", "tls12-ecdsa"),
 }
 
-DNS_ROWS = [row for row in TABLE if isinstance(row.fault, Dns)]
-TLS_ROWS = [row for row in TABLE if not isinstance(row.fault, Dns | Http | Tunnel)]
+RECORD_ROWS = [row for row in TABLE if row.given is Given.RECORDS]
+DNS_ROWS = [row for row in TABLE if isinstance(row.fault, Dns) and row not in RECORD_ROWS]
+TLS_ROWS = [
+    row
+    for row in TABLE
+    if not isinstance(row.fault, Dns | Http | Tunnel) and row not in RECORD_ROWS
+]
 
 
 def patience(row: Row) -> float:
@@ -152,6 +160,47 @@ async def test_a_resolver_with_the_fault_gives_the_rows_finding(row: Row, world:
     seen = (failure.phase, failure.reason) if failure else (None, None)
     assert seen == (row.phase, row.reason), failure
     assert bool(resolution.edges) == (row.reason is None)
+
+
+async def looked_up(world: World) -> tuple[NameFindings, TlsResult]:
+    """The records of a store, and an edge judged by them."""
+    ip, port = world.info.resolvers["sa-east"]
+    options = DnsOptions(servers=(NameServer(ip, port),), timeout=TIMEOUT, families=(4,))
+    provider, finder = Provider("live", dns=options), EdgeFinder()
+    found = await finder.find(provider, Target(STORE), world.info.port)
+    records = await RecordFinder(finder.inquiry).look(
+        ("HTTPS", "CAA"), options, name=STORE, reached=STORE, port=world.info.port
+    )
+    result = with_promises(
+        await probe_edge(Row("none", TABLE[0].fault, None, None), world),
+        records,
+        name=STORE,
+        offered=ClientProfile().alpn,
+        issuers={"Lab": (AUTHORITY,)},
+    )
+    return name_findings(records, found), result
+
+
+@pytest.mark.parametrize("row", RECORD_ROWS, ids=name_of)
+async def test_records_with_the_fault_give_the_rows_finding(row: Row, world: World) -> None:
+    await world.inject(row.name)
+    with trio.fail_after(4 * TIMEOUT):
+        named, result = await looked_up(world)
+    assert isinstance(result.outcome, Passed)
+    found = [(one.phase, one.reason) for one in (*named.warnings, *result.outcome.warnings)]
+    assert found == ([] if row.reason is None else [(row.phase, row.reason)])
+    assert all(named.records.looked_at().values()) == (row.name != "dns_broken_records")
+
+
+async def test_records_without_a_fault_find_nothing_and_were_looked_at(world: World) -> None:
+    with trio.fail_after(4 * TIMEOUT):
+        named, result = await looked_up(world)
+    assert named.warnings == ()
+    assert result.outcome == Passed()
+    assert result.notes == ()
+    assert named.records.looked_at() == {"HTTPS": True, "CAA": True}
+    assert isinstance(named.records.https, HttpsSet)
+    assert named.records.https.records[0].alpn == ("h2", "http/1.1")
 
 
 def test_every_reason_that_a_remote_can_cause_has_a_fault() -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 from rich.console import Console
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import CaaSet, HttpsSet, NameFindings, NameRecords, NotLookedAt
 from probe.model.result import (
     CertificateFacts,
     Failed,
@@ -198,6 +199,33 @@ def test_what_was_left_out_of_a_good_answer_is_said_and_fails_nothing() -> None:
     assert [row.verdict for row in rows] == [RowVerdict.SKIPPED]
     assert rows[0].notes == ("2 IPv6 addresses skipped: no IPv6 route here", "odd")
     assert exit_code(rows) == 0
+
+
+def test_records_beside_addresses_are_said_and_fail_nothing() -> None:
+    key, found = (
+        ProviderKey("stores", "shop.example", "live"),
+        Resolution((Edge("192.0.2.1", 443),)),
+    )
+    hint = Failure(Phase.RESOLVE, Reason.HINT_NOT_AN_EDGE, "a hint")
+    seen = NameRecords(https=HttpsSet("shop.example"))
+    quiet = ResolveResult(key, 1.0, found, NameFindings(seen))
+    assert rows_of([quiet]) == []
+    (warned,) = rows_of([ResolveResult(key, 1.0, found, NameFindings(seen, (hint,)))])
+    assert (warned.verdict, warned.notes) == (RowVerdict.PASS, (str(hint),))
+    lost = NameRecords(caa=NotLookedAt("nobody\x1b answered"), wildcard_caa=CaaSet())
+    (unseen,) = rows_of([ResolveResult(key, 1.0, found, NameFindings(lost))])
+    assert unseen.verdict is RowVerdict.SKIPPED, "not looked at is not passed"
+    assert unseen.notes == (r"CAA records not looked at: nobody\x1b answered",)
+    assert exit_code([unseen]) == 0
+    nowhere = Resolution((), Failure(Phase.RESOLVE, Reason.SERVFAIL))
+    (failed,) = rows_of([ResolveResult(key, 1.0, nowhere, NameFindings(lost))])
+    assert failed.verdict is RowVerdict.FAIL
+    assert failed.notes == unseen.notes
+
+
+def test_what_cannot_be_told_of_an_edge_is_a_note() -> None:
+    (row,) = rows_of([replace(tls("192.0.2.1", Passed()), notes=("which name …",))])
+    assert (row.verdict, row.notes) == (RowVerdict.PASS, ("which name …",))
 
 
 def test_rows_do_not_depend_on_which_attempt_ended_first() -> None:

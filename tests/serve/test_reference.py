@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import HttpsSet, NameFindings, NameRecords
 from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult, Timestamps
 from probe.model.state import Diagnosis, EdgeStatus
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
@@ -63,6 +64,8 @@ def everything() -> Store:
     edges = (replace(world.result(lost).edge, unnamed=5.0),)
     resolution = Resolution(edges, dns, seconds=0.1, skipped_ipv6=2, nat64=1)
     store.record_resolution(ResolveResult(through, START, resolution))
+    hint = Failure(Phase.RESOLVE, Reason.HINT_NOT_AN_EDGE)
+    store.record_named(through, NameFindings(NameRecords(HttpsSet(name)), (hint,)))
     _flow_corners(store, ours)
     for unseen in (lost, ProviderKey("stores", name, "cdn-b"), CLI._replace(persona="internal")):
         store.expect(unseen, 30.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.records import CaaSet, NameFindings, NameRecords
 from probe.model.result import Failed, Inconclusive, Passed, ResolveResult
 from probe.model.state import EdgeStatus
 from probe.model.target import Edge, ProviderKey, Resolution
@@ -157,3 +158,7 @@ def test_fixed_addresses_have_no_dns_series(store: Store) -> None:
     store.record_resolution(ResolveResult(THROUGH, START, Resolution((Edge("192.0.2.1", 443),))))
     assert not series(store, "probe_resolve_success")
     assert not series(store, "probe_dns_lookup_time_seconds")
+    # CAA records are asked for all the same.
+    store.record_named(THROUGH, NameFindings(NameRecords(caa=CaaSet(), wildcard_caa=CaaSet())))
+    (seen,) = series(store, "probe_resolve_records_seen")
+    assert (seen.labels["record"], seen.value) == ("CAA", 1.0)

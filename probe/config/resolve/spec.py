@@ -134,6 +134,7 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
     if any(profile.client_certificate is not None for profile in check.profiles):
         sections.refuse_plain_list(shape, check.targets)
     _check_alpn(file, shape, check)
+    _check_records(file, shape)
     return check
 
 
@@ -158,6 +159,15 @@ def _expectations(file: ConfigFile, shape: ChainShape | None) -> ChainExpectatio
 def _written(*shapes: Shape | None) -> dict[str, Any]:
     """What is written in the shapes, later ones first."""
     return {key: value for one in shapes if one for key, value in one.written().items()}
+
+
+def _check_records(file: ConfigFile, shape: TlsCheckShape) -> None:
+    if "HTTPS" in shape.records and shape.starttls is not None:
+        message = f"HTTPS records are not for {shape.starttls}; leave HTTPS out"
+        file.problem(shape.at("records"), message)
+    if shape.caa_issuers and "CAA" not in shape.records:
+        message = "no CAA record is looked up; write records: [CAA], or leave this out"
+        file.problem(shape.at("caa_issuers"), message)
 
 
 def _check_alpn(file: ConfigFile, shape: TlsCheckShape, check: TlsCheck) -> None:

@@ -37,6 +37,7 @@ from probe.config.shape.tls import (
     ProfileField,
     TrustField,
 )
+from probe.model.records import RecordType
 from probe.model.spec import LIVE
 from probe.model.tls import Starttls
 
@@ -91,6 +92,14 @@ class TlsCheckShape(CheckShape):
     """When differing certificates are worth an alarm."""
     edge_series: EdgeSeries | None = None
     """Which edges get their own metric series."""
+    records: Several[RecordType] = Field(default=[], examples=[["HTTPS", "CAA"]])
+    """Records looked up beside addresses, and compared with what edges show: HTTPS (RFC 9460), CAA
+    (RFC 8659). What differs is a warning."""
+    caa_issuers: dict[NotEmpty, AtLeastOne[Host]] = Field(
+        default={}, examples=[{"Example Trust": ["ca.example"]}]
+    )
+    """Organisation in the name of an issuer, to the names by which CAA records allow it; known
+    authorities need none."""
 
 
 class PersonaShape(Shape):

@@ -11,7 +11,7 @@ import dns.rrset
 import trio
 
 from probe.lab.question import Answer, Question
-from probe.lab.zone import reply_to
+from probe.lab.zone import https_record, reply_to
 
 LATE_SECONDS = 0.3
 
@@ -70,6 +70,33 @@ async def rotating(question: Question) -> Answer:
                 records.name, records.ttl, records.rdclass, records.rdtype, half
             )
     return response
+
+
+async def strange_hint(question: Question) -> Answer:
+    """HTTPS records hint at an address that A does not name; all else is healthy."""
+    if question.kind != dns.rdatatype.HTTPS:
+        return question.healthy()
+    response, host = reply_to(question.message), question.name.partition("._https.")[2]
+    record = https_record(question.name, 20, host or question.name, ["192.0.2.66"])
+    response.answer.append(record)
+    return response
+
+
+async def caa_of_others(question: Question) -> Answer:
+    """CAA records allow another authority; all else is healthy."""
+    if question.kind != dns.rdatatype.CAA:
+        return question.healthy()
+    response, name = reply_to(question.message), f"{question.name}."
+    value = '0 issue "other.example"'
+    response.answer.append(dns.rrset.from_text(name, 20, dns.rdataclass.IN, "CAA", value))
+    return response
+
+
+async def broken_records(question: Question) -> Answer:
+    """Addresses are answered; for HTTPS and CAA the server fails, as old ones do."""
+    if question.kind in (dns.rdatatype.HTTPS, dns.rdatatype.CAA):
+        return _with_code(question, dns.rcode.SERVFAIL)
+    return question.healthy()
 
 
 async def truncated(question: Question) -> Answer:

@@ -36,6 +36,7 @@ class Given(StrEnum):
     CAPTURE = "capture"  # a value is taken from the answer for later steps
     DENIED = "denied"  # the persona must be refused, where others get JSON
     LOGIN = "login"  # the step needs a token from the platform's login
+    RECORDS = "records"  # HTTPS and CAA records are looked up beside addresses
     OAUTH = "oauth"  # the step needs a token from the OAuth 2 endpoint
 
 

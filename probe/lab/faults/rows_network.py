@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from probe.lab.faults import resolving, starttls, wire
 from probe.lab.faults.kinds import Dns, Greeting, Listening, Preamble, Wire
-from probe.lab.faults.row import Row
+from probe.lab.faults.row import Given, Row
 from probe.model.failure import Phase, Reason
+
+_STRANGE_HINT = Dns(resolving.strange_hint)
+_CAA_OF_OTHERS = Dns(resolving.caa_of_others)
+_BROKEN_RECORDS = Dns(resolving.broken_records)
 
 DNS: tuple[Row, ...] = (
     Row("dns_nxdomain", Dns(resolving.nxdomain), Phase.RESOLVE, Reason.NXDOMAIN),
@@ -18,6 +22,26 @@ DNS: tuple[Row, ...] = (
     Row("dns_rotating", Dns(resolving.rotating), None, None),
     Row("dns_truncated", Dns(resolving.truncated), None, None),
     Row("dns_slow", Dns(resolving.slow), None, None),
+    Row("dns_strange_hint", _STRANGE_HINT, None, None),
+    Row(
+        "dns_strange_hint",
+        _STRANGE_HINT,
+        Phase.RESOLVE,
+        Reason.HINT_NOT_AN_EDGE,
+        Given.RECORDS,
+        warning=True,
+    ),
+    Row("dns_caa_of_others", _CAA_OF_OTHERS, None, None),
+    Row(
+        "dns_caa_of_others",
+        _CAA_OF_OTHERS,
+        Phase.CERTIFICATE,
+        Reason.CAA_FORBIDS_ISSUER,
+        Given.RECORDS,
+        warning=True,
+    ),
+    Row("dns_broken_records", _BROKEN_RECORDS, None, None),
+    Row("dns_broken_records", _BROKEN_RECORDS, None, None, Given.RECORDS),
 )
 
 

@@ -32,6 +32,7 @@ NEGOTIATION: tuple[Row, ...] = (
     Row("no_shared_cipher", _NO_OVERLAP, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE),
     Row("no_alpn", _NO_ALPN, None, None),
     Row("no_alpn", _NO_ALPN, Phase.TLS, Reason.ALPN_MISMATCH, Given.ALPN),
+    Row("no_alpn", _NO_ALPN, Phase.TLS, Reason.ALPN_NOT_SERVED, Given.RECORDS, warning=True),
     Row("no_rsa_twin", _NO_RSA, None, None),
     Row("no_rsa_twin", _NO_RSA, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, Given.RSA_CLIENT),
     Row("stale_rsa_twin", _OLD_RSA, None, None),

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from probe.model.failure import Failure, Reason
+from probe.model.records import NameFindings
 from probe.model.result import (
     Failed,
     FlowResult,
@@ -23,7 +24,7 @@ from probe.model.result import (
 )
 from probe.model.spec import Spec
 from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
-from probe.model.target import EdgeKey, FlowKey
+from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.causes import CauseBook
 from probe.serve.memory.flows import FlowBook
@@ -188,6 +189,14 @@ class Store(Memory):
         self._name(target, result)
         self.series.resolution(record)
         self.series.target(target)
+
+    def record_named(self, key: ProviderKey, named: NameFindings | None) -> None:
+        """Take in what DNS says about a target's name besides addresses; None: nobody asks."""
+        target = self.target_of(key.check, key.target)
+        record = None if target is None else target.resolutions.get(key)
+        if record is not None and record.named != named:
+            record.named = named
+            self.series.resolution(record)
 
     def record_split(self, split: CertificateSplit) -> None:
         """Take in how the leaves of one target and key type compare across edges."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
 
-from probe.model.failure import failure_fields
-from probe.model.result import CertificateFacts, Handshake, Timestamps, TlsResult
+from probe.model.failure import Failure, failure_fields
+from probe.model.result import CertificateFacts, Handshake, Passed, Timestamps, TlsResult
 from probe.model.state import EdgeStatus
 from probe.model.target import EdgeKey, Resolution
 from probe.serve.memory.store import Store
@@ -18,7 +18,8 @@ from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import Level, shown_state, standing_of_target
 from probe.serve.page.status import changes_of
 from probe.serve.page.views import ChangeView, EdgeView
-from probe.serve.records import TROUBLED, EdgeRecord
+from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord
+from probe.state.promises import told
 
 EDGES, LEAVES, CHANGES, FLOWS = 200, 20, 30, 30
 """Most entries of each list."""
@@ -31,11 +32,13 @@ class EdgeDetail(EdgeView):
     Attributes:
         last: the latest attempt; None when there was none.
         letter: which of the leaves it presents.
+        warnings: findings that fail nothing.
     """
 
     last: TlsResult | None = None
     letter: str = ""
     minority: bool = False
+    warnings: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,15 @@ class NameDetail:
 
     Attributes:
         unseen: since when nobody has asked, once that is too long.
+        records: what it says besides addresses, and what of that is not looked at, in words.
+        warnings: what those records contradict.
     """
 
     provider: str
     resolution: Resolution
     unseen: float | None
+    records: tuple[str, ...] = ()
+    warnings: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +109,22 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         edges=tuple([*never, *(_edge(edge, letters) for edge in shown)][:EDGES]),
         edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
-        names=tuple(
-            NameDetail(one.key.provider, one.resolution, one.unseen)
-            for record in records
-            for one in record.resolutions.values()
-        ),
+        names=tuple(_name(one) for record in records for one in record.resolutions.values()),
         flows=tuple(
             flow_view(flow) for record in records for flow in islice(record.flows.values(), FLOWS)
         ),
         changes=changes_of((c for c in store.journal if c.key.target == name), CHANGES),
+    )
+
+
+def _name(record: ResolveRecord) -> NameDetail:
+    seen = record.named if record.unseen is None else None
+    return NameDetail(
+        record.key.provider,
+        record.resolution,
+        record.unseen,
+        () if seen is None else told(seen.records),
+        () if seen is None else seen.warnings,
     )
 
 
@@ -154,13 +168,15 @@ def _leaf(edge: EdgeRecord) -> CertificateFacts | None:
 
 
 def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
-    leaf = _leaf(record)
+    leaf, outcome = _leaf(record), record.last.outcome
+    warnings = outcome.warnings if isinstance(outcome, Passed) else ()
     return EdgeDetail(
         **edge_fields(record),
         state=shown_state(record.status, record.last.outcome),
         last=record.last,
         letter=letters.get(leaf.fingerprint_sha256, "") if leaf else "",
         minority=record.minority,
+        warnings=warnings if record.unseen is None else (),
     )
 
 

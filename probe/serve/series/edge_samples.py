@@ -157,9 +157,9 @@ def _leaf(leaf: CertificateFacts, renewal: Renewal | None) -> list[Sample]:
 
 def resolve_samples(record: ResolveRecord) -> list[Sample]:
     """The series of one name resolution; none for fixed addresses, which ask nobody."""
-    resolution = record.resolution
+    resolution, named = record.resolution, _named(record)
     if record.attempts == 0:
-        return []
+        return named
     success = None
     if record.failed is not None:
         success = 0.0
@@ -177,7 +177,19 @@ def resolve_samples(record: ResolveRecord) -> list[Sample]:
     )
     for reason, count in (record.failures or {}).items():
         samples.append((families.RESOLVE_FAILURES, float(count), (("reason", reason.value),)))
-    return samples
+    return samples + named
+
+
+def _named(record: ResolveRecord) -> list[Sample]:
+    """The series of records beside addresses: whether they were looked at, and findings."""
+    if record.named is None or record.unseen is not None:
+        return []
+    looked = record.named.records.looked_at()
+    reasons = dict.fromkeys(warning.reason for warning in record.named.warnings)
+    return [
+        *((families.RECORDS_SEEN, float(seen), (("record", one),)) for one, seen in looked.items()),
+        *((families.RESOLVE_WARNING, 1.0, (("reason", one.value),)) for one in reasons),
+    ]
 
 
 def split_samples(split: CertificateSplit) -> list[Sample]:

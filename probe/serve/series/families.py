@@ -127,6 +127,8 @@ RESOLVE_NAT64_EDGES = _gauge(SeriesGroup.RESOLVE, "probe_resolve_nat64_edges", "
 RESOLVE_UNSEEN_SINCE = _gauge(SeriesGroup.RESOLVE, "probe_resolve_unseen_since_timestamp_seconds", "When DNS last answered or failed for the name, seconds since the epoch.", when="while it has not for three intervals")
 RESOLVE_ATTEMPTS = _counter(SeriesGroup.RESOLVE, "probe_resolve_attempts_total", "Questions for addresses.")
 RESOLVE_FAILURES = _counter(SeriesGroup.RESOLVE, "probe_resolve_failures_total", "Failed questions by reason.", "reason", when=_SEEN)
+RESOLVE_WARNING = _gauge(SeriesGroup.RESOLVE, "probe_resolve_warning", "1 for each finding about the name's HTTPS records that fails nothing.", "reason", when="while found")
+RECORDS_SEEN = _gauge(SeriesGroup.RESOLVE, "probe_resolve_records_seen", "Whether the latest look-up of these records was answered: HTTPS or CAA. While it is 0, no finding says anything.", "record", when="where the check asks for records, once looked up")
 # -- flows
 FLOW_UP = _gauge(SeriesGroup.FLOW, "probe_flow_up", "Whether the latest run of the flow passed.", when="unless the latest run was inconclusive, or a pass that is no longer looked at")
 FLOW_STATE = _gauge(SeriesGroup.FLOW, "probe_flow_state", "1 for the state the flow is in: unknown, passing, suspect, failing, flapping, or unseen when nobody has judged it for three intervals.", "state")
@@ -192,7 +194,7 @@ AGENT_SHARE_REPLICAS = _gauge(SeriesGroup.AGENT, "probe_agent_share_replicas", "
 AGENT_SHARE_TARGETS = _gauge(SeriesGroup.AGENT, "probe_agent_share_targets", "Targets of the list that this agent probes: its share, and what it still holds until others have begun.", "list", when="with share:")
 AGENT_INCONCLUSIVE = _counter(SeriesGroup.AGENT, "probe_agent_inconclusive_total", "Inconclusive results by phase and reason: the fault is ours.", "check", "phase", "reason", when=_SEEN)
 AGENT_UNKNOWN_REASONS = _counter(SeriesGroup.AGENT, "probe_agent_unknown_reasons_total", "Failures that no reason fits: each is a defect of the probe.", "check")
-AGENT_DNS_QUESTIONS = _counter(SeriesGroup.AGENT, "probe_agent_dns_questions_total", "Questions to DNS servers by outcome: addresses, or the reason why not.", "outcome", when=_SEEN)
+AGENT_DNS_QUESTIONS = _counter(SeriesGroup.AGENT, "probe_agent_dns_questions_total", "Questions to DNS servers by outcome: addresses, records, no_records, or the reason why not.", "outcome", when=_SEEN)
 AGENT_DNS_SUBNET_IGNORED = _counter(SeriesGroup.AGENT, "probe_agent_dns_subnet_ignored_total", "Answers that ignored the client subnet asked for (RFC 7871), by server: they speak for this region only.", "server", when=_SEEN)
 AGENT_UNTRUSTED_TIMINGS = _counter(SeriesGroup.AGENT, "probe_agent_untrusted_timings_total", "Results whose timings were dropped because the agent itself was late.", "check")
 # fmt: on
