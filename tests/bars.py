@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 40_556
+MOST_LINES = 41_567
 MOST_FILES = 222
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
