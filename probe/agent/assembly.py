@@ -9,6 +9,7 @@ from functools import partial
 import trio
 
 from probe.agent.coverage import Coverage
+from probe.agent.crls import ListReport
 from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
@@ -98,6 +99,7 @@ class Assembly:
         self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
         self._sources = Sources(parts, self.store, log, self._set_targets, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
+        self.store.agent.readings.append(ListReport(parts.crls, log).samples)
         self._state: StateWatch | None = None
         if spec.state_dir is not None:
             self._state = StateWatch(parts.flow.refresh_tokens, spec.state_dir, log)
@@ -133,6 +135,7 @@ class Assembly:
         await work.start(keep, "tick", self._tick)
         await work.start(keep, "sweep", self._sweep)
         await work.start(keep, "heap", keep_still)
+        await work.start(keep, "revocation lists", self._parts.crls.run)
         if self._state is not None:
             await work.start(keep, "state", self._state.run)
         say = partial(say_first_look, self.store, self._log, self._spec.limits.concurrency)
@@ -167,6 +170,7 @@ class Assembly:
             except DocumentError as error:
                 # The list of before stays in use; without one attempts are inconclusive.
                 self._log.error("list of logs cannot be read", problem=str(error.problems[0]))
+        self._parts.follow(spec)
         self._references.configure(spec)
         async with self._changing:
             await walked(self._coverage.retire(spec))

@@ -36,6 +36,9 @@ _GATE_ATTEMPTS = 5
 """With ``--wait``: an edge that fails 4 handshakes in 10 passes five tries with 8 %, and every
 edge of every domain of the batch has to; one try would let most such edges through."""
 
+_LISTS_WITHIN = 10.0
+"""Seconds for which an edge's verdict waits for the revocation lists that its chain names."""
+
 T = TypeVar("T")
 
 
@@ -244,6 +247,24 @@ async def _probe(
     on_progress: OnProgress,
 ) -> Sequence[ReportRow]:
     parts = build_parts(spec, environ)
+    failure: Exception | None = None
+    rows: Sequence[ReportRow] = ()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(parts.crls.run)
+        parts.tls.settled = partial(parts.crls.settled, patience=_LISTS_WITHIN)
+        try:
+            rows = await _rows(parts, spec, request, on_progress)
+        except Exception as error:
+            failure = error  # to leave as itself, not in a group of one
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return rows
+
+
+async def _rows(
+    parts: Parts, spec: Spec, request: CheckRequest, on_progress: OnProgress
+) -> Sequence[ReportRow]:
     await learn_secrets(spec, parts.secrets)
     targets: dict[str, tuple[Target, ...]] = {}
     unread: list[ReportRow] = []

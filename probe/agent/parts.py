@@ -19,18 +19,23 @@ import trio
 
 from probe.auth.values import walk
 from probe.certificates import Judge
+from probe.certificates.lists import RevocationLists
 from probe.config.secrets import SecretReader
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder, RecordFinder
 from probe.flow.known import KnownSecrets
+from probe.http.session import Dialler
 from probe.model.expressions import UnknownName, parse
 from probe.model.flow import ApiCheck, Step
 from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
 from probe.model.spec import Provider, Spec
-from probe.model.target import Resolution, Target
+from probe.model.target import AddressRules, Resolution, Target
 from probe.probers.flow import FlowProber
 from probe.probers.reference import ReferenceProber
 from probe.probers.tls import TlsProber
+from probe.revocation.fetch import ListFetcher
+from probe.revocation.keeper import ListKeeper
+from probe.revocation.shelf import Shelf
 
 
 class OwnNames:
@@ -52,6 +57,7 @@ class Parts:
     Attributes:
         judge: one for all checks, so that a chain is judged once however often it is seen.
         secrets: reads a secret; from then on no evidence of any check shows it.
+        crls: fetches revocation lists, when its loop runs.
     """
 
     finder: EdgeFinder
@@ -62,6 +68,13 @@ class Parts:
     judge: Judge
     secrets: ReadSecret
     own_names: OwnNames
+    crls: ListKeeper
+    _rules: list[AddressRules]
+
+    def follow(self, spec: Spec) -> None:
+        """Follow a configuration, in what belongs to no check."""
+        self._rules[:] = [spec.addresses]
+        self.crls.switch(self.judge, on=spec.crl)
 
 
 def build_parts(
@@ -97,9 +110,15 @@ def build_parts(
         known=known,
     )
     references = ReferenceProber(contexts, judge, time.time)
-    finder = EdgeFinder()
+    finder, rules = EdgeFinder(), [spec.addresses]
     records = RecordFinder(finder.inquiry)
-    return Parts(finder, records, tls, flow, references, judge, read, own_names)
+    dialler = Dialler(contexts, judge, time.time)
+    fetcher = ListFetcher(dialler, finder.resolve, lambda: rules[0])
+    shelf = None if spec.state_dir is None else Shelf(Path(spec.state_dir) / "crl")
+    crls = ListKeeper(RevocationLists(), fetcher.fetch, time.time, shelf)
+    parts = Parts(finder, records, tls, flow, references, judge, read, own_names, crls, rules)
+    parts.follow(spec)
+    return parts
 
 
 async def learn_secrets(spec: Spec, read: ReadSecret) -> None:

@@ -202,6 +202,7 @@ LOOPS = (
     "references",
     "reload",
     "report",
+    "revocation lists",
     "sharing",
     "sources",
     "state",

@@ -26,6 +26,7 @@ from probe.certificates.findings import (
 )
 from probe.certificates.opinions import Opinion, ask_openssl, ask_webpki
 from probe.certificates.paths import Path, Search, find_paths, why_untrusted
+from probe.certificates.revocation import Revocable, revocable
 from probe.certificates.trust import Roots
 from probe.certificates.verdict import Finding, clip
 from probe.model.failure import Reason
@@ -56,6 +57,7 @@ class Analysis:
         trusted: whether some path ends in a trust root; if not, knowing more
             intermediates may tell more.
         taught: intermediates of verified paths.
+        revocable: certificates of ``path`` that name a revocation list.
     """
 
     facts: tuple[CertificateFacts, ...]
@@ -66,6 +68,7 @@ class Analysis:
     boundaries: tuple[float, ...] = ()
     trusted: bool = True
     taught: tuple[Certificate, ...] = ()
+    revocable: tuple[Revocable, ...] = ()
 
 
 def analyse(
@@ -111,15 +114,17 @@ def analyse(
     findings += case.about_trust(verified)
     findings += wrong_order(presented, case.search.ancestors)
     findings += superfluous(presented, case.search.ancestors, verified, now)
+    best = max(verified, key=not_after, default=())
     return Analysis(
         facts=tuple(c.facts for c in presented.certificates),
         findings=tuple(findings),
-        path=tuple(c.facts for c in max(verified, key=not_after, default=())),
+        path=tuple(c.facts for c in best),
         issuer=case.issuer(verified),
         must_staple=case.leaf.extensions.must_staple,
         boundaries=tuple(_boundaries(case.everything)),
         trusted=bool(case.paths),
         taught=tuple(dict.fromkeys(c for path in verified for c in path[1:-1])),
+        revocable=tuple(revocable(best, verified)),
     )
 
 

@@ -11,7 +11,9 @@ import trio
 
 from probe.certificates.analysis import Analysis
 from probe.certificates.certificate import Certificate
+from probe.certificates.lists import RevocationLists
 from probe.certificates.question import KINDS, Analyst, Cache, Digests, Question, answer_plainly
+from probe.certificates.revocation import Revocation, Watch, with_lists
 from probe.certificates.trust import Roots, TrustError, load_roots, public_roots
 from probe.certificates.verdict import Verdict
 from probe.documents.problem import DocumentError
@@ -30,6 +32,24 @@ _DIGESTS = 1024
 _Key = tuple[Digests, str, Trust, ChainExpectations, bytes, tuple[str, ...]]
 
 
+class _Kept:
+    """A verdict that is remembered, and the same with what revocation lists last said.
+
+    Attributes:
+        verdict: without them.
+        knew: how many intermediates were known, where knowing more may tell more.
+        watch: of its path; None before it was looked up.
+        found: what ``whole`` holds of the lists.
+    """
+
+    __slots__ = ("found", "knew", "verdict", "watch", "whole")
+
+    def __init__(self, verdict: Verdict, knew: int | None) -> None:
+        self.verdict, self.knew, self.whole = verdict, knew, verdict
+        self.watch: Watch | None = None
+        self.found: Revocation | None = None
+
+
 class Judge:
     """Judges presented chains and remembers its verdicts as long as they hold.
 
@@ -37,6 +57,9 @@ class Judge:
     Trust roots are read once, on first use or with ``prepare``; a new judge reads them anew.
     Intermediates of chains that verify are remembered, so that an edge that lacks one is told
     from an edge whose root is unknown.
+
+    Attributes:
+        lists: what is known of revocation lists; None looks at none.
     """
 
     def __init__(
@@ -46,6 +69,7 @@ class Judge:
         public: Callable[[], frozenset[bytes]] = public_roots,
         capacity: int = 20_000,
         elsewhere: bool = False,
+        lists: RevocationLists | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -55,6 +79,7 @@ class Judge:
             capacity: verdicts to keep, once or twice this many.
             elsewhere: judge large chains in a process of its own. A thread, in which it is done
                 else, holds the interpreter's lock.
+            lists: what is known of revocation lists; None looks at none.
         """
         self._load = load
         self._load_public = public
@@ -62,7 +87,8 @@ class Judge:
         self._logs: dict[str, LogList] = {}
         self._roots: dict[Trust, Roots] = {}
         self._capacity = capacity
-        self._verdicts: Cache[_Key, tuple[Verdict, int | None]] = Cache(capacity)
+        self.lists = lists
+        self._verdicts: Cache[_Key, _Kept] = Cache(capacity)
         self._analyst = Analyst(capacity)
         self._elsewhere = elsewhere
         self._digests: Cache[bytes, bytes] = Cache(_DIGESTS)
@@ -98,6 +124,7 @@ class Judge:
         expect: ChainExpectations,
         staple: bytes | None = None,
         own_names: tuple[str, ...] = (),
+        revocation: bool = True,
     ) -> Verdict:
         """Judge what a server presented. Never raises for anything that a server can send.
 
@@ -112,6 +139,7 @@ class Judge:
             expect: what the chain must be beyond valid.
             staple: the stapled OCSP answer (RFC 6066); None or empty when there was none.
             own_names: patterns of the provider's own names (``Provider.own_names``).
+            revocation: look at the revocation lists that the verified path names.
 
         Returns:
             all findings. When the trust roots cannot be read, or another process gives no answer,
@@ -120,21 +148,28 @@ class Judge:
         digests = tuple([self._digests.made(der, _digest) for der in chain])
         answer = _digest(staple) if staple else b""
         key = (digests, name, trust, expect, answer, own_names)
-        if (kept := self._kept(key, now)) is not None:
-            return kept
-        try:
-            roots = self._roots_of(trust)
-            public, logs = self._transparency(expect)
-        except TrustError as error:
-            return _ours(Reason.LOCAL_RESOURCE, f"trust roots: {error}", now)
-        except DocumentError as error:
-            return _ours(Reason.LOCAL_RESOURCE, f"list of logs: {error.problems[0]}", now)
-        question = Question(chain, name, now, roots, expect, staple, own_names, public, logs)
+        kept = self._kept(key, now)
+        if kept is None:
+            try:
+                roots = self._roots_of(trust)
+                public, logs = self._transparency(expect)
+            except TrustError as error:
+                return _ours(Reason.LOCAL_RESOURCE, f"trust roots: {error}", now)
+            except DocumentError as error:
+                return _ours(Reason.LOCAL_RESOURCE, f"list of logs: {error.problems[0]}", now)
+            question = Question(chain, name, now, roots, expect, staple, own_names, public, logs)
+            kept = await self._answered(key, question, digests)
+        if self.lists is None or not (revocation and kept.verdict.revocable):
+            return kept.verdict
+        return _with_lists(kept, self.lists, now)
+
+    async def _answered(self, key: _Key, question: Question, digests: Digests) -> _Kept:
+        """Judge what is not remembered."""
         known = tuple(self._known.values())
         if not question.large:
             return self._keep(key, len(known), *self._analyst.answer(question, digests, known))
         async with self._large:
-            if (kept := self._kept(key, now)) is not None:  # others asked the same meanwhile
+            if (kept := self._kept(key, question.now)) is not None:  # others asked the same
                 return kept
             if self._elsewhere:
                 done = await self._answered_elsewhere(question, digests, known)
@@ -156,20 +191,20 @@ class Judge:
         taught = tuple(one for one in read if isinstance(one, Certificate))
         return Analysis((), (), trusted=trusted, taught=taught), verdict
 
-    def _kept(self, key: _Key, now: float) -> Verdict | None:
+    def _kept(self, key: _Key, now: float) -> _Kept | None:
         kept = self._verdicts.get(key)
         if kept is None:
             return None
-        verdict, knew = kept
-        holds = verdict.valid_from <= now < verdict.valid_until
-        return verdict if holds and (knew is None or knew == len(self._known)) else None
+        holds = kept.verdict.valid_from <= now < kept.verdict.valid_until
+        return kept if holds and (kept.knew is None or kept.knew == len(self._known)) else None
 
-    def _keep(self, key: _Key, knew: int, analysis: Analysis, verdict: Verdict) -> Verdict:
+    def _keep(self, key: _Key, knew: int, analysis: Analysis, verdict: Verdict) -> _Kept:
         for certificate in analysis.taught:
             if len(self._known) < _MOST_KNOWN:
                 self._known.setdefault(certificate.digest, certificate)
-        self._verdicts.put(key, (verdict, None if analysis.trusted else knew))
-        return verdict
+        kept = _Kept(verdict, None if analysis.trusted else knew)
+        self._verdicts.put(key, kept)
+        return kept
 
     def _transparency(self, expect: ChainExpectations) -> tuple[frozenset[bytes], LogList | None]:
         """Return the roots whose certificates must be logged, and the logs that are known."""
@@ -193,6 +228,20 @@ def _read_logs(path: str) -> LogList:
     from probe.documents.log_list import read_log_list  # noqa: PLC0415 - few checks have one
 
     return read_log_list(path)
+
+
+def _with_lists(kept: _Kept, lists: RevocationLists, now: float) -> Verdict:
+    """Return a verdict with what the lists say now; what did not change is not judged again."""
+    watch = kept.watch
+    if watch is None:
+        watch = kept.watch = lists.watch(kept.verdict.revocable)
+    watch.at = now
+    found = watch.found
+    if found is None or not watch.valid_from <= now < watch.valid_until:
+        found = lists.judged(watch, now)
+    if found is not kept.found:
+        kept.found, kept.whole = found, with_lists(kept.verdict, found, now)
+    return kept.whole
 
 
 def _digest(data: bytes) -> bytes:

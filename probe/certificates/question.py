@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -11,11 +10,13 @@ from probe.certificates.analysis import Analysis, Reader, analyse
 from probe.certificates.certificate import Certificate, Unparsable, read
 from probe.certificates.ocsp import StapleJudgement, judge_staple
 from probe.certificates.renewal import earliest, expires_soon, renewal_of
+from probe.certificates.revocation import Place, Revocable
 from probe.certificates.trust import Roots
 from probe.certificates.verdict import (
     Verdict,
     in_order,
     older_than_expected,
+    span,
     unexpected_fingerprint,
     unexpected_issuer,
     wrong_name,
@@ -36,7 +37,10 @@ Digests = tuple[bytes, ...]
 """SHA-256 of each certificate of a chain."""
 _Key = tuple[Digests, frozenset[bytes]]
 
-KINDS = (Verdict, Failure, Phase, Reason, CertificateFacts, Renewal, Timestamps)
+KINDS = (
+    *(Verdict, Failure, Phase, Reason, CertificateFacts, Renewal, Timestamps),
+    *(Revocable, Place),
+)
 """Of what a verdict is made."""
 
 _Span = tuple[float, float]
@@ -153,7 +157,7 @@ class Question:
             if logged is not None:
                 findings += logged.findings
                 boundaries += logged.boundaries
-        start, end = _span(boundaries, self.now)
+        start, end = span(boundaries, self.now)
         return Verdict(
             failures=in_order(findings, fatal=True),
             warnings=in_order(findings, fatal=False),
@@ -163,6 +167,7 @@ class Question:
             leaf_renewal=leaf_renewal,
             ocsp=stapled.status,
             timestamps=None if logged is None else logged.timestamps,
+            revocable=analysis.revocable,
             valid_from=start,
             valid_until=end,
         )
@@ -210,7 +215,7 @@ class Analyst:
             if start <= now < end and (found.trusted or knew == len(known)):
                 analysis = found
         found, verdict = question.answer(known, analysis, self.read_issuer)
-        self._analyses.put(key, (found, _span(found.boundaries, now), len(known)))
+        self._analyses.put(key, (found, span(found.boundaries, now), len(known)))
         return found, verdict
 
     def read_issuer(self, der: bytes) -> Certificate | Unparsable:
@@ -235,14 +240,3 @@ def answer_plainly(
     taught = {one.der for one in analysis.taught}
     places = tuple(at for at, der in enumerate(question.chain) if der in taught)
     return verdict, analysis.trusted, places
-
-
-def _span(boundaries: Iterable[float], now: float) -> _Span:
-    """Return the stretch around ``now`` in which no boundary lies."""
-    start, end = -math.inf, math.inf
-    for instant in boundaries:
-        if instant <= now:
-            start = max(start, instant)
-        else:
-            end = min(end, instant)
-    return start, end

@@ -10,11 +10,15 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Renewal, Timestamps
 from probe.model.tls import ChainExpectations
 from probe.net.names import belongs_to
+
+if TYPE_CHECKING:
+    from probe.certificates.revocation import Revocable, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ IMPORTANCE: tuple[Reason, ...] = (
     Reason.EXPIRED,
     Reason.NOT_YET_VALID,
     Reason.OCSP_REVOKED,
+    Reason.CRL_REVOKED,
     Reason.SELF_SIGNED,
     Reason.MISSING_INTERMEDIATE,
     Reason.UNKNOWN_ISSUER,
@@ -65,6 +70,9 @@ IMPORTANCE: tuple[Reason, ...] = (
     Reason.OCSP_INVALID,
     Reason.TOO_FEW_SCTS,
     Reason.SCT_INVALID,
+    Reason.CRL_EXPIRED,
+    Reason.CRL_INVALID,
+    Reason.CRL_UNAVAILABLE,
     Reason.EXPIRES_SOON,
     Reason.WRONG_ORDER,
     Reason.SUPERFLUOUS,
@@ -90,6 +98,10 @@ class Verdict:
         ocsp: ``good``, ``revoked``, ``unknown`` as the stapled answer says of this
             certificate; None when nothing usable was stapled.
         timestamps: of Certificate Transparency; None when they were not asked for.
+        crl: what the revocation lists say that the verified path names: ``good``, ``revoked``,
+            ``unknown`` when one cannot be used, ``pending`` before it was fetched; None when
+            nothing was looked at.
+        revocable: certificates of that path that name a list.
         valid_from: the verdict holds for every instant from here …
         valid_until: … up to, not including, this one. Seconds since the epoch.
     """
@@ -102,6 +114,8 @@ class Verdict:
     leaf_renewal: Renewal | None = None
     ocsp: str | None = None
     timestamps: Timestamps | None = None
+    crl: Status | None = None
+    revocable: tuple[Revocable, ...] = ()
     valid_from: float = -math.inf
     valid_until: float = math.inf
 
@@ -115,6 +129,22 @@ def in_order(findings: Iterable[Finding], *, fatal: bool) -> tuple[Failure, ...]
     """Sort the fatal findings, or the warnings, by importance and without repetitions."""
     chosen = dict.fromkeys(finding for finding in findings if finding.fatal is fatal)
     return tuple(f.failure for f in sorted(chosen, key=lambda f: _RANK[f.reason]))
+
+
+def with_more(known: Iterable[Failure], findings: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Add further findings to those that are in order already."""
+    return tuple(sorted(dict.fromkeys((*known, *findings)), key=lambda f: _RANK[f.reason]))
+
+
+def span(boundaries: Iterable[float], now: float) -> tuple[float, float]:
+    """Return the stretch around ``now`` in which no boundary lies."""
+    start, end = -math.inf, math.inf
+    for at in boundaries:
+        if at <= now:
+            start = max(start, at)
+        else:
+            end = min(end, at)
+    return start, end
 
 
 _LONGEST = 120

@@ -217,4 +217,5 @@ def facts_of(presented: Presented, verdict: Verdict) -> Handshake:
         leaf_renewal=verdict.leaf_renewal,
         ocsp=verdict.ocsp,
         timestamps=verdict.timestamps,
+        crl=verdict.crl,
     )

@@ -22,6 +22,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 LEAF_DAYS = 60
 OLD_LEAF_DAYS = 25
+REVOKED = 0x5EED_0BAD
+"""Serial number of every leaf that the lab's revocation list names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class LeafShape:
         garbage_names: the subject alternative name cannot be parsed.
         serial: None draws one.
         timestamps: value of the extension of Certificate Transparency (RFC 6962 section 3.3).
+        list_url: where the certificate says that its revocation list is; empty names none.
     """
 
     not_before: timedelta = timedelta(days=-1)
@@ -68,6 +71,7 @@ class LeafShape:
     garbage_names: bool = False
     serial: int | None = None
     timestamps: bytes | None = None
+    list_url: str = ""
 
 
 def _name(common: str) -> x509.Name:
@@ -116,10 +120,14 @@ class Pki:
 
     Args:
         now: wall time that "valid today" refers to, with a time zone.
+
+    Attributes:
+        lists: URL under which revocation lists are served; nothing answers at the first one.
     """
 
     def __init__(self, now: datetime) -> None:
         self.now = now.replace(microsecond=0)
+        self.lists = "http://127.0.0.1:9"
         self._leaves: dict[tuple[str, str], x509.Certificate] = {}
 
     # ------------------------------------------------------------ keys
@@ -245,6 +253,10 @@ class Pki:
             oid = x509.PrecertificateSignedCertificateTimestamps.oid
             value = x509.UnrecognizedExtension(oid, shape.timestamps)
             builder = builder.add_extension(value, critical=False)
+        if shape.list_url:
+            name = x509.UniformResourceIdentifier(shape.list_url)
+            point = x509.DistributionPoint([name], None, None, None)
+            builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
         return builder.sign(issuer.key, hashes.SHA256())
 
     def kept_leaf(self, kind: str, name: str) -> x509.Certificate:

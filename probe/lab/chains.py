@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probe.lab import forge, ocsp, transparency
-from probe.lab.ca import Authority, Credential, LeafShape, Pki
+from probe.lab.ca import REVOKED, Authority, Credential, LeafShape, Pki
 
 ChainMaker = Callable[[Pki, str], Credential]
 
@@ -258,6 +258,34 @@ def logged_once(pki: Pki, name: str) -> Credential:
 def forged_timestamp(pki: Pki, name: str) -> Credential:
     """Leaf that two logs have confirmed, and a third one's signature of another ← issuer OK."""
     return transparency.logged(pki, name, transparency.NAMES, forged=True)
+
+
+# ---------------------------------------------------------------- revocation lists
+
+
+def crl_good(pki: Pki, name: str) -> Credential:
+    """Leaf that names a list, which does not name it ← issuer OK: no fault."""
+    return _with_shape(pki, name, LeafShape(list_url=f"{pki.lists}/good.crl"))
+
+
+def crl_revoked(pki: Pki, name: str) -> Credential:
+    """Leaf that the list names ← issuer OK."""
+    return _with_shape(pki, name, LeafShape(list_url=f"{pki.lists}/good.crl", serial=REVOKED))
+
+
+def crl_expired(pki: Pki, name: str) -> Credential:
+    """Leaf OK that names a list of last week ← issuer OK."""
+    return _with_shape(pki, name, LeafShape(list_url=f"{pki.lists}/expired.crl"))
+
+
+def crl_unavailable(pki: Pki, name: str) -> Credential:
+    """Leaf OK that names a list which is not there ← issuer OK."""
+    return _with_shape(pki, name, LeafShape(list_url=f"{pki.lists}/missing.crl"))
+
+
+def crl_forged(pki: Pki, name: str) -> Credential:
+    """Leaf OK that names a list which somebody else signed ← issuer OK."""
+    return _with_shape(pki, name, LeafShape(list_url=f"{pki.lists}/forged.crl"))
 
 
 def pem(chain: tuple[x509.Certificate, ...]) -> bytes:

@@ -26,6 +26,7 @@ from probe.lab.oauth import AuthHost
 from probe.lab.places import API, CDNS, CLIENT_SUBNETS, Place, choose_places
 from probe.lab.platform import Platform
 from probe.lab.resolvers import Resolver
+from probe.lab.revocation import ListServer
 from probe.lab.shelf import Shelf
 from probe.lab.store import Store
 from probe.lab.tokens import Mint
@@ -144,6 +145,8 @@ async def open_world(
         ports = {region: (address, one.port) for region, one in resolvers.items()}
         info = WorldInfo(layout, places, ports, str(roots), distinct)
         ours = tuple(place for place in places if share is None or share.serves(place))
+        if share is None or share.part == "edges":
+            await nursery.start(ListServer(pki).run, address)
         world = _assemble(info, ours, pki, board, zone, resolvers, nursery)
         await world.follow()
         yield world

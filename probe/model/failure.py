@@ -125,6 +125,10 @@ class Reason(StrEnum):
     OCSP_INVALID = "ocsp_invalid"
     TOO_FEW_SCTS = "too_few_scts"  # signed certificate timestamps (RFC 6962)
     SCT_INVALID = "sct_invalid"
+    CRL_REVOKED = "crl_revoked"  # a revocation list names the certificate, or one of its issuers
+    CRL_UNAVAILABLE = "crl_unavailable"  # nothing usable came from its URL
+    CRL_EXPIRED = "crl_expired"  # past its nextUpdate
+    CRL_INVALID = "crl_invalid"  # damaged, signed by somebody else, or about other certificates
 
     # -- HTTP: send, wait, receive
     HTTP_INVALID = "http_invalid"  # bytes that are no HTTP, an endless header, a broken chunk

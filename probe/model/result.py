@@ -205,6 +205,14 @@ class Renewal:
         return "due" if now < self.late else "late" if now < self.urgent else "urgent"
 
 
+_REVOCATION = {
+    "good": "on no list",
+    "revoked": "revoked",
+    "unknown": "not known",
+    "pending": "not looked at yet",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Timestamps:
     """Signed certificate timestamps (RFC 6962) that came with a certificate of a public root.
@@ -244,6 +252,9 @@ class Handshake:
         ocsp: ``good``, ``revoked``, ``unknown`` or None when nothing was stapled.
         timestamps: of Certificate Transparency; None when they were not asked for: the chain
             does not verify to a public root, or the check ignores them.
+        crl: ``good`` when every revocation list that the verified path names was looked at,
+            ``revoked``, ``unknown`` when one cannot be used, ``pending`` before it was fetched;
+            None when nothing was looked at: no list is named, no path verifies, or it is off.
     """
 
     version: str
@@ -256,6 +267,12 @@ class Handshake:
     leaf_renewal: Renewal | None = None
     ocsp: str | None = None
     timestamps: Timestamps | None = None
+    crl: Literal["good", "revoked", "unknown", "pending"] | None = None
+
+    @property
+    def revocation(self) -> str:
+        """What is known of revocation lists, in words."""
+        return "not looked at" if self.crl is None else _REVOCATION[self.crl]
 
     @property
     def leaf(self) -> CertificateFacts | None:

@@ -249,10 +249,13 @@ class Spec:
         page: where pages, API and evidence are served: with the metrics (``same``), nowhere, or
             on an address of their own.
         host_names: names and ``*.`` patterns under which browsers may ask for them.
+        crl: whether the revocation lists that served chains name are fetched and judged.
+        addresses: which may be connected to, for what belongs to no check.
         web_config: path of the file with TLS and logins of the port; None has neither.
         digest: SHA-256 of the configuration file's bytes, for the config-hash metric.
         source: path of the file.
-        state_dir: where rotated refresh tokens are kept; None keeps them in memory.
+        state_dir: where rotated refresh tokens and revocation lists are kept; None keeps them in
+            memory.
         references: what the agent judges its own view by.
         region_from: asked in this order when ``region`` is None.
         share: None probes every target here.
@@ -273,3 +276,5 @@ class Spec:
     page: Listen | Literal["same", "off"] = "same"
     host_names: tuple[str, ...] = ()
     web_config: str | None = None
+    crl: bool = True
+    addresses: AddressRules = field(default_factory=AddressRules)

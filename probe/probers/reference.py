@@ -162,15 +162,25 @@ class _AtAnyTime(Judge):
         expect: ChainExpectations,
         staple: bytes | None = None,
         own_names: tuple[str, ...] = (),
+        revocation: bool = False,
     ) -> Verdict:
         """Judge as of now, or else as of the nearest moment of the certificate's life."""
         judge = self._shared.judge
         verdict = await judge(
-            chain, name, now, trust=trust, expect=expect, staple=staple, own_names=own_names
+            chain,
+            name,
+            now,
+            trust=trust,
+            expect=expect,
+            staple=staple,
+            own_names=own_names,
+            revocation=revocation,
         )
         if verdict.accepted or not verdict.chain:
             return verdict
         leaf = verdict.chain[0]
         at = min(max(now, leaf.not_before), leaf.not_after)
         then = replace(expect, ocsp="ignore")  # a staple lives for days
-        return await judge(chain, name, at, trust=trust, expect=then, own_names=own_names)
+        return await judge(
+            chain, name, at, trust=trust, expect=then, own_names=own_names, revocation=revocation
+        )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -52,6 +52,10 @@ class TlsProber:
         own_names: a provider's own name patterns, by provider name.
         lag: seconds that the event loop runs late now; the agent measures it.
         known: the agent's secrets, which no result shows.
+
+    Attributes:
+        settled: awaited with a verdict that waits for a revocation list, to judge once more after
+            it; None judges by what is known.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class TlsProber:
         self._wall = wall
         self._own_names = own_names
         self._lag = lag
+        self.settled: Callable[[Verdict], Awaitable[object]] | None = None
         self._screen = Screen(KnownSecrets() if known is None else known)
 
     async def probe(
@@ -176,7 +181,21 @@ class TlsProber:
             return outcome_of(failures), None
         if not presented.certificates:
             return outcome_of(failures), facts_of(presented, Verdict())
-        verdict = await self._judge.judge(
+        verdict = await self._verdict(presented, name, at, provider, check)
+        if verdict.crl == "pending" and self.settled is not None:
+            await self.settled(verdict)
+            verdict = await self._verdict(presented, name, at, provider, check)
+        failures += verdict.failures
+        if check.expect.alpn is not None and presented.alpn != check.expect.alpn:
+            chosen = presented.alpn or "none"
+            detail = f"expected {check.expect.alpn}, the server chose {chosen}"
+            failures += (Failure(Phase.TLS, Reason.ALPN_MISMATCH, detail),)
+        return outcome_of(failures, verdict.warnings), facts_of(presented, verdict)
+
+    async def _verdict(
+        self, presented: Presented, name: str, at: float, provider: str, check: TlsCheck
+    ) -> Verdict:
+        return await self._judge.judge(
             presented.certificates,
             name,
             at,
@@ -185,12 +204,6 @@ class TlsProber:
             staple=presented.ocsp,
             own_names=self._own_names(provider),
         )
-        failures += verdict.failures
-        if check.expect.alpn is not None and presented.alpn != check.expect.alpn:
-            chosen = presented.alpn or "none"
-            detail = f"expected {check.expect.alpn}, the server chose {chosen}"
-            failures += (Failure(Phase.TLS, Reason.ALPN_MISMATCH, detail),)
-        return outcome_of(failures, verdict.warnings), facts_of(presented, verdict)
 
 
 @functools.lru_cache(maxsize=16384)
@@ -265,6 +278,8 @@ def s_client(
     if profile.alpn:
         words += ["-alpn", ",".join(profile.alpn)]
     words += ["-status", "-showcerts"]
+    if failure is not None and failure.reason is Reason.CRL_REVOKED:
+        words += ["-crl_check_all", "-crl_download"]
     command = shlex.join(words)
     if profile.client_certificate is not None:
         command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'

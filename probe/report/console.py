@@ -120,7 +120,7 @@ def table(rows: Sequence[ReportRow], *, all_rows: bool) -> RenderableType:
     passing = [row for row in rows if row.verdict is RowVerdict.PASS]
     if all_rows and passing:
         parts += [_passing(passing), Text()]
-    return Group(*parts, summary(rows))
+    return Group(*parts, summary(rows), *_revocation(rows))
 
 
 _ORDER = (RowVerdict.FAIL, RowVerdict.INCONCLUSIVE, RowVerdict.SKIPPED, RowVerdict.PASS)
@@ -186,6 +186,13 @@ def summary(rows: Sequence[ReportRow]) -> Text:
         if counts[verdict]:
             text.append(f"{', ' if text else ''}{counts[verdict]} {word[2:]}", style=style)
     return text if text else Text("nothing was probed: no target or no edge matched", "yellow")
+
+
+def _revocation(rows: Sequence[ReportRow]) -> list[Text]:
+    """Count what revocation lists say of the chains: ``revocation: 12 on no list, 1 revoked``."""
+    counts = Counter(row.revocation for row in rows if row.revocation)
+    said = ", ".join(f"{count} {words}" for words, count in sorted(counts.items()))
+    return [Text(f"revocation: {said}", "dim")] if said else []
 
 
 def matrix(rows: Sequence[ReportRow]) -> RenderableType | None:

@@ -47,6 +47,7 @@ class ReportRow:
         seconds: the whole attempt; None when it did not run.
         certificate: SHA-256 of the leaf, empty without a handshake.
         expires: NotAfter that counts, seconds since the epoch.
+        revocation: what revocation lists say of the chain, in words; empty without a handshake.
         notes: warnings and further findings, in words.
     """
 
@@ -63,6 +64,7 @@ class ReportRow:
     certificate: str = ""
     key_type: str = ""
     expires: float | None = None
+    revocation: str = ""
     command: str = ""
     browser: str = ""
     layer: str = ""
@@ -154,6 +156,7 @@ def _tls_row(result: TlsResult) -> ReportRow:
         certificate=leaf.fingerprint_sha256 if leaf else "",
         key_type=leaf.key_type if leaf else "",
         expires=verified if verified is not None else (leaf.not_after if leaf else None),
+        revocation=result.handshake.revocation if leaf and result.handshake else "",
         command=result.command,
         browser=result.browser,
         notes=(*notes, *result.notes),

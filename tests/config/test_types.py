@@ -121,7 +121,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
             "kind: kind\nchecks: []",
             [
                 '1:1: unknown key "kind"; write one of: region, listen, page, host_names, '
-                "web_config, share, state_dir, limits, vantage, defaults, addresses, "
+                "web_config, share, state_dir, crl, limits, vantage, defaults, addresses, "
                 "providers, targets, checks",
             ],
         ),

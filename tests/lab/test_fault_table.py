@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from probe.certificates import Judge, load_roots
+from probe.certificates.lists import RevocationLists
 from probe.connection.contexts import TlsContexts
 from probe.edges import EdgeFinder, RecordFinder
+from probe.http.session import Dialler
 from probe.lab.board import Where
 from probe.lab.ca import LEAF_DAYS
 from probe.lab.faults.kinds import Dns, Http, Preamble, Tunnel
@@ -29,7 +32,10 @@ from probe.model.spec import DnsOptions, NameServer, Provider, TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ChainExpectations, ClientProfile, Trust
 from probe.probers.tls import TlsProber
+from probe.revocation.fetch import ListFetcher
+from probe.revocation.keeper import ListKeeper
 from probe.state.promises import name_findings, with_promises
+from tests.support.ports import HERE
 
 TIMEOUT = 5.0
 SHORT = 0.4
@@ -116,10 +122,24 @@ def tls_check(row: Row, world: World) -> TlsCheck:
 
 
 async def probe_edge(row: Row, world: World) -> TlsResult:
-    own = ("*.edges.example",) if row.given is Given.OWN_NAMES else ()
+    """Probe once, as ``probe check`` does: with the revocation lists that the chain names."""
     public = load_roots(Trust("file", world.info.roots)).digests if row.given in PUBLIC else set()
-    judge = Judge(public=lambda: frozenset(public))
-    prober = TlsProber(TlsContexts(no_secrets), judge, time.time, own_names=lambda _: own)
+    contexts = TlsContexts(no_secrets)
+    judge = Judge(public=lambda: frozenset(public), lists=RevocationLists())
+    assert judge.lists is not None
+    fetcher = ListFetcher(Dialler(contexts, judge, time.time), EdgeFinder().resolve, lambda: HERE)
+    keeper = ListKeeper(judge.lists, fetcher.fetch, time.time)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keeper.run)
+        own = ("*.edges.example",) if row.given is Given.OWN_NAMES else ()
+        prober = TlsProber(contexts, judge, time.time, own_names=lambda _: own)
+        prober.settled = partial(keeper.settled, patience=TIMEOUT)
+        result = await _probed(prober, row, world)
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def _probed(prober: TlsProber, row: Row, world: World) -> TlsResult:
     place = world.info.seen("sa-east", "cdn-b")[0]
     edge = Edge(place.ip, place.port, written=True)
     profile = CLIENTS.get(row.given, ClientProfile())

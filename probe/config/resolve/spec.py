@@ -69,6 +69,8 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
         references=references(file, shape.vantage, sections.trust),
         web_config=None if shape.web_config is None else file.absolute(shape.web_config),
         state_dir=None if shape.state_dir is None else file.absolute(shape.state_dir),
+        crl=shape.crl != "off",
+        addresses=sections.addresses,
         region_from=_region_sources(file, shape.region),
         share=None if shape.share is None else file.built(Share, shape.share),
     )

@@ -89,4 +89,9 @@ CHAINS: tuple[Row, ...] = (
     _chain(chains.logged_once, Reason.TOO_FEW_SCTS, Given.LOGGED),
     _chain(chains.forged_timestamp, None, Given.PUBLIC),
     _chain(chains.forged_timestamp, Reason.SCT_INVALID, Given.LOGS, warning=True),
+    _chain(chains.crl_good, None),
+    _chain(chains.crl_revoked, Reason.CRL_REVOKED),
+    _chain(chains.crl_expired, Reason.CRL_EXPIRED, warning=True),
+    _chain(chains.crl_unavailable, Reason.CRL_UNAVAILABLE, warning=True),
+    _chain(chains.crl_forged, Reason.CRL_INVALID, warning=True),
 )

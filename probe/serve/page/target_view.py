@@ -43,11 +43,16 @@ class EdgeDetail(EdgeView):
 
 @dataclass(frozen=True, slots=True)
 class LeafDetail:
-    """One of the certificates that the edges present, with the chain that one of them sends."""
+    """One of the certificates that the edges present, with the chain that one of them sends.
+
+    Attributes:
+        revocation: what revocation lists say of it, in words.
+    """
 
     letter: str
     edges: int
     chain: tuple[CertificateFacts, ...]
+    revocation: str
     timestamps: Timestamps | None = None
 
 
@@ -188,4 +193,4 @@ def _leaves(edges: Iterable[EdgeRecord], letters: dict[str, str]) -> Iterator[Le
             shown.setdefault(handshake.leaf.fingerprint_sha256, []).append(handshake)
     for fingerprint, letter in letters.items():
         one, every = shown[fingerprint][0], len(shown[fingerprint])
-        yield LeafDetail(letter, every, one.chain, one.timestamps)
+        yield LeafDetail(letter, every, one.chain, one.revocation, one.timestamps)

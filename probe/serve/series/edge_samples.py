@@ -35,6 +35,7 @@ from probe.serve.series import families
 from probe.serve.series.family import Family, LabelPairs, Sample, clean, present
 
 NONE = "none"
+UNLOOKED = "not_looked_at"
 """Label value for a layer when there is none to blame: an empty label would not exist."""
 
 
@@ -134,6 +135,7 @@ def _agreed(handshake: Handshake) -> LabelPairs:
     return (
         ("alpn", clean(handshake.alpn or NONE)),
         ("cipher", clean(handshake.cipher)),
+        ("crl", handshake.crl or UNLOOKED),
         ("group", clean(handshake.group or "unknown")),
         ("ocsp", clean(handshake.ocsp or NONE)),
         ("version", clean(handshake.version)),

@@ -1,0 +1,1 @@
+"""Fetches the revocation lists that served chains name: bounded, over plain http."""
