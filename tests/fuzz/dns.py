@@ -1,4 +1,4 @@
-"""Answers of DNS servers, through ``EdgeFinder.find`` and its sockets.
+"""Answers of DNS servers, through ``EdgeFinder.find``, ``RecordFinder.look`` and their sockets.
 
 An input is one byte that chooses how is asked, then the messages that the server sends, in the
 order of the packets that reach it. They get the id of the question, without which all would be
@@ -20,15 +20,22 @@ import dns.rcode
 import dns.rrset
 import trio
 
-from probe.edges import EdgeFinder
+from probe.edges import EdgeFinder, RecordFinder
+from probe.model.result import CertificateFacts, Handshake, Passed, Timings, TlsResult
 from probe.model.spec import DnsOptions, NameServer, Provider
+from probe.model.target import Edge, EdgeKey, Resolution
 from probe.model.target import Target as ProbeTarget
-from tests.fuzz.target import SEPARATOR, Target, in_virtual_time, judge
+from probe.state.promises import name_findings, told, with_promises
+from tests.fuzz.target import SEPARATOR, Finding, Target, in_virtual_time, judge
 
 _NAME = "shop.example"
 _NOWHERE = Path("/nonexistent")
 _SERVERS = (NameServer("192.0.2.53", 53), NameServer("2001:db8::53", 53))
 _FAMILIES: tuple[Any, ...] = ((4,), (6,), (4, 6), (6, 4))
+_LEAF = CertificateFacts(
+    "ab" * 32, "cd" * 32, "", "O=Example", "1", 0.0, 9e9, (_NAME,), (), "ec-p256", "ecdsa"
+)
+_SHOWN = Handshake("TLS 1.3", "TLS_AES_128_GCM_SHA256", (_LEAF,), alpn="http/1.1")
 _SUBNETS = MappingProxyType({"eu": "192.0.2.0/24", "sa": "2001:db8::/48"})
 
 
@@ -139,10 +146,28 @@ async def _find(data: bytes) -> None:
     )
     finder = EdgeFinder(route=lambda _ip: True, hosts_file=_NOWHERE, resolv_conf=_NOWHERE)
     provider = Provider("live", dns=options)
+    if how & 64:
+        await _look(finder, options, https=bool(how & 128))
+        return
     for _ in range(1 + (how >> 5 & 1)):
         found = await finder.find(provider, ProbeTarget(_NAME), 443)
         judge(found)
         await trio.sleep((found.ttl or 0.0) + 1.0)
+
+
+async def _look(finder: EdgeFinder, options: DnsOptions, *, https: bool) -> None:
+    """Look up records, and say and judge what came."""
+    records = await RecordFinder(finder.inquiry).look(
+        ("HTTPS",) if https else ("CAA",), options, name=_NAME, reached=_NAME, port=443
+    )
+    named = name_findings(records, Resolution((Edge("192.0.2.1", 443),)))
+    edge = Edge("192.0.2.1", 443)
+    key = EdgeKey("shop", _NAME, "live", edge.label, "default")
+    result = TlsResult(key, edge, 0.0, Passed(), Timings(), _SHOWN)
+    found = with_promises(result, records, name=_NAME, offered=("h2", "http/1.1"), issuers={})
+    judge((named, found))
+    if not all(line.isprintable() and len(line) < 4096 for line in (*told(records), *found.notes)):
+        raise Finding("a line about records that is long, or acts on a terminal")
 
 
 def seeds() -> list[bytes]:
@@ -177,7 +202,26 @@ def seeds() -> list[bytes]:
     both += [b"\x10" + SEPARATOR.join(_answer(a, option=option) for option in subnets)]
     both += [b"\x20" + SEPARATOR.join([_answer(a), _answer(*several)])]
     both += [b"\x11" + _answer(aaaa, kind="AAAA", option=subnets[0])]
-    return both
+    return both + _records()
+
+
+def _records() -> list[bytes]:
+    """Answers to questions for HTTPS and CAA records."""
+    service = "alpn=h2,h3 port=8443 ipv4hint=192.0.2.1,192.0.2.9 ipv6hint=2001:db8::1"
+    https = [
+        (f"{_NAME}. 60 IN HTTPS 1 . {service}",),
+        (f"{_NAME}. 60 IN HTTPS 2 . mandatory=alpn,key667 alpn=h2 no-default-alpn key667=x",),
+        (f"{_NAME}. 60 IN HTTPS 0 cdn.example.", f"{_NAME}. 60 IN HTTPS 1 other.example. alpn=h2"),
+        (f"{_NAME}. 300 IN CNAME shop.cdn.example.", "shop.cdn.example. 60 IN HTTPS 1 . alpn=h2"),
+    ]
+    caa = [
+        (f'{_NAME}. 60 IN CAA 0 issue "ca.example; validationmethods=dns-01"',),
+        (f'{_NAME}. 60 IN CAA 0 issuewild ";"', f'{_NAME}. 60 IN CAA 128 future "x"'),
+        (),
+    ]
+    return [b"\xc0" + _answer(*texts, kind="HTTPS") for texts in https] + [
+        b"\x40" + _answer(*texts, kind="CAA") for texts in caa
+    ]
 
 
 def _answer(
@@ -201,4 +245,7 @@ def _answer(
     return reply.to_wire()
 
 
-TARGET = Target(run, seeds, lambda: [SEPARATOR, b"\xc0\x0c", b"\0\x01\0\x01", b"\0\x08\0\x07"])
+_WORDS = (b"\0\x41\0\1", b"\1\1\0\1", b"\0\1\0\3\2h2", b"\0\4\0\4", b"\0\5issue", b"\0\0\0\2\0\1")
+TARGET = Target(
+    run, seeds, lambda: [SEPARATOR, b"\xc0\x0c", b"\0\x01\0\x01", b"\0\x08\0\x07", *_WORDS]
+)

@@ -38,6 +38,16 @@ plain A 192.0.2.98
 text TXT "no address"
 gone CNAME nowhere
 away CNAME shop.cdn-a.example.
+@ CAA 0 issue "letsencrypt.org"
+@ CAA 0 issuewild ";"
+@ CAA 128 iodef "mailto:security@stores.example"
+web A 192.0.2.97
+web AAAA 2001:db8::97
+web HTTPS 2 spare alpn=h2 no-default-alpn port=8443
+web HTTPS 1 . alpn=h2,h3 ipv4hint=192.0.2.97,192.0.2.66 ipv6hint=2001:db8::97
+web CAA 0 issue "ca.example; validationmethods=dns-01"
+_8443._https.web HTTPS 1 web alpn=http/1.1
+alias HTTPS 0 web
 """ + "\n".join(f"large A 192.0.2.{number}" for number in range(1, LARGE + 1))
 
 BY_SUBNET = """
