@@ -13,6 +13,7 @@ from probe.agent.crls import ListReport
 from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
+from probe.agent.investigator import Investigator
 from probe.agent.jobs import UNLISTED, JobKey, checks_of, unlisted
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts, learn_secrets
@@ -93,7 +94,18 @@ class Assembly:
         )
         parts.flow.heard = self._references.hosts.heard
         excuse = Excuse(vantage, self._references.hurry, self._lag.current)
-        self._filing = Filing(self.store, log, excuse, self._request)
+        self._investigator = Investigator(
+            parts.tls.probe,
+            lambda name: self._coverage.check(name),  # noqa: PLW0108 - made below
+            lambda: self._coverage.around(),  # noqa: PLW0108 - made below
+            lambda name: self._filing.histories(name),  # noqa: PLW0108 - made below
+            self.store,
+            log,
+            time.time,
+            self.crashed,
+        )
+        saw = self._investigator.saw
+        self._filing = Filing(self.store, log, excuse, self._request, saw)
         flow_filing = FlowFiling(self.store, log, excuse, self._request)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)
         self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
@@ -133,6 +145,7 @@ class Assembly:
         await self._sources.configure(self._spec.targets)
         await work.start(keep, "report", self._report.run)
         await work.start(keep, "tick", self._tick)
+        await work.start(keep, "causes", self._investigator.run)
         await work.start(keep, "sweep", self._sweep)
         await work.start(keep, "heap", keep_still)
         await work.start(keep, "revocation lists", self._parts.crls.run)
@@ -156,6 +169,7 @@ class Assembly:
 
     async def _configure(self) -> None:
         spec = self._spec
+        self._investigator.on = spec.limits.experiments
         await learn_secrets(spec, self._parts.secrets)
         for trust in {check.trust for check in spec.checks}:
             try:

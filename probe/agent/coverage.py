@@ -170,6 +170,14 @@ class Coverage:
             if check.targets == name:
                 yield from self._cover(check)
 
+    def check(self, name: str) -> TlsCheck | None:
+        """Return a check by its name; None when there is none."""
+        return self._checks.get(name)
+
+    def around(self) -> dict[ProviderKey, tuple[Target, tuple[Edge, ...]]]:
+        """Return every target through every provider, with its edges."""
+        return {key: (covered.target, covered.edges) for key, covered in self._covered.items()}
+
     def keys(self) -> Iterator[JobKey]:
         """Yield the key of everything that is probed now."""
         for key, covered in self._covered.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from probe.model.state import CONFIRMED, EdgeStatus, Transition
 from probe.model.target import EdgeKey, ProviderKey
 from probe.serve import CertificatesKey, CertificateSplit, Store
 from probe.state.consensus import Agreement, Consensus
-from probe.state.history import Attempt
+from probe.state.history import Attempt, History
 from probe.state.sampling import Confirmer
 from probe.state.vantage import Vantage
 
@@ -89,13 +89,22 @@ class Filing:
         log: one line for each change of state.
         excuse: whether a failure is the vantage's own.
         ask: asks the runner for further attempts.
+        on_edge: told of each attempt, with the change of state that it led to.
     """
 
-    def __init__(self, store: Store, log: EventLog, excuse: Excuse, ask: RequestRun) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: EventLog,
+        excuse: Excuse,
+        ask: RequestRun,
+        on_edge: Callable[[TlsResult, Transition | None], None] = lambda *_: None,
+    ) -> None:
         self._store = store
         self._log = log
         self._excuse = excuse
         self._ask = ask
+        self._on_edge = on_edge
         self._checks: dict[str, TlsCheck] = {}
         self._confirmers: dict[str, Confirmer] = {}
         self._consensus: dict[str, Consensus] = {}
@@ -113,6 +122,11 @@ class Filing:
             else:
                 self._confirmers[name] = Confirmer(check.confirm, check.interval)
                 self._consensus[name] = Consensus(check.consensus)
+
+    def histories(self, check: str) -> Mapping[EdgeKey, History]:
+        """Return what is known of each edge of a check; nothing for an unknown one."""
+        confirmer = self._confirmers.get(check)
+        return {} if confirmer is None else confirmer.histories
 
     def watch(self, check: str, keys: Iterable[EdgeKey]) -> None:
         """Add edges that are probed from now on."""
@@ -156,6 +170,7 @@ class Filing:
             self._tell(reaction.transition)
         for extra in reaction.extra:
             self._ask(extra.key, extra.after, extra.beside)
+        self._on_edge(result, reaction.transition)
 
     def resolution(self, result: ResolveResult) -> None:
         """File an answer of DNS. A change between answering and failing is a change of state.

@@ -194,6 +194,7 @@ def settle() -> None:
 
 
 LOOPS = (
+    "causes",
     "discovery",
     "filing",
     "first look",

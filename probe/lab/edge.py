@@ -102,7 +102,8 @@ class EdgeServer:
                     await trio.sleep(_PAUSE)
 
     def _bound(self) -> socket.socket:
-        listening = socket.socket()
+        family = socket.AF_INET6 if ":" in self.place.ip else socket.AF_INET
+        listening = socket.socket(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((self.place.ip, self.place.port))
         return listening

@@ -198,10 +198,12 @@ class Limits:
         concurrency: attempts in flight per check while all goes well; up to three times as
             many when many edges hang, so that the others are not kept waiting.
         lag_bound: event-loop lag in seconds above which timings are not trustworthy.
+        experiments: whether handshakes are made to find out what a confirmed failure depends on.
     """
 
     concurrency: int = 500
     lag_bound: float = 0.02
+    experiments: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,8 @@ class LimitsShape(Shape):
     """Most attempts in flight, per check ({default})."""
     lag_bound: Annotated[Duration, between("1ms", "10s")] | None = None
     """Event-loop lag above which timings are not trusted ({default})."""
+    experiments: bool | None = None
+    """Find out by a few further handshakes what a confirmed failure depends on ({default})."""
 
 
 class VantageShape(Shape):

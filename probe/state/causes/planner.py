@@ -78,6 +78,12 @@ class Planner:
         self._regular = dict(tallies)
         self._weighed = None
 
+    @property
+    def random(self) -> bool:
+        """Whether the failing attempt itself passes now and then."""
+        own = self._seen().get(Trial(Change.NOTHING, "", self.setting.edge), Outcomes())
+        return own.passed > 0 and own.failed > 0
+
     def settled(self) -> Settled | None:
         """Return the cause when one is left; None while there is something to ask."""
         causes = self.causes()

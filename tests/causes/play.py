@@ -1,0 +1,303 @@
+"""Plays cases side by side: one lab and one agent, and edges of its own for each case."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import trio
+
+from probe.agent.assembly import Assembly
+from probe.agent.log import EventLog
+from probe.lab.board import Board
+from probe.lab.ca import Pki
+from probe.lab.edge import EdgeServer
+from probe.lab.faults.row import Given
+from probe.lab.places import Place
+from probe.lab.shelf import Shelf
+from probe.lab.terminator import TlsStream
+from probe.model.cause import Cause, Investigation
+from probe.model.spec import Listen, Provider, References, Spec, TargetList, TlsCheck
+from probe.model.state import CONFIRMED, Transition
+from probe.model.target import AddressRules, EdgeKey, Target
+from probe.model.tls import ChainExpectations, Trust
+from probe.schedule import WHOLE
+from tests.causes.cases import DOMAINS, EDGES, Case, Injected, Spot
+
+INTERVAL = 2.0
+TIMEOUT = 3.0
+PATIENCE = 90.0
+"""Seconds until every fault of a case must have its cause; three failures in ten take time."""
+
+_EXPECTING = {
+    Given.ALPN: ChainExpectations(alpn="h2"),
+    Given.ISSUERS: ChainExpectations(issuers=("Lab Issuing CA 1",)),
+}
+_STEADY = 2.5  # seconds for which the agent sees everything pass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the agent said about one fault.
+
+    Attributes:
+        found: the investigations of it; empty when none ended in time.
+        seconds: from the confirmation of the first of its edges to the sentence.
+    """
+
+    case: Case
+    fault: Injected
+    found: tuple[Investigation, ...]
+    seconds: float | None = None
+
+    @property
+    def named(self) -> Cause | None:
+        """The cause that was named: a wrong one before a right one; None without an answer."""
+        causes = [one.cause for one in self.found]
+        wrong = [c for c in causes if c not in self.fault.causes and c is not Cause.UNDETERMINED]
+        right = [cause for cause in causes if cause in self.fault.causes]
+        return next(iter(wrong + right + causes), None)
+
+    @property
+    def right(self) -> bool:
+        """Whether the cause was named, and no other."""
+        return self.named in self.fault.causes
+
+    @property
+    def wrong(self) -> bool:
+        """Whether another cause was named."""
+        return self.named not in (None, Cause.UNDETERMINED) and not self.right
+
+
+@dataclass
+class Ears(EventLog):
+    """Notes when each edge was confirmed to fail."""
+
+    confirmed: dict[EdgeKey, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin as any log."""
+        super().__init__()
+
+    def transition(self, change: Transition, **more: str) -> None:
+        """Note a change of state."""
+        if change.after in CONFIRMED and isinstance(change.key, EdgeKey):
+            self.confirmed.setdefault(change.key, time.time())
+
+
+@dataclass
+class Stage:
+    """The edges and the check of one case."""
+
+    case: Case
+    places: dict[str, list[Place]]
+    domains: list[str]
+    servers: list[EdgeServer] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Name the check."""
+        return f"case-{self.case.number:03}"
+
+    def check(self, roots: str) -> TlsCheck:
+        """The check that looks at it."""
+        given = {one.given for one in self.case.injected}
+        expect = next((_EXPECTING[one] for one in given if one in _EXPECTING), ChainExpectations())
+        if Given.NOT_BEFORE in given:
+            expect = replace(expect, not_before=time.time() - 5 * 86400)
+        return TlsCheck(
+            self.name,
+            self.name,
+            (f"{self.name}-a", f"{self.name}-b"),
+            interval=INTERVAL,
+            timeout=TIMEOUT,
+            profiles=self.case.profiles,
+            expect=expect,
+            trust=Trust("file", roots),
+            addresses=AddressRules(allow=("127.0.0.0/8", "::1/128")),
+        )
+
+    def providers(self) -> Iterator[Provider]:
+        """Its two providers."""
+        own = ("*.edges.example",)
+        given = {one.given for one in self.case.injected}
+        for name in ("a", "b"):
+            places = [*self.places[name], *self.places.get(f"{name}6", [])]
+            yield Provider(
+                f"{self.name}-{name}",
+                addresses=tuple((place.ip, place.port) for place in places),
+                own_names=own if Given.OWN_NAMES in given else (),
+            )
+
+    def edges(self) -> dict[str, list[str]]:
+        """Names of places by provider."""
+        return {name: [place.name for place in places] for name, places in self.places.items()}
+
+
+def staged(case: Case, slot: int, port: int) -> Stage:
+    """Lay out a case: three edges at each of two providers, and more where IPv6 is to differ."""
+    name = f"case-{case.number:03}"
+    places = {
+        cdn: [
+            Place(f"{name}/{cdn}/{n}", cdn, "", f"127.77.{slot}.{10 * c + n + 1}", port)
+            for n in range(EDGES)
+        ]
+        for c, cdn in enumerate(("a", "b"))
+    }
+    if any(one.spot is Spot.ONE_FAMILY for one in case.injected):
+        places["a6"] = [Place(f"{name}/a6/{n}", "a", "", "::1", free_port_6()) for n in range(2)]
+    domains = [f"d{n}.{name}.example" for n in range(DOMAINS)]
+    return Stage(case, places, domains)
+
+
+def free_port_6() -> int:
+    """A port of ::1 that is free now."""
+    with socket.socket(socket.AF_INET6) as trial:
+        trial.bind(("::1", 0))
+        port: int = trial.getsockname()[1]
+        return port
+
+
+def common_port(addresses: Iterable[str]) -> int:
+    """A port that is free at every address."""
+    addresses = list(addresses)
+    while True:
+        with ExitStack() as stack, suppress(OSError):
+            first = stack.enter_context(socket.socket())
+            first.bind((addresses[0], 0))
+            port: int = first.getsockname()[1]
+            for address in addresses[1:]:
+                stack.enter_context(socket.socket()).bind((address, port))
+            return port
+
+
+async def _idle(stream: TlsStream, _edge: str) -> None:
+    """Wait until the client has gone: it asks for nothing."""
+    with suppress(trio.BrokenResourceError):
+        await stream.receive_some()
+
+
+async def play(cases: list[Case], folder: Path, seed: int = 1) -> list[Answer]:
+    """Play some cases side by side; returns what the agent said about each of their faults."""
+    pki, board = Pki(datetime.now(UTC)), Board(seed)
+    roots = folder / "roots.pem"
+    await trio.Path(roots).write_bytes(pki.roots_pem())
+    addresses = [
+        f"127.77.{slot}.{10 * c + n + 1}"
+        for slot in range(len(cases))
+        for c in range(2)
+        for n in range(EDGES)
+    ]
+    port = common_port(addresses)
+    stages = [staged(case, slot, port) for slot, case in enumerate(cases)]
+    shelf = Shelf(pki)
+    log = Ears()
+    assembly = Assembly(_spec(stages, str(roots)), {}, WHOLE, log)
+    async with trio.open_nursery() as nursery:
+        for stage in stages:
+            names = frozenset(stage.domains)
+            for places in stage.places.values():
+                for place in places:
+                    server = EdgeServer(place, board, shelf, names, _idle)
+                    stage.servers.append(server)
+                    await server.follow(nursery)
+        await assembly.start(nursery)
+        await _all_pass(assembly)
+        await trio.sleep(_STEADY)
+        for stage in stages:
+            for one in stage.case.injected:
+                where = one.where(stage.domains, stage.edges())
+                board.add(one.name, one.fault, where, one.share)
+        for stage in stages:
+            for server in stage.servers:
+                await server.follow(nursery)
+        answers = await _answers(stages, assembly, log)
+        nursery.cancel_scope.cancel()
+    return answers
+
+
+def _spec(stages: list[Stage], roots: str) -> Spec:
+    checks = tuple(stage.check(roots) for stage in stages)
+    providers = {one.name: one for stage in stages for one in stage.providers()}
+    targets = {
+        stage.name: TargetList(stage.name, static=tuple(map(Target, stage.domains)))
+        for stage in stages
+    }
+    return Spec(
+        "lab",
+        Listen(),
+        MappingProxyType(providers),
+        MappingProxyType(targets),
+        checks,
+        references=References(urls=()),
+    )
+
+
+async def _all_pass(assembly: Assembly) -> None:
+    with trio.move_on_after(30):
+        while not (assembly.store.census.providers and _counts(assembly)):
+            await trio.sleep(0.2)
+
+
+def _counts(assembly: Assembly) -> bool:
+    records = [
+        record for target in assembly.store.targets.values() for record in target.edges.values()
+    ]
+    return bool(records) and all(record.status == "passing" for record in records)
+
+
+async def _answers(stages: list[Stage], assembly: Assembly, log: Ears) -> list[Answer]:
+    """Wait until every fault has its answer, or time is up."""
+    kept: dict[tuple[str, int], dict[EdgeKey, Investigation]] = {}
+    with trio.move_on_after(PATIENCE):
+        while True:
+            await trio.sleep(0.25)
+            for found, _ in assembly.store.causes.current():
+                for stage in stages:
+                    if stage.name == found.subject.check:
+                        for nth, one in enumerate(stage.case.injected):
+                            if _belongs(found, one, stage):
+                                kept.setdefault((stage.name, nth), {})[found.subject] = found
+            if all(_done(stage, assembly, kept) for stage in stages):
+                break
+    return [
+        Answer(stage.case, one, tuple(found.values()), _seconds(found.values(), log))
+        for stage in stages
+        for nth, one in enumerate(stage.case.injected)
+        for found in [kept.get((stage.name, nth), {})]
+    ]
+
+
+def _belongs(found: Investigation, fault: Injected, stage: Stage) -> bool:
+    """Whether an investigation is about a fault: by its reason, and by the domain of a pair."""
+    if found.failure.reason not in fault.reasons:
+        return False
+    others = [one for one in stage.case.injected if one is not fault]
+    return all(found.failure.reason not in one.reasons for one in others)
+
+
+def _done(
+    stage: Stage, assembly: Assembly, kept: dict[tuple[str, int], dict[EdgeKey, Investigation]]
+) -> bool:
+    """Whether each fault has an answer, and every edge that fails is explained."""
+    if any((stage.name, nth) not in kept for nth in range(len(stage.case.injected))):
+        return False
+    failing = [
+        record.key
+        for target in assembly.store.targets.values()
+        if target.key.check == stage.name
+        for record in target.edges.values()
+        if record.status in CONFIRMED
+    ]
+    return all(assembly.store.causes.of(key) is not None for key in failing)
+
+
+def _seconds(found: Iterable[Investigation], log: Ears) -> float | None:
+    took = [one.ended - log.confirmed[one.subject] for one in found if one.subject in log.confirmed]
+    return max(took, default=None)
