@@ -19,10 +19,11 @@ from probe.config.units import UnitProblem, parse_duration, parse_fingerprint, p
 from probe.discovery import TargetWatcher
 from probe.documents.problem import DocumentError
 from probe.documents.targets import load_targets
+from probe.model.cause import Investigation
 from probe.model.failure import trace
 from probe.model.flow import ApiCheck
 from probe.model.spec import LIVE, Check, Provider, Spec, TargetList
-from probe.model.target import Target
+from probe.model.target import EdgeKey, Target
 from probe.net.names import NameProblem, parse_target
 from probe.report import ReportRow, RowVerdict, rows_of
 from probe.report.console import OnProgress
@@ -56,6 +57,7 @@ class CheckRequest:
         not_before: leaf certificates older than this are wrong; seconds since the epoch.
         wait: seconds of patience; None probes once.
         attempts: tries for each edge, all of which must pass.
+        why: find out by experiments what each failure depends on.
         every_key_type: each edge is asked once for its RSA certificate besides.
     """
 
@@ -67,6 +69,7 @@ class CheckRequest:
     not_before: float | None = None
     wait: float | None = None
     attempts: int = 1
+    why: bool = False
     every_key_type: bool = False
 
     @classmethod
@@ -81,6 +84,7 @@ class CheckRequest:
         not_before: str | None = None,
         wait: str | None = None,
         attempts: int | None = None,
+        why: bool = False,
         key_types: str | None = None,
     ) -> CheckRequest:
         """Understand texts as people write them.
@@ -105,6 +109,7 @@ class CheckRequest:
             else _read("--expect-not-before", not_before, parse_moment),
             wait=None if wait is None else _read("--wait", wait, parse_duration),
             attempts=attempts or default,
+            why=why,
             every_key_type=gate if key_types is None else key_types == "every",
         )
 
@@ -286,7 +291,13 @@ async def _rows(
         on_progress=on_progress,
     )
     results = await (round_.run() if request.wait is None else round_.wait(request.wait))
-    return [*unread, *rows_of(key_types.judged(results)), *key_types.unchecked(results)]
+    judged = list(key_types.judged(results))
+    causes: dict[EdgeKey, Investigation] = {}
+    if request.why:
+        from probe.agent.why import Why  # noqa: PLC0415 - what is not asked for costs nothing
+
+        causes = await Why(parts, spec, targets).of(judged)
+    return [*unread, *rows_of(judged, causes), *key_types.unchecked(results)]
 
 
 def _unread(check: str, name: str, problem: str) -> ReportRow:

@@ -24,7 +24,7 @@ from probe.agent.experiments import (
 )
 from probe.agent.log import EventLog
 from probe.agent.process import Crashed
-from probe.model.cause import CHANGES, Cause, Experiment, Investigation, Observed
+from probe.model.cause import Cause, Experiment, Investigation, Observed
 from probe.model.failure import Failure, Phase, Reason, trace
 from probe.model.result import Inconclusive, TlsResult
 from probe.model.spec import TlsCheck
@@ -48,6 +48,7 @@ LONGEST = 30.0
 _PATIENCE = 8.0  # seconds for a fault that comes and goes
 _PAUSE = 0.4  # seconds between its rounds, in which regular attempts go on
 _AT_ONCE = 4
+_TIDY = 30.0  # seconds after which what is suspected no more is forgotten
 _MOST_WAITING = 10_000
 
 
@@ -130,10 +131,13 @@ class Investigator:
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
-                await self._wake.wait()
+                with trio.move_on_after(_TIDY):
+                    await self._wake.wait()
+                self._recent.tidy(trio.current_time())
+                if not self._wake.is_set():
+                    continue
                 self._wake = trio.Event()
                 await trio.sleep(SETTLE)
-                self._recent.tidy(trio.current_time())
                 for group in [one for one in self._waiting if one not in self._running]:
                     self._running.add(group)
                     nursery.start_soon(self._settle, group, limit)
@@ -265,7 +269,7 @@ class Investigator:
 
     def _tell(self, found: Investigation) -> None:
         fields = found.fields()
-        fields["experiments"] = [_line(one) for one in found.experiments]
+        fields["experiments"] = [one.line for one in found.experiments]
         fields["seconds"] = round(found.ended - found.began, 3)
         for name in ("began", "ended"):
             del fields[name]
@@ -275,11 +279,3 @@ class Investigator:
 
 def _group(key: EdgeKey, failure: Failure) -> Group:
     return Group(key.check, key.provider, failure.phase, failure.reason)
-
-
-def _line(one: Experiment) -> str:
-    times = f" {one.times} times" if one.times > 1 else ""
-    regular = ", by regular attempts" if one.regular else ""
-    where = f"{one.target} at {one.edge} as {one.client}"
-    detail = f" ({one.detail})" if one.detail else ""
-    return f"{CHANGES[one.change]}: {where}: {one.seen}{times}{detail}{regular}"

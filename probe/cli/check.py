@@ -60,6 +60,11 @@ if TYPE_CHECKING:
     "as the checks' profiles do. Default: every with --wait, --targets or an --expect option.",
 )
 @click.option(
+    "--why",
+    is_flag=True,
+    help="Find out by a few further handshakes what each failure depends on, and say it.",
+)
+@click.option(
     "--output",
     "-o",
     type=click.Choice(["table", "json", "junit"]),
@@ -79,6 +84,7 @@ def check(
     wait: str | None,
     attempts: int | None,
     key_types: str | None,
+    why: bool,
     output: str,
     all_rows: bool,
 ) -> None:
@@ -113,6 +119,7 @@ def check(
             not_before=expect_not_before,
             wait=wait,
             attempts=attempts,
+            why=why,
             key_types=key_types,
         )
         with progress_on(Console(stderr=True)) as told:

@@ -161,6 +161,16 @@ class Observed(StrEnum):
     UNCLEAR = "unclear"  # inconclusive: the agent's own fault
 
 
+_OUTCOMES: Mapping[Observed, str] = MappingProxyType(
+    {
+        Observed.PASSED: "passed",
+        Observed.SAME: "failed in the same way",
+        Observed.OTHER: "failed otherwise",
+        Observed.UNCLEAR: "inconclusive",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """One handshake, or several regular ones alike, and what came out.
@@ -186,6 +196,15 @@ class Experiment:
     regular: bool = False
     times: int = 1
     seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """Say it in a line: what was changed, where, and what came out."""
+        times = f" {self.times} times" if self.times > 1 else ""
+        regular = " by regular attempts" if self.regular else ""
+        detail = f" ({self.detail})" if self.detail else ""
+        where = f"{self.target} at {self.edge} as {self.client}"
+        return f"{CHANGES[self.change]}: {where}: {_OUTCOMES[self.seen]}{times}{regular}{detail}"
 
     def fields(self) -> dict[str, Any]:
         """Write it as texts and numbers, for the API and the log."""

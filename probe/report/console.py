@@ -128,6 +128,8 @@ _ORDER = (RowVerdict.FAIL, RowVerdict.INCONCLUSIVE, RowVerdict.SKIPPED, RowVerdi
 
 def _alike(row: ReportRow) -> tuple[str, ...]:
     where = (row.check, row.provider, row.edge, row.what, row.verdict, row.phase, row.reason)
+    if row.because:
+        return (*where, row.because)
     return where if row.reason else (*where, *row.notes)
 
 
@@ -152,6 +154,10 @@ def _block(group: Sequence[ReportRow]) -> Text:
         text.append(f"\n  a browser shows {row.browser}")
     for note in row.notes:
         text.append(f"\n  {note}", style="yellow")
+    if row.because:
+        text.append(f"\n  Because: {row.because}", style="bold")
+        for line in row.experiments:
+            text.append(f"\n    {line}", style="dim")
     if row.command:
         text.append(f"\n  {row.command}", style="cyan")
     return text

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, assert_never
 from xml.etree import ElementTree as ET
 
+from probe.model.cause import Investigation
 from probe.model.failure import Failure, failure_fields, printable
 from probe.model.result import (
     Failed,
@@ -49,6 +51,8 @@ class ReportRow:
         expires: NotAfter that counts, seconds since the epoch.
         revocation: what revocation lists say of the chain, in words; empty without a handshake.
         notes: warnings and further findings, in words.
+        cause: what the failure depends on, where that was asked for; ``because`` says it.
+        experiments: what was changed to find out, and what came out.
     """
 
     check: str
@@ -69,11 +73,35 @@ class ReportRow:
     browser: str = ""
     layer: str = ""
     notes: tuple[str, ...] = field(default=())
+    cause: str = ""
+    because: str = ""
+    experiments: tuple[str, ...] = field(default=())
 
 
-def rows_of(results: Iterable[Result]) -> list[ReportRow]:
-    """Make rows in a stable order: check, target, provider, edge and profile; steps as they ran."""
-    return [_shown(row) for result in sorted(results, key=_place) for row in _rows(result)]
+def rows_of(
+    results: Iterable[Result], causes: Mapping[EdgeKey, Investigation] = MappingProxyType({})
+) -> list[ReportRow]:
+    """Make rows in a stable order: check, target, provider, edge and profile; steps as they ran.
+
+    Args:
+        results: of a round.
+        causes: of edges that fail, where that was asked for.
+    """
+    return [
+        _shown(_explained(row, result, causes))
+        for result in sorted(results, key=_place)
+        for row in _rows(result)
+    ]
+
+
+def _explained(
+    row: ReportRow, result: Result, causes: Mapping[EdgeKey, Investigation]
+) -> ReportRow:
+    found = causes.get(result.key) if isinstance(result, TlsResult) else None
+    if found is None:
+        return row
+    lines = tuple(one.line for one in found.experiments)
+    return replace(row, cause=found.cause, because=found.sentence, experiments=lines)
 
 
 def _shown(row: ReportRow) -> ReportRow:

@@ -35,7 +35,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for start in range(0, len(cases), given.batch):
             some = cases[start : start + given.batch]
-            answers += trio.run(play, some, Path(folder), given.seed)
+            answers += trio.run(play, some, Path(folder), given.count, given.seed)
             done = sum(answer.right for answer in answers)
             say(f"{start + len(some)} cases, {done} of {len(answers)} right")
     print_matrix(answers)

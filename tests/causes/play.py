@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,19 +14,15 @@ import trio
 
 from probe.agent.assembly import Assembly
 from probe.agent.log import EventLog
-from probe.lab.board import Board
-from probe.lab.ca import Pki
-from probe.lab.edge import EdgeServer
 from probe.lab.faults.row import Given
 from probe.lab.places import Place
-from probe.lab.shelf import Shelf
-from probe.lab.terminator import TlsStream
 from probe.model.cause import Cause, Investigation
 from probe.model.spec import Listen, Provider, References, Spec, TargetList, TlsCheck
 from probe.model.state import CONFIRMED, Transition
 from probe.model.target import AddressRules, EdgeKey, Target
 from probe.model.tls import ChainExpectations, Trust
 from probe.schedule import WHOLE
+from tests.causes import lab
 from tests.causes.cases import DOMAINS, EDGES, Case, Injected, Spot
 
 INTERVAL = 2.0
@@ -98,7 +93,6 @@ class Stage:
     case: Case
     places: dict[str, list[Place]]
     domains: list[str]
-    servers: list[EdgeServer] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -135,10 +129,6 @@ class Stage:
                 own_names=own if Given.OWN_NAMES in given else (),
             )
 
-    def edges(self) -> dict[str, list[str]]:
-        """Names of places by provider."""
-        return {name: [place.name for place in places] for name, places in self.places.items()}
-
 
 def staged(case: Case, slot: int, port: int) -> Stage:
     """Lay out a case: three edges at each of two providers, and more where IPv6 is to differ."""
@@ -152,8 +142,7 @@ def staged(case: Case, slot: int, port: int) -> Stage:
     }
     if any(one.spot is Spot.ONE_FAMILY for one in case.injected):
         places["a6"] = [Place(f"{name}/a6/{n}", "a", "", "::1", free_port_6()) for n in range(2)]
-    domains = [f"d{n}.{name}.example" for n in range(DOMAINS)]
-    return Stage(case, places, domains)
+    return Stage(case, places, lab.domains_of(case, DOMAINS))
 
 
 def free_port_6() -> int:
@@ -177,17 +166,16 @@ def common_port(addresses: Iterable[str]) -> int:
             return port
 
 
-async def _idle(stream: TlsStream, _edge: str) -> None:
-    """Wait until the client has gone: it asks for nothing."""
-    with suppress(trio.BrokenResourceError):
-        await stream.receive_some()
+async def play(cases: list[Case], folder: Path, count: int, draw: int) -> list[Answer]:
+    """Play some cases side by side; returns what the agent said about each of their faults.
 
-
-async def play(cases: list[Case], folder: Path, seed: int = 1) -> list[Answer]:
-    """Play some cases side by side; returns what the agent said about each of their faults."""
-    pki, board = Pki(datetime.now(UTC)), Board(seed)
-    roots = folder / "roots.pem"
-    await trio.Path(roots).write_bytes(pki.roots_pem())
+    Args:
+        cases: to play.
+        folder: where the roots are written.
+        count: how many were drawn, and from which seed: the lab draws them as well.
+        draw: that seed.
+    """
+    roots = str(folder / "roots.pem")
     addresses = [
         f"127.77.{slot}.{10 * c + n + 1}"
         for slot in range(len(cases))
@@ -196,27 +184,27 @@ async def play(cases: list[Case], folder: Path, seed: int = 1) -> list[Answer]:
     ]
     port = common_port(addresses)
     stages = [staged(case, slot, port) for slot, case in enumerate(cases)]
-    shelf = Shelf(pki)
+    request = {
+        "seed": draw,
+        "draw": draw,
+        "count": count,
+        "roots": roots,
+        "domains": DOMAINS,
+        "cases": {
+            stage.case.number: {
+                cdn: [[one.name, one.provider, one.region, one.ip, one.port] for one in places]
+                for cdn, places in stage.places.items()
+            }
+            for stage in stages
+        },
+    }
     log = Ears()
-    assembly = Assembly(_spec(stages, str(roots)), {}, WHOLE, log)
-    async with trio.open_nursery() as nursery:
-        for stage in stages:
-            names = frozenset(stage.domains)
-            for places in stage.places.values():
-                for place in places:
-                    server = EdgeServer(place, board, shelf, names, _idle)
-                    stage.servers.append(server)
-                    await server.follow(nursery)
+    async with lab.apart(request) as process, trio.open_nursery() as nursery:
+        assembly = Assembly(_spec(stages, roots), {}, WHOLE, log)
         await assembly.start(nursery)
         await _all_pass(assembly)
         await trio.sleep(_STEADY)
-        for stage in stages:
-            for one in stage.case.injected:
-                where = one.where(stage.domains, stage.edges())
-                board.add(one.name, one.fault, where, one.share)
-        for stage in stages:
-            for server in stage.servers:
-                await server.follow(nursery)
+        await lab.tell(process, "inject")
         answers = await _answers(stages, assembly, log)
         nursery.cancel_scope.cancel()
     return answers
