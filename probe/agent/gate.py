@@ -294,9 +294,9 @@ async def _rows(
     judged = list(key_types.judged(results))
     causes: dict[EdgeKey, Investigation] = {}
     if request.why:
-        from probe.agent.why import Why  # noqa: PLC0415 - what is not asked for costs nothing
+        from probe.agent.why import Explainer  # noqa: PLC0415 - what is not asked for costs nothing
 
-        causes = await Why(parts, spec, targets).of(judged)
+        causes = await Explainer(parts, spec, targets).of(judged)
     return [*unread, *rows_of(judged, causes), *key_types.unchecked(results)]
 
 

@@ -38,7 +38,7 @@ _PAUSE = 0.2
 
 
 @dataclass(slots=True)
-class Why:
+class Explainer:
     """Explains the failures of a round.
 
     Attributes:
