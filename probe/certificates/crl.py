@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import warnings
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -132,28 +133,32 @@ def read_list(der: bytes, issuers: Sequence[bytes]) -> RevocationList:
         UnusableList: it must not be used.
     """
     try:
-        parsed = x509.load_der_x509_crl(der)
-        signer = _signer(parsed, issuers)
-        values = _extensions(parsed)
-        scope = values.get(x509.IssuingDistributionPoint.oid)
-        width, entries = _entries(parsed)
-        following = parsed.next_update_utc
-        found = RevocationList(
-            issuer_key=signer.subject_key,
-            signer=key_digest(signer.parsed),
-            this_update=parsed.last_update_utc.timestamp(),
-            next_update=None if following is None else following.timestamp(),
-            number=_number(values.get(x509.CRLNumber.oid)),
-            base=_number(values.get(x509.DeltaCRLIndicator.oid)),
-            names=_names(scope),
-            only=_only(scope),
-            deltas=_deltas(values.get(x509.FreshestCRL.oid)),
-            width=width,
-            entries=entries,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names and serial numbers that are odd
+            return _read_list(x509.load_der_x509_crl(der), issuers)
     except (*UNREADABLE, OverflowError) as error:
         raise UnusableList(f"it cannot be read ({type(error).__name__}: {error})"[:200]) from error
-    return found
+
+
+def _read_list(parsed: x509.CertificateRevocationList, issuers: Sequence[bytes]) -> RevocationList:
+    signer = _signer(parsed, issuers)
+    values = _extensions(parsed)
+    scope = values.get(x509.IssuingDistributionPoint.oid)
+    width, entries = _entries(parsed)
+    following = parsed.next_update_utc
+    return RevocationList(
+        issuer_key=signer.subject_key,
+        signer=key_digest(signer.parsed),
+        this_update=parsed.last_update_utc.timestamp(),
+        next_update=None if following is None else following.timestamp(),
+        number=_number(values.get(x509.CRLNumber.oid)),
+        base=_number(values.get(x509.DeltaCRLIndicator.oid)),
+        names=_names(scope),
+        only=_only(scope),
+        deltas=_deltas(values.get(x509.FreshestCRL.oid)),
+        width=width,
+        entries=entries,
+    )
 
 
 def _signer(parsed: x509.CertificateRevocationList, issuers: Sequence[bytes]) -> Certificate:

@@ -60,7 +60,7 @@ def main(
     seed: int,
     found: Path,
 ) -> None:
-    """Fuzz targets (dns, chains, http, lists, config, web, or all), or run FILEs through one.
+    """Fuzz targets (dns, chains, crl, http, lists, config, web, or all), or run FILEs through one.
 
     A run begins with the seeds, the project's corpus and the folder of --corpus. Inputs that are
     findings are left in the folder of --found.

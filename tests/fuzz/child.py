@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-NAMES = ("dns", "chains", "http", "lists", "config", "web")
+NAMES = ("dns", "chains", "crl", "http", "lists", "config", "web")
 
 
 def main(name: str, *options: str) -> None:
