@@ -74,8 +74,13 @@ class Offer:
         max_version: OpenSSL's version number.
         ciphers: OpenSSL cipher string for TLS 1.2.
         alpn: protocols, in order.
-        groups: key exchange groups, in order; empty for OpenSSL's own choice.
+        groups: key exchange groups, in order, with ``*`` before those that a key share is sent
+            for; empty for OpenSSL's own choice.
         signatures: signature algorithms, in order; empty for OpenSSL's own choice.
+        suites: of TLS 1.3, in order.
+        options: of OpenSSL, beside those that all have.
+        empty: numbers of extensions sent without content.
+        later_certificate: offers a client certificate after the handshake (RFC 8446, 4.2.6).
     """
 
     min_version: int
@@ -84,6 +89,11 @@ class Offer:
     alpn: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     signatures: tuple[str, ...] = ()
+    suites: str = TLS13_SUITES
+    # Browsers still talk to servers without RFC 5746; OpenSSL refuses them by default.
+    options: int = SSL.OP_LEGACY_SERVER_CONNECT | SSL.OP_NO_TICKET
+    empty: tuple[int, ...] = ()
+    later_certificate: bool = False
 
 
 OFFERS: Mapping[ProfileName, Offer] = MappingProxyType(
@@ -104,7 +114,8 @@ _VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 def offer(profile: ClientProfile) -> Offer:
     """Look up what a profile offers, and apply its overrides."""
-    found = replace(OFFERS[profile.kind], alpn=profile.alpn, groups=profile.groups)
+    named = OFFERS.get(profile.kind) or _named(profile.kind)
+    found = replace(named, alpn=profile.alpn, groups=profile.groups or named.groups)
     if profile.min_version is not None:
         found = replace(found, min_version=_VERSIONS[profile.min_version])
     if profile.max_version is not None:
@@ -113,10 +124,16 @@ def offer(profile: ClientProfile) -> Offer:
         found = replace(found, ciphers=profile.ciphers)
     if profile.signatures:
         found = replace(found, signatures=profile.signatures)
-    if profile.client_certificate is not None and not profile.signatures:
+    elif profile.client_certificate is not None and profile.kind == "default":
         # OpenSSL signs with nothing else than what it offers: an Ed25519 key would be of no use.
         found = replace(found, signatures=())
     return found
+
+
+def _named(kind: ProfileName) -> Offer:
+    from probe.connection.clients import CLIENTS  # noqa: PLC0415 - few checks ask for them
+
+    return CLIENTS[kind]
 
 
 class TlsContexts:
@@ -174,20 +191,16 @@ def _build(wanted: Offer) -> SSL.Context:
         context.set_cipher_list(wanted.ciphers.encode())
     except SSL.Error as error:
         raise _lacking(f"every cipher of {wanted.ciphers!r}") from error
-    context.set_tls13_ciphersuites(TLS13_SUITES.encode())
+    context.set_tls13_ciphersuites(wanted.suites.encode())
     if wanted.groups and not openssl.offer_groups(context, wanted.groups):
         raise _lacking(f"a group of {':'.join(wanted.groups)!r}")
     if wanted.signatures and not openssl.offer_signatures(context, wanted.signatures):
         raise _lacking(f"a signature algorithm of {':'.join(wanted.signatures)!r}")
     # Always a full handshake: a resumed one presents no certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_options(
-        SSL.OP_NO_TICKET
-        | SSL.OP_NO_COMPRESSION
-        | SSL.OP_NO_RENEGOTIATION
-        # Browsers still talk to servers without RFC 5746; OpenSSL refuses them by default.
-        | SSL.OP_LEGACY_SERVER_CONNECT
-    )
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | wanted.options)
+    if wanted.empty or wanted.later_certificate:
+        openssl.offer_extensions(context, wanted.empty, later_certificate=wanted.later_certificate)
     # 15 KiB less per handshake in flight: hundreds are, when a provider stops answering.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     if wanted.alpn:

@@ -55,6 +55,23 @@ def offer_signatures(context: SSL.Context, algorithms: tuple[str, ...]) -> bool:
     return _chosen(lib.SSL_CTX_set1_sigalgs_list(context._context, ":".join(algorithms).encode()))
 
 
+def offer_extensions(
+    context: SSL.Context, empty: tuple[int, ...], *, later_certificate: bool
+) -> None:
+    """Offer what other clients offer, and pay no heed to what a server answers to it.
+
+    Args:
+        context: not used yet.
+        empty: numbers of extensions without content; OpenSSL must not know them better.
+        later_certificate: offer a client certificate after the handshake.
+    """
+    null = ffi.NULL
+    for number in empty:
+        lib.SSL_CTX_add_client_custom_ext(context._context, number, null, null, null, null, null)
+    if later_certificate:
+        lib.SSL_CTX_set_post_handshake_auth(context._context, 1)
+
+
 def _chosen(result: int) -> bool:
     if result != 1:
         lib.ERR_clear_error()  # else the next call that looks finds it

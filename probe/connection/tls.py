@@ -44,13 +44,16 @@ class Incomplete(AttemptFailed):
         self.presented = presented
 
 
-async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | None) -> TlsStream:
+async def handshake(
+    wire: Wire, context: SSL.Context, *, server_name: bytes | None, staple: bool = True
+) -> TlsStream:
     """Do a full handshake; never a resumed one.
 
     Args:
         wire: connected; the caller closes it when the handshake fails.
         context: from `contexts.TlsContexts.get`.
         server_name: from `sni`.
+        staple: whether to ask for a stapled OCSP answer (RFC 6066 section 8).
 
     Raises:
         AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
@@ -61,7 +64,8 @@ async def handshake(wire: Wire, context: SSL.Context, *, server_name: bytes | No
     tls.set_connect_state()
     if server_name is not None:
         tls.set_tlsext_host_name(server_name)
-    tls.request_ocsp()
+    if staple:
+        tls.request_ocsp()
     start = timeline.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
     most, reads = timeline.received + MAX_HANDSHAKE, timeline.reads + _MOST_READS

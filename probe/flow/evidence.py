@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from probe.auth.signers import Signer
+from probe.connection.choices import left_out, matter_for, named, told
+from probe.connection.contexts import offer
 from probe.flow.call import Exchange
 from probe.flow.command import NotDone, Program, Ran
 from probe.flow.redact import PLACEHOLDER, clip
 from probe.flow.run import FlowRun
-from probe.http.messages import Response
+from probe.http.messages import Broken, Response
 from probe.http.url import LONGEST_COOKIE, MOST_COOKIES, origin_of, parsed
 from probe.model.auth import carries_credential
+from probe.model.flow import ApiCheck
 from probe.model.result import Evidence
 from probe.model.target import endpoint
+from probe.model.tls import ClientProfile
 
 _BODY_SHOWN = 512
 _LOOKED_AT = 8192  # of the body, for secrets: what is shown may be withheld for what is not
@@ -142,8 +146,8 @@ def _curl(run: FlowRun, exchange: Exchange, signer: Signer | None, seconds: floa
         f"{check.timeout if seconds is None else seconds:g}",
     ]
     words.append("--http2" if check.http2 else "--http1.1")
-    if check.groups:
-        words += ["--curves", ":".join(check.groups)]
+    note, choices = _tls_choices(check, exchange)
+    words += choices
     if check.trust.kind == "file" and check.trust.file:
         words += ["--cacert", shell(check.trust.file)]
     if check.client_certificate is not None:
@@ -170,4 +174,18 @@ def _curl(run: FlowRun, exchange: Exchange, signer: Signer | None, seconds: floa
     elif request.body:
         words += ["--data-raw", shell(request.body.decode("utf-8", "replace"))]
     words.append(shell(request.url))
-    return run.redactor.whole(" ".join(words))
+    return run.redactor.whole(note + " ".join(words))
+
+
+def _tls_choices(check: ApiCheck, exchange: Exchange) -> tuple[str, list[str]]:
+    """What the handshake offered, where it matters for the failure; and what curl cannot offer."""
+    words = ["--curves", ":".join(named(check.groups))] if check.groups else []
+    if not (isinstance(exchange.call, Broken) and matter_for(exchange.call.failure)):
+        return "", words
+    offered = offer(ClientProfile(groups=check.groups, client_certificate=check.client_certificate))
+    words += ["--tlsv1.2", "--tls-max", "1.3"]
+    words += ["--ciphers", offered.ciphers, "--tls13-ciphers", offered.suites]
+    notes = [left_out(offered)]
+    if offered.signatures:
+        notes.append(f"From curl 8.14 on, add: --sigalgs {':'.join(offered.signatures)}")
+    return told(". ".join(filter(None, notes))), words

@@ -157,6 +157,12 @@ def weak_key(pki: Pki, name: str) -> Credential:
     return Credential((leaf, pki.issuer.certificate), key)
 
 
+def p521_key(pki: Pki, name: str) -> Credential:
+    """Leaf with a key on P-521, whose signatures Chrome and Android do not take ← issuer OK."""
+    key = ec.generate_private_key(ec.SECP521R1())
+    return Credential((pki.leaf([name], key=key), pki.issuer.certificate), key)
+
+
 def weak_signature(pki: Pki, name: str) -> Credential:
     """Leaf signed with SHA-1 ← issuer OK."""
     issuer = pki.make_authority("Lab RSA CA", issuer=pki.root, key=pki.rsa_key, path_length=0)

@@ -148,7 +148,7 @@ class EdgeServer:
             return
         here = self._situation(hello.server_name)
         wire = self.board.strike(Wire, here)
-        if wire is not None:
+        if wire is not None and len(hello.raw) > wire.longer:
             await wire.act(Talk(stream, hello))
             return
         if hello.server_name and hello.server_name not in self.names:

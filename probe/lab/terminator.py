@@ -17,6 +17,7 @@ from typing import Any
 import trio
 from OpenSSL import SSL, crypto
 
+from probe.connection.openssl import offer_groups
 from probe.lab.ca import Credential
 
 _CHUNK = 65536
@@ -35,6 +36,7 @@ class TlsSettings:
     Attributes:
         alpn: protocols in the server's order of preference; empty negotiates none.
         ciphers: OpenSSL's list for TLS 1.2 and older.
+        groups: key exchange groups taken; empty for OpenSSL's own.
         asks_certificate: refuse clients that show no certificate.
     """
 
@@ -43,6 +45,7 @@ class TlsSettings:
     ciphers: str = "DEFAULT"
     alpn: tuple[str, ...] = ("h2", "http/1.1")
     asks_certificate: bool = False
+    groups: tuple[str, ...] = ()
 
 
 HEALTHY = TlsSettings()
@@ -57,6 +60,8 @@ def make_context(credentials: Sequence[Credential], settings: TlsSettings) -> SS
     context.set_max_proto_version(_VERSIONS[settings.max_version])
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
+    if settings.groups:
+        offer_groups(context, settings.groups)
     for credential in credentials:
         _load(context, credential)
     extras = [extra for credential in credentials for extra in credential.chain[1:]]

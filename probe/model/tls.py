@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from probe.model.secret import SecretRef
 
 Starttls = Literal["smtp", "imap", "pop3", "ldap", "postgres"]
-ProfileName = Literal["default", "tls13", "tls12-ecdsa", "tls12-rsa"]
+ProfileName = Literal[
+    "default",
+    "tls13",
+    "tls12-ecdsa",
+    "tls12-rsa",
+    "chrome",
+    "firefox",
+    "safari",
+    "android",
+    "java",
+    "go",
+    "curl",
+    "openssl",
+]
+NO_STAPLE: frozenset[ProfileName] = frozenset({"curl", "openssl"})
+"""Clients that ask for no stapled OCSP answer, so that none can be missing."""
+NO_ALPN: frozenset[ProfileName] = frozenset({"openssl"})
+"""Clients that offer no application protocol unless told to."""
 GroupName = Literal[
     "X25519MLKEM768",
     "SecP256r1MLKEM768",
@@ -25,6 +43,24 @@ GroupName = Literal[
 
 In OpenSSL's own language a hyphen before a name would take a group away.
 """
+
+
+def clients_in_words(fails: Collection[str], passes: Collection[str]) -> str:
+    """Say ``fails for android and java, passes for chrome``; empty where one client looks.
+
+    Args:
+        fails: names of profiles that fail.
+        passes: of those that were seen to pass at the same edges.
+    """
+    if len(fails) + len(passes) < 2 or not fails:
+        return ""
+    text = f"fails for {_listed(fails)}"
+    return f"{text}, passes for {_listed(passes)}" if passes else text
+
+
+def _listed(names: Collection[str]) -> str:
+    *most, last = sorted(names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 @dataclass(frozen=True, slots=True)

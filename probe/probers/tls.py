@@ -11,14 +11,14 @@ with Chromium itself, alert by alert.
 from __future__ import annotations
 
 import functools
-import shlex
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import trio
 
 from probe.certificates import Judge, Verdict
 from probe.connection import starttls
-from probe.connection.contexts import TlsContexts, offer
+from probe.connection.contexts import OFFERS, TlsContexts
 from probe.connection.failures import AttemptFailed, timed_out
 from probe.connection.tcp import connect
 from probe.connection.timeline import Presented, Timeline, facts_of
@@ -39,7 +39,8 @@ from probe.model.result import (
 )
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
-from probe.model.tls import ClientProfile, Starttls
+from probe.model.tls import NO_STAPLE, ClientProfile
+from probe.probers.reproduce import s_client
 
 
 class TlsProber:
@@ -117,12 +118,14 @@ class TlsProber:
             failures = (failed.failure,)
         timings = _timings(timeline, self._lag(), passed=not failures)
         timeline.phase = Phase.CERTIFICATE
-        outcome, facts = await self._judged(presented, name, at, key.provider, check, failures)
+        outcome, facts = await self._judged(
+            presented, name, at, key.provider, _expected(check, profile), failures
+        )
         command = shown = ""
         if isinstance(outcome, Failed):
             found = outcome.failure
             command = s_client(edge, name, profile, check.starttls, failure=found)
-            if check.starttls is None:
+            if check.starttls is None and (profile.kind in OFFERS or profile.kind == "chrome"):
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None
                 shown = browser_error(found, issuer_url=url)
@@ -153,7 +156,8 @@ class TlsProber:
             try:
                 if check.starttls is not None:
                     await starttls.upgrade(wire, check.starttls)
-                stream = await handshake(wire, context, server_name=server_name)
+                asks = profile.kind not in NO_STAPLE
+                stream = await handshake(wire, context, server_name=server_name, staple=asks)
             finally:
                 if stream is None:
                     wire.close()
@@ -206,6 +210,13 @@ class TlsProber:
         )
 
 
+def _expected(check: TlsCheck, profile: ClientProfile) -> TlsCheck:
+    """Expect no stapled answer for a client that asks for none."""
+    if profile.kind not in NO_STAPLE:
+        return check
+    return replace(check, expect=replace(check.expect, ocsp="ignore"))
+
+
 @functools.lru_cache(maxsize=16384)
 def _public(name: str, label: str, issuers: tuple[str, ...]) -> tuple[bytes, ...]:
     """Fold what a check's own configuration expects to see."""
@@ -222,15 +233,6 @@ def _timings(timeline: Timeline, lag: float, *, passed: bool) -> Timings:
     return timeline.timings(total, 0.0 if timeline.clock is Clock.KERNEL else lag)
 
 
-_PLAIN = {
-    Reason.ALERT_CERTIFICATE_REQUIRED,
-    Reason.ALERT_NO_APPLICATION_PROTOCOL,
-    Reason.ALERT_PROTOCOL_VERSION,
-    Reason.ALERT_UNRECOGNIZED_NAME,
-}
-"""Alerts with a cause of their own: other signature algorithms meet them too."""
-
-
 def browser_error(failure: Failure, *, issuer_url: bool = False) -> str:
     """Name the error on a browser's page; empty where it shows none.
 
@@ -242,53 +244,3 @@ def browser_error(failure: Failure, *, issuer_url: bool = False) -> str:
     if failure.ours or (issuer_url and failure.reason is Reason.MISSING_INTERMEDIATE):
         return ""
     return error_in_browser(failure.phase, failure.reason)
-
-
-def s_client(
-    edge: Edge,
-    name: str,
-    profile: ClientProfile,
-    starttls: Starttls | None = None,
-    *,
-    failure: Failure | None = None,
-) -> str:
-    """Write ``openssl s_client …`` as the attempt did it.
-
-    Args:
-        edge: the address, so that DNS is not asked.
-        name: server name; an IP address sends none.
-        profile: versions, ciphers, protocols; a client certificate stands as a placeholder,
-            because its files are not necessarily readable where the command is pasted.
-        starttls: dialogue before TLS.
-        failure: what it is to show; the signature algorithms are left out where they do not matter.
-    """
-    offered = offer(profile)
-    plain = failure is not None and (failure.phase is not Phase.TLS or failure.reason in _PLAIN)
-    words = ["openssl", "s_client", "-connect", edge.label]
-    words += ["-servername", name] if sni(name) is not None else ["-noservername"]
-    if starttls is not None:
-        words += ["-starttls", starttls]
-    words += _versions(profile)
-    if profile.ciphers is not None or profile.kind in ("tls12-ecdsa", "tls12-rsa"):
-        words += ["-cipher", offered.ciphers]
-    if profile.groups:
-        words += ["-groups", ":".join(profile.groups)]
-    if offered.signatures and not plain:
-        words += ["-sigalgs", ":".join(offered.signatures)]
-    if profile.alpn:
-        words += ["-alpn", ",".join(profile.alpn)]
-    words += ["-status", "-showcerts"]
-    if failure is not None and failure.reason is Reason.CRL_REVOKED:
-        words += ["-crl_check_all", "-crl_download"]
-    command = shlex.join(words)
-    if profile.client_certificate is not None:
-        command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'
-    return f"{command} </dev/null"
-
-
-def _versions(profile: ClientProfile) -> list[str]:
-    if profile.kind.startswith("tls12") or profile.max_version == "TLSv1.2":
-        return ["-tls1_2"]
-    if profile.kind == "tls13" or profile.min_version == "TLSv1.3":
-        return ["-tls1_3"]
-    return []

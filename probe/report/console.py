@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.model.reasons import title_of
+from probe.model.tls import clients_in_words
 from probe.report.rows import ReportRow, RowVerdict
 
 LINE_EVERY = 10.0
@@ -115,8 +116,9 @@ def table(rows: Sequence[ReportRow], *, all_rows: bool) -> RenderableType:
     for row in rows:
         if row.verdict is not RowVerdict.PASS or row.notes:
             groups[_alike(row)].append(row)
+    clients = _by_client(rows)
     for group in sorted(groups.values(), key=lambda group: _ORDER.index(group[0].verdict)):
-        parts += [_block(group), Text()]
+        parts += [_block(group, clients), Text()]
     passing = [row for row in rows if row.verdict is RowVerdict.PASS]
     if all_rows and passing:
         parts += [_passing(passing), Text()]
@@ -133,7 +135,35 @@ def _alike(row: ReportRow) -> tuple[str, ...]:
     return where if row.reason else (*where, *row.notes)
 
 
-def _block(group: Sequence[ReportRow]) -> Text:
+_Verdicts = dict[tuple[str, ...], dict[str, RowVerdict]]
+
+
+def _by_client(rows: Sequence[ReportRow]) -> _Verdicts:
+    """Sort the verdicts on edges by edge, then by client."""
+    found: _Verdicts = defaultdict(dict)
+    for row in rows:
+        if row.edge and not row.layer:
+            found[_where(row)][row.what] = row.verdict
+    return found
+
+
+def _where(row: ReportRow) -> tuple[str, ...]:
+    return (row.check, row.target, row.provider, row.edge)
+
+
+def _clients(group: Sequence[ReportRow], seen: _Verdicts) -> str:
+    """Say which clients fail where these rows do, and which pass at all of them."""
+    if group[0].verdict is not RowVerdict.FAIL or _where(group[0]) not in seen:
+        return ""
+    at = [seen[_where(row)] for row in group]
+    fails = {one for each in at for one, verdict in each.items() if verdict is RowVerdict.FAIL}
+    passes = set.intersection(
+        *({one for one, verdict in each.items() if verdict is RowVerdict.PASS} for each in at)
+    )
+    return clients_in_words(fails, passes)
+
+
+def _block(group: Sequence[ReportRow], clients: _Verdicts) -> Text:
     row = group[0]
     word, style = _STYLE[row.verdict]
     # Never wrapped by us: a command must stay one line to be pasted. Print with crop=False.
@@ -148,6 +178,8 @@ def _block(group: Sequence[ReportRow]) -> Text:
     names = ", ".join(row.target for row in group)
     count = f"{len(group)} targets: " if len(group) > 1 else ""
     text.append(f"\n  {row.check}: {count}{names}")
+    if told := _clients(group, clients):
+        text.append(f"\n  {told}")
     if row.detail:
         text.append(f"\n  {row.detail}")
     if row.browser:

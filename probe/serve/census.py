@@ -116,6 +116,7 @@ class TroubleGroup:
         confirmed: failing or flapping; suspicion alone accuses nobody.
         first: the one that fails for longest, an example.
         edges: distinct addresses.
+        clients: the profiles as which edges fail.
         unseen: members that failed when last seen, and that nobody looks at any more.
         unnamed: addresses that DNS no longer names for one of the targets.
         flapping: every one of them passes now and then.
@@ -127,6 +128,7 @@ class TroubleGroup:
     since: float
     edges: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
+    clients: set[str] = field(default_factory=set)
     probed: int = 0
     unseen: int = 0
     unseen_since: float | None = None
@@ -143,8 +145,9 @@ class TroubleGroup:
         if trouble.since < self.since:
             self.first, self.since = key, trouble.since
         self.targets.add(trouble.target)
-        if trouble.edge:
+        if isinstance(key, EdgeKey):
             self.edges.add(trouble.edge)
+            self.clients.add(key.client)
             self.probed += 1
         if trouble.status is EdgeStatus.FAILING:
             self.flapping = False

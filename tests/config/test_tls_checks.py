@@ -58,6 +58,14 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             "profiles: [{groups: X25519:P-256}]",
             ['5:23: unknown value "X25519:P-256"; did you mean "X25519"?'],
         ),
+        ("profiles: [chrom]", ['5:14: unknown value "chrom"; did you mean "chrome"?']),
+        (
+            "profiles: [chrome, curl]\n  expect: {ocsp: require}",
+            [
+                '6:18: the profile "curl" asks for no stapled answer, as curl does, so none can '
+                "be required; write a check of its own for it"
+            ],
+        ),
         ("profiles: [{groups: []}]", ["5:23: write at least 1 entry"]),
         (
             "profiles: [{client_certificate: {certificate: client.pem}}]",
@@ -315,3 +323,11 @@ def test_what_is_passed_on_by_name_has_the_model_s_names(
     model: type[Confirmation] | type[ConsensusRule],
 ) -> None:
     assert set(shape.model_fields) == {field.name for field in fields(model)}
+
+
+def test_a_named_client_offers_the_protocols_that_it_offers(loaded: Loader) -> None:
+    spec = loaded(TEXT.format("profiles: [chrome, openssl, {kind: openssl, name: h2, alpn: [h2]}]"))
+    check = spec.checks[0]
+    assert isinstance(check, TlsCheck)
+    offered = {profile.name: profile.alpn for profile in check.profiles}
+    assert offered == {"chrome": ("h2", "http/1.1"), "openssl": (), "h2": ("h2",)}

@@ -11,6 +11,10 @@ TLS = "checks:\n- name: a\n  kind: tls\n  targets: [shop.example]\n  {}\n"
 STEP = (
     "checks:\n- name: a\n  kind: api\n  steps:\n  - name: s\n    get: https://x.example/\n    {}\n"
 )
+KINDS = (
+    "default, tls13, tls12-ecdsa, tls12-rsa, chrome, firefox, safari, android, java, go, curl, "
+    "openssl"
+)
 TEXT = "expected text, found a number; put it in quotes to make it text"
 
 
@@ -74,7 +78,7 @@ TEXT = "expected text, found a number; put it in quotes to make it text"
             TLS,
             "profiles: [[tls13]]",
             "5:14",
-            "expected a word, found a list; write one of: default, tls13, tls12-ecdsa, tls12-rsa",
+            f"expected a word, found a list; write one of: {KINDS}",
         ),
         (
             TLS,
@@ -115,7 +119,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
         ("checks: [5]", ["1:10: expected a mapping of key: value, found a number"]),
         (
             "checks: [{kind: tls, name: a, targets: [a.example], profiles: [{kind: kind}]}]",
-            ['1:71: unknown value "kind"; write one of: default, tls13, tls12-ecdsa, tls12-rsa'],
+            [f'1:71: unknown value "kind"; write one of: {KINDS}'],
         ),
         (
             "kind: kind\nchecks: []",

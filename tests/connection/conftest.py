@@ -17,7 +17,7 @@ from probe.lab.ca import Pki
 from probe.model.failure import Failure
 from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.target import Edge
-from probe.model.tls import ClientProfile
+from probe.model.tls import NO_STAPLE, ClientProfile
 from tests.support.ports import HERE
 
 NAME = "www.example"
@@ -56,7 +56,8 @@ class Client:
             wire = await connect(edge, Timeline(trio.current_time()), HERE)
             try:
                 context = self._contexts.get(profile)
-                return await handshake(wire, context, server_name=sni(name))
+                staple = profile.kind not in NO_STAPLE
+                return await handshake(wire, context, server_name=sni(name), staple=staple)
             except BaseException:
                 wire.close()
                 raise

@@ -10,8 +10,8 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import SecretRef
 from probe.model.target import Edge
 from probe.model.tls import ClientCertificate, ClientProfile
+from probe.probers.reproduce import s_client
 from probe.probers.tls import browser_error as shown
-from probe.probers.tls import s_client
 
 EDGE = Edge("192.0.2.1", 8443)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 import shlex
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,28 @@ async def test_a_passing_step_keeps_only_what_is_small(ca: Ca, bench: Bench) -> 
     evidence = result.steps[0].evidence
     assert (evidence.body, evidence.command) == ("", "")
     assert evidence.status == 200
+
+
+@pytest.mark.real
+async def test_the_command_fails_where_the_handshake_failed(ca: Ca, bench: Bench) -> None:
+    """The edge has one cipher, which curl offers by itself and the probe does not."""
+    context = ca.context("api.example")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
+    step = Step("a", "backend", RequestTemplate("GET", URL + "/a"))
+    async with serve(context, Http({"/a": Reply(200, "yes")})) as server:
+        check = ApiCheck("flow", (step,), http2=False, groups=("X25519MLKEM768", "P-256"))
+        result = await bench.run(check, at(server.port))
+        command = result.steps[-1].evidence.command
+        assert "--curves P-256 --tlsv1.2 --tls-max 1.3 --ciphers ECDHE-ECDSA-AES128-GCM" in command
+        for pasted, code in ((command, 35), (re.sub(r"--ciphers \S+", "", command), 0)):
+            done = await trio.run_process(
+                ["sh", "-c", pasted], env={"PATH": "/usr/bin:/bin"},
+                capture_stdout=True, capture_stderr=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == code, done.stderr
+            assert b"only OpenSSL 3.5 and later have them: X25519MLKEM768" in done.stderr
+            assert b"From curl 8.14 on, add: --sigalgs ecdsa_secp256r1_sha256:" in done.stderr
 
 
 @pytest.mark.real

@@ -62,6 +62,9 @@ CLIENTS = {
     Given.RSA_CLIENT: ClientProfile("rsa", "tls12-rsa"),
     Given.RSA_NOT_BEFORE: ClientProfile("rsa", "tls12-rsa"),
     Given.ECDSA_CLIENT: ClientProfile("ecdsa", "tls12-ecdsa"),
+    Given.ANDROID: ClientProfile("android", "android"),
+    Given.JAVA: ClientProfile("java", "java"),
+    Given.POST_QUANTUM: ClientProfile("hybrid", groups=("X25519MLKEM768",)),
 }
 
 RECORD_ROWS = [row for row in TABLE if row.given is Given.RECORDS]

@@ -271,3 +271,24 @@ def test_a_run_that_no_step_speaks_for_has_a_row_of_its_own() -> None:
         "IndexError at x.py:1",
     )
     assert exit_code([row]) == 3
+
+
+def test_a_block_names_the_clients_that_fail_and_those_that_pass_there() -> None:
+    refused = Failed(Failure(Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE))
+    rows = rows_of(
+        [
+            tls("192.0.2.1", refused, None, client="java"),
+            tls("192.0.2.1", refused, None, client="android"),
+            tls("192.0.2.1", Passed(), client="chrome"),
+            tls("192.0.2.2", Passed(), client="go"),
+        ]
+    )
+    lines = [line.strip() for line in shown(table(rows, all_rows=False)).splitlines()]
+    assert lines.count("fails for android and java, passes for chrome") == 2
+
+
+def test_where_one_client_looks_a_block_names_none() -> None:
+    refused = Failed(Failure(Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE))
+    assert "fails for" not in shown(
+        table(rows_of([tls("192.0.2.1", refused, None)]), all_rows=False)
+    )

@@ -12,7 +12,15 @@ import pytest
 from markupsafe import escape
 
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.result import Evidence, Failed, Inconclusive, Passed, ResolveResult, Timestamps
+from probe.model.result import (
+    Evidence,
+    Failed,
+    Inconclusive,
+    Outcome,
+    Passed,
+    ResolveResult,
+    Timestamps,
+)
 from probe.model.state import Diagnosis, EdgeStatus, Transition
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.serve import CertificatesKey, CertificateSplit, Store, application
@@ -242,6 +250,51 @@ def test_a_name_without_an_address_is_in_the_sentence() -> None:
     view = target_view(store, through.target, NOW)
     assert view is not None
     assert view.level is Level.TROUBLE
+
+
+def seen_by(store: Store, outcomes: dict[str, Outcome], number: int = 1) -> None:
+    """An edge of cdn-b as several clients see it; failures are confirmed."""
+    world = World()
+    for client, outcome in outcomes.items():
+        key = world.key("store-00000.example", "cdn-b", number, client)
+        failing = isinstance(outcome, Failed)
+        status = EdgeStatus.FAILING if failing else EdgeStatus.PASSING
+        store.record_edge(world.result(key, outcome), status, START)
+
+
+REFUSED = Failed(Failure(Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE))
+
+
+def test_the_sentence_names_the_clients_that_fail_and_those_that_pass_there() -> None:
+    store = filled(broken_targets=0, cli_broken=False)
+    seen_by(store, {"java": REFUSED, "android": REFUSED, "chrome": Passed()})
+    said = "fails for android and java, passes for chrome and default"
+    assert sentence(store) == (
+        "1 of 4 edges of cdn-b fails for 1 of 30 targets since 14:13:20 UTC"
+        f" — the edge refuses the handshake: {said}"
+    )
+    status = status_of(store, NOW)
+    assert f"It {said}." in status_page(status)
+    assert status.problems[0].passes_for == ("chrome", "default")
+
+
+def test_no_client_is_said_to_pass_that_was_not_seen_to_pass_wherever_another_fails() -> None:
+    store = filled(broken_targets=0, cli_broken=False)
+    ours = Inconclusive(Failure(Phase.TLS, Reason.LOCAL_RESOURCE))
+    seen_by(store, {"java": REFUSED, "chrome": Passed(), "go": Passed(), "safari": ours})
+    seen_by(store, {"java": REFUSED, "go": Passed()}, number=2)  # chrome has not looked there
+    seen_by(store, {"curl": Passed()}, number=3)
+    (problem,) = status_of(store, NOW).problems
+    assert (problem.fails_for, problem.passes_for) == (("java",), ("default", "go"))
+    silent = World().key("store-00000.example", "cdn-b", 2, "go")
+    store.census.judge(silent, EdgeStatus.UNSEEN, START, None)
+    (problem,) = status_of(store, NOW).problems
+    assert problem.passes_for == ("default",)
+
+
+def test_where_one_client_looks_none_is_named() -> None:
+    problem = status_of(filled(), NOW).problems[0]
+    assert (problem.fails_for, problem.clients) == (("default",), "")
 
 
 def test_yesterdays_times_carry_their_date() -> None:

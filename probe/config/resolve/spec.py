@@ -34,7 +34,7 @@ from probe.model.spec import (
     TlsCheck,
 )
 from probe.model.state import Confirmation, ConsensusRule
-from probe.model.tls import ChainExpectations, Trust
+from probe.model.tls import NO_STAPLE, ChainExpectations, Trust
 from probe.net.names import quoted
 
 
@@ -137,6 +137,7 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
         sections.refuse_plain_list(shape, check.targets)
     _check_alpn(file, shape, check)
     _check_records(file, shape)
+    _check_staple(file, shape, check)
     return check
 
 
@@ -181,4 +182,16 @@ def _check_alpn(file: ConfigFile, shape: TlsCheckShape, check: TlsCheck) -> None
                 shape.expect.at("alpn"),
                 f"the profile {quoted(profile.name)} does not offer {quoted(check.expect.alpn)}, "
                 f"so no server can choose it; {instead(check.expect.alpn, profile.alpn)}",
+            )
+
+
+def _check_staple(file: ConfigFile, shape: TlsCheckShape, check: TlsCheck) -> None:
+    if shape.expect is None or check.expect.ocsp != "require":
+        return
+    for profile in check.profiles:
+        if profile.kind in NO_STAPLE:
+            file.problem(
+                shape.expect.at("ocsp"),
+                f"the profile {quoted(profile.name)} asks for no stapled answer, as "
+                f"{profile.kind} does, so none can be required; write a check of its own for it",
             )

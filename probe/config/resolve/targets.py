@@ -41,7 +41,7 @@ from probe.model.spec import (
     TargetList,
 )
 from probe.model.target import AddressRules, Target
-from probe.model.tls import ClientCertificate, ClientProfile, Trust
+from probe.model.tls import NO_ALPN, ClientCertificate, ClientProfile, Trust
 from probe.net.names import NameProblem, parse_target, quoted
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -250,8 +250,10 @@ def _profile(file: ConfigFile, shape: ProfileShape) -> ClientProfile:
             "leave them out",
         )
     certificate = client_certificate(file, shape.client_certificate)
-    name = shape.name or shape.kind
-    return file.built(ClientProfile, shape, name=name, client_certificate=certificate)
+    own: dict[str, object] = {"name": shape.name or shape.kind, "client_certificate": certificate}
+    if shape.alpn is None and shape.kind in NO_ALPN:
+        own["alpn"] = ()
+    return file.built(ClientProfile, shape, **own)
 
 
 def trust(file: ConfigFile, shape: TrustShape | None) -> Trust | None:

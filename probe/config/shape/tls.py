@@ -105,7 +105,7 @@ class ProfileShape(Shape):
     """How an attempt looks to the server."""
 
     kind: ProfileName = TLS.profiles[0].kind
-    """The built-in profile that it starts from."""
+    """The built-in profile that it starts from: by what is offered, or a named client."""
     name: Name | None = None
     """Its name on metrics (label client); the kind when left out."""
     alpn: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = None

@@ -57,9 +57,14 @@ class Preamble:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Takes the connection over once the ClientHello is read."""
+    """Takes the connection over once the ClientHello is read.
+
+    Attributes:
+        longer: only where the hello has more octets than this.
+    """
 
     act: Callable[[Talk], Awaitable[None]]
+    longer: int = 0
 
 
 @dataclass(frozen=True, slots=True)

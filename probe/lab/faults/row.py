@@ -25,6 +25,9 @@ class Given(StrEnum):
     RSA_CLIENT = "rsa_client"  # the client profile tls12-rsa
     RSA_NOT_BEFORE = "rsa_not_before"  # the same, and a younger leaf is expected
     ECDSA_CLIENT = "ecdsa_client"  # the client profile tls12-ecdsa
+    ANDROID = "android"  # the client profile android
+    JAVA = "java"  # the client profile java
+    POST_QUANTUM = "post_quantum"  # a client that offers X25519MLKEM768 alone
     HTTP2 = "http2"  # the flow speaks HTTP/2
     LARGE_REQUEST = "large_request"  # a body larger than any socket buffer
     REDIRECTS = "redirects"  # redirects are followed, with credentials

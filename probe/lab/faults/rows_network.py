@@ -79,6 +79,9 @@ STARTTLS: tuple[Row, ...] = (
     ),
 )
 
+# As load balancers do that read one packet: a hello with a post-quantum key share fills two.
+_LONG_HELLO_LOST = Wire(wire.silence, longer=1400)
+
 WIRE: tuple[Row, ...] = (
     *(
         Row(reason.value, Wire(wire.alert(code)), Phase.TLS, reason)
@@ -87,6 +90,8 @@ WIRE: tuple[Row, ...] = (
     Row("close_after_hello", Wire(wire.close), Phase.TLS, Reason.CLOSED),
     Row("reset_after_hello", Wire(wire.reset), Phase.TLS, Reason.RESET),
     Row("silence_after_hello", Wire(wire.silence), Phase.TLS, Reason.TIMEOUT),
+    Row("long_hello_lost", _LONG_HELLO_LOST, Phase.TLS, Reason.TIMEOUT),
+    Row("long_hello_lost", _LONG_HELLO_LOST, None, None, Given.ANDROID),
     Row("slow_drip", Wire(wire.slow_drip), Phase.TLS, Reason.TIMEOUT),
     Row("plain_http", Wire(wire.plain_http), Phase.TLS, Reason.PLAIN_TEXT),
     Row("garbage", Wire(wire.garbage), Phase.TLS, Reason.NOT_TLS),

@@ -26,6 +26,8 @@ _NO_ALPN = Negotiation(TlsSettings(alpn=()))
 _NO_RSA = Negotiation(TlsSettings(), ("ecdsa",))
 _OLD_RSA = Negotiation(TlsSettings(), ("ecdsa", "older-rsa"))
 _NO_ECDSA = Negotiation(TlsSettings(), ("rsa",))
+_NO_POST_QUANTUM = Negotiation(TlsSettings(groups=("X25519", "P-256", "P-384")))
+_POST_QUANTUM_ALONE = Negotiation(TlsSettings(groups=("X25519MLKEM768",)))
 
 NEGOTIATION: tuple[Row, ...] = (
     Row("tls10_only", _OLD_TLS, Phase.TLS, Reason.ALERT_PROTOCOL_VERSION),
@@ -46,6 +48,24 @@ NEGOTIATION: tuple[Row, ...] = (
     ),
     Row("no_ecdsa_twin", _NO_ECDSA, None, None),
     Row("no_ecdsa_twin", _NO_ECDSA, Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE, Given.ECDSA_CLIENT),
+    Row("no_post_quantum", _NO_POST_QUANTUM, None, None),
+    Row(
+        "no_post_quantum",
+        _NO_POST_QUANTUM,
+        Phase.TLS,
+        Reason.ALERT_HANDSHAKE_FAILURE,
+        Given.POST_QUANTUM,
+    ),
+    Row("post_quantum_alone", _POST_QUANTUM_ALONE, None, None),
+    Row(
+        "post_quantum_alone",
+        _POST_QUANTUM_ALONE,
+        Phase.TLS,
+        Reason.ALERT_HANDSHAKE_FAILURE,
+        Given.ANDROID,
+    ),
+    Row("p521_key", Chain(chains.p521_key), Phase.TLS, Reason.ALERT_HANDSHAKE_FAILURE),
+    _chain(chains.p521_key, Reason.WEAK_KEY, Given.JAVA, warning=True),
     Row("wrong_key", Chain(chains.wrong_key), Phase.TLS, Reason.BAD_SIGNATURE),
     Row("absurd_chain", Chain(chains.absurd_chain), Phase.TLS, Reason.HANDSHAKE_TOO_LARGE),
 )

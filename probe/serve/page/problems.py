@@ -9,15 +9,19 @@ from typing import Any
 
 from probe.model.failure import failure_fields
 from probe.model.result import Failed, Inconclusive
-from probe.model.state import EdgeStatus
+from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import ProviderCensus, Through, TroubleGroup
 from probe.serve.memory.store import Store
+from probe.serve.page.standing import state_of
 from probe.serve.page.views import EdgeView, ProblemView
-from probe.serve.records import EdgeRecord
+from probe.serve.records import EdgeRecord, TargetKey
 
 PER_PROBLEM = 60
 """Most edges, and most targets, named in one problem."""
+
+_MOST_COMPARED = 2000
+"""Most failing edges at which it is looked up which other clients pass."""
 
 _GRAVITY = {EdgeStatus.FAILING: 0, EdgeStatus.FLAPPING: 1, EdgeStatus.SUSPECT: 2}
 
@@ -63,7 +67,36 @@ def _problem(
         unseen=group.unseen,
         unseen_since=group.unseen_since,
         unnamed=tuple(nsmallest(PER_PROBLEM, group.unnamed)),
+        fails_for=tuple(sorted(group.clients)),
+        passes_for=tuple(sorted(_passing(store, census, group))),
     )
+
+
+def _passing(store: Store, census: ProviderCensus, group: TroubleGroup) -> set[str]:
+    """Find the clients that were last seen to pass wherever another one fails.
+
+    None is named where so much fails that each look would cost: nobody is said to pass unseen.
+    """
+    passing: set[str] | None = None
+    if group.probed > _MOST_COMPARED:
+        return set()
+    for key, trouble in census.troubles.items():
+        if (trouble.why, trouble.status in CONFIRMED) != (group.why, group.confirmed):
+            continue
+        if not isinstance(key, EdgeKey):
+            return set()
+        if passing is None:
+            known = store.targets[TargetKey(key.check, key.target)].edges
+            passing = {one.client for one in known} - group.clients
+        passing = {
+            one
+            for one in passing
+            if (other := key._replace(client=one)) in census.members
+            and state_of(store, other) == EdgeStatus.PASSING
+        }
+        if not passing:
+            break
+    return passing or set()
 
 
 def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:

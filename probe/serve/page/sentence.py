@@ -161,6 +161,8 @@ def _problem(problem: ProblemView, now: float) -> str:
     else:
         text = f"{problem.provider} has no address for {whom}"
     text = f"{text} since {clock(problem.since, now)} — {_lower(problem.reason)}"
+    if problem.clients:
+        text = f"{text}: {problem.clients}"
     return text + _unlooked(problem, now)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from probe.model.tls import clients_in_words
 from probe.serve.memory.agent import SourceView
 from probe.serve.page.flow_view import FlowProblem, FlowView
 from probe.serve.page.standing import Level, Overview
@@ -54,6 +55,8 @@ class ProblemView:
         unseen: members that failed when they were last seen, and are no longer looked at.
         unseen_since: when the first of these was last judged.
         unnamed: addresses among ``edges`` that DNS no longer names.
+        fails_for: client profiles as which it fails.
+        passes_for: those that were seen to pass at every edge and target of it.
     """
 
     check: str
@@ -75,6 +78,13 @@ class ProblemView:
     unseen: int = 0
     unseen_since: float | None = None
     unnamed: tuple[str, ...] = ()
+    fails_for: tuple[str, ...] = ()
+    passes_for: tuple[str, ...] = ()
+
+    @property
+    def clients(self) -> str:
+        """Both in words; empty where one client looks."""
+        return clients_in_words(self.fails_for, self.passes_for)
 
     @property
     def confirmed(self) -> bool:

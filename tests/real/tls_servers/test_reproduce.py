@@ -13,7 +13,7 @@ from probe.lab import chains
 from probe.lab.ca import Pki
 from probe.model.target import Edge
 from probe.model.tls import ClientProfile, Starttls
-from probe.probers.tls import s_client
+from probe.probers.reproduce import s_client
 from tests.support.ports import free_ports
 from tests.support.programs import program, running
 

@@ -1,0 +1,73 @@
+"""The ``openssl`` command to paste that shows what an attempt saw, as its client."""
+
+from __future__ import annotations
+
+import shlex
+
+from OpenSSL import SSL
+
+from probe.connection.choices import left_out, matter_for, named, told
+from probe.connection.contexts import OFFERS, Offer, offer
+from probe.connection.tls import sni
+from probe.model.failure import Failure
+from probe.model.target import Edge
+from probe.model.tls import NO_STAPLE, ClientProfile, Starttls
+
+_NAMES = {SSL.TLS1_2_VERSION: "1_2", SSL.TLS1_3_VERSION: "1_3"}
+
+
+def s_client(
+    edge: Edge,
+    name: str,
+    profile: ClientProfile,
+    starttls: Starttls | None = None,
+    *,
+    failure: Failure | None = None,
+) -> str:
+    """Write ``openssl s_client …`` as the attempt did it.
+
+    Args:
+        edge: the address, so that DNS is not asked.
+        name: server name; an IP address sends none.
+        profile: its choices; a client certificate stands as a placeholder, because its files are
+            not necessarily readable where the command is pasted.
+        starttls: dialogue before TLS.
+        failure: what it is to show; choices that do not matter for it are left out.
+    """
+    offered = offer(profile)
+    matter = failure is None or matter_for(failure)
+    words = ["openssl", "s_client", "-connect", edge.label]
+    words += ["-servername", name] if sni(name) is not None else ["-noservername"]
+    if starttls is not None:
+        words += ["-starttls", starttls]
+    words += _versions(offered)
+    words += _choices(profile, offered, matter=matter or profile.kind not in OFFERS)
+    if profile.alpn:
+        words += ["-alpn", ",".join(profile.alpn)]
+    words += [*([] if profile.kind in NO_STAPLE else ["-status"]), "-showcerts"]
+    command = shlex.join(words)
+    if profile.client_certificate is not None:
+        command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'
+    note = told(left_out(offered)) if matter and failure is not None else ""
+    return f"{note}{command} </dev/null"
+
+
+def _versions(offered: Offer) -> list[str]:
+    if offered.min_version == offered.max_version:
+        return [f"-tls{_NAMES[offered.min_version]}"]
+    return ["-min_protocol", "TLSv1.2"]
+
+
+def _choices(profile: ClientProfile, offered: Offer, *, matter: bool) -> list[str]:
+    """Ciphers decide for a certificate in TLS 1.2, so profiles that choose by them always do."""
+    words = []
+    chosen = profile.ciphers is not None or profile.kind in ("tls12-ecdsa", "tls12-rsa")
+    if offered.min_version == SSL.TLS1_2_VERSION and (matter or chosen):
+        words += ["-cipher", offered.ciphers]
+    if offered.max_version == SSL.TLS1_3_VERSION and matter:
+        words += ["-ciphersuites", offered.suites]
+    if offered.groups and (matter or profile.groups):
+        words += ["-groups", ":".join(named(offered.groups))]
+    if offered.signatures and matter:
+        words += ["-sigalgs", ":".join(named(offered.signatures))]
+    return words
