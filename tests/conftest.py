@@ -28,7 +28,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 ONE_AFTER_ANOTHER = {
-    "tests/deploy/test_image.py": "image",  # built once
     "tests/grafana/test_every_query.py": "three agents",  # each starts a lab, agents and engines
     "tests/incidents/test_replay.py": "three agents",
 }
