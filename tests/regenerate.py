@@ -6,6 +6,7 @@ names what is stale, and ends with 1 if anything is.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,12 +20,22 @@ from tests.support.programs import DEPLOY, ROOT
 
 COMMAND = "python -m tests.regenerate"
 
+RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+def runbooks() -> str:
+    """What ``probe explain`` says of alerts: the runbooks, by name."""
+    texts = {path.stem: path.read_text() for path in sorted(RUNBOOKS.glob("*.md"))}
+    return json.dumps(texts, indent=1, ensure_ascii=False) + "\n"
+
+
 TEXTS: dict[Path, Callable[[], str]] = {
     ROOT / PLACE: schema_text,
     metrics_page.DOCS: metrics_page.page,
     dependencies.PAGE: dependencies.page,
     reasons_page.PAGE: reasons_page.page,
     reasons_page.TEMPLATE: reasons_page.alert_template,
+    ROOT / "probe" / "cli" / "runbooks.json": runbooks,
 }
 """Files of one source each."""
 

@@ -79,6 +79,7 @@ class CheckRequest:
         checks: Sequence[str] = (),
         targets: Sequence[str] = (),
         batch: Path | None = None,
+        batch_names: Sequence[str] | None = None,
         providers: Sequence[str] = (),
         fingerprints: Sequence[str] = (),
         not_before: str | None = None,
@@ -95,12 +96,15 @@ class CheckRequest:
             SelectionError: naming the option and what to write instead.
         """
         default = 1 if wait is None else _GATE_ATTEMPTS
-        gate = any((wait, batch, fingerprints, not_before))
+        given = None if batch is None else _batch(batch)
+        if batch_names is not None:
+            given = _named(batch_names)
+        gate = any((wait, given is not None, fingerprints, not_before))
         return cls(
             checks=tuple(checks),
             targets=tuple(map(normal, targets)),
             providers=tuple(providers),
-            batch=None if batch is None else _batch(batch),
+            batch=given,
             fingerprints=tuple(
                 _read("--expect-fingerprint", text, parse_fingerprint) for text in fingerprints
             ),
@@ -187,6 +191,13 @@ def _batch(path: Path) -> tuple[Target, ...]:
         return load_targets(path)
     except DocumentError as error:
         raise SelectionError("\n".join(str(problem) for problem in error.problems)) from error
+
+
+def _named(names: Sequence[str]) -> tuple[Target, ...]:
+    try:
+        return tuple(map(parse_target, dict.fromkeys(names)))
+    except NameProblem as problem:
+        raise SelectionError(f"--targets -: {problem}") from None
 
 
 def _read(option: str, text: str, parse: Callable[[str], T]) -> T:

@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from probe.cli.options import BAD_CONFIGURATION, config_option, die, load_spec, region_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from probe.config.command_line import Asked
+    from probe.model.spec import Spec
     from probe.report import ReportRow
+
+EXAMPLE = "probe check shop.example"
+
+WIDE = 4096
+"""Characters of a line where no terminal shows it."""
 
 
 @click.command()
+@click.argument("words", nargs=-1, metavar="[NAME|URL]...")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    help="With names: ask the edge at this address, with a port if it is not 443, instead of those "
+    "that DNS gives; may be repeated.",
+)
+@click.option("--sni", default="", help="With names: the name to send and to judge.")
+@click.option(
+    "--trust-file",
+    default="",
+    metavar="FILE",
+    help="With names: roots to trust (PEM) instead of Mozilla's.",
+)
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    help="With names: a kind of client to be (default, tls13, tls12-ecdsa, …); may be repeated.",
+)
 @config_option
 @region_option
 @click.option("--check", "checks", multiple=True, help="Only this check; may be repeated.")
@@ -26,7 +56,9 @@ if TYPE_CHECKING:
     "--targets",
     "batch",
     type=click.Path(path_type=Path),
-    help="A target file (Prometheus file_sd) instead of the checks' lists: a batch to migrate.",
+    help="A target file (Prometheus file_sd) instead of the checks' lists: a batch to migrate. "
+    "- reads names from standard input, one a line; without a configuration they are checked like "
+    "names on the command line.",
 )
 @click.option(
     "--provider",
@@ -72,7 +104,14 @@ if TYPE_CHECKING:
     show_default=True,
 )
 @click.option("--all", "all_rows", is_flag=True, help="Show passing rows too.")
+@click.pass_context
 def check(
+    context: click.Context,
+    words: tuple[str, ...],
+    addresses: tuple[str, ...],
+    sni: str,
+    trust_file: str,
+    clients: tuple[str, ...],
     config: Path,
     region: str | None,
     checks: tuple[str, ...],
@@ -88,11 +127,19 @@ def check(
     output: str,
     all_rows: bool,
 ) -> None:
-    """Probe everything once (or until it is right) and print what was found.
+    r"""Probe everything once (or until it is right) and print what was found.
 
-    With --provider, --targets and --wait this is the gate of a migration: it ends with 0 only
-    when every edge serves the right certificate for every domain of the batch. If any edge of a
-    provider answers RSA, all must. What was not looked at is a row with the verdict skipped.
+    Names and URLs need no configuration:
+
+    \b
+      probe check shop.example
+      probe check https://api.example/health
+      probe check shop.example --address 198.51.100.7 --address "[2001:db8::1]:8443"
+
+    With a configuration, all that it describes is probed once. With --provider, --targets and
+    --wait this is the gate of a migration: it ends with 0 only when every edge serves the right
+    certificate for every domain of the batch. If any edge of a provider answers RSA, all must.
+    What was not looked at is a row with the verdict skipped.
 
     Exit status: 0 all pass, 1 something fails, 2 bad configuration or names,
     3 nothing fails but something is inconclusive.
@@ -101,19 +148,41 @@ def check(
 
     from probe.agent.gate import CheckRequest, SelectionError, run_check
     from probe.agent.parts import Proxies
+    from probe.config.command_line import Asked
     from probe.net.child import keep_to_itself
     from probe.report import exit_code
     from probe.report.console import progress_on
 
     keep_to_itself()
-    spec = load_spec(config, region)
+    chosen = context.get_parameter_source("config") is ParameterSource.COMMANDLINE
+    read = str(batch) == "-"
+    typed = (*words, *_names_of(sys.stdin)) if read else words
+    alone = bool(words) or (read and not (chosen or config.exists()))
+    if alone:
+        if chosen or checks or names or providers or (batch and not read):
+            raise click.UsageError(
+                "names and URLs are checked without a configuration; leave out --config, --check, "
+                "--target, --targets FILE and --provider, or choose names of it with --target"
+            )
+        asked = Asked(typed, addresses, clients, trust_file, sni)
+        spec = _spec_of(asked, region)
+    elif addresses or sni or trust_file or clients:
+        raise click.UsageError("--address, --sni, --trust-file and --client need a NAME or URL")
+    else:
+        if not config.exists() and not chosen:
+            die(
+                f"there is no {config}; write one, or name what to check: {EXAMPLE}",
+                BAD_CONFIGURATION,
+            )
+        spec = load_spec(config, region)
     if proxy := Proxies(os.environ).ignored(spec):
         click.echo(f"{proxy} is set; probes use no proxy", err=True)
     try:
         request = CheckRequest.parse(
             checks=checks,
             targets=names,
-            batch=batch,
+            batch=None if read else batch,
+            batch_names=typed if read and not alone else None,
             providers=providers,
             fingerprints=fingerprints,
             not_before=expect_not_before,
@@ -126,11 +195,34 @@ def check(
             rows = run_check(spec, request, environ=dict(os.environ), on_progress=told)
     except SelectionError as error:
         die(str(error), BAD_CONFIGURATION)
-    _print_rows(rows, output, region=spec.region or "", all_rows=all_rows)
+    region = spec.region or ""
+    _print_rows(rows, output, region=region, all_rows=all_rows or alone, chains=alone)
     sys.exit(exit_code(rows))
 
 
-def _print_rows(rows: Sequence[ReportRow], output: str, *, region: str, all_rows: bool) -> None:
+def _names_of(lines: Iterable[str]) -> tuple[str, ...]:
+    """The names in a text, one a line; ``#`` begins a comment."""
+    names = (line.partition("#")[0].strip() for line in lines)
+    return tuple(name for name in names if name)
+
+
+def _spec_of(asked: Asked, region: str | None) -> Spec:
+    from probe.config.command_line import CommandLineProblem, spec_of
+
+    if not asked.names:
+        die(
+            f"standard input names nothing to check; write for example: {EXAMPLE}",
+            BAD_CONFIGURATION,
+        )
+    try:
+        return spec_of(asked, region=region, environ=os.environ)
+    except CommandLineProblem as problem:
+        die(str(problem), BAD_CONFIGURATION)
+
+
+def _print_rows(
+    rows: Sequence[ReportRow], output: str, *, region: str, all_rows: bool, chains: bool
+) -> None:
     if output == "json":
         from probe.report.rows import to_json
 
@@ -142,11 +234,16 @@ def _print_rows(rows: Sequence[ReportRow], output: str, *, region: str, all_rows
     else:
         from rich.console import Console
 
+        from probe.report.certificates import certificates
         from probe.report.console import matrix, table
 
         console = Console()
-        console.print(table(rows, all_rows=all_rows), crop=False)
+        if not console.is_terminal:
+            console = Console(width=WIDE)  # who reads a pipe searches in lines
+        if chains:
+            console.print(certificates(rows, time.time()), crop=False)
         split = matrix(rows)
         if split is not None:
-            console.print()
             console.print(split)
+            console.print()
+        console.print(table(rows, all_rows=all_rows), crop=False)

@@ -20,6 +20,7 @@ import click
 from probe import __version__
 from probe.cli.check import check
 from probe.cli.demo import demo
+from probe.cli.explain import explain
 from probe.cli.health import health
 from probe.cli.run import run
 from probe.cli.validate import validate
@@ -56,5 +57,5 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for command in (run, health, validate, check, demo):
+for command in (run, health, validate, check, explain, demo):
     main.add_command(command)

@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
 FAIL, BAD_CONFIGURATION = 1, 2
 
+CONFIGURATIONS = Path("probe.yaml"), Path("config/probe.yaml")
+"""Where the configuration is looked for when no option names it, first to last."""
+
+
+def _found() -> Path:
+    """The first configuration that is there; the last of all when none is."""
+    return next((path for path in CONFIGURATIONS if path.exists()), CONFIGURATIONS[-1])
+
+
 config_option = click.option(
     "--config",
     "-c",
     type=click.Path(path_type=Path),
-    default=Path("config/probe.yaml"),
-    show_default=True,
+    default=_found,
+    show_default="probe.yaml, else config/probe.yaml",
     help="Configuration file (YAML).",
 )
 region_option = click.option(

@@ -84,18 +84,43 @@ def _load(
 ) -> tuple[Spec, Sequence[Problem]]:
     file = ConfigFile(str(path), strict)
     data = read_bytes(path, MOST_BYTES, "; put targets into files of their own")
-    shape = read(decode(data, file.path), file.path)
-    spec = None
-    with contextlib.suppress(TooManyProblems):  # they are in the file
-        written = shape.region.name if shape.region else None
-        where = _region(file, region, environ, written)
-        spec = resolve(file, shape, where, hashlib.sha256(data).hexdigest())
-    if spec is None or file.problems:
-        raise DocumentError(*file.problems)
+    digest = hashlib.sha256(data).hexdigest()
+    spec = _resolved(file, decode(data, file.path), digest, region, environ)
     if spec.region is None and not spec.region_from:
         message = "no region is named; probe run needs region: here, --region or PROBE_REGION"
         file.notes.append(Problem(file.path, 1, 1, message))
     return spec, sorted(file.notes)
+
+
+def load_text(
+    text: str, where: str, *, region: str | None = None, environ: Mapping[str, str]
+) -> Spec:
+    """Read a configuration that is in no file.
+
+    Args:
+        text: YAML. Paths in it are relative to the working folder.
+        where: stands in the problems in place of a file.
+        region: as for `load`.
+        environ: as for `load`.
+
+    Raises:
+        DocumentError: with every problem of the text.
+    """
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return _resolved(ConfigFile(where), text, digest, region, environ)
+
+
+def _resolved(
+    file: ConfigFile, text: str, digest: str, region: str | None, environ: Mapping[str, str]
+) -> Spec:
+    shape = read(text, file.path)
+    spec = None
+    with contextlib.suppress(TooManyProblems):  # they are in the file
+        written = shape.region.name if shape.region else None
+        spec = resolve(file, shape, _region(file, region, environ, written), digest)
+    if spec is None or file.problems:
+        raise DocumentError(*file.problems)
+    return spec
 
 
 def _region(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 from probe.model.cause import Investigation
 from probe.model.failure import Failure, failure_fields, printable
 from probe.model.result import (
+    CertificateFacts,
     Failed,
     FlowResult,
     Inconclusive,
@@ -53,6 +54,7 @@ class ReportRow:
         notes: warnings and further findings, in words.
         cause: what the failure depends on, where that was asked for; ``because`` says it.
         experiments: what was changed to find out, and what came out.
+        chain: certificates in the order sent; of a handshake alone, and not in documents.
     """
 
     check: str
@@ -76,6 +78,7 @@ class ReportRow:
     cause: str = ""
     because: str = ""
     experiments: tuple[str, ...] = field(default=())
+    chain: tuple[CertificateFacts, ...] = field(default=(), repr=False)
 
 
 def rows_of(
@@ -188,6 +191,7 @@ def _tls_row(result: TlsResult) -> ReportRow:
         command=result.command,
         browser=result.browser,
         notes=(*notes, *result.notes),
+        chain=result.handshake.chain if result.handshake else (),
     )
 
 
@@ -279,7 +283,11 @@ def to_json(rows: Sequence[ReportRow], *, region: str) -> str:
 
 
 def _plain(row: ReportRow) -> dict[str, Any]:
-    values = {name: value for name, value in asdict(row).items() if value not in ("", None, ())}
+    values = {
+        one.name: value
+        for one in fields(row)
+        if one.name != "chain" and (value := getattr(row, one.name)) not in ("", None, ())
+    }
     if row.expires is not None:
         values["expires"] = datetime.fromtimestamp(row.expires, UTC).isoformat()
     return values

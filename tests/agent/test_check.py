@@ -211,3 +211,77 @@ def test_ctrl_c_while_the_configuration_is_read_is_no_failed_gate(
     monkeypatch.setattr("probe.config.loading.load", interrupted)
     done = CliRunner().invoke(main, ["check"])
     assert (done.exit_code, done.output) == (130, "")
+
+
+# ------------------------------------------------------------------ names without a configuration
+
+
+async def bare(folder: Path, *words: str, stdin: bytes = b"") -> Done:
+    """``probe check`` in a folder without a configuration."""
+    command = [sys.executable, "-m", "probe", "check", *words]
+    run = partial(trio.run_process, command, capture_stdout=True, capture_stderr=True, check=False)
+    with trio.fail_after(60):
+        done = await run(cwd=folder, stdin=stdin)
+    return Done(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def test_a_name_needs_no_configuration(tmp_path: Path, lab: RemoteLab) -> None:
+    gru, mia = (lab.info.place(name).label for name in ("cdn-b/gru", "cdn-b/mia"))
+    where = Where(frozenset({"store-001.example"}), frozenset({"cdn-b/gru"}))
+    await lab.inject("expired", where)
+    edges = ("--address", gru, "--address", mia, "--trust-file", lab.info.roots)
+    done = await bare(tmp_path, "store-001.example", *edges)
+    assert done.returncode == 1, done.stderr
+    assert f"FAIL given {gru} default  certificate/expired" in done.stdout
+    (passed,) = [line for line in done.stdout.splitlines() if line.startswith("✓ pass")]
+    assert mia in passed  # a line of its own, also in a pipe
+    for words in ("  names   store-001.example", "  issuer  ", "  valid   ", "  chain   "):
+        assert words in done.stdout
+    assert f"  sent by {mia}\n" in done.stdout
+    assert done.stdout.endswith("1 pass, 1 FAIL\n")
+
+
+async def test_names_come_from_standard_input_too(tmp_path: Path, lab: RemoteLab) -> None:
+    edges = ("--address", lab.info.place("cdn-b/mia").label, "--trust-file", lab.info.roots)
+    names = b"store-001.example  # the first\n\nstore-002.example\n"
+    done = await bare(tmp_path, "--targets", "-", *edges, stdin=names)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("2 pass\n")
+    nothing = await bare(tmp_path, "--targets", "-", *edges)
+    assert nothing.returncode == 2
+    assert "standard input names nothing to check" in nothing.stderr
+
+
+async def test_a_batch_may_come_from_standard_input(config: Path) -> None:
+    command = [sys.executable, "-m", "probe", "check", "--config", str(config)]
+    more = ["--provider", "cdn-b", "--targets", "-", "--key-types", "configured"]
+    with trio.fail_after(60):
+        done = await trio.run_process(
+            [*command, *more], stdin=b"store-003.example\n", capture_stdout=True, check=False
+        )
+    assert (done.returncode, done.stdout.decode()) == (0, "4 pass\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["shop..example"], "empty part between two dots"),
+        (["shop.example", "--config", "x.yaml"], "leave out --config"),
+        (["shop.example", "--provider", "x"], "leave out --config"),
+        (["--sni", "shop.example"], "need a NAME or URL"),
+        ([], "name what to check: probe check shop.example"),
+    ],
+)
+def test_what_cannot_be_meant_is_2(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["check", *words])
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+
+
+async def test_probe_yaml_of_the_folder_is_found_first(config: Path) -> None:
+    config.rename(config.with_name("probe.yaml"))
+    done = await bare(config.parent, "--target", "store-001.example")
+    assert (done.returncode, done.stdout) == (0, "8 pass\n"), done.stderr
