@@ -28,6 +28,8 @@ def explain(name: str | None) -> None:
       probe explain alert_unrecognized_name
       probe explain ProbeTargetDown
       probe explain probe_edge_up
+
+    Exit status: 0 known, 2 nothing is called so.
     """
     if name is None:
         click.echo_via_pager("\n".join(_index()) + "\n")
