@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 import math
 import re
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .pki import DOMAIN, Pki
-from .process import BYTECODE, Process, answers, running
+from .process import BYTECODE, BenchmarkError, Process, answers, running
 from .server import free_ports
 
 TEXT = "text/plain"
@@ -83,14 +84,21 @@ def quantile(before: dict[float, float], after: dict[float, float], share: float
 
 
 def scrape(address: str, *, accept: str = TEXT, squeezed: bool = True) -> Scrape:
-    """Ask for /metrics as Prometheus does."""
+    """Ask for /metrics as Prometheus does. Raises BenchmarkError when it does not come whole."""
     headers = {"Accept": accept, "Accept-Encoding": "gzip" if squeezed else "identity"}
     request = urllib.request.Request(f"{address}/metrics", headers=headers)  # noqa: S310 - http, to our own agent
     start = time.monotonic()
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - http, to our own agent
-        body = response.read()
-        seconds = time.monotonic() - start
-        plain = gzip.decompress(body) if response.headers["Content-Encoding"] == "gzip" else body
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - http, to our own agent
+            body = response.read()
+            coding = response.headers["Content-Encoding"]
+    except (OSError, http.client.HTTPException) as error:
+        took = time.monotonic() - start
+        raise BenchmarkError(
+            f"no whole answer of /metrics within {took:.0f} s: {error!r}"
+        ) from error
+    seconds = time.monotonic() - start
+    plain = gzip.decompress(body) if coding == "gzip" else body
     return Scrape(plain.decode(), len(body), seconds)
 
 

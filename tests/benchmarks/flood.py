@@ -1,7 +1,9 @@
 """The port under a flood: idle, dripping and slow clients, and TLS handshakes that never end.
 
 A real agent with 10,000 edges that all fail, which is when its answers are longest and somebody
-wants to see why. A second process floods it; this one asks as Prometheus and the kubelet do.
+wants to see why. A second process floods it from 127.0.0.2; this one asks from 127.0.0.1, as
+Prometheus and the kubelet do. One row floods from 127.0.0.1 too, as if all came through one NAT:
+nobody can tell them apart there, so that some answers must come, and not all.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ MIB = 1024 * 1024
 WITHIN, MEMORY = 1.0, 64
 """Seconds for each answer, and MiB that a flood may cost."""
 
-RATE, QUICK_EDGES, EDGES = 200, 300, 10_000
+PATIENCE, QUICK_PATIENCE = 10.0, 3.0
+"""Seconds after which nobody waits for an answer; Prometheus waits ten by default."""
+
+RATE, QUICK_EDGES, EDGES = 200, 100, 10_000
 """Connections a second that one attacker opens for those that were closed; failing edges."""
 
 FLOODS: dict[str, dict[str, int]] = {
@@ -37,11 +42,13 @@ FLOODS: dict[str, dict[str, int]] = {
 TLS_FLOODS = {
     "2,000 handshakes that stop after ClientHello": {"hello": 2000},
     "the same, reconnecting without bound": {"hello": 2000, "rate": 0},
+    "the same, from the scraper's own address": {"hello": 2000, "rate": 0, "from": 1},
     "2,000 idle, over TLS": {"idle": 2000},
 }
-"""Clients of each kind, and ``rate`` where it is another: 0 is as fast as the flooder can."""
+"""Clients of each kind; ``rate`` where it is another: 0 is as fast as the flooder can; ``from``:
+the last number of the address that they have."""
 
-QUICKLY = ("2,000 dripping, 100", "2,000 dripping, reconnecting", "250", "2,000 handshakes")
+QUICKLY = ("2,000 dripping, 100", "2,000 dripping, rec", "250", "2,000 handshakes", "the same")
 
 
 def config(edges: int, *, web: str | None) -> str:
@@ -66,9 +73,18 @@ def flood(bench: Bench) -> Report:
     """How long scrapes and health checks take, and what memory does."""
     report = Report(
         f"the port under a flood, {QUICK_EDGES if bench.quick else EDGES} failing edges",
-        ("flood", "health, s", "ready, s", "metrics, s", "MiB more", "descriptors", "CPU, %"),
+        (
+            "flood",
+            "health, s",
+            "ready, s",
+            "metrics, s",
+            "answers",
+            "MiB more",
+            "descriptors",
+            "CPU, %",
+        ),
     )
-    seconds = 2.0 if bench.quick else 20.0
+    seconds = 1.0 if bench.quick else 20.0
     edges = QUICK_EDGES if bench.quick else EDGES
     web = bench.folder / "web.yml"
     web.write_text(
@@ -110,17 +126,20 @@ def _one(
         for path in ("/metrics", "/api/v1/status?edges=500"):
             _answer(port, path, tls=tls)
     before = most = started.process.resident()
-    words = [f"{kind}={count}" for kind, count in clients.items()]
-    command = [sys.executable, "-m", "tests.benchmarks.flood", str(port), *words]
+    kinds = [f"{kind}={count}" for kind, count in clients.items()]
+    command = [sys.executable, "-m", "tests.benchmarks.flood", str(port), *kinds]
     slowest = dict.fromkeys(("/healthz", "/readyz", "/metrics"), 0.0)
-    held = 0
+    held = came = asked = 0
+    patience = QUICK_PATIENCE if bench.quick else PATIENCE
     with running(Process(command, bench.folder / "flood.log", core=bench.theirs, environ=BYTECODE)):
         time.sleep(2)
         began, used = time.monotonic(), started.process.cpu()
         ends = began + seconds
         while time.monotonic() < ends:
             for path in slowest:
-                slowest[path] = max(slowest[path], _asked(port, path, tls=tls))
+                took = _asked(port, path, tls=tls, patience=patience)
+                slowest[path] = max(slowest[path], took)
+                asked, came = asked + 1, came + (took < patience)
             most = max(most, started.process.resident())
             held = max(held, len(os.listdir(f"/proc/{started.process.pid}/fd")))  # noqa: PTH208
             time.sleep(0.2)
@@ -129,16 +148,20 @@ def _one(
     report.add(
         name,
         *(f"{value:.2f}" for value in slowest.values()),
+        f"{came} of {asked}",
         f"{more:.0f}",
         str(held),
         f"{share:.0%}",
     )
-    report.hold(
-        f"{name}: every answer within {WITHIN:.0f} s, {MEMORY} MiB more at most: "
-        f"{max(slowest.values()):.2f} s, {more:.0f} MiB",
-        max(slowest.values()) <= WITHIN and more <= MEMORY,
-    )
-    report.data[name] = {"slowest": slowest, "mib": more, "descriptors": held, "cpu": share}
+    if clients.get("from") == 1:
+        words, held_to = f"some answers come whole: {came} of {asked}", came > 0
+    else:
+        words = f"every answer within {WITHIN:.0f} s: {max(slowest.values()):.2f} s"
+        held_to = max(slowest.values()) <= WITHIN
+    report.hold(f"{name}: {words}", held_to)
+    report.hold(f"{name}: {MEMORY} MiB more at most: {more:.0f} MiB", more <= MEMORY)
+    report.data[name] = {"slowest": slowest, "came": came, "asked": asked, "mib": more}
+    report.data[name] |= {"descriptors": held, "cpu": share}
 
 
 def _where(started: Agent) -> tuple[int, bool]:
@@ -146,17 +169,18 @@ def _where(started: Agent) -> tuple[int, bool]:
     return int(started.address.rpartition(":")[2]), started.address.startswith("https")
 
 
-def _asked(port: int, path: str, *, tls: bool) -> float:
-    """Seconds until the whole answer is there; a minute when it does not come whole."""
+def _asked(port: int, path: str, *, tls: bool, patience: float) -> float:
+    """Seconds until the whole answer is there; all that one waits when it does not come whole."""
     began = time.monotonic()
-    answer = _answer(port, path, tls=tls)
+    answer = _answer(port, path, tls=tls, patience=patience)
     whole = answer.endswith((b"\r\n0\r\n\r\n", b"ok\n", b"ready\n"))
-    return time.monotonic() - began if whole and b" 200 " in answer[:20] else 60.0
+    return time.monotonic() - began if whole and b" 200 " in answer[:20] else patience
 
 
-def _answer(port: int, path: str, *, tls: bool) -> bytes:
+def _answer(port: int, path: str, *, tls: bool, patience: float = PATIENCE) -> bytes:
+    ends = time.monotonic() + patience
     try:
-        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=patience)
         if tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -167,6 +191,7 @@ def _answer(port: int, path: str, *, tls: bool) -> bytes:
             answer = bytearray()
             while data := sock.recv(1 << 20):
                 answer += data
+                sock.settimeout(max(0.001, ends - time.monotonic()))
     except OSError:
         return b""
     return bytes(answer)
@@ -185,6 +210,9 @@ def hello() -> bytes:
     return outgoing.read()
 
 
+_BIND_ADDRESS_NO_PORT = 24  # ip(7): the port is chosen when it connects, so that none is refused
+
+
 class Flooder:
     """Holds clients of some kinds, and connects again for those that were sent away.
 
@@ -194,12 +222,13 @@ class Flooder:
 
     Args:
         port: of the agent.
+        source: the address to come from.
         clients: how many of each kind.
         rate: connections a second for those that were sent away; 0 bounds nothing.
     """
 
-    def __init__(self, port: int, clients: dict[str, int], rate: int) -> None:
-        self._port, self._rate = port, rate
+    def __init__(self, port: int, source: str, clients: dict[str, int], rate: int) -> None:
+        self._port, self._source, self._rate = port, source, rate
         self._missing = [kind for kind, count in clients.items() for _ in range(count)]
         self._allowed = float(len(self._missing))  # at first all at once
         self._open: dict[socket.socket, str] = {}
@@ -233,6 +262,8 @@ class Flooder:
         if kind.startswith("/"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((self._source, 0))
         sock.connect_ex(("127.0.0.1", self._port))
         self._open[sock] = kind
         self._selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
@@ -279,5 +310,5 @@ class Flooder:
 
 if __name__ == "__main__":
     words = {kind: int(count) for kind, _, count in (one.rpartition("=") for one in sys.argv[2:])}
-    bound = words.pop("rate", RATE)
-    Flooder(int(sys.argv[1]), words, bound).run()
+    bound, last = words.pop("rate", RATE), words.pop("from", 2)
+    Flooder(int(sys.argv[1]), f"127.0.0.{last}", words, bound).run()

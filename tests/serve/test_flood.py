@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import random
 import resource
 import socket
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass
+from itertools import count
 
 import pytest
 import trio
@@ -15,12 +18,15 @@ import trio.testing
 from probe.serve import application
 from probe.serve.http import accept, server, web
 from probe.serve.http.accept import Acceptor, most_waiting
+from probe.serve.http.crowds import PACE, in_the_way, network
 from probe.serve.http.message import HEAD, RequestReader, WebAnswer, WebRequest
 from probe.serve.http.metrics import PIECE
 from probe.serve.http.server import PART, ClientConnection, Handler, Places, WebServer
 from probe.serve.http.tls import Turns
 
 from .world import filled
+
+CROWD, SCRAPER = "198.51.100.7", "192.0.2.1"
 
 
 class Counting:
@@ -225,11 +231,154 @@ async def test_who_answered_our_part_of_a_handshake_comes_before_a_crowd_that_be
     turns, order = Turns(), []
 
     async def step(name: str, begun: bool) -> None:
-        async with turns.taken(begun=begun):
+        async with turns.taken(CROWD, begun=begun):
             order.append(name)
 
-    async with trio.open_nursery() as nursery, turns.taken(begun=False):
+    async with trio.open_nursery() as nursery, turns.taken(CROWD, begun=False):
         for name, begun in (("old", False), ("answers", True), ("new", False)):
             nursery.start_soon(step, name, begun)
             await trio.testing.wait_all_tasks_blocked()
     assert order == ["answers", "new", "old"]
+
+
+@dataclass
+class Crowding:
+    """Clients that say hello without end, several for each turn, and never answer our part."""
+
+    turns: Turns
+    clients: Sequence[str]
+    each: int
+    served: int = 0
+
+    async def come(self, nursery: trio.Nursery) -> None:
+        chance = random.Random(7)
+        for number in count():
+            nursery.start_soon(self._hello, self.clients[number % len(self.clients)])
+            await trio.sleep(chance.expovariate(self.each / PACE))
+
+    async def _hello(self, client: str) -> None:
+        with trio.move_on_after(64 * PACE):  # then it makes room for newer ones
+            async with self.turns.taken(client, begun=False):
+                self.served += 1
+
+
+@pytest.mark.parametrize("addresses", [1, 30])
+async def test_a_scraper_of_another_address_needs_few_turns_beside_a_crowd(
+    addresses: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A handshake is two steps; time between them does not make it stand behind the crowd."""
+    crowd = Crowding(turns := Turns(), [f"198.51.100.{n}" for n in range(addresses)], each=4)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(crowd.come, nursery)
+        await trio.sleep(0.5)
+        for begun in (False, True, False, True):
+            before = crowd.served
+            async with turns.taken(SCRAPER, begun=begun):
+                assert crowd.served - before <= 1, "the one that was under way"
+            await trio.sleep(0.05)
+        nursery.cancel_scope.cancel()
+
+
+async def test_of_a_crowd_from_one_address_one_in_so_many_as_come_for_a_turn_gets_through(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Nobody can tell a scraper there from the others, but neither is it kept out for ever."""
+    crowd = Crowding(turns := Turns(), [CROWD], each=3)
+    through = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(crowd.come, nursery)
+        await trio.sleep(0.1)
+        for _ in range(20):
+            with trio.move_on_after(64 * PACE):
+                async with turns.taken(CROWD, begun=False):
+                    pass
+                await trio.sleep(5 * PACE)
+                before = crowd.served
+                async with turns.taken(CROWD, begun=True):
+                    assert crowd.served - before <= 1
+                through += 1
+        nursery.cancel_scope.cancel()
+    assert through >= 3, "a third of them, more or less"
+
+
+def test_the_oldest_of_the_largest_crowd_makes_room() -> None:
+    def gone(*held: str) -> int:
+        return in_the_way(range(len(held)), lambda place: held[place])
+
+    assert gone(SCRAPER, *[CROWD] * 20) == 1
+    assert gone(CROWD, SCRAPER, *[CROWD] * 20) == 0
+    assert gone(SCRAPER, *[f"198.51.100.{n}" for n in range(20)]) == 0, "no crowd: the oldest"
+    assert gone("other", *[SCRAPER] * 6, *[f"198.51.100.{n}" for n in range(20)]) == 0
+    assert network("2001:db8::1") == network("2001:db8::ffff")
+    assert network("::ffff:192.0.2.1") == "192.0.2.1"
+
+
+async def test_a_crowd_makes_room_for_itself_and_not_at_the_cost_of_others() -> None:
+    """One from here waits, then a crowd from another address comes; it is still there."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening.setblocking(False)
+    address = listening.getsockname()
+    serving = WebServer(application(filled(targets=1)))
+    async with trio.open_nursery() as nursery, AsyncExitStack() as each:
+        acceptor = Acceptor(
+            listening, lambda *given: nursery.start_soon(serving.handle, *given), lambda: True
+        )
+        nursery.start_soon(acceptor.run)
+        waits = await each.enter_async_context(await trio.open_tcp_stream(*address))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        for _ in range(2 * accept.WAITING):
+            client = await trio.open_tcp_stream(*address, local_address="127.0.0.2")
+            await each.enter_async_context(client)
+        await waits.send_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        with trio.fail_after(10):
+            assert b"".join([data async for data in waits]).startswith(b"HTTP/1.1 200 ")
+        nursery.cancel_scope.cancel()
+    listening.close()
+
+
+async def test_whose_network_holds_few_answers_comes_before_a_crowd_of_readers() -> None:
+    places, order = Places(1), []
+
+    def client(network: str) -> ClientConnection:
+        connection = ClientConnection.__new__(ClientConnection)
+        connection.network, connection.stalled = network, None
+        return connection
+
+    async def read(name: str, network: str) -> None:
+        async with places.taken(client(network)):
+            order.append(name)
+
+    async with trio.open_nursery() as nursery, places.taken(client(CROWD)):
+        for name, network in (("old", CROWD), ("scraper", SCRAPER), ("new", CROWD)):
+            nursery.start_soon(read, name, network)
+            await trio.testing.wait_all_tasks_blocked()
+    assert order[0] == "scraper"
+
+
+async def test_a_crowd_that_says_hello_waits_without_tasks_and_others_begin_before_it() -> None:
+    """What is handed over first once somebody of another address is ready: it, and none of them."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening.setblocking(False)
+    address = listening.getsockname()
+    begun: list[str] = []
+
+    def serve(stream: trio.SocketStream, _: RequestReader) -> None:
+        begun.append(stream.socket.getpeername()[0])
+        nursery.start_soon(stream.aclose)
+
+    acceptor = Acceptor(listening, serve, lambda: False)
+    async with trio.open_nursery() as nursery, AsyncExitStack() as each:
+        nursery.start_soon(acceptor.run)
+        for source in [*["127.0.0.2"] * 2 * accept.WAITING, "127.0.0.1"]:
+            client = await trio.open_tcp_stream(*address, local_address=source)
+            await each.enter_async_context(client)
+            with suppress(trio.BrokenResourceError):  # it has made room already
+                await client.send_all(b"\x16")
+        came = len(begun)
+        with trio.fail_after(10):
+            while "127.0.0.1" not in begun:
+                await trio.sleep(0.001)
+        assert begun[came:].index("127.0.0.1") <= 20, "those that were accepted before it"
+        assert acceptor.held >= most_waiting() - len(begun), "the others still wait"
+        nursery.cancel_scope.cancel()
+    listening.close()

@@ -7,7 +7,7 @@ import logging
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -115,6 +115,40 @@ async def guarded(folder: Path, text: str) -> AsyncIterator[Port]:
 
 def login(name: str, password: str) -> str:
     return "Authorization: Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+async def test_a_crowd_of_handshakes_from_another_address_keeps_nobody_out(folder: Path) -> None:
+    """Who did its handshake before the crowd came asks after it, and is answered."""
+    async with guarded(folder, PAIR) as port, AsyncExitStack() as each:
+        context = ssl.create_default_context(cafile=folder / "ca.pem")
+        waits = trio.SSLStream(
+            await trio.open_tcp_stream("127.0.0.1", port.number),
+            context,
+            server_hostname="localhost",
+            https_compatible=True,
+        )
+        await waits.do_handshake()
+        said = hello()
+        for _ in range(server_module.CONNECTIONS + 40):
+            crowd = await trio.open_tcp_stream("127.0.0.1", port.number, local_address="127.0.0.2")
+            await each.enter_async_context(crowd)
+            with suppress(trio.BrokenResourceError):
+                await crowd.send_all(said)
+        async with waits:
+            await waits.send_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = b"".join([data async for data in waits])
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def hello() -> bytes:
+    """A ClientHello."""
+    outgoing = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(
+        ssl.MemoryBIO(), outgoing, server_hostname="localhost"
+    )
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
 
 
 async def test_over_tls_every_path_is_as_it_was(folder: Path) -> None:

@@ -16,7 +16,6 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
 
 import bcrypt
@@ -24,6 +23,7 @@ import trio
 
 from probe.documents.files import stamp
 from probe.documents.problem import DocumentError
+from probe.serve.http.crowds import network
 from probe.serve.http.message import Refused, WebRequest
 from probe.serve.http.tls import PortStream, PortTls, Turns
 from probe.serve.http.web_config import WebConfig, read_web_config
@@ -79,7 +79,7 @@ class Logins:
         if known in self._good:
             self._good.move_to_end(known)
             return
-        who = (_network(client), name if stored is not None else "")
+        who = (network(client), name if stored is not None else "")
         queue = self._queues.setdefault(who, trio.Lock())
         if queue.statistics().tasks_waiting >= WAITING:
             self._failed()
@@ -112,12 +112,6 @@ class Logins:
         parts = (name.encode(), stored, password)
         framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._key, framed, "sha256")
-
-
-def _network(client: str) -> str:
-    """An address, or the /64 that it is in: one host has as many of IPv6 as it likes."""
-    client = client.removeprefix("::ffff:")  # IPv4 at a port of both families (RFC 4291, 2.5.5.2)
-    return str(ip_network((client, 64), strict=False)) if ":" in client else client
 
 
 def _unauthorized() -> Refused:
@@ -245,13 +239,21 @@ class Guard:
 
     # ------------------------------------------------------------ what the server asks
 
-    async def secured(self, stream: trio.SocketStream) -> trio.SocketStream | PortStream:
-        """The stream to speak HTTP over. Raises Refused, or what streams raise."""
+    async def secured(
+        self, stream: trio.SocketStream, client: str, moved: Callable[[], None]
+    ) -> trio.SocketStream | PortStream:
+        """The stream to speak HTTP over. Raises Refused, or what streams raise.
+
+        Args:
+            stream: to a client.
+            client: address that it comes from.
+            moved: called when a step of the handshake is done.
+        """
         tls = self._config.tls
         if tls is None:
             return stream
         secured = PortStream(stream, tls)
-        await secured.handshake(self._handshakes)
+        await secured.handshake(self._handshakes, network(client), moved)
         return secured
 
     async def admit(

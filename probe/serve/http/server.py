@@ -2,8 +2,9 @@
 
 The agent is watched through this port, so nobody may shut it. Two rules keep it open. Nothing
 waits for a client without a limit: neither for its request nor for its reading. And where there
-are too many, who has taken longest makes room: the one that was idle longest among connections,
-the one that was sent to longest among answers. A scraper or health check takes milliseconds.
+are too many, a crowd from one address makes room first, and of it who has taken longest: the one
+that was idle longest among connections, the one that was sent to longest among answers. A scraper
+or health check takes milliseconds.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from probe.serve.http.crowds import SPAN, Shares, in_the_way, network
 from probe.serve.http.message import CHUNK, Refused, RequestReader, WebAnswer, WebRequest, refusal
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class ClientConnection:
     Attributes:
         scope: ends it when it is cancelled.
         client: address of who asks.
+        network: that it is in.
         busy: a request is being answered.
         since: when it became busy, or idle.
         stalled: when the client was last sent something that it has not taken yet; None while
@@ -64,6 +68,7 @@ class ClientConnection:
         self.scope = trio.CancelScope()
         self.reader = reader
         self.client = _address(stream)
+        self.network = network(self.client)
         self.busy = False
         self.since = trio.current_time()
         self.stalled: float | None = None
@@ -111,8 +116,8 @@ class Places:
 
     Who comes when all places are taken gets that of the answer whose client has read nothing for
     longest, ``STALL`` at least; or else that of one which is under way for ``LONG``. Of those who
-    wait the last comes first: a scraper that has just come must not stand behind a hundred who
-    never read.
+    wait the one whose network was served least in the last ``SPAN`` comes first, and of these the
+    last: a scraper that has just come must not stand behind a hundred who never read.
 
     Args:
         most: how many.
@@ -122,6 +127,7 @@ class Places:
         self._most = most
         self._held: dict[ClientConnection, float] = {}  # since when; the longest first
         self._waiting: dict[ClientConnection, trio.Event] = {}
+        self._shares = Shares(SPAN, 0)
 
     @asynccontextmanager
     async def taken(self, connection: ClientConnection) -> AsyncIterator[None]:
@@ -148,8 +154,11 @@ class Places:
                     return
                 del self._held[slow]
                 slow.scope.cancel()
-            connection, granted = self._waiting.popitem()  # who came last
-            self._held[connection] = now
+            newest_first = reversed(self._waiting)
+            first = min(newest_first, key=lambda one: self._shares.above(one.network))
+            self._shares.serve(first.network, now)
+            granted = self._waiting.pop(first)
+            self._held[first] = now
             granted.set()
 
     def _slowest(self, now: float) -> ClientConnection | None:
@@ -203,7 +212,8 @@ class WebServer:
             # Those that were told to go already are still there for a moment.
             staying = [one for one in self._open if not one.scope.cancel_called]
             if len(staying) >= CONNECTIONS:
-                min(staying, key=lambda one: (one.busy, one.since)).scope.cancel()
+                staying.sort(key=lambda one: (one.busy, one.since))
+                in_the_way(staying, lambda one: one.network).scope.cancel()
         connection = ClientConnection(stream, reader or RequestReader())
         self._open.add(connection)
         try:
@@ -227,7 +237,8 @@ class WebServer:
             return True
         try:
             with trio.fail_after(IDLE):
-                connection.stream = await self._guard.secured(stream)
+                moved = partial(connection.turn, busy=False)
+                connection.stream = await self._guard.secured(stream, connection.client, moved)
         except Refused as refused:
             await self._send(connection, WebRequest("GET", ""), refusal(refused), lasting=False)
             await connection.linger()

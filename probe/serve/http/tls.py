@@ -2,7 +2,8 @@
 
 A handshake costs the loop a millisecond, however little the client did for it. So handshakes
 take turns, one in a turn of the loop with a pause between two: a crowd of them makes each wait,
-and probes hardly. The last that came is first: a scraper must not stand behind a crowd.
+and probes hardly. An address that had many turns comes last, and of one address the last that came
+is first: a scraper must not stand behind a crowd.
 
 Who presents no certificate completes the handshake though one is required; requests are refused
 then, but for health, since the kubelet cannot present any.
@@ -10,7 +11,7 @@ then, but for health, since the kubelet cannot present any.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +23,19 @@ from OpenSSL.crypto import X509
 
 from probe.connection.contexts import PairError, use_pair
 from probe.connection.openssl import advance, incoming, offer_groups, outgoing, read
+from probe.serve.http.crowds import PACE, SPAN, Shares
 from probe.serve.http.message import CHUNK, Refused
 
 HELLO = 64 * 1024
 """Most bytes of a client's part of the handshake; OpenSSL itself takes 100 KiB of certificates."""
 
-PACE, BEHIND = 0.002, 0.05
-"""Seconds from one step of a handshake to the next, and how far behind this pace they may catch
-up: on a machine that gives us no time, sleeping between two steps would serve nobody."""
+BEHIND = 0.05
+"""Seconds that steps may catch up when they are behind ``PACE``: on a machine that gives us no
+time, sleeping between two steps would serve nobody."""
+
+STEPS = 6
+"""A client's turns within ``SPAN`` that count for nothing: a handshake takes two or three, and a
+scraper may come twice."""
 
 VERSIONS = {
     "TLS10": SSL.TLS1_VERSION,
@@ -166,46 +172,63 @@ def _protocol(_: SSL.Connection, offered: list[bytes]) -> Any:
 class Turns:
     """One step of a handshake at a time, at a pace.
 
-    Clients that have answered our part come before those who only began; the last that came first.
+    Clients that had fewer turns lately come first, beyond those that a handshake needs. Then those
+    that have answered our part come before those who only began, and then the last that came.
     """
 
     def __init__(self) -> None:
         self._taken = False
-        self._waiting: tuple[list[trio.Event], list[trio.Event]] = ([], [])
+        self._waiting: dict[tuple[str, bool], list[trio.Event]] = {}
+        self._shares = Shares(SPAN, STEPS)
         self._next = trio.current_time()
 
     @asynccontextmanager
-    async def taken(self, *, begun: bool) -> AsyncIterator[None]:
+    async def taken(self, client: str, *, begun: bool) -> AsyncIterator[None]:
         """Hold the turn.
 
         Args:
+            client: the network that it comes from.
             begun: the client has answered our part already.
         """
         if self._taken:
-            turn = trio.Event()
-            self._waiting[begun].append(turn)
-            try:
-                await turn.wait()
-            except trio.Cancelled:
-                if turn.is_set():
-                    self._pass_on()
-                else:
-                    self._waiting[begun].remove(turn)
-                raise
+            await self._wait((client, begun))
         self._taken = True
         try:
+            self._shares.serve(client, trio.current_time())
             self._next = max(self._next, trio.current_time() - BEHIND) + PACE
             await trio.sleep_until(self._next)
             yield
         finally:
             self._pass_on()
 
+    async def _wait(self, place: tuple[str, bool]) -> None:
+        turn = trio.Event()
+        # What came last stands last, in its list and with its list.
+        self._waiting[place] = [*self._waiting.pop(place, ()), turn]
+        try:
+            await turn.wait()
+        except trio.Cancelled:
+            if turn.is_set():
+                self._pass_on()
+            else:
+                self._leave(place, turn)
+            raise
+
     def _pass_on(self) -> None:
-        waiting = self._waiting[True] or self._waiting[False]
-        if waiting:
-            waiting.pop().set()  # the turn stays taken
-        else:
+        if not self._waiting:
             self._taken = False
+            return
+        places = reversed(self._waiting)
+        place = min(places, key=lambda one: (self._shares.above(one[0]), not one[1]))
+        turn = self._waiting[place][-1]
+        self._leave(place, turn)
+        turn.set()  # the turn stays taken
+
+    def _leave(self, place: tuple[str, bool], turn: trio.Event) -> None:
+        waiting = self._waiting[place]
+        waiting.remove(turn)
+        if not waiting:
+            del self._waiting[place]
 
 
 class PortStream:
@@ -221,11 +244,13 @@ class PortStream:
         self._tls = SSL.Connection(tls.context)
         self._tls.set_accept_state()
 
-    async def handshake(self, turns: Turns) -> None:
+    async def handshake(self, turns: Turns, client: str, moved: Callable[[], None]) -> None:
         """Do the server's part.
 
         Args:
             turns: shared by all handshakes of the port.
+            client: the network that it comes from.
+            moved: called when a step is done: it is the client's turn now.
 
         Raises:
             Refused: the client speaks HTTP without TLS.
@@ -238,12 +263,13 @@ class PortStream:
                 raise Refused(400, "this port speaks HTTPS; write https:// instead of http://")
             size += len(data)
             incoming(self._tls, data)
-            async with turns.taken(begun=begun):
+            async with turns.taken(client, begun=begun):
                 try:
                     done = advance(self._tls)
                 except SSL.Error:
                     await self._flush()  # the alert that says why
                     raise trio.BrokenResourceError from None
+            moved()
             begun = await self._flush() or begun
             if done:
                 break
