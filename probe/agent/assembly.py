@@ -188,7 +188,7 @@ class Assembly:
         self._references.configure(spec)
         async with self._changing:
             await walked(self._coverage.retire(spec))
-            self.store.configure(spec)
+            await walked(self.store.reconfigure(spec))
             await walked(self._coverage.configure(spec))
             await walked(self._flows.configure(spec))
         await self._set_targets(UNLISTED, unlisted(spec))

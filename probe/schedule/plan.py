@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from hashlib import blake2b
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from math import floor
 from typing import Generic, NamedTuple, TypeVar
 
@@ -35,7 +35,8 @@ FIRST = 50.0
 MOST_BESIDE = 8
 """Extra runs of one key that may be pending beside each other; more are refused."""
 
-_SPARE = 64  # stale heap items tolerated before a rebuild, so that small plans never bother
+_SPARE = 64  # stale heap items tolerated before they are left out, so that small plans never bother
+_MOVED = 16  # items that one operation looks at then: a rebuild at once would hold up the loop
 
 
 class Due(NamedTuple, Generic[K]):
@@ -108,6 +109,7 @@ class _Entry(Generic[K]):
 
 
 _GRID, _EXTRA, _BESIDE = range(3)
+_Item = tuple[float, int, int, _Entry[K]]
 
 
 class Plan(Generic[K]):
@@ -127,7 +129,8 @@ class Plan(Generic[K]):
         self._salt = salt.encode()
         self._identity = identity
         self._entries: dict[K, _Entry[K]] = {}
-        self._heap: list[tuple[float, int, int, _Entry[K]]] = []
+        self._heap: list[_Item[K]] = []
+        self._old: list[_Item[K]] = []  # of which what is valid goes to the other heap, bit by bit
         self._sequence = 0
 
     def fraction(self, key: K) -> float:
@@ -188,8 +191,7 @@ class Plan(Generic[K]):
 
     def next_due(self) -> float | None:
         """Return when the next run is due; None for an empty plan."""
-        heap = self._heap
-        while heap:
+        while heap := self._first_heap():
             at, number, kind, entry = heap[0]
             if self._valid(number, kind, entry):
                 return at
@@ -198,9 +200,11 @@ class Plan(Generic[K]):
 
     def pop(self, now: float, most: int | None = None) -> list[Due[K]]:
         """Take out the runs due at ``now``, in order, at most ``most`` of them."""
-        heap = self._heap
         due: list[Due[K]] = []
-        while heap and heap[0][0] <= now and (most is None or len(due) < most):
+        while most is None or len(due) < most:
+            heap = self._first_heap()
+            if not heap or heap[0][0] > now:
+                break
             at, number, kind, entry = heappop(heap)
             if not self._valid(number, kind, entry):
                 continue
@@ -214,7 +218,15 @@ class Plan(Generic[K]):
             else:
                 entry.beside -= 1
                 due.append(Due(entry.key, at, extra=True, beside=True))
+        if self._old:
+            self._tidy()
         return due
+
+    def _first_heap(self) -> list[_Item[K]]:
+        """Return the heap with the item that is due first."""
+        if self._old and (not self._heap or self._old[0] < self._heap[0]):
+            return self._old
+        return self._heap
 
     def _push(self, at: float, kind: int, entry: _Entry[K]) -> int:
         self._sequence += 1
@@ -231,16 +243,14 @@ class Plan(Generic[K]):
         return number == (entry.grid if kind == _GRID else entry.extra)
 
     def _tidy(self) -> None:
-        """Rebuild the heap once stale items outweigh the rest, so that it stays small."""
-        if len(self._heap) <= _SPARE + 4 * len(self._entries):
-            return
-        self._heap = [
-            item
-            for item in self._heap  # as in _valid; a call for each would double the time
-            if item[3].alive
-            and (
-                item[2] == _BESIDE
-                or item[1] == (item[3].grid if item[2] == _GRID else item[3].extra)
-            )
-        ]
-        heapify(self._heap)
+        """Leave stale items behind once they outweigh the rest, a few of them each time.
+
+        What is left of a heap when its last item is taken is a heap too.
+        """
+        old = self._old
+        for _ in range(min(_MOVED, len(old))):
+            item = old.pop()
+            if self._valid(*item[1:]):
+                heappush(self._heap, item)
+        if not old and len(self._heap) > _SPARE + 4 * len(self._entries):
+            self._old, self._heap = self._heap, []

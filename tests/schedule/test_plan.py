@@ -267,3 +267,27 @@ def test_memory_stays_small_under_endless_changes() -> None:
         assert tracemalloc.get_traced_memory()[0] < 100_000, "50,000 items take some 8 MB"
     finally:
         tracemalloc.stop()
+
+
+def test_a_list_that_shrinks_holds_nobody_up() -> None:
+    """From 20,000 keys to ten: what is stale is left behind in small steps, and all of it."""
+    plan: Plan[str] = Plan()
+    keys = [f"k{i}" for i in range(20_000)]
+    put(plan, keys, 600.0)
+    calls = most = 0
+
+    def called(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    for key in keys[10:]:
+        calls = 0
+        sys.setprofile(called)
+        plan.remove(key)
+        sys.setprofile(None)
+        most = max(most, calls)
+    assert most < 100
+    due = drain(plan, START + 1200)
+    assert {one.key for one in due} == set(keys[:10])
+    assert [one.at for one in due] == sorted(one.at for one in due)
+    assert sum(not one.extra for one in due) == 20

@@ -270,7 +270,7 @@ async def test_a_scraper_of_another_address_needs_few_turns_beside_a_crowd(
     crowd = Crowding(turns := Turns(), [f"198.51.100.{n}" for n in range(addresses)], each=4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(crowd.come, nursery)
-        await trio.sleep(0.5)
+        await trio.sleep(0.2)
         for begun in (False, True, False, True):
             before = crowd.served
             async with turns.taken(SCRAPER, begun=begun):
@@ -288,8 +288,8 @@ async def test_of_a_crowd_from_one_address_one_in_so_many_as_come_for_a_turn_get
     async with trio.open_nursery() as nursery:
         nursery.start_soon(crowd.come, nursery)
         await trio.sleep(0.1)
-        for _ in range(20):
-            with trio.move_on_after(64 * PACE):
+        for _ in range(12):
+            with trio.move_on_after(32 * PACE):
                 async with turns.taken(CROWD, begun=False):
                     pass
                 await trio.sleep(5 * PACE)
@@ -298,7 +298,7 @@ async def test_of_a_crowd_from_one_address_one_in_so_many_as_come_for_a_turn_get
                     assert crowd.served - before <= 1
                 through += 1
         nursery.cancel_scope.cancel()
-    assert through >= 3, "a third of them, more or less"
+    assert through >= 2, "a third of them, more or less"
 
 
 def test_the_oldest_of_the_largest_crowd_makes_room() -> None:
@@ -313,8 +313,11 @@ def test_the_oldest_of_the_largest_crowd_makes_room() -> None:
     assert network("::ffff:192.0.2.1") == "192.0.2.1"
 
 
-async def test_a_crowd_makes_room_for_itself_and_not_at_the_cost_of_others() -> None:
+async def test_a_crowd_makes_room_for_itself_and_not_at_the_cost_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """One from here waits, then a crowd from another address comes; it is still there."""
+    monkeypatch.setattr(accept, "WAITING", 32)
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)
     address = listening.getsockname()
@@ -355,8 +358,11 @@ async def test_whose_network_holds_few_answers_comes_before_a_crowd_of_readers()
     assert order[0] == "scraper"
 
 
-async def test_a_crowd_that_says_hello_waits_without_tasks_and_others_begin_before_it() -> None:
+async def test_a_crowd_that_says_hello_waits_without_tasks_and_others_begin_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What is handed over first once somebody of another address is ready: it, and none of them."""
+    monkeypatch.setattr(accept, "WAITING", 64)
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)
     address = listening.getsockname()

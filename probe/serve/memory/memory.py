@@ -29,7 +29,7 @@ from probe.serve.series.tables import Series
 from probe.serve.series.target_samples import target_info_samples
 from probe.state.silence import Silence
 
-_PART = 500
+PART = 500
 """Targets in one short step: a few milliseconds."""
 
 
@@ -90,25 +90,25 @@ class Memory:
         """
         before = self.listed.get(check, {})
         listed: dict[str, Target] = {}
-        for start in range(0, len(targets), _PART):
-            listed |= {target.label: target for target in targets[start : start + _PART]}
+        for start in range(0, len(targets), PART):
+            listed |= {target.label: target for target in targets[start : start + PART]}
             yield
         self.listed[check] = listed
         for place, record in enumerate(list(self.targets.values())):
             if record.key.check == check and record.key.target not in listed:
                 self.forget_target(record)
-            if place % _PART == _PART - 1:
+            if place % PART == PART - 1:
                 yield
         tables = self.series.tables
         for place, name in enumerate(before):
             if name not in listed:
                 tables.target_info.drop(TargetKey(check, name))
-            if place % _PART == _PART - 1:
+            if place % PART == PART - 1:
                 yield
         for place, (name, target) in enumerate(listed.items()):
             if name not in before or before[name].labels != target.labels:
                 tables.target_info.set(TargetKey(check, name), target_info_samples(target.labels))
-            if place % _PART == _PART - 1:
+            if place % PART == PART - 1:
                 yield
 
     def target_of(self, check: str, name: str) -> TargetRecord | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from probe.model.failure import Failure, Reason
 from probe.model.records import NameFindings
@@ -22,13 +22,13 @@ from probe.model.result import (
     ResolveResult,
     TlsResult,
 )
-from probe.model.spec import Spec
+from probe.model.spec import Check, Spec
 from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.causes import CauseBook
 from probe.serve.memory.flows import FlowBook
-from probe.serve.memory.memory import Memory
+from probe.serve.memory.memory import PART, Memory
 from probe.serve.records import (
     TROUBLED,
     Belief,
@@ -83,16 +83,31 @@ class Store(Memory):
     # ------------------------------------------------------------ what is probed
 
     def configure(self, spec: Spec) -> None:
-        """Follow a new configuration: checks that it lacks go with all their series."""
-        before = self.checks
-        self.checks = {check.name: check for check in spec.checks}
+        """Do as `reconfigure`, at once."""
+        for _ in self.reconfigure(spec):
+            pass
+
+    def reconfigure(self, spec: Spec) -> Iterator[None]:
+        """Follow a new configuration, in short steps: checks that it lacks go with all series."""
+        before, checks = self.checks, {check.name: check for check in spec.checks}
+        for name in before.keys() - checks.keys():
+            yield from self.retarget(name, ())
+        for place, record in enumerate(list(self.targets.values())):
+            if record.key.check not in checks:
+                self.forget_target(record)
+            if place % PART == PART - 1:
+                yield
+        self.checks = checks
+        self._follow_checks(before, spec)
+        for place, record in enumerate(list(self.targets.values())):
+            self.series.thin(record)
+            if place % PART == PART - 1:
+                yield
+
+    def _follow_checks(self, before: Mapping[str, Check], spec: Spec) -> None:
         for name in before.keys() - self.checks.keys():
-            self.set_targets(name, ())
             del self.listed[name]
             self.series.tables.check_info.drop(CheckKey(name))
-        for record in list(self.targets.values()):
-            if record.key.check not in self.checks:
-                self.forget_target(record)
         self.series.histograms.keep_checks(self.checks)
         self.agent.keep_checks(self.checks)
         for name in before.keys() & self.checks.keys():
@@ -105,8 +120,6 @@ class Store(Memory):
             self.agent.count(families.AGENT_UNKNOWN_REASONS, 0, check=check.name)
             self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, 0, check=check.name)
         self.series.configure(self.checks, spec.limits.lag_bound)
-        for record in self.targets.values():
-            self.series.thin(record)
 
     # ------------------------------------------------------------ results
 
