@@ -35,8 +35,9 @@ class Undecodable(Exception):
 _AT_ONCE = 16 * 1024
 """Coded bytes that are decoded on the event loop."""
 
-_UNFOLDED_AT_ONCE = 1024 * 1024
-"""Most bytes that they may unfold to there: a few hundred bytes of Brotli unfold to any cap."""
+_UNFOLDED_AT_ONCE = 128 * 1024
+"""Most bytes that they may unfold to there, some milliseconds: a few hundred bytes of Brotli unfold
+to any cap."""
 
 
 class Incoming:
@@ -71,11 +72,15 @@ class Incoming:
         if self.head is None:
             return None
         data = b"".join(self._pieces)
-        work = functools.partial(decoded, self.head, data, self.cap, cut=not self.ended)
-        costly = len(data) > _AT_ONCE or self.cap > _UNFOLDED_AT_ONCE
-        if costly and self.head.header("content-encoding") is not None:
-            return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
-        return work()
+        work = functools.partial(decoded, self.head, data, cut=not self.ended)
+        if self.head.header("content-encoding") is None:
+            return work(self.cap)
+        if len(data) <= _AT_ONCE:
+            found = work(least := min(self.cap, _UNFOLDED_AT_ONCE))
+            if least == self.cap or len(found.body) < least:
+                return found
+        work = functools.partial(work, self.cap)
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 def decoded(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:

@@ -74,6 +74,7 @@ class Ledger(trio.abc.Instrument):
     most_before_head: int = 0
     headed: bool = True
     on_loop: list[int] = field(default_factory=list)
+    unfolded: list[int] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -120,9 +121,11 @@ def watch(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> None:
         return loads(text, **more)
 
     def unfolded(head: Any, data: bytes, cap: int, *, cut: bool) -> Any:
+        response = decoded(head, data, cap, cut=cut)
         if head.header("content-encoding") and threading.current_thread() is MAIN:
             ledger.on_loop.append(len(data))
-        return decoded(head, data, cap, cut=cut)
+            ledger.unfolded.append(len(response.body))
+        return response
 
     def read(self: Response) -> str:
         ledger.on_loop.append(len(self.body))
@@ -220,6 +223,7 @@ async def test_what_a_hostile_server_costs(
     assert ledger.most_bytes <= 64 * 1024
     assert ledger.most_calls <= MOST_CALLS
     assert max(ledger.on_loop, default=0) <= 16 * 1024
+    assert max(ledger.unfolded, default=0) <= 128 * 1024
     assert held <= MOST_HELD
     failure = outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
     if failure is not None:

@@ -151,8 +151,11 @@ async def ended(stream: trio.SocketStream) -> bool:
         return True
 
 
-async def test_a_crowd_that_asks_nothing_costs_no_task_and_keeps_nobody_out() -> None:
+async def test_a_crowd_that_asks_nothing_costs_no_task_and_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Idle, dripping and over the bound: closed from a table, the longest waiting first."""
+    monkeypatch.setattr(server, "IDLE", 120.0)
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listening.setblocking(False)
     address = listening.getsockname()
