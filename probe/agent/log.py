@@ -15,6 +15,7 @@ from typing import Literal, TextIO
 
 import trio
 
+from probe.agent.outlet import Outlet
 from probe.model.failure import Failure, Reason, printable
 from probe.model.reasons import title_of
 from probe.model.state import Transition
@@ -30,8 +31,15 @@ _MOST_DEFECTS = 100
 
 
 def configure(stream: TextIO, style: Literal["json", "text"]) -> None:
-    """Send the agent's log to ``stream``; libraries speak from WARNING up only."""
-    handler = logging.StreamHandler(stream)
+    """Send the agent's log to ``stream``; libraries speak from WARNING up only.
+
+    Nothing waits for who reads it, where it has a descriptor.
+    """
+    handler: logging.Handler
+    try:
+        handler = Outlet(stream)
+    except (OSError, ValueError, AttributeError):
+        handler = logging.StreamHandler(stream)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

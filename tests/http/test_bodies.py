@@ -133,24 +133,29 @@ async def test_a_frame_to_be_skipped_is_skipped() -> None:
     assert of("zstd", data).body == of("zstd", skipped + data).body == b"ok"
 
 
-async def test_with_a_high_cap_a_small_bomb_is_not_unfolded_on_the_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A few hundred bytes of Brotli unfold to any cap."""
-    threads: list[int] = []
+async def test_a_small_bomb_is_not_unfolded_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few hundred bytes of Brotli unfold to any cap; what unfolds to little is decoded there."""
+    on_loop: list[int] = []
+    decoded = body.decoded
 
     def seen(head: Response, data: bytes, cap: int, *, cut: bool) -> Response:
-        threads.append(threading.get_ident())
-        return head
+        response = decoded(head, data, cap, cut=cut)
+        if threading.get_ident() == here:
+            on_loop.append(len(response.body))
+        return response
 
+    here = threading.get_ident()
     monkeypatch.setattr(body, "decoded", seen)
-    for cap in (CAP, 64 * 1024 * 1024):
-        incoming = body.Incoming(cap)
+    for size, most in ((1_000, 1_000), (1_000_000, 128 * 1024)):
+        incoming = body.Incoming(4_000_000)
         incoming.head = Response(200, (("content-encoding", "br"),))
-        incoming.take(b"x")
-        await incoming.response()
-    low, high = threads
-    assert low == threading.get_ident() != high
+        incoming.take(brotli.compress(bytes(size)))
+        incoming.ended = True
+        response = await incoming.response()
+        assert response is not None
+        assert response.body == bytes(size)
+        assert response.body_fault is None
+        assert on_loop.pop() <= most
 
 
 BARE = Expect(status=("200",))
