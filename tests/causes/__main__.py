@@ -36,6 +36,7 @@ def main() -> int:
         for start in range(0, len(cases), given.batch):
             some = cases[start : start + given.batch]
             answers += trio.run(play, some, Path(folder), given.count, given.seed)
+            print_misses(answers[-sum(len(case.injected) for case in some) :])
             done = sum(answer.right for answer in answers)
             say(f"{start + len(some)} cases, {done} of {len(answers)} right")
     print_matrix(answers)
@@ -60,12 +61,19 @@ def print_matrix(answers: list[Answer]) -> None:
         say(f"{cause:23} {named}")
     total = Counter(answer.named or "no answer" for answer in answers)
     say(f"{'(undetermined)':23} {total[Cause.UNDETERMINED]}")
+
+
+def print_misses(answers: list[Answer]) -> None:
+    """Print each fault whose cause was not named, with what was seen."""
     for answer in answers:
-        if not answer.right:
-            left = ", ".join(c for one in answer.found for c in one.left)
-            told = f"{answer.named or 'no answer'}" + (f" (left: {left})" if left else "")
-            spent = ", ".join(str(one.spent) for one in answer.found)
-            say(f"case {answer.case.number}: {answer.case.title}: {told}; spent {spent}")
+        if answer.right:
+            continue
+        say(f"case {answer.case.number}: {answer.case.title}: {answer.named or 'no answer'}")
+        for one in answer.found:
+            left = f", left: {', '.join(one.left)}" if one.left else ""
+            say(f"  {one.subject.target} at {one.subject.edge}: {one.cause}{left}")
+            for experiment in one.experiments:
+                say(f"    {experiment.line}")
 
 
 def print_bars(answers: list[Answer], seconds: float) -> int:
