@@ -24,7 +24,7 @@ from probe.agent.experiments import (
 )
 from probe.agent.log import EventLog
 from probe.agent.process import Crashed
-from probe.model.cause import Cause, Experiment, Investigation, Observed
+from probe.model.cause import Experiment, Investigation, Observed
 from probe.model.failure import Failure, Phase, Reason, trace
 from probe.model.result import Inconclusive, TlsResult
 from probe.model.spec import TlsCheck
@@ -178,7 +178,8 @@ class Investigator:
         began = self._wall()
         onset = history.since if history.bad_at is None else min(history.since, history.bad_at)
         planner = Planner(scene.setting())
-        settled, made = Settled(Cause.UNDETERMINED), list[Experiment]()
+        settled: Settled | None = None
+        made: list[Experiment] = []
         with trio.move_on_after(LONGEST):
             settled = await investigate(
                 planner,
@@ -188,6 +189,7 @@ class Investigator:
                 patience=_PATIENCE,
                 pause=_PAUSE,
             )
+        settled = settled or planner.undetermined()  # time is up
         regular = as_regular(scene, self._regular(scene, onset))
         failing = self._failing(group)
         if key not in failing:

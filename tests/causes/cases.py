@@ -50,7 +50,8 @@ class Injected:
     Attributes:
         causes: any of these is right.
         reasons: how it shows.
-        nth: which of the domains and edges is the one that is hit.
+        nth: which of the domains and edges is the one that is hit; the second fault of a pair is
+            at the other provider.
     """
 
     name: str
@@ -65,13 +66,14 @@ class Injected:
 
     def where(self, domains: list[str], edges: dict[str, list[str]]) -> Where:
         """Say it to the lab's board. ``edges`` are the names of places by provider."""
-        first, all_a, all_b = edges["a"][self.nth : self.nth + 1], edges["a"], edges["b"]
+        all_a, all_b = (edges["b"], edges["a"]) if self.nth else (edges["a"], edges["b"])
+        first = all_a[self.nth : self.nth + 1]
         one = frozenset(domains[self.nth : self.nth + 1])
         match self.spot:
             case Spot.ONE_DOMAIN_ONE_EDGE:
                 return Where(domains=one, edges=frozenset(first))
             case Spot.ONE_DOMAIN_SOME_EDGES:
-                return Where(domains=one, edges=frozenset(edges["a"][:2]))
+                return Where(domains=one, edges=frozenset(all_a[:2]))
             case Spot.ONE_EDGE:
                 return Where(edges=frozenset(first))
             case Spot.ONE_DOMAIN_ONE_PROVIDER:

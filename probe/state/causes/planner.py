@@ -90,7 +90,16 @@ class Planner:
         best = max(causes, key=lambda cause: causes[cause], default=Cause.UNDETERMINED)
         if causes and causes[best] >= SURE:
             return Settled(best, self._share(best))
-        return None if self._useful() else self._undetermined(causes)
+        return None if self._useful() else self.undetermined()
+
+    def undetermined(self) -> Settled:
+        """Give up, and name what could not be ruled out."""
+        causes = self.causes()
+        ranked = sorted(causes, key=lambda cause: -causes[cause])
+        left = tuple(cause for cause in ranked if causes[cause] >= _LEFT)
+        own = self._seen().get(Trial(Change.NOTHING, "", self.setting.edge), Outcomes())
+        share = own.failed / (own.failed + own.passed) if own.passed and own.failed else None
+        return Settled(Cause.UNDETERMINED, share, left)
 
     def causes(self) -> dict[Cause, float]:
         """Return the probability of each cause that nothing contradicts."""
@@ -128,13 +137,6 @@ class Planner:
             for one in self._trials
             if one in both
         }
-
-    def _undetermined(self, causes: dict[Cause, float]) -> Settled:
-        ranked = sorted(causes, key=lambda cause: -causes[cause])
-        left = tuple(cause for cause in ranked if causes[cause] >= _LEFT)
-        own = self._seen().get(Trial(Change.NOTHING, "", self.setting.edge), Outcomes())
-        share = own.failed / (own.failed + own.passed) if own.passed and own.failed else None
-        return Settled(Cause.UNDETERMINED, share, left)
 
     def _share(self, cause: Cause) -> float | None:
         """Return the share of attempts that fail, by the likeliest hypothesis of the cause."""
