@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 45_388
+MOST_LINES = 45_392
 MOST_FILES = 244
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
