@@ -101,9 +101,11 @@ class EdgeServer:
                 if not taken:
                     await trio.sleep(_PAUSE)
 
+    def _socket(self) -> socket.socket:
+        return socket.socket(socket.AF_INET6 if ":" in self.place.ip else socket.AF_INET)
+
     def _bound(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.place.ip else socket.AF_INET
-        listening = socket.socket(family)
+        listening = self._socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((self.place.ip, self.place.port))
         return listening
@@ -115,7 +117,7 @@ class EdgeServer:
             stack.callback(self._stopped.set)
             stack.enter_context(self._bound()).listen(0)
             for _ in range(_FILLERS):
-                filler = stack.enter_context(socket.socket())
+                filler = stack.enter_context(self._socket())
                 filler.setblocking(False)
                 filler.connect_ex((self.place.ip, self.place.port))
             task_status.started()
