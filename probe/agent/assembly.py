@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -15,6 +16,7 @@ from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.investigator import Investigator
 from probe.agent.jobs import UNLISTED, JobKey, checks_of, unlisted
+from probe.agent.leaf_book import LeafBook
 from probe.agent.log import EventLog
 from probe.agent.parts import build_parts, learn_secrets
 from probe.agent.process import AgentError, keep_still, supervised
@@ -104,8 +106,9 @@ class Assembly:
             time.time,
             self.crashed,
         )
+        self._book = None if spec.state_dir is None else LeafBook(Path(spec.state_dir), log)
         saw = self._investigator.saw
-        self._filing = Filing(self.store, log, excuse, self._request, saw)
+        self._filing = Filing(self.store, log, excuse, self._request, saw, self._book)
         flow_filing = FlowFiling(self.store, log, excuse, self._request)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)
         self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
@@ -139,6 +142,9 @@ class Assembly:
             await work.start(keep, "sharing", self._sharing.run)
         await work.start(keep, "lag", self._lag.run)
         await work.start(keep, "references", self._references.run)
+        if self._book is not None:
+            await self._book.load(time.time())
+            await work.start(keep, "certificates", self._book.run)
         await self._configure()
         self.store.agent.reloaded(success=True, at=time.time(), digest=self._spec.digest)
         await work.start(self._sources.run)

@@ -9,6 +9,8 @@ from typing import TypeVar
 import trio
 
 from probe.agent.jobs import JobKey, checks_of
+from probe.agent.leaf_book import LeafBook
+from probe.agent.leaves import LeafEvents
 from probe.agent.log import EventLog
 from probe.model.failure import Failure, Reason
 from probe.model.result import (
@@ -90,6 +92,7 @@ class Filing:
         excuse: whether a failure is the vantage's own.
         ask: asks the runner for further attempts.
         on_edge: told of each attempt, with the change of state that it led to.
+        book: keeps across restarts which certificates were served.
     """
 
     def __init__(
@@ -99,12 +102,14 @@ class Filing:
         excuse: Excuse,
         ask: RequestRun,
         on_edge: Callable[[TlsResult, Transition | None], None] = lambda *_: None,
+        book: LeafBook | None = None,
     ) -> None:
         self._store = store
         self._log = log
         self._excuse = excuse
         self._ask = ask
         self._on_edge = on_edge
+        self._leaves = LeafEvents(store, log, book)
         self._checks: dict[str, TlsCheck] = {}
         self._confirmers: dict[str, Confirmer] = {}
         self._consensus: dict[str, Consensus] = {}
@@ -113,6 +118,7 @@ class Filing:
     def configure(self, spec: Spec, at: float) -> None:
         """Follow a configuration at this wall time. Histories of checks that stay are kept."""
         self._checks = checks_of(spec, TlsCheck)
+        self._leaves.configure(self._checks)
         for name in self._confirmers.keys() - self._checks.keys():
             del self._confirmers[name], self._consensus[name]
         for name, check in self._checks.items():
@@ -143,6 +149,7 @@ class Filing:
     def forget_provider(self, key: ProviderKey) -> None:
         """Forget a target that is not reached through this provider any more."""
         self._dns_failing.pop(key, None)
+        self._leaves.forget(key)
         self._store.forget([key])
 
     def edge(self, result: TlsResult) -> None:
@@ -165,7 +172,10 @@ class Filing:
         if history is None:
             return  # removed while the attempt was in flight
         self._store.record_edge(result, history.status, history.since)
-        self._split(key.check, self._consensus[key.check].observe(key, leaf, result.at), result.at)
+        consensus = self._consensus[key.check]
+        if leaf is not None:
+            self._leaves.observe(result, leaf, consensus)
+        self._split(key.check, consensus.observe(key, leaf, result.at), result.at)
         if reaction.transition is not None:
             self._tell(reaction.transition)
         for extra in reaction.extra:

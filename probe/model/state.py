@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from probe.model.failure import Failure, failure_fields
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
@@ -76,10 +76,52 @@ class ConsensusRule:
     Attributes:
         grace: seconds that a rolling renewal may take.
         across_providers: compare all providers of the check with each other.
+        across_regions: let Prometheus compare what the regions see.
     """
 
     grace: float = 6 * 3600.0
     across_providers: bool = False
+    across_regions: bool = True
+
+
+class ServedLeaf(NamedTuple):
+    """What is remembered of a certificate that a provider serves.
+
+    Attributes:
+        fingerprint: SHA-256, hex.
+        issuer: RFC 4514 string.
+        not_before: seconds since the epoch, as ``not_after``.
+    """
+
+    fingerprint: str
+    issuer: str
+    key_type: str
+    not_before: float
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeafChange:
+    """A provider began to serve another certificate for a target.
+
+    Attributes:
+        at: wall time at which the first edge was seen to serve it.
+        returned: it had been served before, and by no edge for a while.
+    """
+
+    at: float
+    before: ServedLeaf
+    after: ServedLeaf
+    returned: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Say in a word or two what is different, the oddest first."""
+        if self.after.key_type != self.before.key_type:
+            return "other key type"
+        if self.after.issuer != self.before.issuer:
+            return "other issuer"
+        return "older one again" if self.returned else "renewed"
 
 
 @dataclass(frozen=True, slots=True)

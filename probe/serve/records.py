@@ -18,7 +18,7 @@ from probe.model.result import (
     StepResult,
     TlsResult,
 )
-from probe.model.state import Diagnosis, EdgeStatus
+from probe.model.state import Diagnosis, EdgeStatus, LeafChange
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
 
 KeyT = TypeVar("KeyT", EdgeKey, FlowKey)
@@ -92,6 +92,18 @@ class CertificateSplit:
     minority: tuple[EdgeKey, ...] = ()
     since: float | None = None
     alarming: bool = False
+
+
+class LeafRecord(NamedTuple):
+    """What is known of the certificate that a provider serves, of one key type.
+
+    Attributes:
+        changes: how many there were.
+        last: the latest of them.
+    """
+
+    changes: int
+    last: LeafChange | None
 
 
 def counted(counts: dict[Why, int] | None, failure: Failure) -> dict[Why, int]:
@@ -260,6 +272,7 @@ class TargetRecord:
     resolutions: dict[ProviderKey, ResolveRecord] = field(default_factory=dict)
     flows: dict[FlowKey, FlowRecord] = field(default_factory=dict)
     splits: dict[CertificatesKey, CertificateSplit] = field(default_factory=dict)
+    leaves: dict[CertificatesKey, LeafRecord] = field(default_factory=dict)
     missing: dict[ResultKey, bool] = field(default_factory=dict)
     complete: bool = False
 

@@ -145,6 +145,21 @@ class Consensus:
         changed.append(self._agreement(subject, group, at))
         return tuple(changed)
 
+    def served(self, key: EdgeKey) -> CertificateFacts | None:
+        """Return what an edge served in its latest attempt; None without a handshake."""
+        subject = self._subjects.get(key)
+        return None if subject is None else self._groups[subject].served[key]
+
+    def serving(self, subject: Subject) -> set[str]:
+        """Return the fingerprints that the edges of one provider serve, of one key type."""
+        provider = "" if self.rule.across_providers else subject.provider
+        group = self._groups.get(subject._replace(provider=provider))
+        return {
+            leaf.fingerprint_sha256
+            for key, leaf in (group.served.items() if group is not None else ())
+            if key.provider == subject.provider
+        }
+
     def remove(self, keys: Iterable[EdgeKey], at: float) -> tuple[Agreement, ...]:
         """Forget edges that no longer exist; return the agreements that changed."""
         changed: dict[Subject, Agreement] = {}

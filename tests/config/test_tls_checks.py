@@ -213,7 +213,7 @@ checks:
     flapping_score: 3
     forgive_after: 4
     clear_after: 5
-  consensus: {grace: 0, across_providers: true}
+  consensus: {grace: 0, across_providers: true, across_regions: false}
   edge_series: failing
   labels: {team: edge, tier: 1}
 """
@@ -257,7 +257,7 @@ checks:
         ),
         trust=Trust("file", str(tmp_path / "roots.pem")),
         confirm=Confirmation(0, 0.25, 2.0, 3600.0, 1.5, 3.0, 4, 5),
-        consensus=ConsensusRule(0.0, across_providers=True),
+        consensus=ConsensusRule(0.0, across_providers=True, across_regions=False),
         edge_series="failing",
         labels={"team": "edge", "tier": "1"},
     )

@@ -10,9 +10,9 @@ import pytest
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.records import HttpsSet, NameFindings, NameRecords
 from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult, Timestamps
-from probe.model.state import Diagnosis, EdgeStatus
+from probe.model.state import Diagnosis, EdgeStatus, LeafChange, ServedLeaf
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
-from probe.serve import CertificatesKey, CertificateSplit, Store
+from probe.serve import CertificatesKey, CertificateSplit, LeafRecord, Store
 from probe.serve.http.guard import Guard
 from probe.serve.series import families
 from probe.serve.series.families import FAMILIES
@@ -58,6 +58,8 @@ def everything() -> Store:
     store.record_edge(blind, EdgeStatus.PASSING, START)
     key = CertificatesKey("stores", name, "cdn-a", "ecdsa")
     store.record_split(CertificateSplit(key, 2, (odd,), START, alarming=True))
+    leaf = ServedLeaf("ab" * 32, "CN=CA", "ecdsa", START, START)
+    store.record_leaf(key, LeafRecord(1, LeafChange(START, leaf, leaf)))
     through = ProviderKey("stores", name, "cdn-a")
     dns = Failure(Phase.RESOLVE, Reason.SERVFAIL)
     lost = world.key(name, "cdn-a", 3)
@@ -128,7 +130,7 @@ async def test_every_family_of_the_table_can_be_had() -> None:
         (SeriesGroup.TARGET, 15),
         (SeriesGroup.TARGET_INFO, 1),
         (SeriesGroup.RESOLVE, 4),
-        (SeriesGroup.CERTIFICATES, 3),
+        (SeriesGroup.CERTIFICATES, 4),
     ],
 )
 def test_the_formula_of_the_docs_counts_right(group: SeriesGroup, per_one: int) -> None:
@@ -146,6 +148,7 @@ def test_the_formula_of_the_docs_counts_right(group: SeriesGroup, per_one: int) 
                 store.record_edge(world.result(key), EdgeStatus.PASSING, START)
             split = CertificatesKey("stores", name, provider, "ecdsa")
             store.record_split(CertificateSplit(split, 1))
+            store.record_leaf(split, LeafRecord(0, None))
     ones = {
         SeriesGroup.EDGE: targets * len(providers) * addresses,
         SeriesGroup.TARGET: targets,

@@ -40,6 +40,7 @@ def board() -> Board:
     migration.row("Ready?", *_verdict(), _regions(), _missing())
     migration.row("What is missing", _reasons(), _warnings())
     migration.row("Certificates on the new CDN", _leaves(), _expiry())
+    migration.row("Certificates across regions", _differing(), _changes())
     migration.row("Now and after", _failing(), _handshake())
     return migration
 
@@ -161,6 +162,41 @@ def _expiry() -> Shown:
         columns={"target": "Domain", "Value": "Ends in"},
         by="Ends in",
         faces={"Ends in": Face("dtdurations", ((None, look.BAD), (14 * 86400, look.GOOD)))},
+    )
+
+
+def _differing() -> Shown:
+    where = 'check="$check",provider=~"$provider|"'  # no provider: compared across all of them
+    since = f"check_target_key:probe_certificates:differ_since{{{where}}}"
+    leaves = f"check_target_key:probe_certificates:leaves{{{where}}}"
+    return table(
+        "Domains whose leaves differ",
+        "Between edges or regions, the first hundred. A batch is ready when every region serves "
+        "the same certificate.",
+        now(f"topk(100, max by (target, key_type) ({leaves}) > 1)", quiet=True),
+        now(f"min by (target, key_type) ({since}) * 1000", quiet=True),
+        size=(12, 6),
+        columns={
+            "target": "Domain",
+            "key_type": "Key",
+            "Value #A": "Leaves",
+            "Value #B": "Since",
+        },
+        faces={"Since": Face("dateTimeFromNow")},
+        face=Face("none", nothing="all agree"),
+    )
+
+
+def _changes() -> Shown:
+    changes = f"increase(probe_certificates_changes_total{{{_BOTH}}}[1h])"
+    return lines(
+        "Leaves that changed, there and here",
+        "Changes of certificates within an hour, as the region that saw most of them counts.",
+        Query(
+            f"max by (provider, check) (sum by (region, provider, check) ({changes}))",
+            "{{provider}} ({{check}})",
+        ),
+        size=(12, 6),
     )
 
 

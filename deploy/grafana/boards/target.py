@@ -43,6 +43,7 @@ def board() -> Board:
     )
     target.row("Edges", _matrix(), _course(), _failures())
     target.row("Certificates", _served(), _differences(), _expiry())
+    target.row("Certificates across regions", _regions(), _changes())
     target.row("Latency by phase", *_latency())
     return target
 
@@ -148,6 +149,56 @@ def _differences() -> Shown:
             "Value #D": "Since",
         },
         faces={"Too long": Face(mappings=_YES), "Since": Face("dateTimeFromNow")},
+    )
+
+
+def _regions() -> Shown:
+    leaf = "fingerprint_sha256"
+    info = f"probe_edge_certificate_info{{{_HERE}}}"
+    leaves = 'check_target_key:probe_certificates:leaves{target="$target",check=~"$check"}'
+    return table(
+        "Leaves by region",
+        "Which leaf each region sees, with the number of edges that serve it, and how many leaves "
+        "of this kind of key all regions see. They may differ while a renewal rolls out.",
+        now(f"count by (provider, key, region, {leaf}, issuer) ({info})"),
+        now(
+            f"count by (provider, key, region, {leaf}) ({info}) * 0 + on (provider) group_left () "
+            f"max by (provider) ({leaves})",
+            quiet=True,
+        ),
+        size=(14, 6),
+        columns={
+            "provider": "Provider",
+            "key": "Key",
+            "region": "Region",
+            "Value #A": "Edges",
+            "Value #B": "Leaves, all regions",
+            "issuer": "Issuer",
+            leaf: "SHA-256",
+        },
+        face=Face(nothing="no handshake"),
+    )
+
+
+def _changes() -> Shown:
+    by = "region, provider, key_type"
+    last = f"probe_certificates_last_change_timestamp_seconds{{{_HERE}}}"
+    return table(
+        "Changes of the leaf",
+        "When each region last saw the provider change its certificate. One change, however many "
+        "edges it reaches.",
+        now(f"max by ({by}) ({last}) * 1000"),
+        now(f"max by ({by}) (probe_certificates_changes_total{{{_HERE}}})"),
+        size=(10, 6),
+        columns={
+            "region": "Region",
+            "provider": "Provider",
+            "key_type": "Key",
+            "Value #A": "Last change",
+            "Value #B": "Changes",
+        },
+        faces={"Last change": Face("dateTimeFromNow")},
+        face=Face(nothing="no change was seen"),
     )
 
 

@@ -164,7 +164,8 @@ class FileShape(Shape):
     share: ShareShape | None = None
     """Divide the targets among the agents of this region."""
     state_dir: PathText | None = None
-    """Directory where rotated refresh tokens and revocation lists are kept."""
+    """Directory where rotated refresh tokens and revocation lists are kept, and which certificates
+    were served."""
     crl: Literal["on", "off"] | None = optional(
         "Whether the certificate revocation lists that served chains name are fetched, over plain "
         "http, and judged (on). They need addresses that the file's addresses permit.",

@@ -184,6 +184,9 @@ class ConsensusShape(Shape):
     """How long a rolling renewal may take ({default})."""
     across_providers: bool | None = None
     """Compare all providers of the check with each other ({default})."""
+    across_regions: bool | None = None
+    """Compare what all regions see, by an alert rule ({default}). No where a provider has
+    certificates for each region."""
 
 
 EdgeSeries = Literal["all", "failing", "none"]

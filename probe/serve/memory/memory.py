@@ -157,13 +157,15 @@ class Memory:
         """Remove a comparison of which no edge is left."""
         record = self.targets.get(TargetKey(key.check, key.target))
         if record is not None:
-            self._forget_splits(record, [key])
+            record.splits.pop(key, None)
+            self.differing.pop(key, None)
+            self.series.certificates(key, record)
 
     def _settle(self, record: TargetRecord) -> None:
         """Write a target's series after something of it was removed."""
         if record.empty:
             self.targets.pop(record.key, None)
-            self._forget_splits(record, list(record.splits))
+            self._forget_certificates(record, [*record.splits, *record.leaves])
         self.series.target(record)
 
     def _gone(self, key: ResultKey) -> None:
@@ -202,11 +204,13 @@ class Memory:
         record.resolutions.pop(key, None)
         self.unresolved.pop(key, None)
         self.series.tables.resolve.drop(key)
-        self._forget_splits(record, [k for k in record.splits if k.provider == key.provider])
+        known = [*record.splits, *record.leaves]
+        self._forget_certificates(record, [one for one in known if one.provider == key.provider])
 
-    def _forget_splits(self, record: TargetRecord, keys: Iterable[CertificatesKey]) -> None:
+    def _forget_certificates(self, record: TargetRecord, keys: Iterable[CertificatesKey]) -> None:
         for key in keys:
             record.splits.pop(key, None)
+            record.leaves.pop(key, None)
             self.differing.pop(key, None)
             self.series.tables.certificates.drop(key)
 
@@ -254,8 +258,8 @@ class Memory:
 
     def compare(self, target: TargetRecord) -> None:
         """Write anew how a target's certificates compare, after edges were lost or found."""
-        for split in target.splits.values():
-            self.series.split(split, target)
+        for key in target.splits:
+            self.series.certificates(key, target)
 
     def _unsee(self, key: ResultKey) -> None:
         target = self.targets.get(TargetKey(key.check, key.target))

@@ -32,9 +32,11 @@ from probe.serve.memory.memory import PART, Memory
 from probe.serve.records import (
     TROUBLED,
     Belief,
+    CertificatesKey,
     CertificateSplit,
     CheckKey,
     EdgeRecord,
+    LeafRecord,
     ResolveRecord,
     ResultKey,
     TargetKey,
@@ -224,11 +226,18 @@ class Store(Memory):
             self.differing[split.key] = split
         else:
             self.differing.pop(split.key, None)
-        self.series.split(split, target)
+        self.series.certificates(split.key, target)
         changed = set(split.minority) ^ set(before.minority if before else ())
         for edge in changed & target.edges.keys():
             target.edges[edge].minority = edge in split.minority
             self.series.edge(target.edges[edge])
+
+    def record_leaf(self, key: CertificatesKey, leaf: LeafRecord) -> None:
+        """Take in which certificate a provider serves, and how often that changed."""
+        target = self.targets.get(TargetKey(key.check, key.target))
+        if target is not None:
+            target.leaves[key] = leaf
+            self.series.certificates(key, target)
 
     def note(self, transition: Transition) -> None:
         """Keep a change of state for the page."""

@@ -9,7 +9,7 @@ from itertools import islice
 
 from probe.model.failure import Failure, failure_fields
 from probe.model.result import CertificateFacts, Handshake, Passed, Timestamps, TlsResult
-from probe.model.state import EdgeStatus
+from probe.model.state import EdgeStatus, LeafChange
 from probe.model.target import EdgeKey, Resolution
 from probe.serve.memory.store import Store
 from probe.serve.page.flow_view import FlowView, flow_view
@@ -18,7 +18,7 @@ from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import Level, shown_state, standing_of_target
 from probe.serve.page.status import changes_of
 from probe.serve.page.views import ChangeView, EdgeView
-from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord
+from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord, TargetRecord
 from probe.state.promises import told
 
 EDGES, LEAVES, CHANGES, FLOWS = 200, 20, 30, 30
@@ -57,6 +57,21 @@ class LeafDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class LeafChangeDetail:
+    """The latest change of the certificate that a provider serves.
+
+    Attributes:
+        changes: how many there were.
+    """
+
+    check: str
+    provider: str
+    key_type: str
+    changes: int
+    last: LeafChange
+
+
+@dataclass(frozen=True, slots=True)
 class NameDetail:
     """What a provider's DNS said for the target.
 
@@ -85,6 +100,7 @@ class TargetView:
     edges: tuple[EdgeDetail, ...]
     edges_total: int
     leaves: tuple[LeafDetail, ...]
+    leaf_changes: tuple[LeafChangeDetail, ...]
     names: tuple[NameDetail, ...]
     flows: tuple[FlowView, ...]
     changes: tuple[ChangeView, ...]
@@ -114,6 +130,7 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         edges=tuple([*never, *(_edge(edge, letters) for edge in shown)][:EDGES]),
         edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
+        leaf_changes=tuple(islice(_leaf_changes(records), LEAVES)),
         names=tuple(_name(one) for record in records for one in record.resolutions.values()),
         flows=tuple(
             flow_view(flow) for record in records for flow in islice(record.flows.values(), FLOWS)
@@ -131,6 +148,14 @@ def _name(record: ResolveRecord) -> NameDetail:
         () if seen is None else told(seen.records),
         () if seen is None else seen.warnings,
     )
+
+
+def _leaf_changes(records: Iterable[TargetRecord]) -> Iterator[LeafChangeDetail]:
+    """Each provider's latest change, the latest of all first."""
+    known = [(key, leaf) for record in records for key, leaf in record.leaves.items()]
+    changed = [(leaf.last, key, leaf) for key, leaf in known if leaf.last is not None]
+    for last, key, leaf in sorted(changed, key=lambda one: (-one[0].at, one[1])):
+        yield LeafChangeDetail(key.check, key.provider, key.key_type, leaf.changes, last)
 
 
 def _gravity(edge: EdgeRecord) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ from probe.serve.records import (
     CertificateSplit,
     EdgeRecord,
     FlowRecord,
+    LeafRecord,
     OutcomeCounts,
     ResolveRecord,
     Why,
@@ -204,6 +205,14 @@ def split_samples(split: CertificateSplit) -> list[Sample]:
         ),
         (families.CERTIFICATES_SPLIT, split.alarming),
         (families.CERTIFICATES_DIFFER_SINCE, split.since),
+    )
+
+
+def leaf_samples(leaf: LeafRecord) -> list[Sample]:
+    """The series of the certificate that a provider serves."""
+    at = None if leaf.last is None else leaf.last.at
+    return present(
+        (families.CERTIFICATES_CHANGES, leaf.changes), (families.CERTIFICATES_LAST_CHANGE, at)
     )
 
 

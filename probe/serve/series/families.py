@@ -80,6 +80,7 @@ TARGET_EDGES_UNSEEN = _gauge(SeriesGroup.TARGET, "probe_target_edges_unseen", "E
 TARGET_INCONCLUSIVE = _gauge(SeriesGroup.TARGET, "probe_target_inconclusive", "1 while the latest attempt of an edge or flow was inconclusive: the fault is ours.", *_WHY, when="while it is so")
 TARGET_INFO = _info(SeriesGroup.TARGET_INFO, "probe_target_info", "Labels of the target from the list that it came from.", "*", when="when the list gives labels")
 CHECK_INFO = _info(SeriesGroup.CHECK_INFO, "probe_check_info", "Kind and interval of the check, and its labels.", "*")
+CHECK_GRACE = _gauge(SeriesGroup.CHECK_INFO, "probe_check_certificate_grace_seconds", "How long leaves may differ between regions: the grace of consensus.", when="TLS checks, unless across_regions is off")
 # -- per edge
 EDGE_UP = _gauge(SeriesGroup.EDGE, "probe_edge_up", "Whether the latest attempt on the edge passed.", when="unless the latest attempt was inconclusive, or a pass that is no longer looked at")
 EDGE_STATE = _gauge(SeriesGroup.EDGE, "probe_edge_state", "1 for the state the edge is in: unknown, passing, suspect, failing, flapping, or unseen when nobody has judged it for three intervals.", "state")
@@ -104,6 +105,8 @@ CERTIFICATES_DISTINCT = _gauge(SeriesGroup.CERTIFICATES, "probe_certificates_dis
 CERTIFICATES_MINORITY_EDGES = _gauge(SeriesGroup.CERTIFICATES, "probe_certificates_minority_edges", "Edges whose leaf differs from the commonest one.")
 CERTIFICATES_SPLIT = _gauge(SeriesGroup.CERTIFICATES, "probe_certificates_split", "Whether the leaves have differed for longer than a rolling renewal may take.")
 CERTIFICATES_DIFFER_SINCE = _gauge(SeriesGroup.CERTIFICATES, "probe_certificates_differ_since_timestamp_seconds", "Since when the leaves differ, seconds since the epoch.", when="while they differ")
+CERTIFICATES_CHANGES = _counter(SeriesGroup.CERTIFICATES, "probe_certificates_changes_total", "Times that the provider began to serve another leaf, once for all edges that it reaches; starts at zero, or where state_dir left off.")
+CERTIFICATES_LAST_CHANGE = _gauge(SeriesGroup.CERTIFICATES, "probe_certificates_last_change_timestamp_seconds", "When it last did, seconds since the epoch.", when="once it happened")
 # -- per provider
 PROVIDER_EDGES = _gauge(SeriesGroup.PROVIDER, "probe_provider_edges", "Distinct addresses of the provider, of which anything is seen.", when="TLS checks, while any is seen")
 PROVIDER_EDGES_FAILING = _gauge(SeriesGroup.PROVIDER, "probe_provider_edges_failing", "Distinct addresses of the provider that are failing or flapping for any target.", when="TLS checks, while any is seen")

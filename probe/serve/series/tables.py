@@ -25,6 +25,7 @@ from probe.serve.records import (
 from probe.serve.series import families
 from probe.serve.series.edge_samples import (
     edge_samples,
+    leaf_samples,
     resolve_samples,
     split_samples,
     steady_edge_samples,
@@ -196,15 +197,23 @@ class Series:
         alike = [flow for flow in target.flows.values() if flow.key.provider == key.provider]
         self.tables.personas.set(through, persona_samples(alike))
 
-    def split(self, split: CertificateSplit, record: TargetRecord) -> None:
-        """How certificates compare across edges; "alike" is not said of edges nobody looks at."""
-        told = (
-            split.distinct > 1
-            or split.alarming
-            or not any(
-                edge.unseen is not None
-                for edge in record.edges.values()
-                if split.key.provider in ("", edge.key.provider)
-            )
+    def certificates(self, key: CertificatesKey, record: TargetRecord) -> None:
+        """How certificates compare across edges, and how often they changed."""
+        split, leaf = record.splits.get(key), record.leaves.get(key)
+        samples = split_samples(split) if split is not None and _told(split, record) else []
+        if leaf is not None:
+            samples += leaf_samples(leaf)
+        self.tables.certificates.set(key, samples)
+
+
+def _told(split: CertificateSplit, record: TargetRecord) -> bool:
+    """Whether a comparison may be said: "alike" is not said of edges nobody looks at."""
+    return (
+        split.distinct > 1
+        or split.alarming
+        or not any(
+            edge.unseen is not None
+            for edge in record.edges.values()
+            if split.key.provider in ("", edge.key.provider)
         )
-        self.tables.certificates.set(split.key, split_samples(split) if told else [])
+    )

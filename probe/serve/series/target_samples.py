@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from probe.model.failure import Reason
 from probe.model.result import Failed, Handshake, Inconclusive, StepResult, Timings
-from probe.model.spec import Check
+from probe.model.spec import Check, TlsCheck
 from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import Edge, EdgeKey, ProviderKey
 from probe.serve.records import EdgeRecord, FlowRecord, TargetRecord
@@ -270,14 +270,17 @@ def target_info_samples(labels: Mapping[str, str]) -> list[Sample]:
 
 
 def check_samples(check: Check) -> list[Sample]:
-    """The info series of a check."""
+    """The series of a check itself."""
     fixed = {"kind": check.kind, "interval_seconds": f"{check.interval:g}"}
     own = {
         name: value
         for name, value in own_labels(families.CHECK_INFO, check.labels)
         if name not in fixed
     }
-    return [(families.CHECK_INFO, 1.0, tuple(sorted({**own, **fixed}.items())))]
+    samples: list[Sample] = [(families.CHECK_INFO, 1.0, tuple(sorted({**own, **fixed}.items())))]
+    if isinstance(check, TlsCheck) and check.consensus.across_regions:
+        samples.append((families.CHECK_GRACE, check.consensus.grace, ()))
+    return samples
 
 
 def own_labels(family: Family, labels: Mapping[str, str]) -> LabelPairs:
