@@ -195,6 +195,7 @@ def settle() -> None:
 
 LOOPS = (
     "causes",
+    "certificates",
     "discovery",
     "filing",
     "first look",

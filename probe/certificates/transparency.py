@@ -224,8 +224,8 @@ def _too_few(
     unknown = f" ({counted.unknown} of logs that the list does not approve)"
     yield Finding(
         Reason.TOO_FEW_SCTS,
-        f"{seen.embedded} timestamps of Certificate Transparency are in the certificate and "
-        f"{seen.stapled} in the staple: {why}{unknown if counted.unknown else ''}; "
+        f"timestamps of Certificate Transparency: {seen.embedded} in the certificate, "
+        f"{seen.stapled} in the staple; {why}{unknown if counted.unknown else ''}; "
         "the extension of the handshake, which may carry more, is not looked at",
         fatal=fatal,
     )

@@ -285,3 +285,26 @@ async def test_probe_yaml_of_the_folder_is_found_first(config: Path) -> None:
     config.rename(config.with_name("probe.yaml"))
     done = await bare(config.parent, "--target", "store-001.example")
     assert (done.returncode, done.stdout) == (0, "8 pass\n"), done.stderr
+
+
+@pytest.mark.real
+async def test_too_few_timestamps_of_a_public_root_are_told_in_words(
+    config: Path, lab: RemoteLab
+) -> None:
+    """The lab's root stands in for one of Mozilla's list."""
+    text = config.read_text()
+    trust = next(line for line in text.splitlines() if "trust:" in line)
+    config.write_text(text.replace(trust, trust.partition("trust:")[0] + "trust: mozilla"))
+    start = f"import certifi; certifi.where = lambda: {lab.info.roots!r}"
+    code = f"{start}; from probe.cli.main import main; main()"
+    ask = [sys.executable, "-c", code, "check", "--config", str(config)]
+    await lab.inject("logged_once")
+    run = partial(trio.run_process, capture_stdout=True, capture_stderr=True, check=False)
+    done = await run([*ask, "--target", "store-001.example", "--provider", "cdn-b"])
+    said = done.stdout.decode()
+    assert done.returncode == 0, said
+    assert (
+        "timestamps of Certificate Transparency: 1 in the certificate, 0 in the staple; 1 of "
+        "distinct logs count, and browsers need 2; the extension of the handshake, which may carry "
+        "more, is not looked at" in said
+    )

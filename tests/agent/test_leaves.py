@@ -16,6 +16,8 @@ from trio.testing import MockClock
 from probe.agent.leaf_book import EVERY, FILE, LeafBook
 from probe.agent.leaves import LeafEvents
 from probe.agent.log import EventLog, configure
+from probe.lab.board import Where
+from probe.lab.process import RemoteLab
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Failed, Passed, TlsResult
 from probe.model.spec import TlsCheck
@@ -26,6 +28,7 @@ from probe.serve.page.html import target_page
 from probe.serve.page.target_view import target_view
 from probe.state.consensus import Consensus
 from tests.serve.world import START, World, leaf, spec
+from tests.support.agents import StartAgent
 from tests.support.reading import exposed
 
 SHOP = "shop.example"
@@ -237,3 +240,37 @@ async def test_a_folder_that_cannot_be_written_is_told_once_and_loses_nothing(
             await told("certificates cannot be kept", "certificates can be kept again")
             nursery.cancel_scope.cancel()
     assert (await restarted(folder)).recall(KEY) is not None
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("lab")
+async def test_a_running_agent_tells_a_change_once_and_remembers_it(
+    config: Path, agents: StartAgent, lab: RemoteLab
+) -> None:
+    """One edge of four gets a certificate of another issuer, then a second one does."""
+    config.write_text(f"{config.read_text()}\nstate_dir: state\n")
+    place = {"provider": "cdn-b", "target": "store-001.example", "key_type": "ecdsa"}
+    total = "probe_certificates_changes_total"
+    async with agents(config) as agent:
+
+        async def watched() -> bool:
+            return await agent.metric(total, **place) == 0.0
+
+        await agent.until(watched)
+        for edge in lab.info.seen("sa-east", "cdn-b")[:2]:
+            where = Where(frozenset({"store-001.example"}), frozenset({edge.name}))
+            await lab.inject("other_issuer", where)
+            event = await agent.said("certificate changed", **place)
+            assert event["what"] == "other issuer"
+            assert "Lab Issuing CA 2" in event["new_issuer"]
+        assert await agent.metric(total, **place) == 1.0
+        page = (await agent.get("/target/store-001.example")).text
+        assert "Latest change of certificate" in page
+        assert "other issuer" in page
+    async with agents(config) as agent:
+
+        async def remembered() -> bool:
+            return await agent.metric(total, **place) == 1.0
+
+        await agent.until(remembered)
+        assert not [line for line in agent.log if line["event"] == "certificate changed"]

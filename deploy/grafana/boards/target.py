@@ -164,7 +164,6 @@ def _regions() -> Shown:
         now(
             f"count by (provider, key, region, {leaf}) ({info}) * 0 + on (provider) group_left () "
             f"max by (provider) ({leaves})",
-            quiet=True,
         ),
         size=(14, 6),
         columns={
@@ -187,7 +186,7 @@ def _changes() -> Shown:
         "Changes of the leaf",
         "When each region last saw the provider change its certificate. One change, however many "
         "edges it reaches.",
-        now(f"max by ({by}) ({last}) * 1000"),
+        now(f"max by ({by}) ({last}) * 1000", quiet=True),
         now(f"max by ({by}) (probe_certificates_changes_total{{{_HERE}}})"),
         size=(10, 6),
         columns={
