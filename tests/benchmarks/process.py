@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import ssl
@@ -121,5 +122,5 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5, context=trusting) as response:  # noqa: S310 - http, to a program of the benchmark
             return bool(response.status == 200)
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
