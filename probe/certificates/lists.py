@@ -116,14 +116,19 @@ class RevocationLists:
                 watch.known, watch.found = False, None
                 del self._watches[path]
         for url in self.known.keys() - needed:
-            del self.known[url]
+            self._drop(url)
 
     def forget(self) -> None:
         """Forget everything, as when nothing was ever looked at."""
         for watch in self._watches.values():
             watch.known, watch.found = False, None
         self._watches.clear()
-        self.known.clear()
+        for url in list(self.known):
+            self._drop(url)
+
+    def _drop(self, url: str) -> None:
+        for watch in self.known.pop(url).watches:
+            watch.found = None  # whoever serves it still must not call it good by this list
 
     def revoked(self) -> int:
         """Count the paths with a revoked certificate, of those that were served within a day."""

@@ -52,6 +52,7 @@ class _Look:
         copy: what is asked next time, once a list could be used.
         failures: looks in a row that gave nothing usable.
         looked_at: trio time of the latest look.
+        since: trio time since when it is wanted.
     """
 
     due: float
@@ -60,6 +61,7 @@ class _Look:
     busy: bool = False
     begun: bool = False
     looked_at: float = float("-inf")
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +142,25 @@ class ListKeeper:
             self._told.clear()
 
     async def settled(self, verdict: Verdict, patience: float) -> None:
-        """Wait until every list of a verdict was looked at, or for so many seconds."""
+        """Wait until every list of a verdict was looked at.
+
+        A list that has been wanted for so many seconds is waited for no more, by nobody: thousands
+        of edges may name one whose server hangs.
+        """
         if not verdict.revocable:
             return
         watch = self.lists.watch(verdict.revocable)
-        with trio.move_on_after(patience):
-            while self.lists.judged(watch, self._wall()).status == "pending":
+        while self.lists.judged(watch, self._wall()).status == "pending":
+            since = [self._looks[url].since for url in watch.urls if url in self._looks]
+            if trio.current_time() >= (until := max(since, default=0.0) + patience):
+                return
+            with trio.move_on_at(until):
                 await self._changed.wait()
 
     def _wanted(self, url: str) -> None:
         """Look at a URL as soon as it may be; one that was just looked at waits five minutes."""
         now = trio.current_time()
-        look = self._looks.setdefault(url, _Look(now))
+        look = self._looks.setdefault(url, _Look(now, since=now))
         look.due = min(look.due, max(now, look.looked_at + 5 * MINUTE))
         self._woken.set()
 

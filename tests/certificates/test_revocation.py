@@ -11,6 +11,7 @@ from probe.certificates import Judge, Roots, Verdict
 from probe.certificates import lists as lists_module
 from probe.certificates.crl import read_list
 from probe.certificates.lists import FORGOTTEN, RevocationLists
+from probe.certificates.revocation import Watch
 from probe.certificates.verdict import Finding
 from probe.model.failure import Reason
 from probe.model.tls import ChainExpectations, Trust
@@ -304,6 +305,17 @@ def test_what_nobody_serves_for_a_day_is_forgotten_and_asked_for_anew() -> None:
     assert case.ask().crl == "pending", "what was revoked must not be called good meanwhile"
     case.take(revocation_list(ISSUING, entry(SERVER)))
     assert case.ask().crl == "revoked"
+
+
+def test_a_list_that_is_forgotten_calls_nothing_good_any_more() -> None:
+    case = Case()
+    case.ask()
+    case.take(revocation_list(ISSUING))
+    first = Watch(case.ask().revocable)
+    case.lists.judged(first, AT)
+    case.lists.sweep(AT + FORGOTTEN)
+    assert first.found is None
+    assert case.lists.judged(first, AT).status == "pending"
 
 
 def test_switched_off_nothing_is_looked_at_and_on_again_nothing_is_claimed() -> None:

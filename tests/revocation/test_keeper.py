@@ -162,6 +162,23 @@ async def test_what_nobody_serves_any_more_is_not_fetched_for_ever(
         assert len(world.asked) == count
 
 
+async def test_a_server_that_hangs_is_waited_for_once_and_not_by_each_edge(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    world = World()
+
+    async def hangs(url: str, before: Copy | None, turn: int) -> Copy:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    world.keeper = ListKeeper(world.lists, hangs, world.wall)
+    async with world.running():
+        for _ in range(100):
+            await world.keeper.settled(await world.ask(), 10)
+        assert world.now == pytest.approx(10)
+        assert (await world.ask()).crl == "pending"
+
+
 async def test_few_are_fetched_at_once(autojump_clock: trio.testing.MockClock) -> None:
     world = World()
     async with world.running():
