@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -11,10 +12,12 @@ from probe.certificates import Judge, Roots, Verdict
 from probe.certificates import lists as lists_module
 from probe.certificates.crl import read_list
 from probe.certificates.lists import FORGOTTEN, RevocationLists
+from probe.certificates.question import KINDS, Question, answer_plainly
 from probe.certificates.revocation import Watch
 from probe.certificates.verdict import Finding
 from probe.model.failure import Reason
-from probe.model.tls import ChainExpectations, Trust
+from probe.model.tls import ChainExpectations
+from probe.net.child import made, plain
 
 from .authority import DAY, NOW, Made, intermediate, leaf, root
 from .revoking import DELTA, OTHER, URL, entry, named, points, revocation_list, scope
@@ -342,15 +345,9 @@ def test_a_list_that_came_changes_only_the_paths_that_asked_for_it() -> None:
     assert case.ask().crl == "revoked"
 
 
-async def test_a_chain_judged_elsewhere_is_looked_up_too() -> None:
-    case = Case(SERVER, ISSUING, *(leaf(ISSUING) for _ in range(3)))
-    case.judge = Judge(lambda _: Roots.of([TOP.der]), lists=case.lists, elsewhere=True)
-
-    async def judged() -> Verdict:
-        return await case.judge.judge(
-            sent(*case.chain), "shop.example", AT, trust=Trust(), expect=ChainExpectations()
-        )
-
-    assert (await judged()).crl == "pending"
-    case.take(revocation_list(ISSUING, entry(SERVER)))
-    assert (await judged()).crl == "revoked"
+def test_a_chain_judged_elsewhere_is_looked_up_too() -> None:
+    chain = sent(SERVER, ISSUING)
+    question = Question(chain, "shop.example", AT, Roots.of([TOP.der]), ChainExpectations())
+    answer = answer_plainly(question, (b"a", b"b"), [])
+    verdict, *_ = made(json.dumps(plain(answer)).encode(), *KINDS)
+    assert verdict.revocable == Case().ask().revocable != ()
