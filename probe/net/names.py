@@ -133,6 +133,11 @@ def parse_name_pattern(text: str) -> str:
     Raises:
         NameProblem: the text is neither.
     """
+    if "*" in text.removeprefix("*."):
+        raise NameProblem(
+            f"{quoted(text)}: a star stands only in front, for all names below one; write names, "
+            "or *.shop.example"
+        )
     if text.startswith("*."):
         return f"*.{parse_host(text[2:])}"
     return parse_host(text)

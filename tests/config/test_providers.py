@@ -85,8 +85,8 @@ ADDRESS = (
         (
             "{own_names: ['*.cdn.example', 'a.*.b'], hostname: a.example}",
             [
-                '3:36: "a.*.b" is a pattern, and only names can be probed; '
-                "write one, such as shop.example"
+                '3:36: "a.*.b": a star stands only in front, for all names below one; '
+                "write names, or *.shop.example"
             ],
         ),
         (

@@ -18,6 +18,27 @@ def lines(*written: str) -> str:
     return "".join(f"  {line}\n" for line in written)
 
 
+TAKEN = "listen: takes this address already; write page: same, or another port"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("page: 127.0.0.1:9469\n", f"1:7: {TAKEN}"),
+        ("listen: 0.0.0.0:80\npage: 127.0.0.1:80\n", f"2:7: {TAKEN}"),
+        ("listen: 127.0.0.1:80\npage: '[::]:80'\n", f"2:7: {TAKEN}"),
+        ("listen: 127.0.0.1:80\npage: 127.0.0.1:81\n", None),
+        ("listen: 127.0.0.1:80\npage: 127.0.0.2:80\n", None),
+        ("listen: 127.0.0.1:0\npage: 127.0.0.1:0\n", None),
+        ("page: same\n", None),
+    ],
+)
+def test_the_page_has_an_address_of_its_own(
+    problems: Problems, text: str, expected: str | None
+) -> None:
+    assert problems(text + TLS) == ([f"probe.yaml:{expected}"] if expected else [])
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

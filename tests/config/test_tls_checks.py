@@ -123,6 +123,10 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         ("trust: mozila", ['5:10: unknown value "mozila"; did you mean "mozilla"?']),
         (
+            "trust: ca.pem",
+            ["5:10: roots are mozilla or system; for a file write {file: ca.pem}"],
+        ),
+        (
             "trust: {file: roots.pem}",
             ["5:17: there is no file roots.pem; paths are relative to the configuration file"],
         ),

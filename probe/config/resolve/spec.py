@@ -53,6 +53,7 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
     for name, entry in shape.targets.items():
         sections.add_list(name, entry)
     checks = _checks(sections, shape)
+    _check_page(file, shape)
     if any(LIVE in check.providers for check in checks):
         sections.providers.setdefault(LIVE, Provider(LIVE))
     return file.built(
@@ -74,6 +75,19 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
         region_from=_region_sources(file, shape.region),
         share=None if shape.share is None else file.built(Share, shape.share),
     )
+
+
+def _check_page(file: ConfigFile, shape: FileShape) -> None:
+    """Refuse to serve the page where the metrics are served, in another listener."""
+    page, listen = shape.page, shape.listen or Listen()
+    if not isinstance(page, Listen) or page.port != listen.port or not page.port:
+        return
+    if page.host == listen.host or {page.host, listen.host} & _EVERYWHERE:
+        message = "listen: takes this address already; write page: same, or another port"
+        file.problem(shape.at("page"), message)
+
+
+_EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
 
 
 def _checks(sections: Sections, shape: FileShape) -> tuple[Check, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from probe.config.shape.base import AtLeastOne, Shape, Short, wrong
 from probe.config.shape.texts import (
@@ -69,10 +69,17 @@ Life = Annotated[
 ]
 
 
+def _no_file(value: object) -> object:
+    """Tell who writes a path here what to write instead."""
+    if isinstance(value, str) and ("." in value or "/" in value):
+        raise wrong(f"roots are mozilla or system; for a file write {{file: {value}}}")
+    return value
+
+
 class TrustShape(Shape):
     """Which roots verify a chain."""
 
-    roots: Literal["mozilla", "system"] | None = None
+    roots: Annotated[Literal["mozilla", "system"], BeforeValidator(_no_file)] | None = None
     """Mozilla's list (the default) or this host's store."""
     file: PathText | None = Field(default=None, examples=["roots.pem"])
     """PEM file of roots, relative to this file."""
