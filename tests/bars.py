@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 46_017
+MOST_LINES = 46_043
 MOST_FILES = 251
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
