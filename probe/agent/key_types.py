@@ -42,9 +42,9 @@ def rsa_profile(check: Check) -> ClientProfile | None:
         return None
     names = {one.name for one in check.profiles}
     name = _KIND if _KIND not in names else f"{_KIND}-asked"
-    return replace(
-        check.profiles[0], name=name, kind=_KIND, min_version=None, ciphers=None, groups=()
-    )
+    first = check.profiles[0]
+    certificate = first.client_certificate
+    return ClientProfile(name, _KIND, first.alpn, client_certificate=certificate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,8 +214,8 @@ def _with_only(certificate: bytes, extension: bytes) -> bytes:
     """
     tbs, *signature = elements(certificate)
     fields = [field for field in elements(tbs) if field[0] != _EXTENSIONS]
-    only = _encoded(_EXTENSIONS, _encoded(_SEQUENCE, extension))
-    return _encoded(_SEQUENCE, _encoded(_SEQUENCE, *fields, only), *signature)
+    only = encoded(_EXTENSIONS, encoded(_SEQUENCE, extension))
+    return encoded(_SEQUENCE, encoded(_SEQUENCE, *fields, only), *signature)
 
 
 def elements(der: bytes) -> Iterator[bytes]:
@@ -243,7 +243,8 @@ def content(element: bytes) -> bytes:
     return element[start:end]
 
 
-def _encoded(tag: int, *parts: bytes) -> bytes:
+def encoded(tag: int, *parts: bytes) -> bytes:
+    """Write an element with a tag of one octet; the parts follow each other inside."""
     inside = b"".join(parts)
     length = len(inside)
     if length < _LONG_FORM:

@@ -116,6 +116,8 @@ def offer(profile: ClientProfile) -> Offer:
     """Look up what a profile offers, and apply its overrides."""
     named = OFFERS.get(profile.kind) or _named(profile.kind)
     found = replace(named, alpn=profile.alpn, groups=profile.groups or named.groups)
+    if profile.resumption is not None:
+        found = replace(found, options=found.options & ~SSL.OP_NO_TICKET)
     if profile.min_version is not None:
         found = replace(found, min_version=_VERSIONS[profile.min_version])
     if profile.max_version is not None:
@@ -196,7 +198,7 @@ def _build(wanted: Offer) -> SSL.Context:
         raise _lacking(f"a group of {':'.join(wanted.groups)!r}")
     if wanted.signatures and not openssl.offer_signatures(context, wanted.signatures):
         raise _lacking(f"a signature algorithm of {':'.join(wanted.signatures)!r}")
-    # Always a full handshake: a resumed one presents no certificate.
+    # A full handshake unless a caller offers a session: a resumed one presents no certificate.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | wanted.options)
     if wanted.empty or wanted.later_certificate:

@@ -1,10 +1,10 @@
 """What OpenSSL can do and pyOpenSSL has no public call for, and OpenSSL's reasons in our words.
 
-Groups, signatures, staples and chains have calls in the bindings that pyOpenSSL is built on, but
-not among pyOpenSSL's own methods, or cost there several times what OpenSSL itself takes. This
-module is the only one that reaches below pyOpenSSL. Tests hold that what is chosen here shows in
-the ClientHello, and that what is read here is what pyOpenSSL reads. The buffers are shared, so only
-one thread, the event loop's, may call what reads.
+Groups, signatures, staples, chains and sessions have calls in the bindings that pyOpenSSL is built
+on, but not among pyOpenSSL's own methods, or cost there several times what OpenSSL itself takes.
+This module is the only one that reaches below pyOpenSSL. Tests hold that what is chosen here shows
+in the ClientHello, and that what is read here is what pyOpenSSL reads. The buffers are shared, so
+only one thread, the event loop's, may call what reads.
 
 The reasons for giving up a handshake are one table.
 The names are those of OpenSSL's ssl_err.c. Alerts carry a prefix that changed between versions
@@ -148,6 +148,37 @@ def staple(tls: SSL.Connection) -> bytes | None:
     answer = ffi.new("unsigned char **")
     size = lib.SSL_get_tlsext_status_ocsp_resp(tls._ssl, answer)
     return bytes(ffi.buffer(answer[0], size)) if size > 0 else None
+
+
+def session(tls: SSL.Connection) -> bytes:
+    """Return the session of a connection as OpenSSL writes it (DER), secrets included.
+
+    pyOpenSSL hands out an object: OpenSSL marks it as used up when a handshake with it fails.
+    """
+    size = lib.i2d_SSL_SESSION(lib.SSL_get_session(tls._ssl), ffi.NULL)
+    if size <= 0:
+        return b""
+    place = ffi.new("unsigned char[]", size)
+    lib.i2d_SSL_SESSION(lib.SSL_get_session(tls._ssl), ffi.new("unsigned char **", place))
+    return bytes(ffi.buffer(place, size))
+
+
+def resume(tls: SSL.Connection, written: bytes) -> bool:
+    """Offer a session in a handshake that has not begun; false when it cannot be read."""
+    place = ffi.new("unsigned char[]", written)
+    held = ffi.new("unsigned char **", place)
+    found = lib.d2i_SSL_SESSION(ffi.NULL, held, len(written))
+    if found == ffi.NULL:
+        return _chosen(0)
+    try:
+        return _chosen(lib.SSL_set_session(tls._ssl, found))
+    finally:
+        lib.SSL_SESSION_free(found)
+
+
+def resumed(tls: SSL.Connection) -> bool:
+    """Whether the server took the session that was offered."""
+    return bool(lib.SSL_session_reused(tls._ssl) == 1)
 
 
 def _taken(bio: object) -> bytes:

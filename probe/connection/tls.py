@@ -13,12 +13,12 @@ import socket
 import trio
 from OpenSSL import SSL
 
-from probe.connection import failures
+from probe.connection import failures, openssl
 from probe.connection.failures import AttemptFailed
 from probe.connection.openssl import advance, incoming, outgoing, read
 from probe.connection.tcp import Wire
 from probe.connection.timeline import Presented, collect
-from probe.model.failure import Failure, Phase
+from probe.model.failure import Failure, Phase, Reason
 
 MAX_HANDSHAKE = 256 * 1024
 """Bytes that a server may send before the handshake must be over. OpenSSL itself ends it at
@@ -45,15 +45,21 @@ class Incomplete(AttemptFailed):
 
 
 async def handshake(
-    wire: Wire, context: SSL.Context, *, server_name: bytes | None, staple: bool = True
+    wire: Wire,
+    context: SSL.Context,
+    *,
+    server_name: bytes | None,
+    staple: bool = True,
+    session: bytes | None = None,
 ) -> TlsStream:
-    """Do a full handshake; never a resumed one.
+    """Do a full handshake; a resumed one only if a session is given and the server takes it.
 
     Args:
         wire: connected; the caller closes it when the handshake fails.
         context: from `contexts.TlsContexts.get`.
         server_name: from `sni`.
         staple: whether to ask for a stapled OCSP answer (RFC 6066 section 8).
+        session: offered; as `TlsStream.session` gives it.
 
     Raises:
         AttemptFailed: phase ``tls``, or ``certificate`` when OpenSSL cannot parse one.
@@ -66,6 +72,8 @@ async def handshake(
         tls.set_tlsext_host_name(server_name)
     if staple:
         tls.request_ocsp()
+    if session is not None and not openssl.resume(tls, session):
+        raise AttemptFailed(Failure(Phase.TLS, Reason.LOCAL_RESOURCE, "OpenSSL reads no session"))
     start = timeline.entered
     ours = 0.0  # time between the arrival of a flight and our answer to it
     most, reads = timeline.received + MAX_HANDSHAKE, timeline.reads + _MOST_READS
@@ -215,6 +223,32 @@ class TlsStream:
             elif not self._last_words:
                 return b""
             self._last_words = False
+
+    def session(self) -> bytes:
+        """Return the session that was agreed on (DER), a secret; its ticket may come later."""
+        return openssl.session(self._tls)
+
+    def resumed(self) -> bool:
+        """Whether the server took the session that was offered."""
+        return openssl.resumed(self._tls)
+
+    async def hear(self) -> bool:
+        """Wait for what the server says next, and throw application data away; false at the end.
+
+        Raises AttemptFailed.
+        """
+        data = await self.wire.receive_some()
+        if not data:
+            return False
+        incoming(self._tls, data)
+        try:
+            while read(self._tls, _READ):
+                pass
+        except SSL.ZeroReturnError:
+            return False
+        except SSL.Error as error:
+            raise self._refused(error) from error
+        return True
 
     async def settle(self, deadline: float = math.inf) -> None:
         """Learn whether the server takes our client certificate, or its absence.

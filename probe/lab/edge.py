@@ -20,6 +20,7 @@ from probe.lab.faults.kinds import (
     Negotiation,
     Preamble,
     Talk,
+    Tickets,
     Tunnel,
     Wire,
 )
@@ -158,8 +159,12 @@ class EdgeServer:
             return
         if _has_left(stream):
             return
-        context = self._context(here)
-        tls = await TlsStream.accept(stream, context, hello.raw)
+        tickets = self.board.strike(Tickets, here)
+        if hello.ticket and tickets is not None and tickets.act is not None:
+            await tickets.act(Talk(stream, hello))
+            return
+        context = self._context(here, tickets)
+        tls = await TlsStream.accept(stream, context, hello.raw, tickets=tickets is not None)
         self.handshakes += 1
         tunnel = self.board.strike(Tunnel, here)
         if tunnel is not None:
@@ -168,9 +173,9 @@ class EdgeServer:
             await self.serve(tls, self.place.name)
         await tls.aclose()
 
-    def _context(self, here: Situation) -> SSL.Context:
+    def _context(self, here: Situation, tickets: Tickets | None) -> SSL.Context:
         fault = self.board.strike(Chain, here) or self.board.strike(Negotiation, here)
-        return self.shelf.context(here.domain, fault)
+        return self.shelf.context(here.domain, fault or tickets, self.place.name)
 
 
 def _waiting(listening: socket.socket) -> Iterator[trio.SocketStream]:

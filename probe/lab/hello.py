@@ -14,6 +14,8 @@ import trio
 HANDSHAKE_RECORD = 22
 CLIENT_HELLO = 1
 _SERVER_NAME = 0
+_SESSION_TICKET = 35  # RFC 5077 section 3.2: empty where a client only asks for one
+_PRE_SHARED_KEY = 41  # RFC 8446 section 4.2.11
 _LARGEST_HELLO = 64 * 1024
 
 
@@ -37,11 +39,13 @@ class ClientHello:
         raw: every byte read so far, record headers included; a TLS library continues from it.
         server_name: from the SNI extension (RFC 6066), lower case; empty without one.
         session_id: to be echoed by a hand-made ServerHello.
+        ticket: whether it brings a session ticket.
     """
 
     raw: bytes
     server_name: str
     session_id: bytes
+    ticket: bool = False
 
 
 class _Reader:
@@ -108,7 +112,7 @@ def _parse_body(raw: bytes, body: bytes) -> ClientHello:
     session_id = reader.vector(1)
     reader.vector(2)  # ciphers
     reader.vector(1)  # compression methods
-    name = ""
+    name, ticket = "", False
     extensions = _Reader(reader.vector(2)) if reader.rest else _Reader(b"")
     while extensions.rest:
         kind = int.from_bytes(extensions.take(2), "big")
@@ -117,8 +121,9 @@ def _parse_body(raw: bytes, body: bytes) -> ClientHello:
             names = _Reader(value.vector(2))
             names.take(1)  # host_name is the only type there is
             name = names.vector(2).decode("ascii", "replace").lower()
-            break
-    return ClientHello(raw, name, session_id)
+        elif kind == _PRE_SHARED_KEY or (kind == _SESSION_TICKET and value.rest):
+            ticket = True
+    return ClientHello(raw, name, session_id, ticket)
 
 
 async def read_hello(stream: trio.abc.ReceiveStream) -> ClientHello:

@@ -8,8 +8,8 @@ from OpenSSL import SSL
 
 from probe.lab.ca import Pki
 from probe.lab.chains import default_certificate
-from probe.lab.faults.kinds import Chain, Negotiation
-from probe.lab.terminator import HEALTHY, make_context
+from probe.lab.faults.kinds import Chain, Negotiation, Tickets
+from probe.lab.terminator import HEALTHY, TlsSettings, make_context
 
 _MOST_CONTEXTS = 4000
 
@@ -24,11 +24,14 @@ class Shelf:
 
     pki: Pki
     with_rsa: bool = True
-    _contexts: dict[tuple[str, object], SSL.Context] = field(default_factory=dict)
+    _contexts: dict[tuple[str, str, object], SSL.Context] = field(default_factory=dict)
 
-    def context(self, name: str, fault: Chain | Negotiation | None = None) -> SSL.Context:
-        """The context for a name as a fault, or nothing, wants it."""
-        key = (name, fault)
+    def context(
+        self, name: str, fault: Chain | Negotiation | Tickets | None = None, edge: str = ""
+    ) -> SSL.Context:
+        """The context for a name as a fault, or nothing, wants it. It holds the ticket keys."""
+        own = isinstance(fault, Tickets) and fault.own_keys
+        key = (name, edge if own else "", fault)
         found = self._contexts.get(key)
         if found is None:
             if len(self._contexts) >= _MOST_CONTEXTS:
@@ -36,8 +39,10 @@ class Shelf:
             found = self._contexts[key] = self._make(name, fault)
         return found
 
-    def _make(self, name: str, fault: Chain | Negotiation | None) -> SSL.Context:
+    def _make(self, name: str, fault: Chain | Negotiation | Tickets | None) -> SSL.Context:
         settings = fault.settings if isinstance(fault, Negotiation) else HEALTHY
+        if isinstance(fault, Tickets):
+            settings = TlsSettings(tickets=True)
         if isinstance(fault, Chain):
             return make_context([fault.make(self.pki, name)], settings)
         if not name:

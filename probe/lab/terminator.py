@@ -38,6 +38,7 @@ class TlsSettings:
         ciphers: OpenSSL's list for TLS 1.2 and older.
         groups: key exchange groups taken; empty for OpenSSL's own.
         asks_certificate: refuse clients that show no certificate.
+        tickets: give session tickets.
     """
 
     min_version: str = "TLSv1.2"
@@ -46,6 +47,7 @@ class TlsSettings:
     alpn: tuple[str, ...] = ("h2", "http/1.1")
     asks_certificate: bool = False
     groups: tuple[str, ...] = ()
+    tickets: bool = False
 
 
 HEALTHY = TlsSettings()
@@ -59,7 +61,8 @@ def make_context(credentials: Sequence[Credential], settings: TlsSettings) -> SS
     context.set_min_proto_version(_VERSIONS[settings.min_version])
     context.set_max_proto_version(_VERSIONS[settings.max_version])
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_options(SSL.OP_NO_TICKET)
+    if not settings.tickets:
+        context.set_options(SSL.OP_NO_TICKET)
     if settings.groups:
         offer_groups(context, settings.groups)
     for credential in credentials:
@@ -117,9 +120,14 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     @classmethod
     async def accept(
-        cls, transport: trio.SocketStream, context: SSL.Context, received: bytes
+        cls,
+        transport: trio.SocketStream,
+        context: SSL.Context,
+        received: bytes,
+        *,
+        tickets: bool = False,
     ) -> TlsStream:
-        """Finish the handshake that the ``received`` bytes started.
+        """Finish the handshake that the ``received`` bytes started; send ``tickets`` at once.
 
         Raises:
             OpenSSL.SSL.Error: the handshake failed; the alert has been sent.
@@ -130,6 +138,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
         connection.bio_write(received)
         stream = cls(transport, connection)
         await stream._shake_hands()
+        if tickets:
+            await stream._flush()
         return stream
 
     async def _shake_hands(self) -> None:

@@ -93,6 +93,9 @@ class Reason(StrEnum):
     HANDSHAKE_TOO_LARGE = "handshake_too_large"  # more bytes than any honest handshake needs
     ALPN_MISMATCH = "alpn_mismatch"  # an application protocol was expected and not chosen
     ALPN_NOT_SERVED = "alpn_not_served"  # promised by the HTTPS record (RFC 9460), not chosen
+    RESUMPTION_FAILED = (
+        "resumption_failed"  # another edge's ticket breaks the handshake, which passes without
+    )
     STARTTLS_REFUSED = "starttls_refused"  # the server has no STARTTLS, or declined it
 
     # -- certificate (RFC 5280, RFC 6125 / 9525, RFC 6960, RFC 7633, CA/B baseline requirements)

@@ -281,6 +281,21 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTrial:
+    """What became of a session ticket that was offered to an edge.
+
+    Attributes:
+        outcome: ``resumed``; ``refused``, politely, with a full handshake; ``broken``: the
+            handshake failed, and passed without the ticket; ``untried``: there was no ticket to
+            offer, or the edge could not be reached with it.
+        giver: the edge that the ticket was taken at; empty without one.
+    """
+
+    outcome: Literal["resumed", "refused", "broken", "untried"]
+    giver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsResult:
     """One attempt of a TLS check against one edge.
 
@@ -290,6 +305,7 @@ class TlsResult:
         command: paste-ready reproduction, only composed for failures.
         browser: what a browser shows its user for this failure (``ERR_SSL_…``), or empty.
         notes: what cannot be told of the edge, in words.
+        session: the ticket of another edge that was offered afterwards; None where none was to be.
     """
 
     key: EdgeKey
@@ -301,6 +317,7 @@ class TlsResult:
     command: str = ""
     browser: str = ""
     notes: tuple[str, ...] = ()
+    session: SessionTrial | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ class ClientProfile:
         max_version: None leaves the profile's own.
         signatures: signature algorithms accepted, by OpenSSL's names; they bound the key types of
             certificates. Empty leaves the profile's own.
+        resumption: ``across_edges`` also offers each edge a session ticket of another edge of
+            its provider; None offers none.
     """
 
     name: str = "default"
@@ -111,6 +113,7 @@ class ClientProfile:
     groups: tuple[str, ...] = ()
     max_version: Literal["TLSv1.2"] | None = None
     signatures: tuple[str, ...] = ()
+    resumption: Literal["across_edges"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -33,6 +35,8 @@ from probe.model.result import (
     Handshake,
     Inconclusive,
     Outcome,
+    Passed,
+    SessionTrial,
     Timings,
     TlsResult,
     outcome_of,
@@ -41,6 +45,9 @@ from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import NO_STAPLE, ClientProfile
 from probe.probers.reproduce import s_client
+
+if TYPE_CHECKING:
+    from probe.probers.sessions import After, Sessions
 
 
 class TlsProber:
@@ -76,6 +83,7 @@ class TlsProber:
         self._lag = lag
         self.settled: Callable[[Verdict], Awaitable[object]] | None = None
         self._screen = Screen(KnownSecrets() if known is None else known)
+        self._kept: Sessions | None = None
 
     async def probe(
         self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile
@@ -110,8 +118,11 @@ class TlsProber:
         name = check.sni or target.name
         presented: Presented | None = None
         failures: tuple[Failure, ...] = ()
+        sessions = None if profile.resumption is None else self.sessions()
+        after = None if sessions is None else sessions.keeping(key)
+        connect = partial(self._presented, edge, name, check, profile)
         try:
-            presented = await self._presented(timeline, edge, name, check, profile)
+            presented = await connect(timeline, check.timeout, None, after)
         except Incomplete as incomplete:
             presented, failures = incomplete.presented, (incomplete.failure,)
         except AttemptFailed as failed:
@@ -121,10 +132,17 @@ class TlsProber:
         outcome, facts = await self._judged(
             presented, name, at, key.provider, _expected(check, profile), failures
         )
+        session: SessionTrial | None = None
+        if sessions is not None and isinstance(outcome, Passed):
+            session, broken = await sessions.across(key, connect, timeline.begun + check.timeout)
+            if broken is not None:
+                outcome = outcome_of((broken,), outcome.warnings)
         command = shown = ""
         if isinstance(outcome, Failed):
             found = outcome.failure
             command = s_client(edge, name, profile, check.starttls, failure=found)
+            if session is not None and session.outcome == "broken":
+                command = self.sessions().reproduction(session.giver, edge, command)
             if check.starttls is None and (profile.kind in OFFERS or profile.kind == "chrome"):
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None
@@ -139,17 +157,36 @@ class TlsProber:
             handshake=self._screen.handshake(facts, public),
             command=command,
             browser=shown,
+            session=session,
         )
 
+    def sessions(self) -> Sessions:
+        """Return the keeper of session tickets; nobody pays for it before a profile asks for it."""
+        if self._kept is None:
+            from probe.probers.sessions import Sessions  # noqa: PLC0415 - see above
+
+            self._kept = Sessions()
+        return self._kept
+
     async def _presented(
-        self, timeline: Timeline, edge: Edge, name: str, check: TlsCheck, profile: ClientProfile
+        self,
+        edge: Edge,
+        name: str,
+        check: TlsCheck,
+        profile: ClientProfile,
+        timeline: Timeline,
+        seconds: float,
+        session: bytes | None,
+        after: After | None,
     ) -> Presented:
-        """Connect and shake hands within the check's time-out; return what the server presented.
+        """Connect and shake hands within so many seconds; return what the server presented.
+
+        A session is offered where one is given, and ``after`` gets the connection before it ends.
 
         Raises AttemptFailed; `Incomplete` if something had been presented before.
         """
         context, server_name = self._contexts.get(profile), sni(name)
-        deadline = timeline.begun + check.timeout
+        deadline = timeline.begun + seconds
         stream = None
         with trio.CancelScope(deadline=deadline):
             wire = await connect(edge, timeline, check.addresses)
@@ -157,7 +194,9 @@ class TlsProber:
                 if check.starttls is not None:
                     await starttls.upgrade(wire, check.starttls)
                 asks = profile.kind not in NO_STAPLE
-                stream = await handshake(wire, context, server_name=server_name, staple=asks)
+                stream = await handshake(
+                    wire, context, server_name=server_name, staple=asks, session=session
+                )
             finally:
                 if stream is None:
                     wire.close()
@@ -165,6 +204,8 @@ class TlsProber:
             raise AttemptFailed(timed_out(timeline, trio.current_time()))
         try:
             await stream.settle(deadline)
+            if after is not None:
+                await after(stream, deadline)
         except AttemptFailed as late:
             raise Incomplete(late.failure, stream.presented) from late
         finally:

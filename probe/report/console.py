@@ -122,7 +122,20 @@ def table(rows: Sequence[ReportRow], *, all_rows: bool) -> RenderableType:
     passing = [row for row in rows if row.verdict is RowVerdict.PASS]
     if all_rows and passing:
         parts += [_passing(passing), Text()]
-    return Group(*parts, summary(rows), *_revocation(rows))
+    return Group(*parts, *_sessions(rows), summary(rows), *_revocation(rows))
+
+
+def _sessions(rows: Sequence[ReportRow]) -> Iterator[Text]:
+    """Say what became of other edges' session tickets, a line for each provider and client."""
+    counts: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if row.session:
+            counts[row.check, row.provider, row.what][row.session] += 1
+    for (check, provider, client), found in sorted(counts.items()):
+        said = ", ".join(f"{count} {outcome}" for outcome, count in found.most_common())
+        yield Text(f"{check} {provider} {client}: session tickets of other edges: {said}")
+        if found["untried"]:
+            yield Text("  untried: no other edge gave a ticket, so nothing is known", "yellow")
 
 
 _ORDER = (RowVerdict.FAIL, RowVerdict.INCONCLUSIVE, RowVerdict.SKIPPED, RowVerdict.PASS)

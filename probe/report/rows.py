@@ -51,6 +51,7 @@ class ReportRow:
         certificate: SHA-256 of the leaf, empty without a handshake.
         expires: NotAfter that counts, seconds since the epoch.
         revocation: what revocation lists say of the chain, in words; empty without a handshake.
+        session: what became of another edge's session ticket; empty where none is to be offered.
         notes: warnings and further findings, in words.
         cause: what the failure depends on, where that was asked for; ``because`` says it.
         experiments: what was changed to find out, and what came out.
@@ -74,6 +75,7 @@ class ReportRow:
     command: str = ""
     browser: str = ""
     layer: str = ""
+    session: str = ""
     notes: tuple[str, ...] = field(default=())
     cause: str = ""
     because: str = ""
@@ -190,6 +192,7 @@ def _tls_row(result: TlsResult) -> ReportRow:
         revocation=result.handshake.revocation if leaf and result.handshake else "",
         command=result.command,
         browser=result.browser,
+        session=result.session.outcome if result.session is not None else "",
         notes=(*notes, *result.notes),
         chain=result.handshake.chain if result.handshake else (),
     )

@@ -64,6 +64,7 @@ class ProviderCensus:
         unseen: members that nobody has judged for too long, with the wall time since when;
             what failed before is also among ``troubles``.
         unnamed: members whose address DNS no longer names.
+        sessions: what became of other edges' session tickets; None where none is to be offered.
         alike: what ``groups`` said last; None once it holds no longer.
     """
 
@@ -77,6 +78,7 @@ class ProviderCensus:
     unseen: dict[ResultKey, float] = field(default_factory=dict)
     unnamed: set[ResultKey] = field(default_factory=set)
     tally: OutcomeCounts = field(default_factory=OutcomeCounts)
+    sessions: Counter[str] | None = None
     alike: list[TroubleGroup] | None = field(default=None, repr=False)
 
     @property

@@ -124,12 +124,13 @@ class Health:
         return not any(complaint.ill for complaint in self.complaints)
 
 
+_WAITED = (Reason.TIMEOUT, Reason.TOO_SLOW, Reason.RESUMPTION_FAILED)
 _EXCUSES: dict[Sign, Callable[[Failure], bool]] = {
     Sign.NETWORK: lambda _: True,
     Sign.DNS: lambda failure: failure.phase is Phase.RESOLVE,
     Sign.CLOCK: lambda failure: failure.phase is Phase.AUTH or failure.reason in TIMED,
-    Sign.LAG: lambda failure: failure.reason in (Reason.TIMEOUT, Reason.TOO_SLOW),
-    Sign.LATE: lambda failure: failure.reason in (Reason.TIMEOUT, Reason.TOO_SLOW),
+    Sign.LAG: lambda failure: failure.reason in _WAITED,
+    Sign.LATE: lambda failure: failure.reason in _WAITED,
 }
 
 

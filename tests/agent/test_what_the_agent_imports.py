@@ -11,6 +11,8 @@ HEAVY = {
     "asyncio": "trio is the only event loop",
     "jinja2": "only pages need it: imported by the first look at one",
     "pydantic": "the configuration is read in a process of its own",
+    "probe.probers.sessions": "only for profiles that offer session tickets",
+    "probe.connection.resumption": "likewise",
     "rich": "only commands that print need it",
     "starlette": "brings asyncio along",
     "dns.asyncresolver": "brings asyncio along",

@@ -66,6 +66,10 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
                 "be required; write a check of its own for it"
             ],
         ),
+        (
+            "profiles: [{resumption: across_edge}]",
+            ['5:27: unknown value "across_edge"; did you mean "across_edges"?'],
+        ),
         ("profiles: [{groups: []}]", ["5:23: write at least 1 entry"]),
         (
             "profiles: [{client_certificate: {certificate: client.pem}}]",

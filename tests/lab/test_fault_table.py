@@ -21,6 +21,7 @@ from probe.lab.ca import LEAF_DAYS
 from probe.lab.faults.kinds import Dns, Http, Preamble, Tunnel
 from probe.lab.faults.table import TABLE, Given, Row
 from probe.lab.info import Layout, store_names
+from probe.lab.places import Place
 from probe.lab.transparency import log_list
 from probe.lab.world import World, open_world
 from probe.lab.zone import AUTHORITY
@@ -61,6 +62,7 @@ PUBLIC = {Given.PUBLIC, Given.LOGGED, Given.LOGS}
 CLIENTS = {
     Given.RSA_CLIENT: ClientProfile("rsa", "tls12-rsa"),
     Given.RSA_NOT_BEFORE: ClientProfile("rsa", "tls12-rsa"),
+    Given.RESUMPTION: ClientProfile(resumption="across_edges"),
     Given.ECDSA_CLIENT: ClientProfile("ecdsa", "tls12-ecdsa"),
     Given.ANDROID: ClientProfile("android", "android"),
     Given.JAVA: ClientProfile("java", "java"),
@@ -143,11 +145,17 @@ async def probe_edge(row: Row, world: World) -> TlsResult:
 
 
 async def _probed(prober: TlsProber, row: Row, world: World) -> TlsResult:
-    place = world.info.seen("sa-east", "cdn-b")[0]
-    edge = Edge(place.ip, place.port, written=True)
-    profile = CLIENTS.get(row.given, ClientProfile())
-    key = EdgeKey("table", STORE, "cdn-b", edge.label, profile.name)
-    return await prober.probe(key, edge, Target(STORE), tls_check(row, world), profile)
+    first, giver, *_ = world.info.seen("sa-east", "cdn-b")
+    profile, check = CLIENTS.get(row.given, ClientProfile()), tls_check(row, world)
+
+    async def probe(place: Place) -> TlsResult:
+        edge = Edge(place.ip, place.port, written=True)
+        key = EdgeKey("table", STORE, "cdn-b", edge.label, profile.name)
+        return await prober.probe(key, edge, Target(STORE), check, profile)
+
+    if row.given is Given.RESUMPTION:
+        await probe(giver)
+    return await probe(first)
 
 
 @pytest.mark.parametrize("row", TLS_ROWS, ids=name_of)

@@ -9,7 +9,14 @@ import pytest
 
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.records import HttpsSet, NameFindings, NameRecords
-from probe.model.result import Inconclusive, NoLogin, Passed, ResolveResult, Timestamps
+from probe.model.result import (
+    Inconclusive,
+    NoLogin,
+    Passed,
+    ResolveResult,
+    SessionTrial,
+    Timestamps,
+)
 from probe.model.state import Diagnosis, EdgeStatus, LeafChange, ServedLeaf
 from probe.model.target import FlowKey, ProviderKey, Resolution, Target
 from probe.serve import CertificatesKey, CertificateSplit, LeafRecord, Store
@@ -53,7 +60,9 @@ def everything() -> Store:
     shown = world.result(odd, soon)
     assert shown.handshake is not None
     logged = replace(shown.handshake, timestamps=Timestamps(2, 0, 2, 2, checked=False))
-    store.record_edge(replace(shown, handshake=logged), EdgeStatus.PASSING, START)
+    trial = SessionTrial("resumed", "192.0.2.1:443")
+    shown = replace(shown, handshake=logged, session=trial)
+    store.record_edge(shown, EdgeStatus.PASSING, START)
     blind = world.result(world.key(name, "cdn-a", 2), Inconclusive(ours), shook=False)
     store.record_edge(blind, EdgeStatus.PASSING, START)
     key = CertificatesKey("stores", name, "cdn-a", "ecdsa")

@@ -122,6 +122,9 @@ class ProfileShape(Shape):
     ciphers: NotEmpty | None = Field(default=None, examples=["ECDHE+AESGCM"])
     """OpenSSL cipher string for TLS 1.2."""
     groups: GroupsField = None
+    resumption: Literal["across_edges"] | None = None
+    """Offer each edge a session ticket of another edge of its provider too, after a handshake
+    without one. Left out: no ticket is taken or offered."""
     client_certificate: ClientCertificateShape | None = None
     """Certificate shown to servers that ask for one (mTLS)."""
 

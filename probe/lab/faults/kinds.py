@@ -83,6 +83,19 @@ class Negotiation:
 
 
 @dataclass(frozen=True, slots=True)
+class Tickets:
+    """Gives session tickets, in otherwise healthy handshakes.
+
+    Attributes:
+        act: takes a connection over whose hello brings a ticket; None goes on with it.
+        own_keys: each edge has keys of its own, and refuses the tickets of others.
+    """
+
+    act: Callable[[Talk], Awaitable[None]] | None = None
+    own_keys: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tunnel:
     """Takes the connection over after a good handshake, before a request is read."""
 
@@ -109,4 +122,4 @@ class Dns:
     act: Callable[[Question], Awaitable[Answer]]
 
 
-Fault = Listening | Greeting | Preamble | Wire | Chain | Negotiation | Tunnel | Http | Dns
+Fault = Listening | Greeting | Preamble | Wire | Chain | Negotiation | Tickets | Tunnel | Http | Dns

@@ -28,6 +28,7 @@ class Given(StrEnum):
     ANDROID = "android"  # the client profile android
     JAVA = "java"  # the client profile java
     POST_QUANTUM = "post_quantum"  # a client that offers X25519MLKEM768 alone
+    RESUMPTION = "resumption"  # tickets of another edge are offered
     HTTP2 = "http2"  # the flow speaks HTTP/2
     LARGE_REQUEST = "large_request"  # a body larger than any socket buffer
     REDIRECTS = "redirects"  # redirects are followed, with credentials

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from probe.lab import chains
-from probe.lab.faults.kinds import Chain, Negotiation
+from probe.lab.faults import wire
+from probe.lab.faults.kinds import Chain, Negotiation, Tickets
 from probe.lab.faults.row import Given, Row
 from probe.lab.terminator import TlsSettings
 from probe.model.failure import Phase, Reason
@@ -68,6 +69,24 @@ NEGOTIATION: tuple[Row, ...] = (
     _chain(chains.p521_key, Reason.WEAK_KEY, Given.JAVA, warning=True),
     Row("wrong_key", Chain(chains.wrong_key), Phase.TLS, Reason.BAD_SIGNATURE),
     Row("absurd_chain", Chain(chains.absurd_chain), Phase.TLS, Reason.HANDSHAKE_TOO_LARGE),
+)
+
+TICKETS: tuple[Row, ...] = (
+    Row("tickets", Tickets(), None, None, Given.RESUMPTION),
+    Row("tickets_of_own_keys", Tickets(own_keys=True), None, None, Given.RESUMPTION),
+    *(
+        Row(f"tickets_{name}", Tickets(act), phase, reason, given)
+        for name, act in (
+            ("refused_with_alert", wire.alert(wire.ALERTS[Reason.ALERT_DECRYPT_ERROR])),
+            ("met_with_silence", wire.silence),
+            ("met_with_close", wire.close),
+            ("met_with_reset", wire.reset),
+        )
+        for phase, reason, given in (
+            (None, None, Given.DEFAULT),
+            (Phase.TLS, Reason.RESUMPTION_FAILED, Given.RESUMPTION),
+        )
+    ),
 )
 
 CHAINS: tuple[Row, ...] = (

@@ -14,7 +14,7 @@ from probe.lab.faults.kinds import Fault
 from probe.lab.faults.row import Given, Row
 from probe.lab.faults.rows_http import HTTP, LOGIN, TUNNEL
 from probe.lab.faults.rows_network import CONNECT, DNS, STARTTLS, WIRE
-from probe.lab.faults.rows_tls import CHAINS, NEGOTIATION
+from probe.lab.faults.rows_tls import CHAINS, NEGOTIATION, TICKETS
 
 __all__ = ["FAULTS", "TABLE", "Given", "Row"]
 
@@ -24,6 +24,7 @@ TABLE: tuple[Row, ...] = (
     *STARTTLS,
     *WIRE,
     *NEGOTIATION,
+    *TICKETS,
     *CHAINS,
     *TUNNEL,
     *LOGIN,

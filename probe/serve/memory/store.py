@@ -8,7 +8,7 @@ on the event loop, in memory, without I/O.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 
 from probe.model.failure import Failure, Reason
@@ -152,6 +152,10 @@ class Store(Memory):
         returned = record.unseen is not None and belief.unseen is None
         record.take(result, belief)
         self._judge(key, result.outcome, belief)
+        if result.session is not None and not isinstance(result.outcome, Inconclusive):
+            census = self.census.of(key)
+            census.sessions = census.sessions or Counter()
+            census.sessions[result.session.outcome] += 1
         if result.timings.lag <= self.series.lag_bound:
             self.series.histograms.edge(result)
         else:

@@ -233,12 +233,26 @@ def provider_samples(census: ProviderCensus) -> list[Sample]:
         (families.PROVIDER_EDGES_FAILING, now.edges if edges else None),
         (families.PROVIDER_FAILING_SINCE, now.since),
     )
+    samples += session_samples(census)
     targets_by = [(g.why, len(g.targets)) for g in groups if g.confirmed]
     return [
         *samples,
         *by_why(families.PROVIDER_TARGETS_FAILING_BY_REASON, targets_by),
         *by_why(families.PROVIDER_FAILURES, (tally.failures or {}).items()),
     ]
+
+
+SESSIONS = ("resumed", "refused", "broken", "untried")
+"""What can become of another edge's session ticket; all are exported once one is, from zero."""
+
+
+def session_samples(census: ProviderCensus) -> list[Sample]:
+    """The counts of session tickets; none where no profile offers them."""
+    counts = census.sessions
+    if counts is None:
+        return []
+    family = families.PROVIDER_SESSION_TICKETS
+    return [(family, float(counts[one]), (("outcome", one),)) for one in SESSIONS]
 
 
 def tallied(tally: OutcomeCounts, failures: Family, inconclusive: Family) -> list[Sample]:

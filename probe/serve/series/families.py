@@ -121,6 +121,7 @@ PROVIDER_TARGETS_UNSEEN = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_u
 PROVIDER_ATTEMPTS = _counter(SeriesGroup.PROVIDER, "probe_provider_attempts_total", "Attempts through the provider: on edges, and runs of flows.")
 PROVIDER_FAILED_ATTEMPTS = _counter(SeriesGroup.PROVIDER, "probe_provider_failed_attempts_total", "Failed attempts through the provider; starts at zero.")
 PROVIDER_FAILURES = _counter(SeriesGroup.PROVIDER, "probe_provider_failures_total", "Failed attempts through the provider by phase and reason.", *_WHY, when=_SEEN)
+PROVIDER_SESSION_TICKETS = _counter(SeriesGroup.PROVIDER, "probe_provider_session_tickets_total", "Attempts by what became of another edge's session ticket: `resumed`, `refused` (a full handshake instead), `broken` (the handshake failed), or `untried` without a ticket at hand.", "outcome", when="with resumption: across_edges")
 # -- DNS
 RESOLVE_SUCCESS = _gauge(SeriesGroup.RESOLVE, "probe_resolve_success", "Whether the latest question for addresses that could be judged was answered.", when="unless the latest cannot be judged after one that was answered")
 RESOLVE = _gauge(SeriesGroup.RESOLVE, "probe_resolve_seconds", "Duration of the latest question.", when="when DNS was asked")
