@@ -77,17 +77,17 @@ CLIENT_CAUSES = frozenset(
 
 SENTENCES: Mapping[Cause, str] = MappingProxyType(
     {
-        Cause.CERTIFICATE_MISSING: "{edges} of {provider} has no valid certificate for {domains}: "
-        "other domains work there, and {domains} works on other edges",
-        Cause.CERTIFICATE_OLD: "{edges} of {provider} serves an old certificate for {domains}: "
+        Cause.CERTIFICATE_MISSING: "{edges} of {provider} {has} no valid certificate for {domains}: "
+        "other domains work there, and {they} on other edges",
+        Cause.CERTIFICATE_OLD: "{edges} of {provider} {serves} an old certificate for {domains}: "
         "other domains work there, and other edges serve one that is valid",
-        Cause.DOMAIN_ON_EDGE: "{domains} fails on {edges} of {provider} only: other domains work "
-        "there, and {domains} works on other edges",
-        Cause.EDGE: "{edges} of {provider} fails for every domain; other edges work",
+        Cause.DOMAIN_ON_EDGE: "{domains} {fail} on {edges} of {provider} only: other domains work "
+        "there, and {they} on other edges",
+        Cause.EDGE: "{edges} of {provider} {fails} for every domain; other edges work",
         Cause.DOMAIN_ON_PROVIDER: "every edge of {provider} fails for {domains}: other domains "
-        "work there, and {domains} works at other providers",
+        "work there, and {they} at other providers",
         Cause.PROVIDER: "{provider} fails from this region: every edge, for every domain",
-        Cause.DOMAIN: "{domains} fails at every provider; other domains work",
+        Cause.DOMAIN: "{domains} {fail} at every provider; other domains work",
         Cause.OUR_SIDE: "nothing works from here, whatever the domain and the provider: look at "
         "this agent's own network first",
         Cause.ONLY_IPV4: "{provider} fails over IPv4 only; its IPv6 edges work",
@@ -103,7 +103,8 @@ SENTENCES: Mapping[Cause, str] = MappingProxyType(
         Cause.UNDETERMINED: "the cause could not be determined",
     }
 )
-"""What each cause means. ``{domains}``, ``{edges}`` and ``{provider}`` are filled in."""
+"""What each cause means. ``{domains}``, ``{edges}`` and ``{provider}`` are filled in; ``{has}``,
+``{serves}`` and ``{fails}`` follow the edges in number, ``{fail}`` and ``{they}`` the domains."""
 
 
 class Change(StrEnum):
@@ -261,6 +262,7 @@ class Investigation:
             domains=_few(self.domains, self.subject.target),
             edges=_few(self.edges, self.subject.edge),
             provider=self.subject.provider,
+            **_numbers(edges=len(self.edges) > 1, domains=len(self.domains) > 1),
         )
         if self.cause is Cause.UNDETERMINED and self.left:
             text += f" (left: {', '.join(self.left)})"
@@ -310,6 +312,23 @@ OLD_CERTIFICATE = frozenset(
 """A certificate that was good once, or was to be replaced."""
 
 _SHOWN = 3
+
+
+def _numbers(*, edges: bool, domains: bool) -> dict[str, str]:
+    """Choose the words that depend on whether there are several edges, or domains."""
+    return {
+        "has": "have" if edges else "has",
+        "serves": "serve" if edges else "serves",
+        "fails": "fail" if edges else "fails",
+        "fail": "fail" if domains else "fails",
+        "they": "these domains work" if domains else "this domain works",
+    }
+
+
+def meaning(cause: Cause) -> str:
+    """Say in a sentence, without a full stop, what a cause means wherever it is found."""
+    some = {"domains": "the domain", "edges": "the edge", "provider": "the provider"}
+    return SENTENCES[cause].format(**some, **_numbers(edges=False, domains=False))
 
 
 def _few(names: tuple[str, ...], alone: str) -> str:

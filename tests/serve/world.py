@@ -11,6 +11,7 @@ from hashlib import sha256
 from zlib import crc32
 
 from probe.certificates.renewal import renewal_of
+from probe.model.cause import Cause, Change, Experiment, Investigation, Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
 from probe.model.result import (
@@ -243,9 +244,54 @@ def filled(
                 key = world.key(name, provider, number)
                 broken = provider == "cdn-b" and place < broken_targets and number <= broken_edges
                 _attempts(store, world, key, broken=broken)
+    if broken_targets and broken_edges:
+        store.causes.record(missing_certificate(store))
     _cli(store, broken=cli_broken)
     _agent(store)
     return store
+
+
+def missing_certificate(store: Store) -> Investigation:
+    """Why the edges of cdn-b fail, as experiments tell in the middle of the incident."""
+    keys = [
+        key
+        for target in store.targets.values()
+        for key, record in target.edges.items()
+        if record.status is EdgeStatus.FAILING
+    ]
+    key = min(keys)
+    other = "store-00029.example"
+    experiments = (
+        Experiment(
+            Change.NOTHING,
+            *(key.target, key.provider, key.edge, key.client),
+            Observed.SAME,
+            "tls/alert_unrecognized_name",
+            regular=True,
+            times=4,
+        ),
+        Experiment(
+            Change.DOMAIN, other, key.provider, key.edge, key.client, Observed.PASSED, seconds=0.05
+        ),
+        Experiment(
+            Change.EDGE,
+            *(key.target, key.provider, World().edge("cdn-b", 4).label, key.client),
+            Observed.PASSED,
+            seconds=0.04,
+        ),
+    )
+    return Investigation(
+        Cause.CERTIFICATE_MISSING,
+        key,
+        UNRECOGNIZED,
+        began=START + 26.0,
+        ended=START + 27.0,
+        experiments=experiments,
+        domains=tuple(sorted({one.target for one in keys})),
+        edges=tuple(sorted({one.edge for one in keys})),
+        keys=frozenset(keys),
+        spent=2,
+    )
 
 
 def _attempts(store: Store, world: World, key: EdgeKey, *, broken: bool) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 
-from probe.model.failure import Failure, Reason
+from probe.model.cause import Investigation
+from probe.model.failure import Failure, Reason, trace
 from probe.model.records import NameFindings
 from probe.model.result import (
     Failed,
@@ -26,7 +27,7 @@ from probe.model.spec import Check, Spec
 from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.memory.agent import AgentFacts
-from probe.serve.memory.causes import CauseBook
+from probe.serve.memory.causes import CauseBook, EdgeCounts
 from probe.serve.memory.flows import FlowBook
 from probe.serve.memory.memory import PART, Memory
 from probe.serve.records import (
@@ -43,7 +44,7 @@ from probe.serve.records import (
     TargetRecord,
 )
 from probe.serve.series import families
-from probe.serve.series.edge_samples import provider_samples, steady
+from probe.serve.series.edge_samples import cause_samples, provider_samples, steady
 from probe.serve.series.target_samples import check_samples
 
 JOURNAL = 200
@@ -79,7 +80,7 @@ class Store(Memory):
         self.started_at = started_at
         self.agent = AgentFacts()
         self.journal: deque[Transition] = deque(maxlen=JOURNAL)
-        self.causes = CauseBook(self._still_fails)
+        self.causes = CauseBook(self._still_fails, self._investigated)
         self._flow_book = FlowBook(self)
 
     # ------------------------------------------------------------ what is probed
@@ -151,6 +152,8 @@ class Store(Memory):
         )
         returned = record.unseen is not None and belief.unseen is None
         record.take(result, belief)
+        if belief.status is EdgeStatus.PASSING:
+            self.causes.recovered(key)
         self._judge(key, result.outcome, belief)
         if result.session is not None and not isinstance(result.outcome, Inconclusive):
             census = self.census.of(key)
@@ -253,8 +256,10 @@ class Store(Memory):
         """Bring the series up to date, in short steps: silence, and the counts of providers."""
         yield from self.sweep()
         providers = self.series.tables.provider
+        causes = yield from self._causes()
         for through, census in list(self.census.providers.items()):
-            providers.set(through, provider_samples(census))
+            counts = causes.get(through, {})
+            providers.set(through, [*provider_samples(census), *cause_samples(counts)])
             yield
         for through in [one for one in providers if one not in self.census.providers]:
             providers.drop(through)
@@ -262,6 +267,18 @@ class Store(Memory):
         yield
 
     # ------------------------------------------------------------ inside
+
+    def _causes(self) -> Generator[None, None, EdgeCounts]:
+        """Count edges by cause. A defect costs these series, and no other."""
+        try:
+            return (yield from self.causes.counted())
+        except Exception as error:
+            self.agent.on_defect("report", trace(error))
+            return {}
+
+    def _investigated(self, found: Investigation) -> None:
+        check, cause = found.subject.check, found.cause.value
+        self.agent.count(families.AGENT_INVESTIGATIONS, check=check, cause=cause)
 
     def _still_fails(self, key: EdgeKey, failure: Failure) -> bool:
         """Whether an edge is confirmed to fail like this; one that flaps may vary the reason."""

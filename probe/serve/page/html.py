@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from probe.model.cause import CHANGES, Change
 from probe.model.failure import printable
 from probe.model.reasons import title_of
 from probe.serve.page.sentence import clock
@@ -32,6 +33,16 @@ _SIGNS = {
     "degraded": "◔",
     "inconclusive": "⊘",
     "skipped": "→",
+    "same": "✕",
+    "other": "✕",
+    "unclear": "?",
+}
+
+_CAME_OUT = {
+    "passed": "passed",
+    "same": "failed in the same way",
+    "other": "failed in another way",
+    "unclear": "could not be judged",
 }
 
 
@@ -57,6 +68,8 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters.update(
+        came_out=lambda seen: _CAME_OUT[seen],
+        changed=lambda change: CHANGES[Change(change)],
         clock=clock,
         date=date,
         days=days,

@@ -13,6 +13,7 @@ from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.census import ProviderCensus, Through, TroubleGroup
 from probe.serve.memory.store import Store
+from probe.serve.page.cause_view import cause_of, why_of
 from probe.serve.page.standing import state_of
 from probe.serve.page.views import EdgeView, ProblemView
 from probe.serve.records import EdgeRecord, TargetKey
@@ -48,6 +49,7 @@ def _problem(
     first: EdgeKey | ProviderKey,
 ) -> ProblemView:
     detail, browser, command = _evidence(store, first)
+    known = why_of(store, through, census, group)
     return ProblemView(
         **through._asdict(),
         phase=group.why[0].value,
@@ -69,6 +71,8 @@ def _problem(
         unnamed=tuple(nsmallest(PER_PROBLEM, group.unnamed)),
         fails_for=tuple(sorted(group.clients)),
         passes_for=tuple(sorted(_passing(store, census, group))),
+        causes=known.causes,
+        investigating=known.investigating,
     )
 
 
@@ -108,7 +112,7 @@ def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
     record = store.of(key)
     if not isinstance(record, EdgeRecord):
         return ("", "", "")
-    view = edge_view(record)
+    view = edge_view(store, record)
     return (view.detail, view.browser, view.command)
 
 
@@ -148,22 +152,25 @@ def edge_views(
     for rank in best:
         record = store.of(rank[1])
         if isinstance(record, EdgeRecord):  # else it went since the first step
-            yield rank, edge_view(record)
+            yield rank, edge_view(store, record)
 
 
-def edge_view(record: EdgeRecord) -> EdgeView:
+def edge_view(store: Store, record: EdgeRecord) -> EdgeView:
     """An edge with the evidence of its latest failed attempt."""
-    return EdgeView(**edge_fields(record), state=record.status.value)
+    return EdgeView(**edge_fields(store, record), state=record.status.value)
 
 
-def edge_fields(record: EdgeRecord) -> dict[str, Any]:
+def edge_fields(store: Store, record: EdgeRecord) -> dict[str, Any]:
     """What both pages say of an edge, but for its state."""
     shown = record.evidence or record.last
     outcome = shown.outcome
     failure = outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
+    cause, because = cause_of(store, record.key)
     return {
         **record.key._asdict(),
         **failure_fields(failure),
+        "cause": cause,
+        "because": because,
         "since": record.since,
         "browser": shown.browser,
         "command": shown.command,

@@ -127,7 +127,7 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         now=now,
         level=level_of(standing),
         sentence=sentence_of(standing, now),
-        edges=tuple([*never, *(_edge(edge, letters) for edge in shown)][:EDGES]),
+        edges=tuple([*never, *(_edge(store, edge, letters) for edge in shown)][:EDGES]),
         edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
         leaf_changes=tuple(islice(_leaf_changes(records), LEAVES)),
@@ -197,11 +197,11 @@ def _leaf(edge: EdgeRecord) -> CertificateFacts | None:
     return edge.last.handshake.leaf if edge.last.handshake else None
 
 
-def _edge(record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
+def _edge(store: Store, record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
     leaf, outcome = _leaf(record), record.last.outcome
     warnings = outcome.warnings if isinstance(outcome, Passed) else ()
     return EdgeDetail(
-        **edge_fields(record),
+        **edge_fields(store, record),
         state=shown_state(record.status, record.last.outcome),
         last=record.last,
         letter=letters.get(leaf.fingerprint_sha256, "") if leaf else "",

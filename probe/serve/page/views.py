@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from probe.model.tls import clients_in_words
 from probe.serve.memory.agent import SourceView
+from probe.serve.page.cause_view import CauseView
 from probe.serve.page.flow_view import FlowProblem, FlowView
 from probe.serve.page.standing import Level, Overview
 
@@ -57,6 +58,8 @@ class ProblemView:
         unnamed: addresses among ``edges`` that DNS no longer names.
         fails_for: client profiles as which it fails.
         passes_for: those that were seen to pass at every edge and target of it.
+        causes: what it depends on, as experiments told; those of most edges first.
+        investigating: such experiments are under way.
     """
 
     check: str
@@ -80,6 +83,8 @@ class ProblemView:
     unnamed: tuple[str, ...] = ()
     fails_for: tuple[str, ...] = ()
     passes_for: tuple[str, ...] = ()
+    causes: tuple[CauseView, ...] = ()
+    investigating: bool = False
 
     @property
     def clients(self) -> str:
@@ -99,6 +104,8 @@ class EdgeView:
     Attributes:
         unseen: since when nobody has judged it, once that is too long.
         unnamed: since when DNS no longer names it.
+        cause: what its failure depends on, as experiments told; empty while that is not known.
+        because: the same in a sentence.
     """
 
     check: str
@@ -116,6 +123,8 @@ class EdgeView:
     at: float
     unseen: float | None
     unnamed: float | None
+    cause: str = ""
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)

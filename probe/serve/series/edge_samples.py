@@ -7,7 +7,7 @@ at any more only those are left, failures, and dates that do not depend on looki
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from probe.model.result import (
     CertificateFacts,
@@ -253,6 +253,12 @@ def session_samples(census: ProviderCensus) -> list[Sample]:
         return []
     family = families.PROVIDER_SESSION_TICKETS
     return [(family, float(counts[one]), (("outcome", one),)) for one in SESSIONS]
+
+
+def cause_samples(counts: Mapping[str, int]) -> list[Sample]:
+    """What the failures of one provider depend on: addresses by cause."""
+    found = sorted(counts.items())
+    return [(families.EDGE_CAUSE, float(count), (("cause", cause),)) for cause, count in found]
 
 
 def tallied(tally: OutcomeCounts, failures: Family, inconclusive: Family) -> list[Sample]:
