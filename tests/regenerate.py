@@ -14,7 +14,7 @@ from pathlib import Path
 
 from probe.config.schema import PLACE, schema_text
 from tests import dependencies
-from tests.model import reasons_page
+from tests.model import causes_page, reasons_page
 from tests.serve import metrics_page
 from tests.support.programs import DEPLOY, ROOT
 
@@ -36,6 +36,7 @@ TEXTS: dict[Path, Callable[[], str]] = {
     reasons_page.PAGE: reasons_page.page,
     reasons_page.TEMPLATE: reasons_page.alert_template,
     ROOT / "probe" / "cli" / "runbooks.json": runbooks,
+    causes_page.TEMPLATE: causes_page.alert_template,
 }
 """Files of one source each."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from probe.model.cause import Cause, meaning
 from probe.model.reasons import title_of
 
 TEMPLATES = Path(__file__).parents[2] / "deploy/alertmanager/templates/*.tmpl"
@@ -33,6 +34,31 @@ def test_the_first_reason_has_its_title_and_a_link(
     amtool: Run, tmp_path: Path, labels: dict[str, str], description: str, reason: str | None
 ) -> None:
     url = "https://probe.example/docs"
+    said = chat(amtool, tmp_path, labels, description)
+    more = "" if reason is None else f"\n{title_of(reason)}: {url}/reasons.md#{reason}"
+    assert said == description + more
+
+
+@pytest.mark.parametrize(
+    ("because", "cause"),
+    [
+        ("Because: certificate_missing (2 edges), edge (1 edge). ", Cause.CERTIFICATE_MISSING),
+        ("Because: only_tls13 (1 edge). ", Cause.ONLY_TLS13),
+        ("", None),
+    ],
+)
+def test_the_first_cause_has_its_meaning(
+    amtool: Run, tmp_path: Path, because: str, cause: Cause | None
+) -> None:
+    description = f"9 fail. Reasons: tls/timeout (9). Domains: a. {because}Elsewhere: none."
+    said = chat(amtool, tmp_path, {}, description)
+    more = "" if cause is None else f"\nBecause {meaning(cause)}"
+    assert said.partition("#timeout")[2] == more
+
+
+def chat(amtool: Run, tmp_path: Path, labels: dict[str, str], description: str) -> str:
+    """What chat shows of an alert, up to the links."""
+    url = "https://probe.example/docs"
     words = {"description": description, "runbook_url": f"{url}/runbooks/ProbeAgentDown.md"}
     alert = {"status": "firing", "labels": labels, "annotations": words}
     data = tmp_path / "data.json"
@@ -44,5 +70,4 @@ def test_the_first_reason_has_its_title_and_a_link(
         '--template.text={{ template "probe.chat" . }}',
         f"--template.data={data}",
     )
-    more = "" if reason is None else f"\n{title_of(reason)}: {url}/reasons.md#{reason}"
-    assert said.strip().partition("\n\n")[0] == description + more
+    return said.strip().partition("\n\n")[0]

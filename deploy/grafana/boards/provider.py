@@ -6,7 +6,7 @@ from boards import look
 from boards.board import ALERTS, CHECKS, REGIONS, RELOADS, Board, Variable, to
 from boards.overview import FAILS
 from boards.panel import Face, Shown, lines, matrix, number, table
-from boards.query import THROUGH, Query, now, quantile
+from boards.query import CHECK, THROUGH, Query, now, quantile
 
 _BAD = 'state=~"failing|flapping"'
 _EDGES = f"probe_edge_state{{{THROUGH},{_BAD}}}"
@@ -30,6 +30,7 @@ def board() -> Board:
     )
     provider.row("Now", *_numbers(), _edges(), _targets())
     provider.row("Now and then", _intermittent(), _reasons())
+    provider.row("Why", _causes(), _investigations())
     provider.row("Latency and DNS", _latency(), _dns())
     return provider
 
@@ -120,6 +121,29 @@ def _reasons() -> Shown:
             quiet=True,
         ),
         face=Face("cps", nothing="every attempt passes"),
+    )
+
+
+def _causes() -> Shown:
+    return table(
+        "What failures depend on",
+        "Edges that fail, by the cause that experiments found; the agent's page has the sentence.",
+        now(
+            f"max by (region, check, cause) (probe_edge_cause{{{THROUGH}}})",
+            quiet=True,
+        ),
+        columns={"cause": "Cause", "region": "Region", "check": "Check", "Value": "Edges"},
+        face=Face(nothing="nothing fails that was investigated"),
+    )
+
+
+def _investigations() -> Shown:
+    count = f"increase(probe_agent_investigations_total{{{CHECK}}}[1h])"
+    return lines(
+        "Investigations by cause",
+        "Within an hour, over all providers of the check.",
+        Query(f"sum by (region, cause) ({count})", "{{region}}: {{cause}}", quiet=True),
+        face=Face(nothing="none"),
     )
 
 
