@@ -77,8 +77,8 @@ CLIENT_CAUSES = frozenset(
 
 SENTENCES: Mapping[Cause, str] = MappingProxyType(
     {
-        Cause.CERTIFICATE_MISSING: "{edges} of {provider} {has} no valid certificate for {domains}: "
-        "other domains work there, and {they} on other edges",
+        Cause.CERTIFICATE_MISSING: "{edges} of {provider} {has} no valid certificate for "
+        "{domains}: other domains work there, and {they} on other edges",
         Cause.CERTIFICATE_OLD: "{edges} of {provider} {serves} an old certificate for {domains}: "
         "other domains work there, and other edges serve one that is valid",
         Cause.DOMAIN_ON_EDGE: "{domains} {fail} on {edges} of {provider} only: other domains work "

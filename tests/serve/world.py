@@ -244,7 +244,7 @@ def filled(
                 key = world.key(name, provider, number)
                 broken = provider == "cdn-b" and place < broken_targets and number <= broken_edges
                 _attempts(store, world, key, broken=broken)
-    if broken_targets and broken_edges:
+    if targets and broken_targets and broken_edges:
         store.causes.record(missing_certificate(store))
     _cli(store, broken=cli_broken)
     _agent(store)
