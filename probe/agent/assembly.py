@@ -176,6 +176,7 @@ class Assembly:
     async def _configure(self) -> None:
         spec = self._spec
         self._investigator.on = spec.limits.experiments
+        self.store.causes.switch(on=spec.limits.experiments)
         await learn_secrets(spec, self._parts.secrets)
         for trust in {check.trust for check in spec.checks}:
             try:

@@ -180,7 +180,7 @@ class Investigator:
         planner = Planner(scene.setting())
         settled: Settled | None = None
         made: list[Experiment] = []
-        with trio.move_on_after(LONGEST):
+        with self._store.causes.investigating(key, failure), trio.move_on_after(LONGEST):
             settled = await investigate(
                 planner,
                 made,

@@ -20,6 +20,7 @@ from probe.model.spec import Limits, Listen, Provider, Spec, TargetList, TlsChec
 from probe.model.target import Edge, EdgeKey, ProviderKey, Target
 from probe.model.tls import ClientProfile
 from probe.serve import Store
+from probe.serve.census import Through
 from probe.state.vantage import Vantage
 
 CHECK = TlsCheck("stores", "shops", ("cdn-a", "cdn-b"), interval=30.0, port=443)
@@ -51,6 +52,7 @@ class Agent:
     def __init__(self, broken: Broken) -> None:
         self.broken = broken
         self.asked: list[EdgeKey] = []
+        self.said: set[bool] = set()
         self.crashes: list[str] = []
         self.store = Store("lab", started_at=0.0, clock=trio.current_time)
         self.store.configure(SPEC)
@@ -76,6 +78,8 @@ class Agent:
     ) -> TlsResult:
         """Make an attempt of an experiment."""
         self.asked.append(key)
+        through = Through(key.check, key.provider)
+        self.said.add(self.store.causes.under_way(through, MISMATCH.phase, MISMATCH.reason))
         await trio.sleep(0.05)
         return self.result(key, profile)
 
@@ -144,6 +148,9 @@ async def test_domains_that_an_edge_lacks_are_settled_at_once(
     assert found.edges == ("192.0.2.1:443",)
     assert "shop-0.example, shop-1.example" in found.sentence
     assert found.spent <= 4, "regular attempts had told the rest"
+    assert agent.said == {True}, "while experiments run, the page says so"
+    through = Through("stores", "cdn-a")
+    assert not agent.store.causes.under_way(through, MISMATCH.phase, MISMATCH.reason)
     assert not agent.crashes
 
 
