@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 46_556
-MOST_FILES = 253
+MOST_LINES = 46_822
+MOST_FILES = 254
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
 DOUBLE: frozenset[str] = frozenset()
