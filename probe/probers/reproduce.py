@@ -9,7 +9,7 @@ from OpenSSL import SSL
 from probe.connection.choices import left_out, matter_for, named, told
 from probe.connection.contexts import OFFERS, Offer, offer
 from probe.connection.tls import sni
-from probe.model.failure import Failure
+from probe.model.failure import Failure, Reason
 from probe.model.target import Edge
 from probe.model.tls import NO_STAPLE, ClientProfile, Starttls
 
@@ -45,6 +45,8 @@ def s_client(
     if profile.alpn:
         words += ["-alpn", ",".join(profile.alpn)]
     words += [*([] if profile.kind in NO_STAPLE else ["-status"]), "-showcerts"]
+    if failure is not None and failure.reason is Reason.CRL_REVOKED:
+        words += ["-crl_check_all", "-crl_download"]
     command = shlex.join(words)
     if profile.client_certificate is not None:
         command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'

@@ -252,12 +252,17 @@ async def test_a_running_agent_tells_a_change_once_and_remembers_it(
     place = {"provider": "cdn-b", "target": "store-001.example", "key_type": "ecdsa"}
     total = "probe_certificates_changes_total"
     async with agents(config) as agent:
+        edges = lab.info.seen("sa-east", "cdn-b")
 
         async def watched() -> bool:
-            return await agent.metric(total, **place) == 0.0
+            """Each edge was seen: what is there at the first look is no change."""
+            up = {"provider": "cdn-b", "target": "store-001.example"}
+            values = [await agent.metric("probe_edge_up", edge=edge.label, **up) for edge in edges]
+            return values == [1.0] * len(edges)
 
         await agent.until(watched)
-        for edge in lab.info.seen("sa-east", "cdn-b")[:2]:
+        assert await agent.metric(total, **place) == 0.0
+        for edge in edges[:2]:
             where = Where(frozenset({"store-001.example"}), frozenset({edge.name}))
             await lab.inject("other_issuer", where)
             event = await agent.said("certificate changed", **place)

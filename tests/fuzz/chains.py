@@ -81,7 +81,7 @@ async def _run(data: bytes) -> list[TlsResult]:
     async def connect(_edge: Edge, _timeline: Timeline, _rules: AddressRules) -> Any:
         return shaken
 
-    async def handshake(_wire: Any, _context: Any, *, server_name: bytes | None) -> Any:
+    async def handshake(_wire: Any, _context: Any, **_options: Any) -> Any:
         return shaken
 
     expect = replace(_EXPECT if how & 2 else ChainExpectations(), ocsp=_OCSP[how >> 2 & 3])

@@ -135,6 +135,9 @@ def _configuration(stage: Stage, interval: float, edition: int) -> dict[str, Any
             "timeout": f"{TIMEOUT:g}s",
             "trust": {"file": info.roots},
         },
+        # Accounts hold each edge's attempts against its server's connections; experiments are no
+        # attempts of an edge.
+        "limits": {"experiments": False},
         "vantage": {"references": list(stage.references), "interval": "1s"},
         "providers": {
             "live": {"dns": dns, "port": info.port},
