@@ -130,7 +130,8 @@ class Redactor:
 
     def _know(self, value: str, name: str) -> None:
         self._known[value] = self._variable(shell_name(name), value)
-        if not has_windows(value):
+        # A form writes a space as a plus, which no window reaches over.
+        if not any(map(has_windows, value.split(" "))):
             self._sought.append(value)
 
     def _variable(self, name: str, value: str) -> str:
