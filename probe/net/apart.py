@@ -59,8 +59,9 @@ class Child:
         """Wait for an answer, at most so long by the clock, with the start. Raises Unanswered."""
         begun = time.monotonic()
         timer = threading.Timer(seconds, self._kill)
-        timer.start()
-        try:
+        timer.daemon = True
+        try:  # Ctrl-C may raise while it starts: the process must not wait for it at its end
+            timer.start()
             with self._talks:
                 self._in.write(len(data).to_bytes(SIZE, "big") + data)
                 self._in.flush()
@@ -70,7 +71,8 @@ class Child:
             head = said = b""
         finally:
             timer.cancel()
-            timer.join()
+            if timer.is_alive():
+                timer.join()
         # Also when its answer came first: it is dead by now, or about to be.
         if time.monotonic() - begun >= seconds:
             raise Unanswered(f"took over {seconds:g} s", costly=True)
