@@ -45,7 +45,7 @@ failures 12    30    60    120   240
 The first failure itself takes ``interval / p`` on average where one edge alone is affected;
 neighbours shorten that, because the first edge in doubt has all others tried. At an interval of
 15 s, one in 20 on one edge alone is named within 15 minutes with 91.6 %. The tests
-``test_confirmation_odds`` compute these figures by walking this very code.
+``confirmation_odds`` compute these figures by walking this very code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A simulated night of one region; a whole day of three is one of the long tests."""
+"""The parts of a simulated day. The whole day is one of the long tests, see whole_day.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 from probe.model.state import Confirmation
 
 from .bursts import Burst, burst
-from .region import Fault
-from .simulate import day
 from .virtual import FORGIVEN, LOST, Span, Window, cut_off, renewal, silent, walk
 
 
@@ -68,19 +66,3 @@ def test_runs_that_give_nothing_are_unseen_after_three_intervals_until_one_does(
     assert len(spans) == 50
     assert all(1060 <= span.start <= 1090 and 1500 <= span.end <= 1530 for span in spans)
     assert silent(random.Random(1), 50, Span(1000.0, 1059.0)) == []
-
-
-@pytest.mark.real
-@pytest.mark.slow
-def test_a_noisy_night_pages_nobody_and_hides_no_fault() -> None:
-    region = ("sa-east",)
-    faults = [
-        Fault("propagation", "tls", region, 0, Span(1_500, 2_700), 0.4, 30),
-        Fault("authorization", "flow", region, 0, Span(5_500, 6_500), 0.94),
-        Fault("names", "dns", region, 0, Span(8_000, 8_200), 1.0, 2),
-        Fault("silence", "silence", region, 0, Span(9_500, 10_300), 1.0, 0),
-    ]
-    found = day(0, 1, faults, region, hours=3)
-    assert found.pages == {}
-    assert set(found.seconds) == {"propagation", "authorization", "names", "silence"}
-    assert None not in found.seconds.values()
