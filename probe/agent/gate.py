@@ -222,30 +222,38 @@ def run_check(
         KeyboardInterrupt: Ctrl-C.
     """
     narrowed = narrow(spec, request)
-    rows = trio.run(_until_interrupted, partial(_probe, narrowed, request, environ, on_progress))
+    probe = partial(_probe, narrowed, request, environ, on_progress)
+    rows = trio.run(_beside, _interrupted, probe)
     if rows is None:
         raise KeyboardInterrupt
     return rows
 
 
-async def _until_interrupted(call: Callable[[], Awaitable[T]]) -> T | None:
-    """Return what ``call`` returns, or None after Ctrl-C.
+async def _interrupted(*, task_status: trio.TaskStatus[None]) -> None:
+    """Return at Ctrl-C.
 
     Python raises KeyboardInterrupt wherever it happens to be. Inside a callback of OpenSSL
     it would be lost. The second Ctrl-C is Python's again, for cleaning up that hangs.
     """
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            return
+
+
+async def _beside(
+    background: Callable[..., Awaitable[None]], call: Callable[[], Awaitable[T]]
+) -> T | None:
+    """Return what ``call`` returns, or None when what runs beside it ends first."""
     result: T | None = None
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
 
-        async def listen(*, task_status: trio.TaskStatus[None]) -> None:
-            with trio.open_signal_receiver(signal.SIGINT) as signals:
-                task_status.started()
-                async for _ in signals:
-                    break
+        async def until_it_ends(*, task_status: trio.TaskStatus[None]) -> None:
+            await background(task_status=task_status)
             nursery.cancel_scope.cancel()
 
-        await nursery.start(listen)
+        await nursery.start(until_it_ends)
         try:
             result = await call()
         except Exception as error:
@@ -261,21 +269,10 @@ async def _probe(
     request: CheckRequest,
     environ: Mapping[str, str],
     on_progress: OnProgress,
-) -> Sequence[ReportRow]:
+) -> Sequence[ReportRow] | None:
     parts = build_parts(spec, environ)
-    failure: Exception | None = None
-    rows: Sequence[ReportRow] = ()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(parts.crls.run)
-        parts.tls.settled = partial(parts.crls.settled, patience=_LISTS_WITHIN)
-        try:
-            rows = await _rows(parts, spec, request, on_progress)
-        except Exception as error:
-            failure = error  # to leave as itself, not in a group of one
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return rows
+    parts.tls.settled = partial(parts.crls.settled, patience=_LISTS_WITHIN)
+    return await _beside(parts.crls.run, partial(_rows, parts, spec, request, on_progress))
 
 
 async def _rows(

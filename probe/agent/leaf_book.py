@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 
 from probe.agent.log import EventLog
+from probe.documents.files import replace_file
 from probe.serve import CertificatesKey
 from probe.state.leaves import WatchedLeaf
 
@@ -134,6 +135,4 @@ def _append(path: Path, text: str) -> None:
 
 
 def _rewrite(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    replace_file(path, text.encode())

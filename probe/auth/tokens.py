@@ -11,14 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
 
+from probe.documents.files import replace_file
 from probe.http.messages import Response
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret
@@ -224,8 +224,9 @@ class RefreshTokens:
     async def _save(self, folder: Path, login: str) -> OSError | None:
         root, token = self._memory[login]
         text = json.dumps({"from": root, "refresh_token": token.reveal()})
+        write = partial(replace_file, self._path(folder, login), text.encode(), durable=True)
         try:
-            await trio.to_thread.run_sync(_write, self._path(folder, login), text)
+            await trio.to_thread.run_sync(write)
         except OSError as error:
             self._unsaved.add(login)
             self.problem = error.strerror or type(error).__name__
@@ -260,24 +261,5 @@ _TRIED = 4096  # bytes: more than any token, and what a full disk does not give
 def _try(folder: Path) -> None:
     """Write a file as those of tokens are written, and remove it."""
     path = folder / ".check"
-    _write(path, " " * _TRIED)
+    replace_file(path, b" " * _TRIED, durable=True)
     path.unlink(missing_ok=True)  # at a handover two agents try the same folder
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".refresh-")  # mode 0600
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself must reach the disk
-    finally:
-        os.close(folder)

@@ -72,7 +72,7 @@ def _metric(name: str) -> str:
     from probe.serve.series.family import BASE_LABELS
 
     for family in FAMILIES:
-        if name == family.name or name in _samples(family.name):
+        if name in [family.name + part for part in ("", "_bucket", "_sum", "_count")]:
             labels = (*BASE_LABELS[family.group], *family.extra)
             lines = [f"{family.name}: {family.help}", "", f"Type: {family.kind}"]
             lines.append(f"Labels: {', '.join(('region', *labels))}")
@@ -80,10 +80,6 @@ def _metric(name: str) -> str:
                 lines.append(f"There is a series: {family.when}")
             return "\n".join(lines)
     return ""
-
-
-def _samples(name: str) -> tuple[str, ...]:
-    return tuple(f"{name}_{suffix}" for suffix in ("bucket", "sum", "count"))
 
 
 def _alert(name: str) -> str:

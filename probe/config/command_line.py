@@ -15,7 +15,6 @@ from probe.model.spec import LIVE, Spec
 from probe.net.names import NameProblem, parse_address, parse_target, quoted
 
 _GIVEN = "given"
-_TLS = "tls"
 
 
 class CommandLineProblem(Exception):
@@ -66,7 +65,7 @@ def spec_of(asked: Asked, *, region: str | None, environ: Mapping[str, str]) -> 
         shared["timeout"] = asked.timeout
     checks: list[dict[str, Any]] = []
     if handshakes:
-        tls = {"name": _TLS, "kind": "tls", "targets": list(handshakes), **shared}
+        tls = {"name": "tls", "kind": "tls", "targets": list(handshakes), **shared}
         tls |= {"profiles": list(asked.profiles)} if asked.profiles else {}
         checks.append(tls | ({"sni": asked.sni} if asked.sni else {}))
     for number, (url, targets) in enumerate(calls.items(), start=1):

@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import stat
+import tempfile
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -239,3 +240,37 @@ def _instead(words: str, wanted: Wanted, file: str) -> str:
     convert = f"; convert it with {command}" if semicolon else ""
     output = f" -out {wanted}.pem" if command.startswith("openssl") else ""
     return f"not a PEM {wanted} but {what}{convert}{output}"
+
+
+# ---------------------------------------------------------------- files of our own
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file that others see whole, as it was or as it is now. Only we may read it.
+
+    Args:
+        path: its folder is made where there is none.
+        data: all of it.
+        durable: wait until the disk has it, and the name too.
+
+    Raises:
+        OSError: it is as it was, and nothing is left beside it.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself must reach the disk
+        finally:
+            os.close(folder)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from probe.certificates.crl import MOST_BYTES
+from probe.documents.files import replace_file
 from probe.revocation.fetch import Copy
 
 MOST_KEPT = 256 * 1024 * 1024
@@ -52,19 +51,11 @@ class Shelf:
             OSError: it is not kept.
         """
         head = {"url": url, "etag": copy.etag, "modified": copy.modified}
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(url)
         size = sum(one.stat().st_size for one in self._folder.glob("*.crl") if one != path)
         if size + len(der) > MOST_KEPT:
             return
-        handle, beside = tempfile.mkstemp(dir=self._folder, prefix=".list-")  # mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(json.dumps(head).encode() + b"\n" + der)
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        replace_file(path, json.dumps(head).encode() + b"\n" + der)
 
     def sweep(self) -> None:
         """Remove what nobody wrote for long."""

@@ -40,7 +40,7 @@ async def test_a_token_that_could_not_be_written_is_written_once_it_can(
     tokens = RefreshTokens(folder)
     await tokens.check()
     assert (tokens.problem, list(folder.iterdir())) == ("", []), "nothing of the try is left"
-    monkeypatch.setattr(f"probe.auth.tokens.{seam}", broken)
+    monkeypatch.setattr(f"probe.documents.files.{seam}", broken)
     error = await tokens.keep("login", "first", Secret("second"))
     assert error is not None
     assert (error.strerror, tokens.problem) == (problem, problem)
