@@ -6,7 +6,7 @@ import errno
 import random
 import resource
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -27,6 +27,14 @@ from probe.serve.http.tls import Turns
 from .world import filled
 
 CROWD, SCRAPER = "198.51.100.7", "192.0.2.1"
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    """Where an acceptor listens; closed also when the test fails."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as created:
+        created.setblocking(False)
+        yield created
 
 
 class Counting:
@@ -152,12 +160,10 @@ async def ended(stream: trio.SocketStream) -> bool:
 
 
 async def test_a_crowd_that_asks_nothing_costs_no_task_and_keeps_nobody_out(
-    monkeypatch: pytest.MonkeyPatch,
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Idle, dripping and over the bound: closed from a table, the longest waiting first."""
     monkeypatch.setattr(server, "IDLE", 120.0)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listening.setblocking(False)
     address = listening.getsockname()
     serving = WebServer(application(filled(targets=1)))
     async with (
@@ -184,7 +190,6 @@ async def test_a_crowd_that_asks_nothing_costs_no_task_and_keeps_nobody_out(
         assert b"".join([data async for data in last]).startswith(b"HTTP/1.1 200 ")
         handled.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
-    listening.close()
 
 
 @pytest.mark.parametrize(
@@ -317,12 +322,10 @@ def test_the_oldest_of_the_largest_crowd_makes_room() -> None:
 
 
 async def test_a_crowd_makes_room_for_itself_and_not_at_the_cost_of_others(
-    monkeypatch: pytest.MonkeyPatch,
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One from here waits, then a crowd from another address comes; it is still there."""
     monkeypatch.setattr(accept, "WAITING", 32)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listening.setblocking(False)
     address = listening.getsockname()
     serving = WebServer(application(filled(targets=1)))
     async with trio.open_nursery() as nursery, AsyncExitStack() as each:
@@ -339,7 +342,6 @@ async def test_a_crowd_makes_room_for_itself_and_not_at_the_cost_of_others(
         with trio.fail_after(10):
             assert b"".join([data async for data in waits]).startswith(b"HTTP/1.1 200 ")
         nursery.cancel_scope.cancel()
-    listening.close()
 
 
 async def test_whose_network_holds_few_answers_comes_before_a_crowd_of_readers() -> None:
@@ -362,12 +364,10 @@ async def test_whose_network_holds_few_answers_comes_before_a_crowd_of_readers()
 
 
 async def test_a_crowd_that_says_hello_waits_without_tasks_and_others_begin_before_it(
-    monkeypatch: pytest.MonkeyPatch,
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is handed over first once somebody of another address is ready: it, and none of them."""
     monkeypatch.setattr(accept, "WAITING", 64)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listening.setblocking(False)
     address = listening.getsockname()
     begun: list[str] = []
 
@@ -379,15 +379,14 @@ async def test_a_crowd_that_says_hello_waits_without_tasks_and_others_begin_befo
     async with trio.open_nursery() as nursery, AsyncExitStack() as each:
         nursery.start_soon(acceptor.run)
         for source in [*["127.0.0.2"] * 2 * accept.WAITING, "127.0.0.1"]:
+            came = len(begun)
             client = await trio.open_tcp_stream(*address, local_address=source)
             await each.enter_async_context(client)
             with suppress(trio.BrokenResourceError):  # it has made room already
                 await client.send_all(b"\x16")
-        came = len(begun)
         with trio.fail_after(10):
             while "127.0.0.1" not in begun:
                 await trio.sleep(0.001)
         assert begun[came:].index("127.0.0.1") <= 20, "those that were accepted before it"
         assert acceptor.held >= most_waiting() - len(begun), "the others still wait"
         nursery.cancel_scope.cancel()
-    listening.close()
