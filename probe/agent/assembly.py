@@ -111,7 +111,9 @@ class Assembly:
         self._filing = Filing(self.store, log, excuse, self._request, saw, self._book)
         flow_filing = FlowFiling(self.store, log, excuse, self._request)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)
-        self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing)
+        self._flows = FlowCoverage(
+            parts, self._runner, self.store, flow_filing, self._references.hosts.forget
+        )
         self._sources = Sources(parts, self.store, log, self._set_targets, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
         self.store.agent.readings.append(ListReport(parts.crls, log).samples)

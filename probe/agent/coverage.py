@@ -232,7 +232,7 @@ class Coverage:
     def _lookup(self, check: str, provider: str) -> tuple[Provider, int, tuple[object, ...]]:
         """Return what is asked of DNS besides the target."""
         one = self._checks[check]
-        return self._providers[provider], one.port, (one.records, one.sni)
+        return self._providers[provider], one.port, (one.records, one.sni, one.addresses.nat64)
 
     def _attempted(self, name: str, provider: str) -> tuple[object, ...]:
         """Return what the verdict on an edge depends on besides the edge and the target."""
@@ -259,7 +259,8 @@ class Coverage:
     async def _resolve(self, key: ProviderKey) -> None:
         covered, asked = self._covered[key], self._lookup(key.check, key.provider)
         at, (provider, port, _) = self._wall(), asked
-        found = await self._parts.finder.find(provider, covered.target, port)
+        rules = self._checks[key.check].addresses
+        found = await self._parts.finder.find(provider, covered.target, port, rules)
         if key not in self._covered:
             return  # the target went while DNS was asked
         if self._lookup(key.check, key.provider) != asked:

@@ -41,6 +41,7 @@ class FlowCoverage:
         runner: runs the jobs.
         store: told which targets there are.
         filing: takes the results.
+        gone: told of each flow that runs no more.
         wall: seconds since the epoch, for results that no prober made.
     """
 
@@ -50,12 +51,14 @@ class FlowCoverage:
         runner: Runner[JobKey],
         store: Store,
         filing: FlowFiling,
+        gone: Callable[[FlowKey], None] = lambda _: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._parts = parts
         self._runner = runner
         self._store = store
         self._filing = filing
+        self._gone = gone
         self._wall = wall
         self._checks: dict[str, ApiCheck] = {}
         self._providers: dict[str, Provider] = {}
@@ -139,6 +142,7 @@ class FlowCoverage:
         del self._running[key]
         self._turns.pop(key, None)
         self._filing.forget(key)
+        self._gone(key)
 
     async def _run(self, key: FlowKey) -> None:
         async with self._turns.get(key, nullcontext()):

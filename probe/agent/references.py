@@ -67,11 +67,13 @@ class FlowHosts:
         self._wall = wall
         self._named: frozenset[str] = frozenset()
         self.known: dict[str, tuple[Edge, Trust]] = {}
+        self._of: dict[str, FlowKey] = {}  # of hosts that the target of a list names
 
     def configure(self, spec: Spec) -> None:
         """Follow a configuration."""
         self._named = frozenset(host for _, host in called(spec))
         self.known.clear()
+        self._of.clear()
 
     def heard(self, key: FlowKey, trust: Trust, call: CallResult) -> None:
         """Note one call of a flow: where it went, and what time it is there."""
@@ -85,10 +87,17 @@ class FlowHosts:
         if name not in self.known and len(self.known) >= _MOST_WITNESSES:
             return  # enough tell the time; thousands would cost each judgement their walk
         self.known[name] = replace(edge, written=True), trust
+        if host not in self._named:
+            self._of[name] = key
         if parts.scheme == "https" and isinstance(call, Answered):
             offset, _ = clock_of(call, self._wall())
             if offset is not None:
                 self._vantage.clock.date(name, offset, trio.current_time(), own=True)
+
+    def forget(self, key: FlowKey) -> None:
+        """Forget the hosts that a flow alone named; it runs no more."""
+        for name in [name for name, of in self._of.items() if of == key]:
+            del self.known[name], self._of[name]
 
 
 class ReferenceWatch:

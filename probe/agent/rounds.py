@@ -174,7 +174,9 @@ class Round:
     async def _edges(self, check: TlsCheck, key: ProviderKey, target: Target) -> None:
         async with self._limit:
             provider = self._spec.providers[key.provider]
-            resolution = await self._parts.finder.find(provider, target, check.port)
+            resolution = await self._parts.finder.find(
+                provider, target, check.port, check.addresses
+            )
             named = None
             if check.records:
                 records = await look_up(self._parts, check, provider, target)

@@ -14,6 +14,8 @@ from probe.agent.log import EventLog
 from probe.agent.parts import Parts
 from probe.agent.process import Crashed, supervised
 from probe.discovery import SourceStatus, TargetWatcher
+from probe.discovery.status import ShrinkHold
+from probe.discovery.watch import holds_of
 from probe.model.spec import TargetList
 from probe.model.target import Target
 from probe.serve import Store
@@ -50,6 +52,7 @@ class Sources:
         self._set_targets = set_targets
         self._crashed = crashed
         self._watched: dict[str, tuple[TargetList, trio.CancelScope]] = {}
+        self._holds: dict[str, tuple[ShrinkHold, ...]] = {}  # a watcher that crashes leaves them
         self._watchers: dict[str, TargetWatcher] = {}
         self._given: dict[str, tuple[Target, ...]] = {}
         self._joined: dict[str, tuple[tuple[Target, ...], tuple[Target, ...]]] = {}  # of `given`
@@ -91,6 +94,7 @@ class Sources:
             if lists.get(name) != known:
                 scope.cancel()
                 del self._watched[name]
+                del self._holds[name]
                 self._watchers.pop(name, None)
                 self._carry(name)
                 if name not in lists:
@@ -99,6 +103,8 @@ class Sources:
             if name in self._watched:
                 if name in self._watchers:
                     self._watchers[name].release()
+                for hold in self._holds[name]:  # of a watcher that crashed
+                    hold.release()
             else:
                 # At the end our nursery may be closed before this task hears that it is cancelled.
                 await trio.lowlevel.checkpoint_if_cancelled()
@@ -120,14 +126,15 @@ class Sources:
             self._crashed(loop, where)
 
         with trio.CancelScope() as scope:
-            self._watched[name] = (wanted, scope)
+            self._watched[name], self._holds[name] = (wanted, scope), holds_of(wanted)
             watch = partial(self._watch, wanted)
             await supervised("discovery", watch, crashed, task_status=task_status)
 
     async def _watch(
         self, wanted: TargetList, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        watcher = self._watchers[wanted.name] = TargetWatcher(wanted, self._parts.secrets)
+        watcher = TargetWatcher(wanted, self._parts.secrets, self._holds[wanted.name])
+        self._watchers[wanted.name] = watcher
 
         async def changed(targets: tuple[Target, ...]) -> None:
             self._log.info("targets changed", list=wanted.name, targets=len(targets))

@@ -44,6 +44,11 @@ def no_secrets(reference: SecretRef) -> Secret:
     raise SecretError(f"{reference}: nothing reads secrets here")
 
 
+def holds_of(spec: TargetList) -> tuple[ShrinkHold, ...]:
+    """Make a hold for each file and URL of a list, in the order of its watcher."""
+    return tuple(ShrinkHold(spec.shrink_hold) for _ in (*spec.files, *spec.http))
+
+
 class TargetWatcher:
     """One target list and what its sources gave last.
 
@@ -52,20 +57,27 @@ class TargetWatcher:
             of the configuration; of duplicates (same name and port) the first.
     """
 
-    def __init__(self, spec: TargetList, read_secret: ReadSecret = no_secrets) -> None:
+    def __init__(
+        self,
+        spec: TargetList,
+        read_secret: ReadSecret = no_secrets,
+        holds: Sequence[ShrinkHold] = (),
+    ) -> None:
         """Remember the sources; nothing is read yet.
 
         Args:
             spec: the list.
             read_secret: gives the bearer tokens of URLs, anew for each fetch.
+            holds: from `holds_of`, as the watcher before this one left them; none: new ones.
         """
+        hold = iter(holds or holds_of(spec))
         self._spec = spec
         self._static = SourceStatus(spec.name, "static", "static", targets=len(spec.static))
         self._files = [
             _Watched(
                 FileTargets(one.path, spec.max_targets),
                 SourceStatus(spec.name, one.path, "file", up=False),
-                ShrinkHold(spec.shrink_hold),
+                next(hold),
             )
             for one in spec.files
         ]
@@ -73,7 +85,7 @@ class TargetWatcher:
             _Watched(
                 _http_source(one, read_secret, spec),
                 SourceStatus(spec.name, without_secrets(one.url), "http", up=False),
-                ShrinkHold(spec.shrink_hold),
+                next(hold),
             )
             for one in spec.http
         ]
@@ -166,7 +178,8 @@ class TargetWatcher:
         used = one.hold.take(look, now)
         changed = used.targets is not one.targets or before.changed_at is None
         one.targets, one.over = used.targets, used.over
-        held = () if one.hold.since is None else (self._held(len(used.targets), len(look.targets)),)
+        shrank = one.hold.since is not None and not look.faults  # else it may be whole, unread
+        held = (self._held(len(used.targets), len(look.targets)),) if shrank else ()
         one.status = replace(
             before,
             up=not look.faults,

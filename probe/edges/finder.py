@@ -28,8 +28,8 @@ from probe.edges.system import (
 )
 from probe.model.failure import Failure, Phase, Reason, defect
 from probe.model.spec import DnsOptions, NameServer, Provider
-from probe.model.target import Edge, Resolution, Target
-from probe.net.addresses import spells_out, through_nat64
+from probe.model.target import AddressRules, Edge, Resolution, Target
+from probe.net.addresses import BY_DEFAULT, spells_out, through_nat64
 
 MOST_EDGES = 64
 """Addresses kept per name, family and client region: more is a fault or an attack."""
@@ -87,13 +87,16 @@ class EdgeFinder:
         self._next_sweep = float("-inf")
         self._subnet_ignored: Counter[str] = Counter()
 
-    async def find(self, provider: Provider, target: Target, port: int) -> Resolution:
+    async def find(
+        self, provider: Provider, target: Target, port: int, rules: AddressRules = BY_DEFAULT
+    ) -> Resolution:
         """Find every edge of a provider for a target.
 
         Args:
             provider: fixed addresses, a hostname, or the target's own name through DNS.
             target: its port goes before the provider's.
             port: the check's, for targets and providers that name none.
+            rules: the check's, which may name prefixes of NAT64.
 
         Returns:
             edges in a stable order; failures of DNS stand beside the edges still known. A
@@ -103,18 +106,24 @@ class EdgeFinder:
         if not provider.addresses:
             written = provider.hostname is not None or target.written
             name = provider.hostname or target.name
-            return await self.resolve(name, port, provider.dns, written=written)
+            return await self.resolve(name, port, provider.dns, rules, written=written)
         try:
             fixed = (
                 Edge(canonical_ip(ip) or ip, own or port, written=True)
                 for ip, own in provider.addresses
             )
-            return self._reachable(Resolution(tuple(dict.fromkeys(fixed))))
+            return self._reachable(Resolution(tuple(dict.fromkeys(fixed))), rules)
         except Exception as error:
             return _defective(error)
 
     async def resolve(
-        self, host: str, port: int, options: DnsOptions | None = None, *, written: bool = False
+        self,
+        host: str,
+        port: int,
+        options: DnsOptions | None = None,
+        rules: AddressRules = BY_DEFAULT,
+        *,
+        written: bool = False,
     ) -> Resolution:
         """Find every edge behind a host name or address, of whatever provider.
 
@@ -123,13 +132,15 @@ class EdgeFinder:
                 search domains of this host, unless ``options`` name servers of their own.
             port: of the edges.
             options: how to ask; None is the system's way.
+            rules: of the check, which may name prefixes of NAT64.
             written: whether the configuration itself writes the host: then an address, or
                 ``localhost`` for this host, need not be permitted any more.
         """
         options = options or DnsOptions()
         try:
             if literal := canonical_ip(host.strip("[]")):
-                return self._reachable(Resolution((Edge(literal, port, written=written),)))
+                itself = Resolution((Edge(literal, port, written=written),))
+                return self._reachable(itself, rules)
             name = host.lower().removesuffix(".")
             found = self._from_hosts_file(name, port, options)
             if found is None:
@@ -139,7 +150,7 @@ class EdgeFinder:
             if written and any(spells_out(name, one.ip) for one in found.edges):
                 here = (replace(one, written=spells_out(name, one.ip)) for one in found.edges)
                 found = replace(found, edges=tuple(here))
-            return self._reachable(found)
+            return self._reachable(found, rules)
         except Exception as error:
             return _defective(error)
 
@@ -241,13 +252,14 @@ class EdgeFinder:
         self._memories = {k: one for k, one in self._memories.items() if one.used_at >= oldest}
         self._routes = {ip: one for ip, one in self._routes.items() if one[1] >= now}
 
-    def _reachable(self, found: Resolution) -> Resolution:
+    def _reachable(self, found: Resolution, rules: AddressRules) -> Resolution:
         """Leave out and count IPv6 edges for which this host has no route; note those of NAT64."""
         edges = tuple(edge for edge in found.edges if edge.version == 4 or self._has_route(edge.ip))
         skipped = len(found.edges) - len(edges)
-        behind = [(one.ip, v4) for one in edges if ":" in one.ip and (v4 := through_nat64(one.ip))]
+        v6 = (one.ip for one in edges if ":" in one.ip)
+        behind = {ip: v4 for ip in v6 if (v4 := through_nat64(ip, rules))}
         if behind:
-            notes = tuple(f"{ip} is {v4} through NAT64" for ip, v4 in dict(behind).items())
+            notes = tuple(f"{ip} is {v4} through NAT64" for ip, v4 in behind.items())
             found = replace(found, notes=found.notes + notes, nat64=len(notes))
         if not skipped:
             return found

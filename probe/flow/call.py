@@ -16,7 +16,6 @@ from probe.http.messages import Answered, Broken, CallFacts, CallResult, Request
 from probe.http.session import Refuse
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Timings
-from probe.net.http import httpx
 from probe.net.names import belongs_to
 
 _PHASES = ("resolve", "connect", "tls", "send", "wait", "receive")
@@ -100,7 +99,7 @@ async def _followed(
 ) -> Exchange:
     """Follow where an exchange leads; arguments as for `make`."""
     facts = [made.call.facts]
-    cookies = httpx.Cookies()
+    cookies = url.jar()
     while isinstance(made.call, Answered) and url.leads_to(made.call.response) is not None:
         following = url.following(
             request,

@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlencode, urljoin
 
 from probe.http.messages import Request, Response
@@ -183,6 +184,11 @@ def _with_cookies(
     cookies.set_cookie_header(carrier)
     pairs += filter(None, [carrier.headers.get("cookie")])
     return following.adding(("Cookie", "; ".join(pairs))) if pairs else following.without("cookie")
+
+
+def jar() -> httpx.Cookies:
+    """A jar for the redirects of one call: no cookie for all of ``co.uk`` and its like is kept."""
+    return httpx.Cookies(CookieJar(DefaultCookiePolicy(strict_domain=True)))
 
 
 def _text(location: str) -> str:

@@ -67,7 +67,7 @@ _EMBEDDED = tuple(
 )
 _ISATAP = frozenset({0x00005EFE, 0x02005EFE})  # RFC 5214: the upper half of an interface's number
 
-_BY_DEFAULT = AddressRules()
+BY_DEFAULT = AddressRules()
 _Address = IPv4Address | IPv6Address
 
 
@@ -93,7 +93,7 @@ def refusal(ip: str, rules: AddressRules) -> str | None:
 
 
 @functools.lru_cache(maxsize=16384)
-def through_nat64(ip: str, rules: AddressRules = _BY_DEFAULT) -> str | None:
+def through_nat64(ip: str, rules: AddressRules = BY_DEFAULT) -> str | None:
     """Return the IPv4 address that an IPv6 address reaches through NAT64 (RFC 6146), if it does."""
     forms = _forms(ip_address(ip), rules) if ":" in ip else ()
     return next((str(form) for form, how in forms if how == "NAT64"), None)

@@ -286,6 +286,29 @@ async def test_of_thousands_of_hosts_a_few_tell_the_time(autojump_clock: MockClo
         assert complaint.why.startswith("clock differs by +100 s, by the Date of 16 hosts")
 
 
+async def test_hosts_of_targets_that_are_gone_are_forgotten(autojump_clock: MockClock) -> None:
+    """Nobody contacts them any more, and they leave room for those that came."""
+    async with own(Own(), {"a": [A]}) as (_, watch):
+        hosts = watch.hosts
+
+        def heard(target: str, host: str) -> None:
+            key = FLOW._replace(target=target)
+            facts = CallFacts(Timings(), fresh=True, edge=B, url=f"https://{host}/")
+            hosts.heard(key, Trust(), Answered(Response(200, ()), facts))
+
+        for number in range(50):
+            heard(f"h{number}.example", f"h{number}.example")
+        heard("h0.example", "api.example")  # the configuration names it: it stays
+        assert len(hosts.known) == 16
+        for number in range(50):
+            hosts.forget(FLOW._replace(target=f"h{number}.example"))
+        assert set(hosts.known) == set()
+        heard("h0.example", "api.example")
+        heard("new.example", "new.example")
+        hosts.forget(FLOW._replace(target="h0.example"))
+        assert set(hosts.known) == {"https://api.example:443/", "https://new.example:443/"}
+
+
 async def test_a_date_is_asked_for_when_certificates_are_out_of_their_time(
     autojump_clock: MockClock,
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from probe.agent import process
 from probe.agent.log import EventLog
@@ -102,6 +103,53 @@ async def test_a_reader_that_crashes_twice_takes_no_targets_away(
     both = {"a.example", "b.example"}
     assert given[-1] == (both | {"c.example"} if reloaded else both)
     assert all(targets >= both for targets in given)
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+async def test_a_list_that_shrank_is_held_though_its_watcher_crashes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, *, reloaded: bool
+) -> None:
+    """Ten minutes from the shrink, not from the crash; a reload meanwhile believes it."""
+    ten = tuple(Target(f"h{number}.example") for number in range(10))
+    gives: SourceLook | None = SourceLook(ten)
+    crashes: list[str] = []
+    given: list[tuple[float, int]] = []
+
+    async def planted(_: FileTargets) -> SourceLook:
+        await trio.lowlevel.checkpoint()
+        if gives is None:
+            raise IndexError
+        return gives
+
+    async def take(_: str, targets: tuple[Target, ...]) -> None:
+        given.append((round(trio.current_time() - began), len(targets)))
+
+    monkeypatch.setattr(FileTargets, "look", planted)
+    lists = {"stores": TargetList("stores", files=(FileSource("stores.json"),), refresh=10.0)}
+    store, began = Store("sa-east", started_at=0.0), trio.current_time()
+    sources = Sources(
+        build_parts(NOTHING, {}), store, EventLog(), take, lambda loop, _: crashes.append(loop)
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sources.run)
+        await sources.configure(lists)
+        gives = SourceLook(ten[:1])
+        await trio.sleep(95)
+        assert "shrank from 10 targets to 1" in told(store)
+        gives = None
+        while not crashes:
+            await trio.sleep(1)
+        if reloaded:
+            await sources.configure(lists)
+        gives = SourceLook(ten[:1])
+        await trio.sleep(100)
+        assert given[-1][1] == (1 if reloaded else 10)
+        assert ("shrank" in told(store)) is not reloaded
+        await trio.sleep(600)
+        nursery.cancel_scope.cancel()
+    fell = [at for at, number in given if number == 1]
+    assert len(fell) == 1
+    assert fell[0] == 610 or reloaded
 
 
 def told(store: Store) -> str:

@@ -13,7 +13,7 @@ from probe.edges import EdgeFinder
 from probe.edges.answers import DnsOutcome
 from probe.model.failure import Phase, Reason
 from probe.model.spec import DnsOptions, Provider
-from probe.model.target import Edge, Resolution, Target
+from probe.model.target import AddressRules, Edge, Resolution, Target
 from tests.support.dns_server import Asked, DnsServer, Reply, Responder, dns_server
 
 SHOP = Target("shop.example")
@@ -274,6 +274,21 @@ async def test_addresses_behind_nat64_are_counted_and_said() -> None:
     assert len(found.edges) == 3
     assert found.nat64 == 1
     assert found.notes == ("64:ff9b::c633:6407 is 198.51.100.7 through NAT64",)
+
+
+async def test_own_prefixes_of_nat64_count_too() -> None:
+    rules = AddressRules(nat64=("2001:db8:64::/96",))
+    fixed = Provider("fixed", addresses=(("2001:db8:64::c633:6407", None), ("2001:db8::7", None)))
+    found = await EdgeFinder(route=lambda _: True).find(fixed, SHOP, 443, rules)
+    assert (len(found.edges), found.nat64) == (2, 1)
+    assert found.notes == ("2001:db8:64::c633:6407 is 198.51.100.7 through NAT64",)
+    for name in ("2001:db8:64::c633:6407", "live.example"):
+        respond = lambda asked: asked.addresses("2001:db8:64::c633:6407")  # noqa: E731 - reads best in place
+        async with dns_server(respond) as server:
+            provider, target = live(server), Target(name)
+            finder = EdgeFinder(route=lambda _: True)
+            assert (await finder.find(provider, target, 443, rules)).nat64 == 1, name
+            assert (await finder.find(provider, target, 443)).nat64 == 0, name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from probe.http.answers import capture
 from probe.http.messages import NotJson, Request, Response, parse_json
-from probe.http.url import Origin, following
+from probe.http.url import Origin, following, jar
 from probe.model.flow import Capture
 from probe.net.http import httpx
 
@@ -79,6 +79,32 @@ def test_redirects_carry_the_cookies_that_they_set() -> None:
     back = Response(302, (("location", "https://a.example/"),))
     assert step(back) == "own=1; s=new; t=1"
     assert step(setting("s=x; Max-Age=0; Path=/", "t=; Max-Age=0; Path=/")) == "own=1"
+
+
+@pytest.mark.parametrize(
+    ("domain", "host", "goes_on"),
+    [
+        ("example.com", "pay.example.com", True),
+        ("example.com", "shop.example.com", True),
+        (".shop.example.com", "pay.example.com", False),
+        ("com", "pay.example.com", False),
+        ("co.uk", "evil.co.uk", False),
+        (".co.uk", "evil.co.uk", False),
+        ("com.br", "evil.com.br", False),
+        ("example.co.uk", "pay.example.co.uk", True),
+    ],
+)
+def test_no_cookie_reaches_every_host_of_a_country(domain: str, host: str, goes_on: bool) -> None:
+    """A redirect sets a cookie for a domain of its own, and the next one leads to another host."""
+    request: object = Request("GET", f"https://shop.{host.partition('.')[2]}/")
+    cookies = jar()
+    for lines in ((f"s=1; Domain={domain}", "own=2"), ()):
+        head = [("location", f"https://{host}/x"), *(("set-cookie", line) for line in lines)]
+        assert isinstance(request, Request)
+        answer = Response(302, tuple(head))
+        request = following(request, answer, leaves=everywhere, plain=True, cookies=cookies)
+    assert isinstance(request, Request)
+    assert ("s=1" in (request.header("cookie") or "")) is goes_on
 
 
 def test_bytes_of_a_cookie_go_back_as_they_came() -> None:
