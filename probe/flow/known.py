@@ -91,7 +91,11 @@ class Windows:
     def _near(self, text: str, public: tuple[bytes, ...]) -> bool:
         folds = [fold for fold, count in zip(FOLDS, self._folds, strict=True) if count]
         try:
-            return any(self._hit(fold(raw), public) for raw in readings(text) for fold in folds)
+            return any(
+                self._hit(_APART.join(map(fold, some)), public)
+                for some in _together(readings(text))
+                for fold in folds
+            )
         except TooManyReadings:
             return True
 
@@ -99,12 +103,54 @@ class Windows:
         words = memoryview(folded)[: len(folded) & ~3].cast("I")
         if self._words.keys().isdisjoint(words):
             return False
-        for place in compress(count(0, 4), map(self._words.__contains__, words)):
-            for start in range(max(0, place - 4), min(place, len(folded) - RUN) + 1):
-                window = folded[start : start + RUN]
+        places = _places(folded, words, self._words.keys() & words)
+        # A word that is a secret's by chance stands in a text again and again.
+        for around in {folded[max(0, place - 4) : place + RUN] for place in places}:
+            for start in range(len(around) - RUN + 1):
+                window = around[start : start + RUN]
                 if _number(window) in self._windows and not any(window in one for one in public):
                     return True
         return False
+
+
+_FEW = 8  # words that are sought one by one, each at every place
+
+
+def _places(folded: bytes, words: memoryview, held: Set[int]) -> Iterator[int]:
+    """Yield where words of secrets stand: at every fourth byte at least.
+
+    Args:
+        folded: the text.
+        words: of it, from every fourth byte.
+        held: those of them that are a secret's.
+    """
+    if len(held) > _FEW:
+        yield from compress(count(0, 4), map(held.__contains__, words))
+        return
+    for word in held:
+        sought, place = word.to_bytes(4, sys.byteorder), -1
+        while (place := folded.find(sought, place + 1)) >= 0:
+            yield place
+
+
+_APART = b"\0"
+"""Between two readings: no window of `letters` or `marks` holds it."""
+
+_TOGETHER = 8192
+"""Bytes of readings that are looked at as one: a look costs more than a hundred bytes of it."""
+
+
+def _together(found: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Yield readings, so many at a time that there is something to look at."""
+    some: list[bytes] = []
+    size = 0
+    for one in found:
+        some.append(one)
+        size += len(one)
+        if size >= _TOGETHER:
+            yield some
+            some, size = [], 0
+    yield some
 
 
 def has_windows(value: str) -> bool:

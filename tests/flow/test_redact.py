@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import quopri
+import random
 import re
 import shlex
 import subprocess
@@ -18,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from probe.flow import folding
-from probe.flow.known import LONGEST, KnownSecrets, public_of
+from probe.flow.known import LONGEST, RUN, KnownSecrets, Windows, public_of
 from probe.flow.redact import PLACEHOLDER, TOO_MANY, TOO_SHORT, Redactor, shell_name, withheld
 
 AROUND = st.text(st.characters(codec="ascii"), max_size=20)
@@ -483,3 +484,22 @@ def test_a_text_made_to_be_read_in_many_ways_is_withheld() -> None:
 def test_reading_a_text_costs_no_more_than_so_many_times_its_length() -> None:
     for text in (b64(b64(b64("x" * 9000))), "%25%25&amp;\\\\=3D3D, 1, 2, 3" * 500, "0" * 8192):
         assert sum(map(len, folding.readings(text))) <= 65 * len(text)
+
+
+def test_a_text_of_few_letters_is_judged_as_by_comparing_every_run() -> None:
+    """Words of the secret stand inside each other, and are more than are sought one by one."""
+    chance = random.Random(7)
+    for letters in ("ab", "abcd", "abcdefghij"):
+        windows = Windows()
+        secret = "".join(chance.choices(letters, k=40))
+        windows.add(secret)
+        runs = {secret[at : at + RUN] for at in range(len(secret) - RUN + 1)}
+        shown = 0
+        for _ in range(300):
+            text = "".join(chance.choices(letters, k=chance.randrange(60)))
+            if chance.random() < 0.3:
+                text += secret[: chance.randrange(RUN + 2)] + chance.choice(letters)
+            there = any(text[at : at + RUN] in runs for at in range(len(text)))
+            assert windows.stands(text) is there, (secret, text)
+            shown += there
+        assert 0 < shown < 300
