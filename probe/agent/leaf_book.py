@@ -1,19 +1,23 @@
 """Keeps which certificates were served, so that a change during a restart is a change all the same.
 
 One file of JSON lines in the state directory: what changed is added at the end, and a start keeps
-the last line of each subject. A line that was cut off by a crash is passed over.
+the last line of each subject. A line that was cut off by a crash is passed over. A file that grew
+long is written anew in the same way.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import trio
 
 from probe.agent.log import EventLog
-from probe.documents.files import replace_file
+from probe.documents.files import append_to, open_regular, replace_file
 from probe.serve import CertificatesKey
 from probe.state.leaves import WatchedLeaf
 
@@ -28,6 +32,11 @@ _KEEP = 90 * 86_400.0
 """Seconds after its certificate's end that a subject is kept."""
 
 _MOST = 100_000
+
+_LONG = 128 * 1024 * 1024
+"""Bytes of a file that is written anew: twice what so many subjects need."""
+
+_LONGEST_LINE = 64 * 1024
 
 
 class LeafBook:
@@ -111,8 +120,10 @@ def _lines(known: Iterable[tuple[CertificatesKey, WatchedLeaf]]) -> Iterator[str
 
 def _read(path: Path, now: float) -> dict[CertificatesKey, WatchedLeaf]:
     found: dict[CertificatesKey, WatchedLeaf] = {}
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
+    with open(path, "rb", opener=open_regular) as file:
+        if os.fstat(file.fileno()).st_size > 2 * _LONG:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        while line := file.readline(_LONGEST_LINE):
             try:
                 plain = json.loads(line)
                 check, target, provider, key_type = map(str, plain["key"])
@@ -129,9 +140,8 @@ def _read(path: Path, now: float) -> dict[CertificatesKey, WatchedLeaf]:
 
 
 def _append(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    if append_to(path, text.encode()) > _LONG:
+        _rewrite(path, "".join(_lines(_read(path, time.time()).items())))
 
 
 def _rewrite(path: Path, text: str) -> None:

@@ -138,7 +138,9 @@ class Sharing:
         self._looked = True
         if before[0] != peers:
             self._log.info("peers changed", peers=len(peers), before=len(before[0]))
-            self._ring = Ring(peers)
+            for _ in (ring := Ring()).filled(peers):
+                await trio.lowlevel.checkpoint()
+            self._ring = ring
         return before != (peers, self._replicas)
 
     async def _settle(self) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import trio
 
-from probe.documents.files import replace_file
+from probe.documents.files import read_regular, replace_file
 from probe.http.messages import Response
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.secret import Secret
@@ -245,11 +245,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+_LONGEST_FILE = 1024 * 1024
+
+
 def _read(path: Path) -> tuple[str, Secret] | None:
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(read_regular(path, _LONGEST_FILE)[1])
         return str(stored["from"]), Secret(str(stored["refresh_token"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # Absent, unreadable or damaged: the configured token is tried, and if that one is
         # used up the login says so.
         return None

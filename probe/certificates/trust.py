@@ -18,7 +18,7 @@ from pathlib import Path
 import certifi
 
 from probe.certificates.certificate import Certificate, read
-from probe.documents.files import pem_problem
+from probe.documents.files import pem_problem, read_regular
 from probe.model.tls import Trust
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
@@ -95,13 +95,20 @@ def load_roots(trust: Trust) -> Roots:
                 raise TrustError("trust from a file, and no file is named")
             source, sources = trust.file, [Path(trust.file)]
     try:
-        roots = Roots.of(der for path in sources for der in _pem_certificates(path.read_bytes()))
+        roots = Roots.of(der for path in sources for der in _pem_certificates(_bytes_of(path)))
     except OSError as error:
         raise TrustError(f"{source}: {error.strerror or error}") from error
     if not roots.digests:
-        other = trust.file and pem_problem(sources[0].read_bytes(), "certificate", trust.file)
+        other = trust.file and pem_problem(_bytes_of(sources[0]), "certificate", trust.file)
         raise TrustError(f"{source}: {other or 'no certificate in it can be read'}")
     return roots
+
+
+_LARGEST = 64 * 1024 * 1024
+
+
+def _bytes_of(path: Path) -> bytes:
+    return read_regular(path, _LARGEST)[1]
 
 
 def public_roots() -> frozenset[bytes]:

@@ -103,13 +103,17 @@ def read_regular(path: Path, most: int) -> tuple[Stamp, bytes]:
         OSError: it is missing, irregular, or may not be read.
         ValueError: no file can have that path.
     """
-    with open(path, "rb", opener=_open_regular) as stream:
+    with open(path, "rb", opener=open_regular) as stream:
         return Stamp.of(os.fstat(stream.fileno())), stream.read(most + 1)
 
 
-def _open_regular(path: str, flags: int) -> int:
-    """Open without waiting: a pipe that nobody writes to would hold us for ever."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
+def open_regular(path: str, flags: int) -> int:
+    """Open without waiting, as an ``opener``: a pipe that nobody writes to would hold us for ever.
+
+    Raises:
+        OSError: it is missing, irregular, or may not be opened.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK, mode=0o600)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -243,6 +247,25 @@ def _instead(words: str, wanted: Wanted, file: str) -> str:
 
 
 # ---------------------------------------------------------------- files of our own
+
+
+def append_to(path: Path, data: bytes) -> int:
+    """Add to the end of a file, which is made where there is none. Only we may read it then.
+
+    Returns:
+        its length now.
+
+    Raises:
+        OSError: it is no regular file, or a link to one; or the disk does not take it.
+    """
+
+    def ours(path: str, flags: int) -> int:
+        return open_regular(path, flags | os.O_NOFOLLOW)
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path, "ab", opener=ours) as file:
+        file.write(data)
+        return file.tell()
 
 
 def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:

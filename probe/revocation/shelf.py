@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from probe.certificates.crl import MOST_BYTES
-from probe.documents.files import replace_file
+from probe.documents.files import open_regular, replace_file
 from probe.revocation.fetch import Copy
 
 MOST_KEPT = 256 * 1024 * 1024
@@ -36,12 +36,12 @@ class Shelf:
     def load(self, url: str) -> Copy | None:
         """Return the copy of a URL; None without one."""
         try:
-            with self._path(url).open("rb") as file:
+            with open(self._path(url), "rb", opener=open_regular) as file:
                 head = json.loads(file.readline(4096))
                 if head["url"] != url:
                     return None
                 return Copy(file.read(MOST_BYTES + 1), str(head["etag"]), str(head["modified"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def keep(self, url: str, der: bytes, copy: Copy) -> None:

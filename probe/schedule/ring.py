@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -20,6 +20,8 @@ POINTS = 152
 """Points of each peer. With so many, chance gives two peers in three within 8 % of the average."""
 
 _POINTS_OF_A_HASH = 8
+
+_AT_ONCE = 32  # peers: two milliseconds
 
 MOST_SHARDS = 1000
 
@@ -31,20 +33,40 @@ class Ring:
         peers: their names. A name has the same points on every ring.
     """
 
-    def __init__(self, peers: Iterable[str]) -> None:
+    def __init__(self, peers: Iterable[str] = ()) -> None:
+        self.peers: frozenset[str] = frozenset()
+        self._points: list[int] = []
+        self._owners: dict[int, str] = {}
+        for _ in self.filled(peers):
+            pass
+
+    def filled(self, peers: Iterable[str]) -> Iterator[None]:
+        """Fill an empty ring with many peers, in short steps."""
         self.peers = frozenset(peers)
         # Of two peers with one point in 2^64, the later by name has it, on every agent.
-        owners = {point: peer for peer in sorted(self.peers) for point in _points(peer)}
-        self._points = sorted(owners)
-        self._owners = [owners[point] for point in self._points]
+        names = sorted(self.peers)
+        parts: list[list[int]] = []
+        for start in range(0, len(names), _AT_ONCE):
+            some: list[int] = []
+            for peer in names[start : start + _AT_ONCE]:
+                points = _points(peer)
+                some += points
+                self._owners |= dict.fromkeys(points, peer)
+            parts.append(sorted(some))
+            yield
+        while len(parts) > 1:  # two sorted ones are far less work than their single points
+            first, second, *parts = parts
+            parts.append(sorted(first + second))
+            yield
+        self._points = parts[0] if parts else []
 
     def owners(self, name: str, count: int) -> tuple[str, ...]:
         """Return the first ``count`` peers after a name on the ring; all, if there are fewer."""
         count = min(count, len(self.peers))
-        size, found = len(self._owners), dict[str, None]()
+        size, found = len(self._points), dict[str, None]()
         place = bisect(self._points, _point(name))
         while len(found) < count:
-            found[self._owners[place % size]] = None
+            found[self._owners[self._points[place % size]]] = None
             place += 1
         return tuple(found)
 

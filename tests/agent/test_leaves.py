@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from probe.agent.leaf_book import EVERY, FILE, LeafBook
+from probe.agent.leaf_book import EVERY, FILE, LeafBook, _append
 from probe.agent.leaves import LeafEvents
 from probe.agent.log import EventLog, configure
 from probe.lab.board import Where
@@ -216,6 +217,53 @@ async def test_damaged_and_stale_lines_are_passed_over(
     assert again.recall(KEY) is None  # once
     assert path.read_text() == whole  # written anew, with the good line alone
     assert (await restarted(tmp_path, 200 * DAY)).recall(KEY) is None
+
+
+@pytest.mark.parametrize("odd", ["fifo", "link", "folder", "holes"])
+async def test_what_stands_in_place_of_the_file_holds_nothing_up(
+    tmp_path: Path, lines: io.StringIO, autojump_clock: MockClock, odd: str
+) -> None:
+    """Start and end wait for no pipe, and no file elsewhere grows."""
+    path, other = tmp_path / "state" / FILE, tmp_path / "other"
+    path.parent.mkdir()
+    other.write_text("of somebody else\n")
+    match odd:
+        case "fifo":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to(other)
+        case "folder":
+            path.mkdir()
+        case _:
+            with path.open("wb") as file:
+                file.truncate(20 << 30)
+    book = await restarted(path.parent)
+    Agent(book).see(1, OLD, 0)
+    await kept(book)
+    assert other.read_text() == "of somebody else\n"
+    told = {json.loads(line)["event"] for line in lines.getvalue().splitlines()}
+    # A link is read, and replaced by a file of ours.
+    assert told == (set() if odd == "link" else {"certificates cannot be kept"})
+    assert (await restarted(path.parent)).recall(KEY) is None or odd == "link"
+
+
+async def test_a_file_that_grew_long_is_written_anew(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server with another certificate at each handshake must not fill the disk."""
+    monkeypatch.setattr("probe.agent.leaf_book.time.time", lambda: START)
+    book = await restarted(tmp_path)
+    Agent(book).see(1, OLD, 0)
+    await kept(book)
+    path = tmp_path / FILE
+    line = path.read_text()
+    monkeypatch.setattr("probe.agent.leaf_book._LONG", 10 * len(line))
+    sizes = []
+    for _ in range(25):
+        _append(path, line)
+        sizes.append(path.stat().st_size // len(line))
+    assert sizes == [*range(2, 11), *range(1, 11), *range(1, 7)]
+    assert (await restarted(tmp_path)).recall(KEY) is not None
 
 
 async def test_a_folder_that_cannot_be_written_is_told_once_and_loses_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import certifi
@@ -50,6 +51,13 @@ def test_a_file_without_roots_is_an_error_that_names_it(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(TrustError, match=r"roots\.pem"):
+        load_roots(Trust("file", str(path)))
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "roots.pem"
+    os.mkfifo(path)
+    with pytest.raises(TrustError, match=r"roots\.pem: not a regular file"):
         load_roots(Trust("file", str(path)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -206,6 +207,27 @@ async def test_a_restart_begins_with_the_copy_on_disk_and_asks_whether_it_change
             while not second.asked:
                 await trio.sleep(0.01)
     assert second.asked[0][2] == Copy(None, '"1"')
+
+
+@pytest.mark.parametrize("odd", ["fifo", "folder", "holes", "nested"])
+async def test_an_odd_copy_is_not_waited_for(tmp_path: Path, odd: str) -> None:
+    Shelf(tmp_path).keep(URL, GOOD, Copy(None))
+    file = next(tmp_path.iterdir())
+    file.unlink()
+    match odd:
+        case "fifo":
+            os.mkfifo(file)
+        case "folder":
+            file.mkdir()
+        case "holes":
+            with file.open("wb") as holes:
+                holes.truncate(20 << 30)
+        case _:
+            file.write_bytes(b"[" * 4000 + b"\n")
+    world = World(GOOD, tmp_path)
+    async with world.running():
+        assert await world.settled() == "good"
+    assert world.asked[0][2] is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}\n", b"\xff\xfe\n", b'{"url": "x"}\nabc', None])

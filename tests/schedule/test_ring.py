@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.schedule import Ring, Shard, ShardError
+from probe.schedule.ring import _point, _points
 
 NAMES = st.lists(st.text(min_size=1, max_size=40), max_size=50, unique=True)
 PEERS = st.sets(st.integers(1, 40).map(str), min_size=1, max_size=12)
@@ -51,6 +53,20 @@ def test_what_a_peer_had_that_goes_falls_to_the_next_owner(
     for name in names if len(peers) > 1 else ():
         first, second = ring.owners(name, 2)
         assert Ring(peers - {first}).owners(name, 1) == (second,)
+
+
+def test_a_ring_that_is_filled_in_steps_is_the_same() -> None:
+    """A name with a thousand addresses: no step may hold up the agent."""
+    peers = [f"10.0.{number // 250}.{number % 250}" for number in range(1000)]
+    slow, whole = Ring(), Ring(peers)
+    steps = sum(1 for _ in slow.filled(peers))
+    assert steps > 60
+    assert slow.peers == whole.peers
+    points = sorted((point, peer) for peer in peers for point in _points(peer))
+    for name in STORES[:500]:
+        follow = points[bisect(points, (_point(name), "")) % len(points)]
+        assert slow.owners(name, 3) == whole.owners(name, 3)
+        assert slow.owners(name, 1) == (follow[1],)
 
 
 def test_peers_get_about_the_same_number_of_targets() -> None:
