@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 46_995
+MOST_LINES = 46_999
 MOST_FILES = 254
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

@@ -104,7 +104,11 @@ def read_regular(path: Path, most: int) -> tuple[Stamp, bytes]:
         ValueError: no file can have that path.
     """
     with open(path, "rb", opener=open_regular) as stream:
-        return Stamp.of(os.fstat(stream.fileno())), stream.read(most + 1)
+        status = os.fstat(stream.fileno())
+        data = stream.read(min(most, status.st_size) + 1)  # takes memory for all that is asked for
+        if status.st_size < len(data) <= most:  # it grew, or is one of /proc, which say 0
+            data += stream.read(most + 1 - len(data))
+        return Stamp.of(status), data
 
 
 def open_regular(path: str, flags: int) -> int:

@@ -25,6 +25,11 @@ def _expand(secret: bytes, label: bytes, length: int) -> bytes:
     return HKDFExpand(hashes.SHA256(), length, info).derive(secret)
 
 
+def updated(secret: bytes) -> bytes:
+    """Give the secret that follows a KeyUpdate (RFC 8446, section 7.2)."""
+    return _expand(secret, b"traffic upd", 32)
+
+
 def seal(secret: bytes, sequence: int, kind: int, content: bytes) -> bytes:
     """Encrypt one record under a traffic secret (RFC 8446, section 5.2), AES-128-GCM."""
     key, iv = _expand(secret, b"key", 16), _expand(secret, b"iv", 12)

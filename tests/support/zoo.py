@@ -373,12 +373,36 @@ class Seals:
             ))  # fmt: skip
 
 
+@dataclass(frozen=True)
+class UpdatesKeys:
+    """Does a handshake, reads a request, and takes a new key for each record (RFC 8446, 4.6.3)."""
+
+    asks: bool
+    at_once: int = 50
+
+    async def __call__(self, pki: Pki, stream: trio.SocketStream) -> None:
+        server = record_layer.Server(_leaf(pki))
+        sequence = await _shaken(server, stream)
+        secret = server.secrets["SERVER_TRAFFIC_SECRET_0"]
+        for _ in range(_AGES):
+            sealed = []
+            for _ in range(self.at_once):
+                content = b"\x18\0\0\1" + bytes([self.asks])
+                sealed.append(record_layer.seal(secret, sequence, record_layer.HANDSHAKE, content))
+                secret, sequence = record_layer.updated(secret), 0
+            await stream.send_all(b"".join(sealed))
+
+
+for _name, _asks in (("key updates", False), ("key updates that ask for ours", True)):
+    ZOO.append(Beast(f"after the handshake: {_name}", "sealed", UpdatesKeys(_asks)))
+
 _TICKET = b"\x04\0\0\x15" + bytes(8) + b"\0" + b"\0\x08" + b"tickets!" + b"\0\0"
 for _name, _kind, _content, _count in (
     ("session tickets", record_layer.HANDSHAKE, _TICKET, 50),
     ("session tickets one by one", record_layer.HANDSHAKE, _TICKET, 1),
     ("data records of nothing", record_layer.APPLICATION_DATA, b"", 50),
     ("data records of one byte", record_layer.APPLICATION_DATA, b"H", 50),
+    ("certificate requests", record_layer.HANDSHAKE, b"\x0d\0\0\3\0\0\0", 50),
     ("a user who cancels", record_layer.ALERT, b"\1\x5a", 50),
 ):
     ZOO.append(Beast(f"after the handshake: {_name}", "sealed", Seals(_kind, _content, _count)))
