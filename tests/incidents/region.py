@@ -14,6 +14,7 @@ from probe.model.state import Confirmation
 
 from .bursts import Burst, burst, bursts
 from .expiry import expiring
+from .revoked import Story, edge_serves_revoked, list_names_served, listed
 from .series import SLOTS, STEP, Series, samples
 from .virtual import (
     ADDRESSES,
@@ -43,7 +44,8 @@ class Fault:
 
     Attributes:
         kind: ``tls``, ``refused``, ``dns`` or ``flow``; ``silence``: the agent answers and judges
-            nothing; ``expiry``: nobody renews a certificate.
+            nothing; ``expiry``: nobody renews a certificate; ``revoked`` and ``listed``: an edge
+            serves a certificate that a list names, and a list names one that an edge serves.
         share: of attempts or runs that it breaks.
         targets: how many domains; of ``expiry`` the certificate's lifetime in days.
     """
@@ -80,11 +82,13 @@ def region_day(
     faults: list[Fault],
     shared: Iterable[Burst] = (),
     certificates: Iterable[tuple[str, CertificateFacts, float]] = (),
+    lists: Iterable[Story] = (),
 ) -> None:
     """One region's day: noise of every kind, its own and the bursts of all, and its faults.
 
     Args:
         certificates: every target's, and the second at which it is renewed, if this day has it.
+        lists: the day of every revocation list, the faults' own aside.
     """
     at = f'region="{region}"'
     where = f'{at},check="stores",provider="live"'
@@ -111,8 +115,11 @@ def region_day(
             broken = list(_broken(fault, dice))
             courses += broken
             named += [(span, fault.name) for course in broken for span in course.named]
-    _providers(series, where, [span for span, _ in named])
-    _targets(series, region, dice, [span for span, _ in named])
+    naming = listed(series, region, dice, (*lists, *_revocations(faults)))
+    courses += naming
+    revoked = [span for course in naming for span in course.named]
+    _providers(series, where, [span for span, _ in named], revoked)
+    _targets(series, region, dice, [*(span for span, _ in named), *revoked])
     _counters(series, where, courses, dice, restarts)
     _dns(series, where, dice, [fault for fault in faults if fault.kind == "dns"])
     for number in range(40):  # each name's questions in an order of time of their own
@@ -193,11 +200,22 @@ def _broken(fault: Fault, dice: random.Random) -> Iterator[Course]:
         yield walk(meets, start, fault.span.end, Confirmation())
 
 
-def _providers(series: Series, where: str, named: list[Span]) -> None:
+def _revocations(faults: Iterable[Fault]) -> Iterator[Story]:
+    stories = {"revoked": edge_serves_revoked, "listed": list_names_served}
+    for fault in faults:
+        if fault.kind in stories:
+            yield stories[fault.kind](fault.span)
+
+
+def _providers(series: Series, where: str, named: list[Span], revoked: list[Span]) -> None:
+    """Each named edge is one of another target."""
     series.hold(f"probe_provider_targets{{{where}}}", TARGETS)
-    series.level(f"probe_provider_targets_failing{{{where}}}", named, 0)
-    why = 'phase="connect",reason="timeout"'
-    series.level(f"probe_provider_targets_failing_by_reason{{{where},{why}}}", named, None)
+    series.level(f"probe_provider_targets_failing{{{where}}}", [*named, *revoked], 0)
+    for why, spans in (
+        ('phase="connect",reason="timeout"', named),
+        ('phase="certificate",reason="crl_revoked"', revoked),
+    ):
+        series.level(f"probe_provider_targets_failing_by_reason{{{where},{why}}}", spans, None)
 
 
 def _targets(series: Series, region: str, dice: random.Random, named: list[Span]) -> None:

@@ -32,12 +32,16 @@ import yaml
 from .bursts import bursts
 from .expiry import LIFETIMES, renewals, stuck
 from .region import REGIONS, Fault, region_day
+from .revoked import stories
 from .series import LABEL, STEP, Series
 from .virtual import TARGETS, Span
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
 SHARED = 5
 """Bursts a day that all regions see at once."""
+
+EACH_REVOKED = 3
+"""Edges that serve a revoked certificate, and certificates that are revoked while served."""
 
 _TRIES = 3
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -60,13 +64,13 @@ class Found:
 
 
 def faults_of(days: int, seed: int) -> list[Fault]:
-    """Both incidents, 20 smaller faults, 2 silences and a certificate of each lifetime.
+    """Both incidents, 20 smaller faults, 2 silences, certificates that end and revoked ones.
 
     Never two in one hour of a day.
     """
     dice = random.Random(f"faults {seed}")
     hours = [(day, hour) for day in range(days) for hour in range(2, 22, 2)]
-    places = iter(dice.sample(hours, 24 + len(LIFETIMES)))
+    places = iter(dice.sample(hours, 24 + len(LIFETIMES) + 2 * EACH_REVOKED))
 
     def when(seconds: float) -> tuple[int, Span]:
         day, hour = next(places)
@@ -92,6 +96,10 @@ def faults_of(days: int, seed: int) -> list[Fault]:
     for lifetime in LIFETIMES:
         day, span = when(1800)
         found.append(Fault(f"expiry-{lifetime}d", "expiry", REGIONS, day, span, 1.0, lifetime))
+    for n in range(2 * EACH_REVOKED):
+        kind = ("revoked", "listed")[n % 2]
+        day, span = when(dice.uniform(900, 1800))
+        found.append(Fault(f"{kind}-{n}", kind, REGIONS, day, span, 1.0))
     return found
 
 
@@ -111,7 +119,8 @@ def day(
         dice = random.Random(f"{seed} {number} {region}")
         here = [fault for fault in mine if region in fault.regions]
         expires = [stuck(fault.targets, fault.span) for fault in here if fault.kind == "expiry"]
-        region_day(series, region, dice, here, shared, (*renewals(number, seed), *expires))
+        lists = stories(number, seed, dice)
+        region_day(series, region, dice, here, shared, (*renewals(number, seed), *expires), lists)
     return judged(series, mine, hours)
 
 
