@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from probe.certificates.subject import common_names
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import CertificateFacts, Renewal, Timestamps
 from probe.model.tls import ChainExpectations
@@ -197,9 +198,7 @@ def wrong_name(leaf: CertificateFacts, name: str, own_names: Sequence[str]) -> I
     if covers(leaf, name):
         return
     # Without any subjectAltName the subject's common name tells at least whose it is.
-    presented = leaf.dns_names or tuple(
-        part.removeprefix("CN=") for part in leaf.subject.split(",") if part.startswith("CN=")
-    )
+    presented = leaf.dns_names or common_names(leaf.subject)
     own = bool(presented) and all(belongs_to(n, own_names) for n in presented)
     if own:
         yield Finding(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from probe.certificates.subject import common_names
 from probe.model.failure import printable
 from probe.model.result import CertificateFacts
 from probe.report.rows import ReportRow
@@ -65,8 +66,5 @@ def _validity(leaf: CertificateFacts, now: float) -> str:
 
 
 def _short(subject: str) -> str:
-    """The common name of an RFC 4514 string, or all of it."""
-    for part in subject.split(","):
-        if part.startswith("CN="):
-            return part.removeprefix("CN=")
-    return subject or "(no subject)"
+    """The first common name of an RFC 4514 string, or all of the string."""
+    return next(iter(common_names(subject)), subject or "(no subject)")
