@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,39 @@ def ports(shelf: Shelf, pki: Pki) -> Iterator[list[int]]:
 async def test_nginx_resumes_with_its_own_keys_and_refuses_others_in_peace(
     probe: Probe, ports: list[int], kind: ProfileName
 ) -> None:
+    await _first_two_resume(probe, ports, kind)
+
+
+@pytest.fixture(scope="module")
+def fronts(shelf: Shelf, pki: Pki) -> Iterator[list[int]]:
+    """Three HAProxies, each a process; the last has other ticket keys."""
+    shelf.put("good", pki.credential(NAME))
+    chosen = free_ports(len(KEYS))
+    with ExitStack() as stack:
+        for number, (port, name) in enumerate(zip(chosen, KEYS, strict=True)):
+            # HAProxy wants three keys or more, and hands out tickets with the last but one.
+            keys = [base64.b64encode(f"{name}{n}".encode().ljust(80, b"-")) for n in range(3)]
+            (shelf.folder / f"{name}.keys").write_bytes(b"\n".join(keys) + b"\n")
+            file = shelf.folder / f"haproxy-{number}.cfg"
+            file.write_text(
+                "defaults\n    mode http\n    timeout client 5s\n    timeout connect 1s\n"
+                f"frontend edge\n    bind 127.0.0.1:{port} ssl crt good.pem "
+                f"tls-ticket-keys {name}.keys\n    http-request return status 200\n"
+            )
+            command = [program("haproxy"), "-db", "-C", shelf.folder, "-f", file.name]
+            stack.enter_context(running(command, file.with_suffix(".log"), ports=[port]))
+        yield chosen
+
+
+@pytest.mark.parametrize("kind", ["default", "tls13", "tls12-ecdsa"])
+async def test_haproxy_resumes_with_its_own_keys_and_refuses_others_in_peace(
+    probe: Probe, fronts: list[int], kind: ProfileName
+) -> None:
+    await _first_two_resume(probe, fronts, kind)
+
+
+async def _first_two_resume(probe: Probe, ports: list[int], kind: ProfileName) -> None:
+    """Look at three edges in turn, of which the last does not know the keys of the others."""
     profile = ClientProfile(kind=kind, resumption="across_edges")
     outcomes = []
     for port in ports:
