@@ -7,7 +7,7 @@ still proves that the edge holds the key of the certificate it shows.
 
 The table `OFFERS` says what each client profile offers. ``default`` follows what current
 browsers offer: TLS 1.2 and 1.3, forward secrecy first, plain RSA key exchange last, no
-finite-field Diffie-Hellman, and Chrome's signature algorithms. Key exchange groups, unless a
+finite-field Diffie-Hellman, and Chrome's signatures without ML-DSA. Key exchange groups, unless a
 profile names its own, are OpenSSL's choice: X25519MLKEM768 and X25519 (both with a key share)
 from 3.5 on. The two TLS 1.2 profiles offer the suites of one certificate type only, so that an
 edge which lacks that certificate cannot answer with the other.
@@ -61,8 +61,12 @@ CHROME_SIGNATURES = (
     "rsa_pss_rsae_sha512",
     "rsa_pkcs1_sha512",
 )
-"""Signature algorithms of Chrome, in its order: ``kVerifyPrefs`` in Chromium's
-``net/socket/ssl_client_socket_impl.cc``."""
+"""Signature algorithms of Chrome, in its order, without ML-DSA: ``kVerifyPrefs`` in Chromium's
+``net/socket/ssl_client_socket_impl.cc``.
+
+Chrome 156 offers three of ML-DSA before them, and so does the profile ``chrome``. ``default`` does
+not: Firefox 153 and Safari 26 do not offer it, and an edge that fails for it should fail for
+``chrome`` and ``go``, not for all."""
 
 
 @dataclass(frozen=True, slots=True)
