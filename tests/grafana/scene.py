@@ -176,6 +176,7 @@ async def break_everything(lab: RemoteLab, folder: Path) -> None:
         ("alert_unrecognized_name", VICTIM, "cdn-a/gru"),
         ("other_issuer", VICTIM, "cdn-b/iad"),  # trusted, but another certificate
         ("superfluous", STRANGE, "cdn-b/gru"),  # a warning
+        ("crl_expired", STRANGE, "cdn-a/gru"),
     ):
         await lab.inject(fault, Where(domains=frozenset({domain}), edges=frozenset({edge})))
     await lab.inject("dns_servfail", Where(domains=frozenset({NEW_CDN}), regions=NO_DNS))

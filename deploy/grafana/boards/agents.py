@@ -27,6 +27,7 @@ def board() -> Board:
     agents.row("On time", _lateness(), _lag(), _missed(), _dropped())
     agents.row("Resources", *_resources())
     agents.row("Shared work", _peers(), _shares())
+    agents.row("Revocation lists", _lists(), _revoked(), _oldest(), _troubles())
     agents.row("Configuration and targets", _configuration(), _discovery())
     return agents
 
@@ -189,6 +190,54 @@ def _shares() -> Shown:
         ),
         Query(f"max by (region) (probe_agent_share_replicas{{{REGION}}})", "{{region}}: replicas"),
         face=Face(nothing="no agent shares its work"),
+    )
+
+
+def _lists() -> Shown:
+    return lines(
+        "Revocation lists by state",
+        "Lists that served chains name. Expired: past their end, and no newer one was given. "
+        "Unusable: none is here. Certificates that name these are not looked at.",
+        Query(
+            f"max by (region, state) (probe_agent_crl_lists{{{REGION}}})",
+            "{{region}}: {{state}}",
+        ),
+        size=(8, 7),
+        face=Face(nothing="no agent looks at revocation lists"),
+    )
+
+
+def _revoked() -> Shown:
+    return lines(
+        "Revoked chains",
+        "Distinct chains, served within a day, with a certificate that a list names. Each fails "
+        "its edges, and pages as every failure does.",
+        Query(f"max by (region) (probe_agent_crl_revoked_chains{{{REGION}}})", "{{region}}"),
+        size=(8, 7),
+        face=Face(nothing="no agent looks at revocation lists"),
+    )
+
+
+def _oldest() -> Shown:
+    stamp = f"min by (region) (probe_agent_crl_oldest_timestamp_seconds{{{REGION}}})"
+    return lines(
+        "Age of the oldest list in use",
+        "Since its thisUpdate. Most authorities publish every day, and some every week.",
+        Query(f"time() - {stamp}", "{{region}}", quiet=True),
+        size=(8, 7),
+        face=Face("s", nothing="no list is in use"),
+    )
+
+
+def _troubles() -> Shown:
+    each = f"count by (region, url, reason) (probe_agent_crl_trouble{{{REGION}}})"
+    return table(
+        "Lists in trouble",
+        "Out of reach, out of date, or of no use; after two hours a ticket. No edge fails for it.",
+        now(each, quiet=True),
+        size=(24, 6),
+        columns={"region": "Region", "url": "List", "reason": "Reason", "Value": "Agents"},
+        face=Face(nothing="every list is well"),
     )
 
 
