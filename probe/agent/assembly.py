@@ -9,16 +9,17 @@ from pathlib import Path
 
 import trio
 
+from probe.agent.asked import AskedProbes
 from probe.agent.coverage import Coverage
 from probe.agent.crls import ListReport
 from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flows import FlowCoverage
 from probe.agent.investigator import Investigator
-from probe.agent.jobs import UNLISTED, JobKey, checks_of, unlisted
+from probe.agent.jobs import UNLISTED, JobKey, unlisted
 from probe.agent.leaf_book import LeafBook
 from probe.agent.log import EventLog
-from probe.agent.parts import build_parts, learn_secrets
+from probe.agent.parts import build_parts, every_check, learn_secrets
 from probe.agent.process import AgentError, keep_still, supervised
 from probe.agent.references import ReferenceWatch
 from probe.agent.self_report import LagMeter, SelfReport
@@ -121,6 +122,7 @@ class Assembly:
         if spec.state_dir is not None:
             self._state = StateWatch(parts.flow.refresh_tokens, spec.state_dir, log)
             self.store.agent.readings.append(self._state.samples)
+        self.asked = AskedProbes(parts, spec)
         # One change after the other: each is followed in steps, between which others may come.
         self._changing = trio.Lock()
 
@@ -180,13 +182,15 @@ class Assembly:
         self._investigator.on = spec.limits.experiments
         self.store.causes.switch(on=spec.limits.experiments)
         await learn_secrets(spec, self._parts.secrets)
-        for trust in {check.trust for check in spec.checks}:
+        for trust in {check.trust for check in every_check(spec)}:
             try:
                 self._parts.judge.prepare(trust)  # 40 ms that the first handshake need not wait
             except TrustError as error:
                 # Every attempt that needs them is inconclusive until they can be read.
                 self._log.error("trust roots cannot be read", problem=str(error))
-        for path in {check.expect.ct_log_list for check in checks_of(spec, TlsCheck).values()}:
+        for path in {
+            check.expect.ct_log_list for check in every_check(spec) if isinstance(check, TlsCheck)
+        }:
             try:
                 if path is not None:
                     self._parts.judge.read_logs(path)
@@ -194,6 +198,7 @@ class Assembly:
                 # The list of before stays in use; without one attempts are inconclusive.
                 self._log.error("list of logs cannot be read", problem=str(error.problems[0]))
         self._parts.follow(spec)
+        self.asked.follow(spec)
         self._references.configure(spec)
         async with self._changing:
             await walked(self._coverage.retire(spec))

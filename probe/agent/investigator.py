@@ -103,7 +103,8 @@ class Investigator:
 
     def saw(self, result: TlsResult, change: Transition | None) -> None:
         """Take in an attempt, and the change of state that it led to. Never raises."""
-        if not self.on:
+        check = self._check(result.key.check)
+        if not self.on or (check is not None and check.plain):  # there are no clients to compare
             return
         try:
             self._take(result, change)

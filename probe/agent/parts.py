@@ -28,7 +28,7 @@ from probe.http.session import Dialler
 from probe.model.expressions import UnknownName, parse
 from probe.model.flow import ApiCheck, Step
 from probe.model.secret import ReadSecret, Secret, SecretError, SecretRef
-from probe.model.spec import Provider, Spec
+from probe.model.spec import Check, Provider, Spec
 from probe.model.target import AddressRules, Resolution, Target
 from probe.probers.flow import FlowProber
 from probe.probers.reference import ReferenceProber
@@ -121,6 +121,12 @@ def build_parts(
     return parts
 
 
+def every_check(spec: Spec) -> tuple[Check, ...]:
+    """Return every check: what is scheduled, and what may be asked for."""
+    modules = () if spec.blackbox is None else spec.blackbox.modules.values()
+    return (*spec.checks, *(module.check for module in modules))
+
+
 async def learn_secrets(spec: Spec, read: ReadSecret) -> None:
     """Read every secret of the checks once, so that no check shows what another has yet to read.
 
@@ -128,7 +134,7 @@ async def learn_secrets(spec: Spec, read: ReadSecret) -> None:
     two thousand takes some tenths of a second.
     """
     found: list[SecretRef] = []
-    walk(spec.checks, str, found.append)
+    walk(every_check(spec), str, found.append)
     for reference in dict.fromkeys(found):
         with suppress(SecretError):
             read(reference)

@@ -185,7 +185,7 @@ class Service:
                 shared = None if turn is None else self._serving.wait
                 fields["page"] = await serving.start(partial(server, app(), page, turn=shared))
             option = "--listen or listen:"
-            router = app(pages=page == "same")
+            router = app(pages=page == "same", asked=self._assembly.asked.answer)
             address = await serving.start(
                 partial(server, router, self._spec.listen, turn=turn, on_serving=self._serving.set)
             )

@@ -55,13 +55,15 @@ class Explainer:
         """Find out why edges fail; what is left out has too many others before it."""
         results = list(results)
         found: dict[EdgeKey, Investigation] = {}
+        checks = checks_of(self.spec, TlsCheck)
+        plain = {name: check.plain for name, check in checks.items()}
         failing = {
             one.key: one.outcome.failure
             for one in results
             if isinstance(one, TlsResult) and isinstance(one.outcome, Failed)
+            if not plain.get(one.key.check)
         }
         seen = {one.key: one for one in results if isinstance(one, TlsResult)}
-        checks = checks_of(self.spec, TlsCheck)
         around = await self._around(checks, results, failing)
         made = 0
         for key in sorted(failing):

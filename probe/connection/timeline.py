@@ -42,6 +42,7 @@ class Timeline:
         lag: the greatest time between an arrival and our noticing it; 0 where unknown.
         clock: ``kernel`` while every time of the connection came from the kernel.
         resolve: seconds; None, like the next three, for what did not happen.
+        lookup: of the resolution that gave the address, made now or before.
         connect: seconds from SYN to SYN-ACK.
         starttls: seconds from connecting to the go-ahead.
         tls: seconds that the handshake took network and server.
@@ -62,6 +63,7 @@ class Timeline:
     lag: float = 0.0
     clock: Clock = Clock.APPLICATION
     resolve: float | None = None
+    lookup: float | None = None
     connect: float | None = None
     starttls: float | None = None
     tls: float | None = None
@@ -131,6 +133,7 @@ class Timeline:
                 receive = self.arrived - self.answered
         return Timings(
             resolve=self.resolve,
+            lookup=self.lookup,
             connect=self.connect,
             starttls=self.starttls,
             tls=self.tls,

@@ -222,6 +222,7 @@ class EdgeFinder:
             failure=failure_of(heard),
             ttl=max(inquiry.left(heard), _SOONEST),
             seconds=max((one.seconds for one in heard if one.seconds is not None), default=None),
+            took=max((one.outcome.seconds for one in heard), default=0.0),
             notes=notes,
         )
 

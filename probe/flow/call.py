@@ -18,7 +18,7 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Timings
 from probe.net.names import belongs_to
 
-_PHASES = ("resolve", "connect", "tls", "send", "wait", "receive")
+_PHASES = ("lookup", "resolve", "connect", "tls", "send", "wait", "receive")
 
 
 @dataclass(frozen=True, slots=True)

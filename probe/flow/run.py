@@ -27,6 +27,7 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, CommandStep, Persona, Step
 from probe.model.result import Inconclusive, Missing, Skipped, StepOutcome, changed
 from probe.model.secret import SecretError
+from probe.model.spec import ASKED, ASKED_URL
 from probe.model.target import FlowKey, Target
 
 _LEAST = 0.1
@@ -76,6 +77,8 @@ class FlowPlan:
     def given(self, target: Target) -> dict[str, str]:
         """Collect the values of a run for one target, but for captures."""
         labels = {f"labels.{name}": value for name, value in target.labels.items()}
+        if self.check.targets == ASKED:
+            labels[ASKED_URL] = target.labels[ASKED_URL]
         return {**self._vars(), **labels, "target": target.label, "target.name": target.name}
 
     def spelled(self, target: Target) -> Spelled:

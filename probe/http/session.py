@@ -283,6 +283,7 @@ class Session:
         progress.timeline.enter(Phase.RESOLVE)
         resolution = await self._options.resolve(origin.host, origin.port)
         progress.timeline.resolve = resolution.seconds
+        progress.timeline.lookup = resolution.took
         if not resolution.edges:
             raise AttemptFailed(
                 resolution.failure

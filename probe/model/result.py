@@ -137,6 +137,8 @@ class Timings:
         lag: the greatest event-loop lag seen around the attempt, in seconds; above the
             agent's bound the timings are not trustworthy.
         clock: what the ends of the phases were read from.
+        lookup: of the resolution that gave the address, made now or before; 0 where none was
+            needed, None where no address was looked for.
     """
 
     resolve: float | None = None
@@ -150,6 +152,7 @@ class Timings:
     total: float = 0.0
     lag: float = 0.0
     clock: Clock = Clock.APPLICATION
+    lookup: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

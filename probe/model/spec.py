@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Literal
 
 from probe.model.flow import ApiCheck
 from probe.model.records import RecordType
@@ -145,15 +145,14 @@ class TlsCheck:
         providers: names, in the order written.
         interval: seconds between scheduled attempts on one edge.
         timeout: for a whole attempt; each phase fits inside it.
-        port: for targets and providers that name none.
+        port: for targets and providers that name none; 0 in modules that have none.
         sni: sent instead of the target's name; the judgement uses it too.
         edge_series: which edges get their own series.
         addresses: which may be connected to.
         records: what is looked up beside addresses, and compared with what edges show.
         caa_issuers: organisation of an issuer to the names that CAA records have for it.
+        plain: a TCP connection is all that is asked for (``kind: tcp``).
     """
-
-    kind: ClassVar = "tls"
 
     name: str
     targets: str
@@ -173,10 +172,59 @@ class TlsCheck:
     addresses: AddressRules = field(default_factory=AddressRules)
     records: tuple[RecordType, ...] = ()
     caa_issuers: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    plain: bool = False
+
+    @property
+    def kind(self) -> str:
+        """``tls`` or ``tcp``, as the configuration has it."""
+        return "tcp" if self.plain else "tls"
 
 
 Check = TlsCheck | ApiCheck
 """An entry of ``checks``."""
+
+
+# ---------------------------------------------------------------- probes that others ask for
+
+ASKED = "asked:"
+"""Stands for the target list of checks that `Blackbox` holds: whoever asks names the target."""
+
+ASKED_URL = "target.url"
+"""Name by which a module's templates have the URL that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What one probe that is asked for does.
+
+    Attributes:
+        check: without a schedule; its target list is `ASKED`.
+        timeout: seconds for a whole probe; None leaves it to whoever asks.
+        prefer: IP version of the address that is probed, where a name has both.
+        fallback: whether the other version will do where a name lacks that one.
+    """
+
+    check: Check
+    timeout: float | None = None
+    prefer: Literal[4, 6] = 6
+    fallback: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Blackbox:
+    """Which probes may be asked for at ``/probe``, as of a blackbox_exporter.
+
+    Attributes:
+        targets: what may be probed: names, ``*.`` patterns, ``*``, networks in CIDR form; each
+            with a port or None for any.
+        concurrency: probes at once; more are refused.
+        timeout_offset: seconds that an answer needs of the scrape's own time-out.
+    """
+
+    modules: Mapping[str, Module]
+    targets: tuple[tuple[str, int | None], ...]
+    concurrency: int = 100
+    timeout_offset: float = 0.5
 
 
 # ---------------------------------------------------------------- the whole
@@ -253,6 +301,7 @@ class Spec:
         host_names: names and ``*.`` patterns under which browsers may ask for them.
         crl: whether the revocation lists that served chains name are fetched and judged.
         addresses: which may be connected to, for what belongs to no check.
+        blackbox: probes that others may ask for; None for none.
         web_config: path of the file with TLS and logins of the port; None has neither.
         digest: SHA-256 of the configuration file's bytes, for the config-hash metric.
         source: path of the file.
@@ -280,3 +329,4 @@ class Spec:
     web_config: str | None = None
     crl: bool = True
     addresses: AddressRules = field(default_factory=AddressRules)
+    blackbox: Blackbox | None = None

@@ -141,6 +141,7 @@ class Resolution:
         failure: DNS's own signal; edges known from before may still stand in ``edges``.
         ttl: seconds until asking again is worthwhile, floor and cap applied.
         seconds: time the question took; None when nothing was asked.
+        took: time of the question that gave this, asked now or before; 0 where none was needed.
         skipped_ipv6: addresses left out because this host has no IPv6 route.
         nat64: IPv6 addresses that stand for IPv4 addresses, so that a server may be there twice.
         notes: evidence in words, e.g. a server that ignored the client subnet.
@@ -153,3 +154,4 @@ class Resolution:
     skipped_ipv6: int = 0
     nat64: int = 0
     notes: tuple[str, ...] = ()
+    took: float = field(default=0.0, compare=False)

@@ -143,6 +143,45 @@ def parse_name_pattern(text: str) -> str:
     return parse_host(text)
 
 
+def parse_probed(text: str) -> tuple[str, int | None]:
+    """A pattern of what may be probed, with the port that may, or None for every port.
+
+    It is a name, ``*.`` and a name, ``*``, or a network in CIDR form; the last for one address too.
+
+    Raises:
+        NameProblem: the text is none of these.
+    """
+    written = text.strip()
+    if "/" in written:
+        try:
+            return str(ipaddress.ip_network(written)), None
+        except ValueError as error:
+            raise NameProblem(f"{quoted(text)} is not a network: {error}") from None
+    host, port = _split_port(written)
+    if host == "*":
+        return host, port
+    address = _ip(host)
+    if address is not None:
+        return str(ipaddress.ip_network(address)), port
+    return parse_name_pattern(host), port
+
+
+def may_be_probed(host: str, port: int, patterns: Iterable[tuple[str, int | None]]) -> bool:
+    """Tell whether one of these patterns, as of `parse_probed`, allows a host and port."""
+    address = None if _ip(host) is None else ipaddress.ip_address(host)
+    for pattern, own in patterns:
+        if own is not None and own != port:
+            continue
+        if pattern == "*":
+            return True
+        if "/" in pattern:
+            if address is not None and address in ipaddress.ip_network(pattern):
+                return True
+        elif address is None and belongs_to(host, (pattern,)):
+            return True
+    return False
+
+
 def belongs_to(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether a name fits one of these patterns.
 

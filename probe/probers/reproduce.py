@@ -1,4 +1,7 @@
-"""The ``openssl`` command to paste that shows what an attempt saw, as its client."""
+"""The command to paste that shows what an attempt saw, as its client.
+
+It is ``openssl s_client``, or ``nc`` where the check asks for no TLS.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,11 @@ def s_client(
         command += ' -cert "$CLIENT_CERTIFICATE" -key "$CLIENT_KEY"'
     note = told(left_out(offered)) if matter and failure is not None else ""
     return f"{note}{command} </dev/null"
+
+
+def nc(edge: Edge) -> str:
+    """Write ``nc -vz …``: connects to the address, and hangs up."""
+    return shlex.join(["nc", "-vz", "-w", "10", edge.ip, str(edge.port)])
 
 
 def _versions(offered: Offer) -> list[str]:

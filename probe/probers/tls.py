@@ -44,7 +44,7 @@ from probe.model.result import (
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import NO_STAPLE, ClientProfile
-from probe.probers.reproduce import s_client
+from probe.probers.reproduce import nc, s_client
 
 if TYPE_CHECKING:
     from probe.probers.sessions import After, Sessions
@@ -122,7 +122,10 @@ class TlsProber:
         after = None if sessions is None else sessions.keeping(key)
         connect = partial(self._presented, edge, name, check, profile)
         try:
-            presented = await connect(timeline, check.timeout, None, after)
+            if check.plain:
+                await _connected(edge, check, timeline)
+            else:
+                presented = await connect(timeline, check.timeout, None, after)
         except Incomplete as incomplete:
             presented, failures = incomplete.presented, (incomplete.failure,)
         except AttemptFailed as failed:
@@ -140,10 +143,15 @@ class TlsProber:
         command = shown = ""
         if isinstance(outcome, Failed):
             found = outcome.failure
-            command = s_client(edge, name, profile, check.starttls, failure=found)
+            command = (
+                nc(edge)
+                if check.plain
+                else s_client(edge, name, profile, check.starttls, failure=found)
+            )
             if session is not None and session.outcome == "broken":
                 command = self.sessions().reproduction(session.giver, edge, command)
-            if check.starttls is None and (profile.kind in OFFERS or profile.kind == "chrome"):
+            browses = profile.kind in OFFERS or profile.kind == "chrome"
+            if browses and not check.plain and check.starttls is None:
                 leaf = None if facts is None else facts.leaf
                 url = leaf is not None and leaf.issuer_url is not None
                 shown = browser_error(found, issuer_url=url)
@@ -185,8 +193,8 @@ class TlsProber:
 
         Raises AttemptFailed; `Incomplete` if something had been presented before.
         """
-        context, server_name = self._contexts.get(profile), sni(name)
         deadline = timeline.begun + seconds
+        context, server_name = self._contexts.get(profile), sni(name)
         stream = None
         with trio.CancelScope(deadline=deadline):
             wire = await connect(edge, timeline, check.addresses)
@@ -249,6 +257,14 @@ class TlsProber:
             staple=presented.ocsp,
             own_names=self._own_names(provider),
         )
+
+
+async def _connected(edge: Edge, check: TlsCheck, timeline: Timeline) -> None:
+    """Connect, and hang up. Raises AttemptFailed."""
+    with trio.CancelScope(deadline=timeline.begun + check.timeout) as scope:
+        (await connect(edge, timeline, check.addresses)).close()
+    if scope.cancelled_caught:
+        raise AttemptFailed(timed_out(timeline, trio.current_time()))
 
 
 def _expected(check: TlsCheck, profile: ClientProfile) -> TlsCheck:

@@ -47,7 +47,7 @@ BIND = 'bind it in {} to hosts, such as hosts: ["*.shop.example"]'
         (
             "get: '{next}'\n    auth: key",
             "9:10: the step sends credentials, so the URL must start with https:// and a host, "
-            f"not with a captured value; or {BIND.format('the auth key')}",
+            f"not with a captured or asked value; or {BIND.format('the auth key')}",
         ),
         (
             "get: 'https://{next}/x'\n    auth: key",

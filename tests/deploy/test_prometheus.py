@@ -164,6 +164,10 @@ async def dashboards_have_data(home: Prometheus) -> None:
     # Single-value panels: one series for each pair of job and instance.
     twice = 'count by (job, instance) ({__name__="probe_success", job=~".+ sa-east"}) > 1'
     assert await home.series(twice) == []
+    # An alert that asks for no job fires once: nothing is scraped a second time.
+    again = 'count by (check, region, instance) (probe_success{agent!="vm-7"}) > 1'
+    assert await home.series(again) == []
+    assert await home.series('probe_edge_up{job="probe"}')  # our own alerts know the job
 
 
 async def what_a_vm_sends_is_at_home(home: Prometheus, log: Path) -> None:

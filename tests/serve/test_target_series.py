@@ -119,7 +119,7 @@ def test_a_healthy_targets_series_do_not_jump_between_its_edges(store: Store, wo
 
 def resolved(store: Store, failure: Failure | None, *ips: str) -> None:
     edges = tuple(Edge(ip, 443) for ip in ips)
-    result = ResolveResult(THROUGH, START, Resolution(edges, failure, seconds=0.2))
+    result = ResolveResult(THROUGH, START, Resolution(edges, failure, seconds=0.2, took=0.2))
     store.record_resolution(result)
 
 
@@ -146,6 +146,13 @@ def test_dns_failing_while_edges_are_known_is_its_own_signal(store: Store, world
     assert value(store, "probe_provider_targets_failing") == 0.0
 
 
+def test_the_time_of_the_resolution_stays_while_its_answer_is_in_use(store: Store) -> None:
+    known = Resolution((Edge("192.0.2.1", 443),), seconds=None, took=0.3)
+    store.record_resolution(ResolveResult(THROUGH, START, known))
+    assert value(store, "probe_dns_lookup_time_seconds") == 0.3
+    assert not series(store, "probe_resolve_seconds")
+
+
 def test_our_own_dns_trouble_blames_nobody(store: Store) -> None:
     resolved(store, Failure(Phase.RESOLVE, Reason.VANTAGE_ILL))
     assert value(store, "probe_success") is None
@@ -157,7 +164,8 @@ def test_our_own_dns_trouble_blames_nobody(store: Store) -> None:
 def test_fixed_addresses_have_no_dns_series(store: Store) -> None:
     store.record_resolution(ResolveResult(THROUGH, START, Resolution((Edge("192.0.2.1", 443),))))
     assert not series(store, "probe_resolve_success")
-    assert not series(store, "probe_dns_lookup_time_seconds")
+    # The one series that is there on every probe, as with blackbox_exporter.
+    assert value(store, "probe_dns_lookup_time_seconds") == 0.0
     # CAA records are asked for all the same.
     store.record_named(THROUGH, NameFindings(NameRecords(caa=CaaSet(), wildcard_caa=CaaSet())))
     (seen,) = series(store, "probe_resolve_records_seen")

@@ -22,6 +22,7 @@ from probe.documents.nodes import Node, Position, at
 from probe.documents.problem import MOST_PROBLEMS, Problem, instead
 from probe.model.expressions import TemplateProblem, parse
 from probe.model.secret import SecretRef
+from probe.model.spec import ASKED, ASKED_URL
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -216,6 +217,9 @@ class FlowScope:
             return f"no entry of auth named {rest} gives a token; {instead(rest, self._tokens)}"
         if name in ("target", "target.name"):
             return _NO_TARGETS if self.check.targets is None else None
+        if name == ASKED_URL:
+            asked = self.check.targets is not None and self.check.targets.named == ASKED
+            return None if asked else "{target.url} is for modules of blackbox:; write {target}"
         if name in self.captures and self.started:
             step = self.captures[name]
             return f"{{{name}}} is captured only in the later step {step}; move that step up"

@@ -34,7 +34,7 @@ LOGINS = (JsonLoginAuth, OAuth2, CookieAuth)
 """Kinds whose login is a result of its own, named after its entry."""
 
 
-def api_check(sections: Sections, shape: ApiCheckShape) -> ApiCheck:
+def api_check(sections: Sections, shape: ApiCheckShape, name: str) -> ApiCheck:
     """One ``kind: api`` or ``kind: command`` entry."""
     file = sections.file
     interval, timeout, flow_timeout = flow_times(sections, shape)
@@ -55,6 +55,7 @@ def api_check(sections: Sections, shape: ApiCheckShape) -> ApiCheck:
     return file.built(
         ApiCheck,
         shape,
+        name=name,
         steps=steps,
         targets=targets,
         providers=sections.providers_of(shape),

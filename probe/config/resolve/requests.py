@@ -19,6 +19,7 @@ from probe.model.auth import carries_credential
 from probe.model.expressions import Placeholder, TemplateProblem, names, parse
 from probe.model.flow import RequestTemplate
 from probe.model.secret import SecretRef
+from probe.model.spec import ASKED_URL
 from probe.net.names import NameProblem, belongs_to, parse_authority, quoted
 
 _GIVEN = "\ue000"  # stands for a value of the target, or for one that nothing gives
@@ -278,7 +279,7 @@ def check_url(scope: FlowScope, url: str, node: Node, cargo: Sequence[Cargo]) ->
 def _filled(scope: FlowScope, name: str, values: Mapping[str, str]) -> str:
     if name in values:
         return values[name]
-    if name in scope.captured or name.startswith("auth."):
+    if name in scope.captured or name.startswith("auth.") or name == ASKED_URL:
         return _ANSWERED
     of_list = name == "target" or name.startswith(("target.", "labels."))
     return _LISTED if of_list and scope.listed else _GIVEN
@@ -299,7 +300,7 @@ def url_problem(url: str, cargo: Cargo | None, login: str) -> str | None:
             return None  # a link that an earlier answer gave
         return (
             f"{cargo.what}, so the URL must start with https:// and a host, not with a captured "
-            f"value; or {_bind(cargo)}"
+            f"or asked value; or {_bind(cargo)}"
         )
     match = _SCHEME.match(url)
     if match is None:

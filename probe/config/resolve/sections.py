@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from probe.config.resolve.file import ConfigFile, Names
 from probe.config.resolve.targets import address_rules, target_list
-from probe.config.shape.checks import ApiCheckShape, CheckShapes, TlsCheckShape
+from probe.config.shape.checks import ApiCheckShape, CheckShapes, TcpCheckShape, TlsCheckShape
 from probe.config.shape.file import DefaultsShape
 from probe.config.shape.targets import TargetListShape
 from probe.config.units import format_duration
 from probe.documents.nodes import Node
 from probe.documents.problem import unknown
-from probe.model.spec import LIVE, Provider, TargetList
+from probe.model.spec import ASKED, LIVE, Provider, TargetList
 from probe.model.target import AddressRules
 from probe.model.tls import ClientProfile, Trust
 from probe.net.addresses import spells_out
@@ -61,7 +61,7 @@ class Sections:
     def listed(self, name: str | None) -> bool:
         """Tell whether others write a list, or a part of it, so that it may name any host."""
         known = self.targets.get(name or "")
-        return known is not None and bool(known.files or known.http)
+        return name == ASKED or (known is not None and bool(known.files or known.http))
 
     def refuse_plain_list(self, check: CheckShapes, name: str | None) -> None:
         """Note a list that anybody on its way may change, for a check that carries credentials."""
@@ -92,6 +92,8 @@ class Sections:
             name = f"inline:{check.name}"
             self.add_list(name, shape)
             return name
+        if shape.named == ASKED:
+            return ASKED
         if shape.static or shape.files or shape.http:
             message = "name a list, or write its sources here; write one of the two"
             self.file.problem(shape.node, message)
@@ -103,8 +105,8 @@ class Sections:
         return shape.named
 
 
-def times(sections: Sections, check: TlsCheckShape) -> tuple[float, float]:
-    """Interval and time-out of a TLS check; what nobody wrote is made to fit."""
+def times(sections: Sections, check: TlsCheckShape | TcpCheckShape) -> tuple[float, float]:
+    """Interval and time-out of a check of edges; what nobody wrote is made to fit."""
     interval = _time(sections, check, "interval")
     timeout = _time(sections, check, "timeout")
     _must_fit(sections.file, timeout, interval)

@@ -17,16 +17,20 @@ from probe.config.resolve.targets import (
     trust,
 )
 from probe.config.shape.base import Shape
-from probe.config.shape.checks import ApiCheckShape, TlsCheckShape
+from probe.config.shape.blackbox import NEVER, BlackboxShape
+from probe.config.shape.checks import ApiCheckShape, CheckShapes, TcpCheckShape, TlsCheckShape
 from probe.config.shape.file import DefaultsShape, FileShape, RegionShape
 from probe.config.shape.tls import ChainShape
 from probe.documents.log_list import read_log_list
 from probe.documents.problem import DocumentError, instead
 from probe.model.spec import (
+    ASKED,
     LIVE,
+    Blackbox,
     Check,
     Limits,
     Listen,
+    Module,
     Provider,
     RegionSource,
     Share,
@@ -74,6 +78,7 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
         addresses=sections.addresses,
         region_from=_region_sources(file, shape.region),
         share=None if shape.share is None else file.built(Share, shape.share),
+        blackbox=_blackbox(sections, shape.blackbox),
     )
 
 
@@ -92,7 +97,7 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not lis
 
 def _checks(sections: Sections, shape: FileShape) -> tuple[Check, ...]:
     file = sections.file
-    if not shape.checks:
+    if not shape.checks and shape.blackbox is None:
         message = "there is nothing to probe; write at least one entry of checks:"
         file.problem(shape.at("checks"), message)
     checks: dict[str, Check] = {}
@@ -100,18 +105,46 @@ def _checks(sections: Sections, shape: FileShape) -> tuple[Check, ...]:
         if entry.name in checks:
             message = f"two checks are named {entry.name}; names must differ"
             file.problem(entry.at("name"), message)
-        checks.setdefault(entry.name, _check(sections, entry))
+        checks.setdefault(entry.name, _check(sections, entry, entry.name))
     return tuple(checks.values())
 
 
-def _check(sections: Sections, shape: TlsCheckShape | ApiCheckShape) -> Check:
+def _check(sections: Sections, shape: CheckShapes, name: str) -> Check:
     match shape:
         case TlsCheckShape():
-            return _tls_check(sections, shape)
+            return _tls_check(sections, shape, name)
+        case TcpCheckShape():
+            return _tcp_check(sections, shape, name)
         case ApiCheckShape():
-            return api_check(sections, shape)
+            return api_check(sections, shape, name)
         case _:
             assert_never(shape)
+
+
+def _blackbox(sections: Sections, shape: BlackboxShape | None) -> Blackbox | None:
+    """What may be asked for at ``/probe``; modules are checks without a list of targets."""
+    if shape is None:
+        return None
+    file = sections.file
+    if not shape.modules:
+        file.problem(shape.at("modules"), "write at least one module, such as tls: {kind: tls}")
+    sections.labels[ASKED] = {}
+    modules: dict[str, Module] = {}
+    for name, entry in shape.modules.items():
+        unfit = [key for key in NEVER if key in entry.written()]
+        for key in unfit:
+            file.problem(entry.key_position(key), f"a module has no {key}; leave it out")
+        if unfit:
+            continue
+        modules[name] = Module(
+            _check(sections, entry, ASKED + name),
+            entry.timeout,
+            prefer=4 if entry.prefer == "ip4" else 6,
+            fallback=entry.fallback,
+        )
+    return file.built(
+        Blackbox, shape, modules=MappingProxyType(modules), targets=tuple(shape.targets)
+    )
 
 
 def _region_sources(file: ConfigFile, shape: RegionShape | None) -> tuple[RegionSource, ...]:
@@ -125,7 +158,32 @@ def _region_sources(file: ConfigFile, shape: RegionShape | None) -> tuple[Region
 # ---------------------------------------------------------------- TLS checks
 
 
-def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
+def _tcp_check(sections: Sections, shape: TcpCheckShape, name: str) -> TlsCheck:
+    file, defaults = sections.file, sections.defaults
+    interval, timeout = times(sections, shape)
+    inherited: dict[str, object] = {}
+    if shape.edge_series is None and defaults.edge_series is not None:
+        inherited["edge_series"] = defaults.edge_series
+    targets = sections.targets_of(shape)
+    if shape.port is None and targets != ASKED:
+        file.problem(shape.node, "no port is usual for tcp; write port:, for targets without one")
+    return file.built(
+        TlsCheck,
+        shape,
+        **inherited,
+        port=shape.port or 0,
+        name=name,
+        targets=targets,
+        providers=sections.providers_of(shape) or (LIVE,),
+        interval=interval,
+        timeout=timeout,
+        confirm=Confirmation(**_written(defaults.confirm, shape.confirm)),
+        addresses=sections.addresses_of(shape),
+        plain=True,
+    )
+
+
+def _tls_check(sections: Sections, shape: TlsCheckShape, name: str) -> TlsCheck:
     file, defaults = sections.file, sections.defaults
     interval, timeout = times(sections, shape)
     inherited: dict[str, object] = {}
@@ -137,6 +195,7 @@ def _tls_check(sections: Sections, shape: TlsCheckShape) -> TlsCheck:
         TlsCheck,
         shape,
         **inherited,
+        name=name,
         targets=sections.targets_of(shape),
         providers=sections.providers_of(shape) or (LIVE,),
         interval=interval,

@@ -102,6 +102,26 @@ class TlsCheckShape(CheckShape):
     authorities need none."""
 
 
+class TcpCheckShape(CheckShape):
+    """Connect to every address of every provider of every target, without TLS."""
+
+    spec: ClassVar[object] = TLS
+
+    kind: Literal["tcp"]
+    """tcp: TCP connections, without TLS."""
+    targets: CheckTargetsField = Field(examples=["databases"])
+    """Name of a list under targets, or the targets themselves."""
+    port: Port | None = Field(default=None, examples=[5432])
+    """For targets and providers that name none; needed, since no port is usual."""
+    providers: AtLeastOne[Name] | None = optional(
+        f"Names under providers; left out: what DNS gives customers now ({LIVE})."
+    )
+    confirm: ConfirmShape | None = None
+    """How a first failure is confirmed."""
+    edge_series: EdgeSeries | None = None
+    """Which edges get their own metric series."""
+
+
 class PersonaShape(Shape):
     """One identity that runs the flow."""
 
@@ -171,5 +191,5 @@ class ApiCheckShape(CheckShape):
     """Certificate shown to servers that ask for one (mTLS)."""
 
 
-CheckShapes = TlsCheckShape | ApiCheckShape
+CheckShapes = TlsCheckShape | TcpCheckShape | ApiCheckShape
 """An entry of ``checks``."""

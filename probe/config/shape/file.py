@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from probe.config.shape.base import BY_KIND, AtLeastOne, Several, Shape, Short, optional
+from probe.config.shape.blackbox import BlackboxShape
 from probe.config.shape.checks import CheckShapes
 from probe.config.shape.step import API
 from probe.config.shape.targets import AddressesShape, ProviderShape, TargetListField
@@ -185,3 +186,5 @@ class FileShape(Shape):
     """Named lists of targets."""
     checks: list[CheckField] = []
     """What to probe, how often, what is expected."""
+    blackbox: BlackboxShape | None = None
+    """Probes that others may ask for at /probe, as at a blackbox_exporter's (off)."""

@@ -61,6 +61,7 @@ def application(
     wall: Callable[[], float] = time.time,
     pages: bool = True,
     hosts: Iterable[str] = (),
+    asked: Handler | None = None,
 ) -> Router:
     """The agent's web application over a store.
 
@@ -70,6 +71,7 @@ def application(
         pages: whether pages, API and evidence are served too, or metrics and health alone.
         hosts: names, or patterns such as ``*.example.com``, under which browsers may ask for
             pages, besides addresses, ``localhost`` and this machine's own name.
+        asked: answers ``/probe``, which bounds itself; None where that is not served.
     """
     handlers = _Handlers(store, wall)
     few, scrapes = Places(2), Places(16)
@@ -80,6 +82,8 @@ def application(
         "/healthz": (handlers.healthz, None),
         "/readyz": (handlers.readyz, None),
     }
+    if asked is not None:
+        exact[PROBE] = asked, None
     known = frozenset({"localhost", socket.gethostname().lower(), *hosts})
 
     def router(request: WebRequest) -> tuple[Handler, Places | None]:
@@ -91,22 +95,31 @@ def application(
             found = handlers.static, None
         if found is None:
             raise Refused(404)
-        if path not in OPEN:
+        if path not in OPEN or _shows_evidence(request, path):
             if not pages:
                 raise Refused(404, _ELSEWHERE)
             if not _ours(request.host, known):
                 raise Refused(421, _foreign(request.host))
-        if request.method not in {"GET", "HEAD"}:
-            raise Refused(405, headers={"Allow": "GET, HEAD"})
+        allowed = ("GET",) if path == PROBE else ("GET", "HEAD")
+        if request.method not in allowed:
+            raise Refused(405, headers={"Allow": ", ".join(allowed)})
         return found
 
     return router
 
 
-OPEN = frozenset({"/metrics", "/healthz", "/readyz"})
+PROBE = "/probe"
+
+OPEN = frozenset({"/metrics", "/healthz", "/readyz", PROBE})
 """Paths that answer under every host name: Prometheus asks by whatever name it discovered, and
 they show no evidence. The others are for browsers, which a foreign page could point here by DNS
 rebinding."""
+
+
+def _shows_evidence(request: WebRequest, path: str) -> bool:
+    """Whether a probe is asked for with its log, which is evidence as the pages are."""
+    return path == PROBE and request.query.get("debug") == "true"
+
 
 _ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}\Z|\[[0-9a-f:.]+\]\Z")
 

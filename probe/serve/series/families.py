@@ -53,7 +53,7 @@ _histogram = partial(_made, MetricType.HISTOGRAM, buckets=_LATENCY)
 # -- per target, blackbox_exporter's names
 SUCCESS = _gauge(SeriesGroup.TARGET, "probe_success", "Whether the latest attempts on all edges of the target, or all runs of the flow, passed.", when="unless an edge or flow is inconclusive or unseen, and none fails")
 DURATION = _gauge(SeriesGroup.TARGET, "probe_duration_seconds", "Duration of the latest attempt, on the slowest edge of the target.", when=_MEASURED)
-DNS_LOOKUP_TIME = _gauge(SeriesGroup.TARGET, "probe_dns_lookup_time_seconds", "Time that finding the addresses took, for the slowest provider.", when="when DNS was asked")
+DNS_LOOKUP_TIME = _gauge(SeriesGroup.TARGET, "probe_dns_lookup_time_seconds", "Time of the resolution that gave the addresses in use, made now or before, for the slowest provider; 0 for a written address.", when="once an address was looked for")
 IP_PROTOCOL = _gauge(SeriesGroup.TARGET, "probe_ip_protocol", "IP version (4 or 6) of the worst edge; 0 when DNS gave no address.")
 IP_ADDR_HASH = _gauge(SeriesGroup.TARGET, "probe_ip_addr_hash", "FNV-1a hash (32 bit) of the worst edge's address.")
 SSL_EARLIEST_CERT_EXPIRY = _gauge(SeriesGroup.TARGET, "probe_ssl_earliest_cert_expiry", "The least NotAfter of the certificates sent by any edge, seconds since the epoch.", when=_SHOOK)

@@ -39,12 +39,23 @@ def target_samples(record: TargetRecord, lag_bound: float) -> list[Sample]:
     elif any(r.resolution.failure for r in record.resolutions.values()):
         samples.append((families.IP_PROTOCOL, 0.0, ()))
     unseen = sum(1 for key, late in record.missing.items() if late and isinstance(key, EdgeKey))
-    asked = [r.resolution.seconds for r in record.resolutions.values() if r.unseen is None]
-    seconds = [value for value in asked if value is not None]
     return samples + present(
         (families.TARGET_EDGES_UNSEEN, unseen or None),
-        (families.DNS_LOOKUP_TIME, max(seconds, default=None)),
+        (families.DNS_LOOKUP_TIME, _lookup(record)),
     )
+
+
+def _lookup(record: TargetRecord) -> float | None:
+    """Seconds of the resolution that gave the addresses in use, as blackbox_exporter tells them.
+
+    It is there on every probe, so also when the answer was known already, and 0 for an address
+    that is written: the one exception from "absent is absent" (docs/metrics.md).
+    """
+    known = (r.resolution.took for r in record.resolutions.values() if r.unseen is None)
+    flows = [flow for flow in record.flows.values() if flow.unseen is None]
+    shown = _shown(flows)
+    first = [] if shown is None else [s.timings.lookup for s in shown[0].last.steps]
+    return max(known, default=next((value for value in first if value is not None), None))
 
 
 def _verdict(record: TargetRecord) -> list[Sample]:
@@ -245,7 +256,7 @@ def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
     sums: dict[str, float] = {}
     for one in timings:
         parts = (
-            ("resolve", one.resolve),
+            ("resolve", one.lookup),  # there on every probe, see _lookup
             ("connect", one.connect),
             ("tls", one.tls),
             ("processing", one.send),  # from the connection being ready …
