@@ -31,7 +31,8 @@ def demo(seconds: float | None, report: Path | None, with_prometheus: bool) -> N
     """Replay two incidents against three real agents in a small world on this machine.
 
     Nothing leaves the loopback interface. Exit status: 0 both incidents were found and named
-    rightly, 1 not, 2 this is no source tree.
+    rightly, also when Ctrl-C ends it after that; 1 not; 2 this is no source tree; 130 Ctrl-C
+    before both were found.
     """
     # A release holds neither; without the extra the lab lacks what it is built from.
     if any(find_spec(name) is None for name in ("probe.demo", "probe.lab", "dns")):

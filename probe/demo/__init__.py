@@ -30,7 +30,7 @@ def run_demo(
 
     Raises:
         DemoError: the lab or an agent did not start, or died.
-        KeyboardInterrupt: a signal ended it; everything is cleaned up.
+        KeyboardInterrupt: a signal ended it before both were found; everything is cleaned up.
     """
     from probe.demo.run import play  # noqa: PLC0415 - see the top of this file
 

@@ -19,8 +19,10 @@ _NOBODY = "http://127.0.0.1:9"  # nothing listens on discard: the demo wakes nob
 @asynccontextmanager
 async def open_pages(
     folder: Path, agents: Mapping[str, str], say: Callable[[str], None]
-) -> AsyncIterator[None]:
+) -> AsyncIterator[tuple[tuple[str, str], ...]]:
     """Run Prometheus and Alertmanager, and say each page and its end while the block lasts.
+
+    Gives name and URL of the page of each.
 
     Args:
         folder: for their files.
@@ -31,12 +33,23 @@ async def open_pages(
         DemoError: a program is missing, or does not become ready.
     """
     async with open_engines(folder, agents, _NOBODY) as engines:
-        say(f"Prometheus: {engines.prometheus}/alerts")
-        say(f"Alertmanager: {engines.alertmanager}/")
+        links = await _links(engines)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_follow, engines, say)
-            yield
+            yield links
             nursery.cancel_scope.cancel()
+
+
+async def _links(engines: Engines) -> tuple[tuple[str, str], ...]:
+    """Find the pages that open: Debian ships Prometheus' older pages, and Alertmanager's none."""
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+        alerts = f"{engines.prometheus}/alerts"
+        if not (await client.get(alerts)).is_success:
+            alerts = f"{engines.prometheus}/classic/alerts"
+        pages = f"{engines.alertmanager}/"
+        if "script.js" not in (await client.get(pages)).text:
+            pages = f"{engines.alertmanager}/api/v2/alerts"
+    return (("Prometheus", alerts), ("Alertmanager", pages))
 
 
 async def _follow(engines: Engines, say: Callable[[str], None]) -> None:

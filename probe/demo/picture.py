@@ -34,6 +34,7 @@ class Picture:
         at: wall time, seconds since the epoch.
         elapsed: seconds since the demo began.
         alarms: what agents say that no fault explains.
+        links: name and URL of other pages.
     """
 
     at: float
@@ -41,6 +42,7 @@ class Picture:
     regions: tuple[RegionPicture, ...]
     watches: tuple[Watch, ...]
     alarms: tuple[Seen, ...]
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def in_words(seen: Iterable[Seen]) -> list[str]:
@@ -78,6 +80,22 @@ def found_line(watch: Watch) -> str:
     )
 
 
+def scope(watch: Watch) -> str:
+    """How much of what an incident affects has been named: ``2 of 2 edges, 4 of 4 domains``."""
+    edges, targets = watch.incident.edges, watch.incident.targets
+    if not edges:
+        return f"layer {watch.incident.layer}"
+    named = {one.edge for one in watch.named if one.edge}
+    domains = {one.target for one in watch.named}
+    return f"{len(named)} of {len(edges)} edges, {len(domains)} of {len(targets)} domains"
+
+
+def whole_line(watch: Watch, now: float) -> str:
+    """The sentence for an incident of which everything has been named."""
+    after = now - (watch.fault_at or now)
+    return f"NAMED all of {watch.incident.name} after {after:.1f} s: {scope(watch)}"
+
+
 def summary_line(watch: Watch) -> str:
     """The sentence for the end."""
     name = watch.incident.name
@@ -85,15 +103,7 @@ def summary_line(watch: Watch) -> str:
         return f"{name}: was not begun"
     if watch.seconds is None:
         return f"{name}: NOT FOUND"
-    edges, targets = watch.incident.edges, watch.incident.targets
-    named = {one.edge for one in watch.named if one.edge}
-    scope = (
-        f"{len(named)} of {len(edges)} edges, "
-        f"{len({one.target for one in watch.named})} of {len(targets)} domains"
-        if edges
-        else f"layer {watch.incident.layer}"
-    )
-    text = f"{name}: found after {watch.seconds:.1f} s by {watch.region}; named {scope}"
+    text = f"{name}: found after {watch.seconds:.1f} s by {watch.region}; named {scope(watch)}"
     if watch.recovered_at is not None and watch.repaired_at is not None:
         text += f"; recovery seen {watch.recovered_at - watch.repaired_at:.1f} s after the repair"
     return text

@@ -21,7 +21,14 @@ from probe.demo.engines import programs
 from probe.demo.errors import DemoError
 from probe.demo.eyes import look
 from probe.demo.pages import open_pages
-from probe.demo.picture import Picture, RegionPicture, alarm_lines, found_line, summary_line
+from probe.demo.picture import (
+    Picture,
+    RegionPicture,
+    alarm_lines,
+    found_line,
+    summary_line,
+    whole_line,
+)
 from probe.demo.report import report as report_of
 from probe.demo.story import Story, incidents, pace_for, plan_for
 from probe.demo.verdict import Seen, Watch, false_alarms
@@ -66,7 +73,7 @@ def play(
         if report is not None:
             report.write_text(json.dumps(report_of(demo.watches), indent=2) + "\n")
     demo.conclude(stdout)
-    if demo.interrupted:
+    if demo.interrupted and not demo.good:
         raise KeyboardInterrupt
     return demo.good
 
@@ -83,11 +90,13 @@ class _Demo:
     display: Display
     layout: Layout
     with_prometheus: bool = False
+    links: list[tuple[str, str]] = field(default_factory=list)
     watches: tuple[Watch, ...] = ()
     alarms: set[Seen] = field(default_factory=set)
     interrupted: bool = False
     _begun: float = 0.0
     _named: dict[str, trio.Event] = field(default_factory=dict)
+    _whole: dict[str, trio.Event] = field(default_factory=dict)
     _settled: trio.Event = field(default_factory=trio.Event)
     _to_see: int = 1
     _started: bool = False
@@ -132,6 +141,7 @@ class _Demo:
             plan = plan_for(lab.info)
             self.watches = tuple(map(Watch, incidents(lab.info, plan)))
             self._named = {watch.incident.name: trio.Event() for watch in self.watches}
+            self._whole = {watch.incident.name: trio.Event() for watch in self.watches}
             files = {
                 region: write_files(folder, lab.info, region, plan.moving)
                 for region in lab.info.layout.regions
@@ -143,7 +153,10 @@ class _Demo:
                     self.say(f"agent {agent.region}: status page {agent.url}/")
                 if self.with_prometheus:
                     urls = {agent.region: agent.url for agent in agents}
-                    await stack.enter_async_context(open_pages(folder, urls, self.say))
+                    pages = open_pages(folder, urls, self.say)
+                    self.links = [*await stack.enter_async_context(pages)]
+                    for name, url in self.links:
+                        self.say(f"{name}: {url}")
                 nursery = await stack.enter_async_context(trio.open_nursery())
                 nursery.start_soon(self._watch, agents)
                 await self._settle(lab)
@@ -154,6 +167,7 @@ class _Demo:
                     pace_for(self.seconds),
                     (first, second),
                     lambda watch: self._named[watch.incident.name].wait(),
+                    lambda watch: self._whole[watch.incident.name].wait(),
                     self.say,
                     time.time,
                 )
@@ -196,7 +210,7 @@ class _Demo:
         for watch in self.watches:
             before = watch.detected_at, watch.recovered_at
             watch.look(seen, now)
-            self._tell_progress(watch, before)
+            self._tell_progress(watch, before, now)
         calm = not seen and all((r.edges or 0) >= self._to_see and r.flows for r in regions)
         if calm:
             self._settled.set()
@@ -205,12 +219,19 @@ class _Demo:
             self.say(line)
         self.alarms.update(alarms)
         elapsed = trio.current_time() - self._begun
-        self.display.show(Picture(now, elapsed, regions, self.watches, alarms))
+        links = tuple(self.links)
+        self.display.show(Picture(now, elapsed, regions, self.watches, alarms, links))
 
-    def _tell_progress(self, watch: Watch, before: tuple[float | None, float | None]) -> None:
+    def _tell_progress(
+        self, watch: Watch, before: tuple[float | None, float | None], now: float
+    ) -> None:
+        whole = self._whole[watch.incident.name]
         if before[0] is None and watch.detected_at is not None:
             self.say(found_line(watch))
             self._named[watch.incident.name].set()
+        if watch.whole and watch.repaired_at is None and not whole.is_set():
+            self.say(whole_line(watch, now))
+            whole.set()
         if before[1] is None and watch.recovered_at is not None and watch.repaired_at is not None:
             after = watch.recovered_at - watch.repaired_at
             self.say(f"RECOVERED {watch.incident.name}: seen {after:.1f} s after the repair")

@@ -33,11 +33,13 @@ class Pace:
     Attributes:
         between_batches: from one move to the next.
         detection: most that it waits for an incident to be named.
-        hold: how long a named incident stays, for people to look at.
+        whole: most that it waits after that for everything affected to be named.
+        hold: how long a named incident stays at least, for people to look at.
     """
 
     between_batches: float = 2.0
-    detection: float = 60.0
+    detection: float = 120.0
+    whole: float = 120.0
     hold: float = 12.0
 
 
@@ -48,6 +50,7 @@ def pace_for(seconds: float | None) -> Pace:
     return Pace(
         between_batches=min(2.0, seconds / 60),
         detection=min(60.0, max(20.0, seconds / 3)),
+        whole=min(60.0, seconds / 4),
         hold=min(12.0, seconds / 12),
     )
 
@@ -116,6 +119,7 @@ class Story:
 
     Attributes:
         named: waits until an incident has been named by an agent.
+        whole: waits until agents have named every edge and target that it affects.
         say: takes a line for people.
         wall: wall time, seconds since the epoch.
     """
@@ -125,6 +129,7 @@ class Story:
     pace: Pace
     watches: tuple[Watch, Watch]
     named: Callable[[Watch], Awaitable[None]]
+    whole: Callable[[Watch], Awaitable[None]]
     say: Callable[[str], None]
     wall: Callable[[], float]
 
@@ -164,7 +169,12 @@ class Story:
         self.say("REPAIR: the configuration of the authorization was rolled back")
 
     async def _until_seen(self, watch: Watch) -> None:
-        """Until an agent has named it and people had a look, or for as long as patience lasts."""
-        with trio.move_on_after(self.pace.detection):
+        """Wait until agents have named all of it and people had a look, or patience ends."""
+        with trio.move_on_after(self.pace.detection) as patience:
             await self.named(watch)
-            await trio.sleep(self.pace.hold)
+        if patience.cancelled_caught:
+            return
+        looked_at = trio.current_time() + self.pace.hold
+        with trio.move_on_after(self.pace.whole):
+            await self.whole(watch)
+        await trio.sleep_until(looked_at)

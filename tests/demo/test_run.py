@@ -9,13 +9,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import trio
+from click.testing import CliRunner
 
+from probe.cli.main import main
 from probe.demo import DemoError
 from probe.demo.agents import open_agents
+from probe.demo.verdict import Watch
+from tests.demo.test_display import INCIDENT
 
 PAGE = re.compile(r"agent (\S+): status page (http://127\.0\.0\.1:\d+)/")
 START_SECONDS = 120.0
@@ -83,6 +88,21 @@ async def test_three_agents_serve_pages_until_a_signal_ends_everything(
     assert list(folder.iterdir()) == []
     names = [incident["name"] for incident in json.loads(report.read_text())["incidents"]]
     assert names == ["tls-propagation", "cli-authorization"]
+
+
+@pytest.mark.parametrize(("found", "status"), [(True, 0), (False, 130)])
+def test_ctrl_c_after_both_were_found_is_success(
+    found: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def played(demo: Any) -> None:
+        seen = Watch(INCIDENT, fault_at=1.0, detected_at=2.0, region="sa-east")
+        demo.watches = (seen, seen if found else Watch(INCIDENT, fault_at=1.0))
+        demo.interrupted = True
+
+    monkeypatch.setattr("probe.demo.run._Demo.run", played)
+    done = CliRunner().invoke(main, ["demo", "--seconds", "20"])
+    assert done.exit_code == status
+    assert "found after 1.0 s" in done.stdout
 
 
 async def test_a_demo_that_is_killed_takes_its_processes_with_it(tmp_path: Path) -> None:

@@ -87,10 +87,13 @@ async def test_the_story_breaks_and_repairs_what_the_incidents_say(
     async def named(_watch: Watch) -> None:
         await trio.sleep(7)
 
-    pace = Pace(between_batches=2, detection=60, hold=10)
+    async def whole(watch: Watch) -> None:
+        await trio.sleep(25 if watch is first else 3)
+
+    pace = Pace(between_batches=2, detection=60, whole=60, hold=10)
     lines: list[str] = []
     start = trio.current_time()
-    story = Story(lab, plan, pace, (first, second), named, lines.append, trio.current_time)
+    story = Story(lab, plan, pace, (first, second), named, whole, lines.append, trio.current_time)
     await story.tell()
     orders = [(what, detail) for _, what, detail in lab.events]
     tls = (TLS_FAULT, Where(domains=plan.victims, edges=plan.edges), 0.4)
@@ -105,8 +108,9 @@ async def test_the_story_breaks_and_repairs_what_the_incidents_say(
         ("inject", api),
         ("remove", api),
     ]
-    assert (first.fault_at, first.repaired_at) == (start + 2, start + 10 + 7 + 10)
-    assert (second.fault_at, second.repaired_at) == (start + 27, start + 27 + 7 + 10)
+    # The first waits until all of it is named, the second until people had a look.
+    assert (first.fault_at, first.repaired_at) == (start + 2, start + 10 + 7 + 25)
+    assert (second.fault_at, second.repaired_at) == (start + 42, start + 42 + 7 + 10)
 
 
 async def test_an_incident_that_nobody_names_is_repaired_after_a_while(
@@ -121,11 +125,34 @@ async def test_an_incident_that_nobody_names_is_repaired_after_a_while(
 
     pace = Pace(between_batches=0, detection=30, hold=10)
     begun = trio.current_time()
+    waits = (named, named)
     story = Story(
-        RememberingLab(info), plan, pace, (first, second), named, lambda _: None, trio.current_time
+        RememberingLab(info), plan, pace, (first, second), *waits, lambda _: None, trio.current_time
     )
     await story.tell()
     assert trio.current_time() - begun == 60
+
+
+async def test_an_incident_of_which_a_part_is_never_named_is_repaired_after_a_while(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    info = world_info()
+    plan = plan_for(info)
+    first, second = map(Watch, incidents(info, plan))
+
+    async def named(_watch: Watch) -> None:
+        await trio.sleep(1)
+
+    async def whole(_watch: Watch) -> None:
+        await trio.sleep_forever()
+
+    pace = Pace(between_batches=0, detection=30, whole=40, hold=10)
+    waits, begun = (named, whole), trio.current_time()
+    story = Story(
+        RememberingLab(info), plan, pace, (first, second), *waits, lambda _: None, trio.current_time
+    )
+    await story.tell()
+    assert trio.current_time() - begun == 2 * (1 + 40)
 
 
 @pytest.mark.parametrize("seconds", [20.0, 60.0, 150.0])
