@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import trio
 
+from probe.agent.jobs import checks_of, persona_of
 from probe.agent.key_types import KeyTypes
 from probe.agent.parts import Parts, build_parts, learn_secrets
 from probe.agent.rounds import Round
@@ -22,11 +23,14 @@ from probe.documents.targets import load_targets
 from probe.model.cause import Investigation
 from probe.model.failure import trace
 from probe.model.flow import ApiCheck
+from probe.model.result import FlowResult, Result
 from probe.model.spec import LIVE, Check, Provider, Spec, TargetList
-from probe.model.target import EdgeKey, Target
+from probe.model.state import Diagnosis
+from probe.model.target import EdgeKey, FlowKey, Target
 from probe.net.names import NameProblem, parse_target
 from probe.report import ReportRow, RowVerdict, rows_of
-from probe.report.console import OnProgress
+from probe.report.progress import OnProgress
+from probe.state.diagnosis import diagnose
 
 
 class SelectionError(Exception):
@@ -305,7 +309,19 @@ async def _rows(
         from probe.agent.why import Explainer  # noqa: PLC0415 - what is not asked for costs nothing
 
         causes = await Explainer(parts, spec, targets).of(judged)
-    return [*unread, *rows_of(judged, causes), *key_types.unchecked(results)]
+    rows = rows_of(judged, causes, _blames(spec, judged))
+    return [*unread, *rows, *key_types.unchecked(results)]
+
+
+def _blames(spec: Spec, results: Iterable[Result]) -> dict[FlowKey, Diagnosis]:
+    """Name the layer to blame for each run of a flow, by the rules of a running agent."""
+    checks = checks_of(spec, ApiCheck)
+    return {
+        run.key: diagnose(checks[run.key.check], persona_of(checks[run.key.check], who), (run,))
+        for run in results
+        if isinstance(run, FlowResult)
+        for who in (run.key.persona,)
+    }
 
 
 def _unread(check: str, name: str, problem: str) -> ReportRow:

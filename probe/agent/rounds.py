@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import trio
 
@@ -39,7 +40,8 @@ from probe.model.result import (
 from probe.model.spec import Check, Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.model.tls import ClientProfile
-from probe.report.console import OnProgress, RoundProgress
+from probe.report.progress import OnProgress, RoundProgress
+from probe.report.rows import in_short
 from probe.state.promises import name_findings
 
 _CONCURRENCY = 100
@@ -87,10 +89,12 @@ class Round:
         self._known = 0
         self._wrong = 0
         self._number = 1
+        self._failing: dict[str, int] = {}
 
     async def run(self, only: Collection[ProviderKey] | None = None) -> list[Result]:
         """Make one round over everything, or over ``only`` these."""
         self._results, self._named, self._known, self._wrong = [], {}, 0, 0
+        self._failing = {}
         lists = {**self._targets, UNLISTED: unlisted(self._spec)}
         async with trio.open_nursery() as nursery:
             for check in self._spec.checks:
@@ -249,11 +253,15 @@ class Round:
 
     def _take(self, result: Result) -> None:
         self._results.append(result)
-        self._wrong += not passed(result) and not self._key_types.refused(result)
+        if not passed(result) and not self._key_types.refused(result):
+            self._wrong += 1
+            words = in_short(result)
+            self._failing[words] = self._failing.get(words, 0) + 1
 
     def _tell(self) -> None:
         done = len(self._results)
-        self._on_progress(RoundProgress(done, max(self._known, done), self._wrong, self._number))
+        known, failing = max(self._known, done), MappingProxyType(self._failing)
+        self._on_progress(RoundProgress(done, known, self._wrong, self._number, failing))
 
 
 def _unfinished(check: Check, key: ProviderKey, now: float, error: Exception) -> Result:

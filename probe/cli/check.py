@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from probe.cli.options import BAD_CONFIGURATION, config_option, die, load_spec, region_option
+from probe.cli.options import (
+    BAD_CONFIGURATION,
+    CONFIGURATIONS,
+    config_option,
+    die,
+    load_spec,
+    region_option,
+)
+from probe.cli.output import FORMS, print_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from probe.config.command_line import Asked
     from probe.model.spec import Spec
     from probe.report import ReportRow
 
 EXAMPLE = "probe check shop.example"
-
-WIDE = 4096
-"""Characters of a line where no terminal shows it."""
 
 
 @click.command()
@@ -99,9 +103,17 @@ WIDE = 4096
 @click.option(
     "--output",
     "-o",
-    type=click.Choice(["table", "json", "junit"]),
+    "form",
+    type=click.Choice(FORMS),
     default="table",
     show_default=True,
+    help="table: what is wrong, grouped. wide: every row with every column. json, junit. prom: "
+    "series for the textfile collector of node_exporter. github: annotations of a workflow.",
+)
+@click.option(
+    "--output-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the output to this file, whole or not at all; the table is printed besides.",
 )
 @click.option("--all", "all_rows", is_flag=True, help="Show passing rows too.")
 @click.pass_context
@@ -124,7 +136,8 @@ def check(
     attempts: int | None,
     key_types: str | None,
     why: bool,
-    output: str,
+    form: str,
+    output_file: Path | None,
     all_rows: bool,
 ) -> None:
     r"""Probe everything once (or until it is right) and print what was found.
@@ -144,60 +157,110 @@ def check(
     Exit status: 0 all pass, 1 something fails, 2 bad configuration or names,
     3 nothing fails but something is inconclusive.
     """
+    from probe.config.command_line import Asked
+    from probe.net.child import keep_to_itself
+    from probe.report import exit_code
+
+    keep_to_itself()
+    chosen = context.get_parameter_source("config") is ParameterSource.COMMANDLINE
+    asked = Asked(words, addresses, clients, trust_file, sni)
+    selected = bool(checks or names or providers)
+    meant = _meant(asked, config if chosen or config.exists() else None, batch, selected, region)
+    if chosen and meant.alone:
+        raise click.UsageError(_NAMES_ALONE)
+    rows = _run(
+        meant,
+        checks=checks,
+        targets=names,
+        batch=None if meant.read else batch,
+        batch_names=meant.batch,
+        providers=providers,
+        fingerprints=fingerprints,
+        not_before=expect_not_before,
+        wait=wait,
+        attempts=attempts,
+        why=why,
+        key_types=key_types,
+    )
+    print_rows(
+        rows,
+        form,
+        output_file,
+        region=meant.spec.region or "",
+        all_rows=all_rows or meant.alone,
+        chains=meant.alone,
+    )
+    sys.exit(exit_code(rows))
+
+
+_NAMES_ALONE = (
+    "names and URLs are checked without a configuration; leave out --config, --check, "
+    "--target, --targets FILE and --provider, or choose names of it with --target"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What a command line is about.
+
+    Attributes:
+        alone: names and URLs, without a configuration.
+        read: names came from standard input.
+        batch: those, where they replace the lists of a configuration.
+    """
+
+    spec: Spec
+    alone: bool
+    read: bool
+    batch: tuple[str, ...] | None
+
+
+def _meant(
+    asked: Asked, config: Path | None, batch: Path | None, selected: bool, region: str | None
+) -> _Meant:
+    """Find out which configuration is meant: one made of names, or the file.
+
+    Args:
+        asked: names and options that go with names.
+        config: the file, if there is one or one was named.
+        batch: what ``--targets`` says; ``-`` stands for standard input.
+        selected: whether something of a configuration is selected.
+        region: what ``--region`` says.
+    """
+    read = str(batch) == "-"
+    typed = (*asked.names, *_names_of(sys.stdin)) if read else tuple(asked.names)
+    alone = bool(asked.names) or (read and config is None)
+    if alone:
+        if selected or (batch and not read):
+            raise click.UsageError(_NAMES_ALONE)
+        return _Meant(_spec_of(replace(asked, names=typed), region), alone, read, None)
+    if asked.addresses or asked.sni or asked.trust_file or asked.profiles:
+        raise click.UsageError("--address, --sni, --trust-file and --client need a NAME or URL")
+    if config is None:
+        die(
+            f"there is no {' or '.join(map(str, CONFIGURATIONS))}; write one (`probe init` does), "
+            f"or name what to check: {EXAMPLE}",
+            BAD_CONFIGURATION,
+        )
+    return _Meant(load_spec(config, region), alone, read, typed if read else None)
+
+
+def _run(meant: _Meant, **options: Any) -> Sequence[ReportRow]:
+    """Probe what the options select, with the progress on standard error."""
     from rich.console import Console
 
     from probe.agent.gate import CheckRequest, SelectionError, run_check
     from probe.agent.parts import Proxies
-    from probe.config.command_line import Asked
-    from probe.net.child import keep_to_itself
-    from probe.report import exit_code
-    from probe.report.console import progress_on
+    from probe.report.progress import progress_on
 
-    keep_to_itself()
-    chosen = context.get_parameter_source("config") is ParameterSource.COMMANDLINE
-    read = str(batch) == "-"
-    typed = (*words, *_names_of(sys.stdin)) if read else words
-    alone = bool(words) or (read and not (chosen or config.exists()))
-    if alone:
-        if chosen or checks or names or providers or (batch and not read):
-            raise click.UsageError(
-                "names and URLs are checked without a configuration; leave out --config, --check, "
-                "--target, --targets FILE and --provider, or choose names of it with --target"
-            )
-        asked = Asked(typed, addresses, clients, trust_file, sni)
-        spec = _spec_of(asked, region)
-    elif addresses or sni or trust_file or clients:
-        raise click.UsageError("--address, --sni, --trust-file and --client need a NAME or URL")
-    else:
-        if not config.exists() and not chosen:
-            die(
-                f"there is no {config}; write one, or name what to check: {EXAMPLE}",
-                BAD_CONFIGURATION,
-            )
-        spec = load_spec(config, region)
-    if proxy := Proxies(os.environ).ignored(spec):
+    if proxy := Proxies(os.environ).ignored(meant.spec):
         click.echo(f"{proxy} is set; probes use no proxy", err=True)
     try:
-        request = CheckRequest.parse(
-            checks=checks,
-            targets=names,
-            batch=None if read else batch,
-            batch_names=typed if read and not alone else None,
-            providers=providers,
-            fingerprints=fingerprints,
-            not_before=expect_not_before,
-            wait=wait,
-            attempts=attempts,
-            why=why,
-            key_types=key_types,
-        )
+        request = CheckRequest.parse(**options)
         with progress_on(Console(stderr=True)) as told:
-            rows = run_check(spec, request, environ=dict(os.environ), on_progress=told)
+            return run_check(meant.spec, request, environ=dict(os.environ), on_progress=told)
     except SelectionError as error:
         die(str(error), BAD_CONFIGURATION)
-    region = spec.region or ""
-    _print_rows(rows, output, region=region, all_rows=all_rows or alone, chains=alone)
-    sys.exit(exit_code(rows))
 
 
 def _names_of(lines: Iterable[str]) -> tuple[str, ...]:
@@ -218,32 +281,3 @@ def _spec_of(asked: Asked, region: str | None) -> Spec:
         return spec_of(asked, region=region, environ=os.environ)
     except CommandLineProblem as problem:
         die(str(problem), BAD_CONFIGURATION)
-
-
-def _print_rows(
-    rows: Sequence[ReportRow], output: str, *, region: str, all_rows: bool, chains: bool
-) -> None:
-    if output == "json":
-        from probe.report.rows import to_json
-
-        click.echo(to_json(rows, region=region), nl=False)
-    elif output == "junit":
-        from probe.report.rows import to_junit
-
-        click.echo(to_junit(rows, region=region), nl=False)
-    else:
-        from rich.console import Console
-
-        from probe.report.certificates import certificates
-        from probe.report.console import matrix, table
-
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)  # who reads a pipe searches in lines
-        if chains:
-            console.print(certificates(rows, time.time()), crop=False)
-        split = matrix(rows)
-        if split is not None:
-            console.print(split)
-            console.print()
-        console.print(table(rows, all_rows=all_rows), crop=False)

@@ -272,13 +272,16 @@ def append_to(path: Path, data: bytes) -> int:
         return file.tell()
 
 
-def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+def replace_file(
+    path: Path, data: bytes, *, durable: bool = False, mode: int | None = None
+) -> None:
     """Write a file that others see whole, as it was or as it is now. Only we may read it.
 
     Args:
         path: its folder is made where there is none.
         data: all of it.
         durable: wait until the disk has it, and the name too.
+        mode: who may read it, where that is not us alone.
 
     Raises:
         OSError: it is as it was, and nothing is left beside it.
@@ -288,6 +291,8 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            if mode is not None:
+                os.fchmod(handle, mode)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Results of a single round as a person or a pipeline reads them: table, matrix, JSON, JUnit."""
+"""Results of a single round: for a terminal, a pipe, and programs (JSON, JUnit, Prometheus)."""
 
 from probe.report.rows import ReportRow, RowVerdict, exit_code, rows_of
 

@@ -1,15 +1,12 @@
-"""Results flattened to rows, the one shape that is printed; and rows as JSON and as JUnit. Pure."""
+"""Results flattened to rows, the one shape that is printed. Pure."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, assert_never
-from xml.etree import ElementTree as ET
+from typing import assert_never
 
 from probe.model.cause import Investigation
 from probe.model.failure import Failure, failure_fields, printable
@@ -27,6 +24,7 @@ from probe.model.result import (
     Timings,
     TlsResult,
 )
+from probe.model.state import Diagnosis
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.state.promises import not_looked_at
 
@@ -51,6 +49,10 @@ class ReportRow:
         certificate: SHA-256 of the leaf, empty without a handshake.
         expires: NotAfter that counts, seconds since the epoch.
         revocation: what revocation lists say of the chain, in words; empty without a handshake.
+        layer: that a step of a flow declares.
+        flow: whether it is a step of a flow, or the run of one.
+        persona: who ran the flow; empty for the check's own credentials.
+        blames: the layer to blame for a flow's failures, as the agent names it; ``why`` says why.
         session: what became of another edge's session ticket; empty where none is to be offered.
         notes: warnings and further findings, in words.
         cause: what the failure depends on, where that was asked for; ``because`` says it.
@@ -75,33 +77,47 @@ class ReportRow:
     command: str = ""
     browser: str = ""
     layer: str = ""
+    persona: str = ""
+    blames: str = ""
+    why: str = ""
     session: str = ""
     notes: tuple[str, ...] = field(default=())
     cause: str = ""
     because: str = ""
     experiments: tuple[str, ...] = field(default=())
     chain: tuple[CertificateFacts, ...] = field(default=(), repr=False)
+    flow: bool = field(default=False, repr=False)
 
 
 def rows_of(
-    results: Iterable[Result], causes: Mapping[EdgeKey, Investigation] = MappingProxyType({})
+    results: Iterable[Result],
+    causes: Mapping[EdgeKey, Investigation] = MappingProxyType({}),
+    blames: Mapping[FlowKey, Diagnosis] = MappingProxyType({}),
 ) -> list[ReportRow]:
     """Make rows in a stable order: check, target, provider, edge and profile; steps as they ran.
 
     Args:
         results: of a round.
         causes: of edges that fail, where that was asked for.
+        blames: what the runs of flows say of their layers.
     """
     return [
-        _shown(_explained(row, result, causes))
+        _shown(_explained(row, result, causes, blames))
         for result in sorted(results, key=_place)
         for row in _rows(result)
     ]
 
 
 def _explained(
-    row: ReportRow, result: Result, causes: Mapping[EdgeKey, Investigation]
+    row: ReportRow,
+    result: Result,
+    causes: Mapping[EdgeKey, Investigation],
+    blames: Mapping[FlowKey, Diagnosis],
 ) -> ReportRow:
+    if isinstance(result, FlowResult):
+        blame = blames.get(result.key)
+        known = blame is not None and not blame.healthy
+        return replace(row, blames=blame.layer, why=blame.why) if blame and known else row
     found = causes.get(result.key) if isinstance(result, TlsResult) else None
     if found is None:
         return row
@@ -132,6 +148,22 @@ def _place(result: Result) -> tuple[str, ...]:
         case _:
             assert_never(key)
     return (key.check, key.target, key.provider, *finer)
+
+
+def in_short(result: Result) -> str:
+    """Say where something is not right, and why: alike for all targets of one broken edge."""
+    match result:
+        case TlsResult(key=key):
+            where = f"{key.provider} {key.edge} {key.client}"
+        case FlowResult(key=key):
+            where = f"{key.check} {key.provider} {key.persona}".rstrip()
+        case ResolveResult(key=key, resolution=found):
+            why = found.failure
+            return f"{key.provider} dns " + (f"{why.phase}/{why.reason}" if why else "no addresses")
+        case _:
+            assert_never(result)
+    _, failure, _ = _verdict(result.outcome)
+    return f"{where}  {failure.phase}/{failure.reason}" if failure else where
 
 
 def exit_code(rows: Iterable[ReportRow]) -> int:
@@ -223,7 +255,9 @@ def _step_row(result: FlowResult, step: StepResult) -> ReportRow:
         seconds=step.timings.total if ran else None,
         command=step.evidence.command,
         layer=step.layer,
+        persona=result.key.persona,
         notes=notes,
+        flow=True,
     )
 
 
@@ -270,77 +304,3 @@ def _dns_row(result: ResolveResult) -> ReportRow:
         seconds=found.seconds,
         notes=(*found.notes, *_of_records(result)[1]),
     )
-
-
-# XML 1.0 has no way to write most control characters, not even escaped (section 2.2).
-_NOT_XML = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF], "�")
-
-
-def to_json(rows: Sequence[ReportRow], *, region: str) -> str:
-    """Write one document: ``{region, summary, results}``. Empty fields are left out."""
-    counts = {verdict.value: 0 for verdict in RowVerdict}
-    for row in rows:
-        counts[row.verdict] += 1
-    document = {"region": region, "summary": counts, "results": [_plain(row) for row in rows]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _plain(row: ReportRow) -> dict[str, Any]:
-    values = {
-        one.name: value
-        for one in fields(row)
-        if one.name != "chain" and (value := getattr(row, one.name)) not in ("", None, ())
-    }
-    if row.expires is not None:
-        values["expires"] = datetime.fromtimestamp(row.expires, UTC).isoformat()
-    return values
-
-
-def to_junit(rows: Sequence[ReportRow], *, region: str) -> str:
-    """Write JUnit XML: a suite per check and provider, a case per edge and profile or per step."""
-    root = ET.Element("testsuites", name=f"probe {region}".rstrip())
-    suites: dict[str, ET.Element] = {}
-    for row in rows:
-        name = f"{row.check}/{row.provider}" if row.provider else row.check
-        suite = suites.get(name)
-        if suite is None:
-            suite = suites[name] = ET.SubElement(root, "testsuite", name=_text(name))
-        case = ET.SubElement(
-            suite,
-            "testcase",
-            classname=_text(name),
-            name=_text(" ".join(part for part in (row.target, row.edge, row.what) if part)),
-            time=f"{row.seconds or 0.0:.3f}",
-        )
-        _add_verdict(case, row)
-    for name, suite in suites.items():
-        mine = [
-            row
-            for row in rows
-            if (f"{row.check}/{row.provider}" if row.provider else row.check) == name
-        ]
-        suite.set("tests", str(len(mine)))
-        suite.set("failures", str(sum(row.verdict is RowVerdict.FAIL for row in mine)))
-        suite.set("errors", str(sum(row.verdict is RowVerdict.INCONCLUSIVE for row in mine)))
-        suite.set("skipped", str(sum(row.verdict is RowVerdict.SKIPPED for row in mine)))
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _add_verdict(case: ET.Element, row: ReportRow) -> None:
-    message = _text(f"{row.phase}/{row.reason}: {row.detail}" if row.reason else "")
-    body = _text("\n".join([*([row.command] if row.command else []), *row.notes]))
-    match row.verdict:
-        case RowVerdict.FAIL:
-            ET.SubElement(case, "failure", message=message, type=row.reason).text = body
-        case RowVerdict.INCONCLUSIVE:
-            ET.SubElement(case, "error", message=message, type=row.reason).text = body
-        case RowVerdict.SKIPPED:
-            ET.SubElement(case, "skipped", message=body)
-        case RowVerdict.PASS:
-            if body:
-                ET.SubElement(case, "system-out").text = body
-
-
-def _text(value: str) -> str:
-    return value.translate(_NOT_XML).encode("utf-8", "replace").decode("utf-8")

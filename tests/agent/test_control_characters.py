@@ -20,8 +20,12 @@ from probe.model.failure import Failure, Phase, Reason, printable
 from probe.model.result import Failed, Passed
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import Edge, ProviderKey, Resolution
-from probe.report.console import matrix, table
-from probe.report.rows import rows_of, to_json, to_junit
+from probe.report.console import table
+from probe.report.exposition import to_prometheus
+from probe.report.findings import findings
+from probe.report.lines import lines, wide
+from probe.report.machine import to_github, to_json, to_junit
+from probe.report.rows import rows_of
 from probe.serve import Store, application
 from probe.serve.http.message import WebRequest
 from probe.serve.series.family import Format
@@ -151,10 +155,10 @@ def test_what_check_prints(terminal: bool) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, color_system=None, width=200)
     console.print(table(rows, all_rows=True), crop=False)
-    split = matrix(rows)
-    if split is not None:
-        console.print(split)
     printed = [stream.getvalue(), to_json(rows, region=""), to_junit(rows, region="")]
+    printed += [to_github(findings(rows), rows), "\n".join(wide(rows))]
+    printed.append("\n".join(lines(rows, all_rows=True)))
+    assert raw(to_prometheus(rows, region="", now=0.0)) == []
     for text in printed:
         assert "[2J" in text
         assert raw(text) == []

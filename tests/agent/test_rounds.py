@@ -21,7 +21,7 @@ from probe.model.result import Failed, FlowResult, Passed, Result, StepResult, T
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution, Target
 from probe.report import RowVerdict, exit_code, rows_of
-from probe.report.console import RoundProgress
+from probe.report.progress import RoundProgress
 
 GOOD, BAD = Target("good.example"), Target("bad.example")
 EDGE, NEW = Edge("192.0.2.1", 443), Edge("192.0.2.2", 443)
@@ -186,12 +186,13 @@ async def test_progress_counts_each_result_once_however_many_rounds(
     round_ = Round(parts, SPEC, {"stores": targets}, on_progress=told.append)
     await round_.run()
     assert len(asked) == 1000  # a question and an attempt for each target
-    assert told[-1] == RoundProgress(done=1000, known=1000, wrong=50)
+    broken = f"cdn-b {EDGE.label} default  tls/alert_unrecognized_name"
+    assert told[-1] == RoundProgress(done=1000, known=1000, wrong=50, failing={broken: 50})
     assert all(one.wrong <= one.done <= one.known for one in told)
     assert [one.done for one in told] == sorted(one.done for one in told)
     told.clear()
     await round_.run({ProviderKey("stores", "bad-0.example", "cdn-b")})
-    assert told[-1] == RoundProgress(done=2, known=2, wrong=1)
+    assert told[-1] == RoundProgress(done=2, known=2, wrong=1, failing={broken: 1})
 
 
 class Crashing(World):

@@ -15,7 +15,7 @@ from probe.config.loading import load
 from probe.model.spec import LIVE, Listen, Provider, Spec
 from probe.model.target import Target
 from probe.report import ReportRow, RowVerdict
-from probe.report.rows import to_junit
+from probe.report.machine import to_junit
 from tests.support.programs import probe
 
 SHOP = Target("shop.example", written=True)

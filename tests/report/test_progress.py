@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from probe.report.console import RoundProgress, progress_on
+from probe.report.progress import RoundProgress, progress_on
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then() -> None:

@@ -28,8 +28,8 @@ from probe.model.result import (
 )
 from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Resolution
 from probe.report import RowVerdict, exit_code, rows_of
-from probe.report.console import matrix, table
-from probe.report.rows import to_json, to_junit
+from probe.report.console import table
+from probe.report.machine import to_json, to_junit
 
 NAME_MISMATCH = Failure(Phase.CERTIFICATE, Reason.NAME_MISMATCH, "shows *.cdn-b.example")
 
@@ -142,33 +142,6 @@ def test_junit_counts_by_suite_and_survives_characters_that_xml_cannot_hold() ->
     assert "<b>&" in failure.get("message", "")
 
 
-def test_the_matrix_is_silent_when_edges_agree() -> None:
-    assert matrix(rows_of([tls("192.0.2.1", Passed()), tls("192.0.2.2", Passed())])) is None
-
-
-def test_the_matrix_is_silent_about_rsa_beside_ecdsa() -> None:
-    pair = [
-        tls("192.0.2.1", Passed(), "aa", "tls12-ecdsa"),
-        tls("192.0.2.1", Passed(), "bb", "tls12-rsa", "rsa"),
-    ]
-    assert matrix(rows_of(pair)) is None
-
-
-def test_the_matrix_names_the_edges_of_each_certificate_and_those_without() -> None:
-    rows = rows_of(
-        [
-            tls("192.0.2.1", Passed(), "aa"),
-            tls("192.0.2.2", Passed(), "aa"),
-            tls("192.0.2.3", Passed(), "bb"),
-            tls("192.0.2.4", Failed(Failure(Phase.TLS, Reason.ALERT_UNRECOGNIZED_NAME)), None),
-        ]
-    )
-    text = shown(matrix(rows))
-    assert "A aaaaaaaaaaaa ecdsa until 2030-03-17  192.0.2.1:443, 192.0.2.2:443" in text
-    assert "B bbbbbbbbbbbb" in text
-    assert "none: alert_unrecognized_name" in text
-
-
 def test_the_table_shows_failures_with_command_and_counts_the_rest() -> None:
     rows = rows_of([tls("192.0.2.1", Passed()), tls("192.0.2.2", Failed(NAME_MISMATCH))])
     text = shown(table(rows, all_rows=False))
@@ -246,13 +219,6 @@ def test_steps_stay_in_the_order_in_which_they_ran() -> None:
     )
     flow = FlowResult(FlowKey("cli", "cli", "live", ""), 1.0, Passed(), steps)
     assert [row.what for row in rows_of([flow])] == ["login", "apps", "more"]
-
-
-def test_edges_without_any_certificate_differ_in_none() -> None:
-    refused = Failed(Failure(Phase.CONNECT, Reason.REFUSED))
-    silent = Failed(Failure(Phase.TLS, Reason.TIMEOUT))
-    results = [tls("192.0.2.1", refused, None), tls("192.0.2.2", silent, None)]
-    assert matrix(rows_of(results)) is None
 
 
 def test_a_run_that_no_step_speaks_for_has_a_row_of_its_own() -> None:
