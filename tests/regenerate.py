@@ -14,6 +14,7 @@ from pathlib import Path
 
 from probe.config.schema import PLACE, schema_text
 from tests import dependencies
+from tests.cli import pages
 from tests.model import causes_page, reasons_page
 from tests.serve import metrics_page
 from tests.support.programs import DEPLOY, ROOT
@@ -37,6 +38,8 @@ TEXTS: dict[Path, Callable[[], str]] = {
     reasons_page.TEMPLATE: reasons_page.alert_template,
     ROOT / "probe" / "cli" / "runbooks.json": runbooks,
     causes_page.TEMPLATE: causes_page.alert_template,
+    pages.PAGE: pages.page,
+    pages.MAN: pages.man,
 }
 """Files of one source each."""
 

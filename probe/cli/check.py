@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXAMPLE = "probe check shop.example"
 
 
-@click.command()
+@click.command(short_help="Probe everything once, or until it is right, and print it.")
 @click.argument("words", nargs=-1, metavar="[NAME|URL]...")
 @click.option(
     "--address",
@@ -149,7 +149,15 @@ def check(
       probe check https://api.example/health
       probe check shop.example --address 198.51.100.7 --address "[2001:db8::1]:8443"
 
-    With a configuration, all that it describes is probed once. With --provider, --targets and
+    With a configuration, all that it describes is probed once:
+
+    \b
+      probe check
+      probe check --config probe.yaml --target shop.example --why
+      probe check --provider cdn-b --targets batch.yaml --wait 10m -o junit --output-file gate.xml
+      probe check -o prom --output-file /var/lib/prometheus/node-exporter/probe.prom
+
+    With --provider, --targets and
     --wait this is the gate of a migration: it ends with 0 only when every edge serves the right
     certificate for every domain of the batch. If any edge of a provider answers RSA, all must.
     What was not looked at is a row with the verdict skipped.

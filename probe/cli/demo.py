@@ -11,7 +11,7 @@ import click
 from probe.cli.options import BAD_CONFIGURATION, FAIL, die
 
 
-@click.command()
+@click.command(short_help="Replay two incidents against three real agents.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=20),
@@ -28,7 +28,12 @@ from probe.cli.options import BAD_CONFIGURATION, FAIL, die
     help="Say what would page, by a real Prometheus and Alertmanager, if they are installed.",
 )
 def demo(seconds: float | None, report: Path | None, with_prometheus: bool) -> None:
-    """Replay two incidents against three real agents in a small world on this machine.
+    r"""Replay two incidents against three real agents in a small world on this machine.
+
+    \b
+      probe demo
+      probe demo --seconds 150 --report found.json
+      probe demo --with-prometheus
 
     Nothing leaves the loopback interface. Exit status: 0 both incidents were found and named
     rightly, also when Ctrl-C ends it after that; 1 not; 2 this is no source tree; 130 Ctrl-C

@@ -17,7 +17,7 @@ def _complete(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     return [name for name in _names() if name.startswith(begun)]
 
 
-@click.command()
+@click.command(short_help="Say what a reason, alert or metric means, and what to do.")
 @click.argument("name", required=False, shell_complete=_complete)
 def explain(name: str | None) -> None:
     r"""Say what a REASON, ALERT or METRIC means, how to check it by hand, and what to do.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not listened on
 
 
-@click.command()
+@click.command(short_help="Ask a running agent whether it is well.")
 @click.option(
     "--listen",
     default="127.0.0.1:9469",
@@ -30,7 +30,11 @@ _UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not 
     help="Seconds that it has to answer.",
 )
 def health(listen: str, ready: bool, timeout: float) -> None:
-    """Ask a running agent whether it is well; for containers, which have no curl.
+    r"""Ask a running agent whether it is well; for containers, which have no curl.
+
+    \b
+      probe health
+      probe health --listen 127.0.0.1:9469 --ready
 
     Over TLS where the port speaks it. Health needs no login and no client certificate.
     Exit status: 0 well, 1 not.

@@ -21,8 +21,11 @@ from probe import __version__
 from probe.cli.check import check
 from probe.cli.demo import demo
 from probe.cli.explain import explain
+from probe.cli.found import edges, targets
 from probe.cli.health import health
+from probe.cli.init import init
 from probe.cli.run import run
+from probe.cli.schema import schema
 from probe.cli.validate import validate
 
 INTERRUPTED = 130
@@ -48,14 +51,28 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="probe")
 def main() -> None:
-    """Find the domain, the edge and the layer that fail, as seen from this region.
+    r"""Find the domain, the edge and the layer that fail, as seen from this region.
 
-    Start with `probe demo`: three agents catch two incidents in a small world of its own.
+    Start with `probe check shop.example`, or with `probe demo`: three agents catch two incidents
+    in a small world of its own. `probe init` writes a first configuration.
+
+    \b
+    Completion of commands, options and names, for the shell that is running:
+      bash   eval "$(_PROBE_COMPLETE=bash_source probe)"     in ~/.bashrc
+      zsh    eval "$(_PROBE_COMPLETE=zsh_source probe)"      in ~/.zshrc
+      fish   _PROBE_COMPLETE=fish_source probe | source      in ~/.config/fish/config.fish
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ✓ must not end a command
             stream.reconfigure(errors="replace")
 
 
-for command in (run, health, validate, check, explain, demo):
-    main.add_command(command)
+def _unescaped(command: click.Command) -> click.Command:
+    """Let blocks keep their lines: docstrings write click's mark as two characters."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    return command
+
+
+_unescaped(main)
+for command in (init, check, targets, edges, validate, run, health, explain, schema, demo):
+    main.add_command(_unescaped(command))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from probe.model.spec import RegionSource
 
 
-@click.command()
+@click.command(short_help="Probe until stopped; serve metrics and a status page.")
 @config_option
 @region_option
 @click.option("--listen", help="ADDRESS:PORT to serve metrics and status page on.")
@@ -68,7 +68,11 @@ def run(
     handover: float | None,
     shard: str,
 ) -> None:
-    """Probe until stopped; serve /metrics, /healthz, /readyz and a status page.
+    r"""Probe until stopped; serve /metrics, /healthz, /readyz and a status page.
+
+    \b
+      probe run --config probe.yaml
+      probe run --region sa-east --listen 127.0.0.1:9469 --log json
 
     SIGHUP reads the configuration again; a bad one is refused and the running one stays.
     SIGTERM ends within a second or two. Exit status: 0 stopped, 1 cannot serve,

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from probe.model.spec import Spec
 
 
-@click.command()
+@click.command(short_help="Check configurations and the files that they name.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="FILE…")
 @web_config_option
 def validate(files: tuple[Path, ...], web_config: Path | None) -> None:
-    """Check configuration files and the files of targets and roots they name.
+    r"""Check configuration files and the files of targets and roots they name.
+
+    \b
+      probe validate probe.yaml
+      probe validate --web.config.file web.yaml probe.yaml
 
     The web configuration and its certificates are checked too, where one is named. Prints every
     problem as file:line:column: message. Notes are no problems. Exit status: 0 good, 1 problems.
