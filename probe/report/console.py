@@ -10,7 +10,7 @@ from probe.report.differences import MOST_PATTERNS, patterns
 from probe.report.findings import (
     MARKS,
     WORDS,
-    Finding,
+    Alike,
     details,
     findings,
     headline,
@@ -55,7 +55,7 @@ def table(rows: Sequence[ReportRow], *, all_rows: bool) -> Text:
     return text
 
 
-def _add_block(text: Text, finding: Finding) -> None:
+def _add_block(text: Text, finding: Alike) -> None:
     style = _STYLES[finding.verdict]
     text.append(f"{MARKS[finding.verdict]} {WORDS[finding.verdict]} ", style=style)
     where, _, why = headline(finding).partition("  ")

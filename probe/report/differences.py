@@ -45,7 +45,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class Difference:
     """Targets whose edges differ in the same way."""
 
     provider: str
@@ -59,7 +59,7 @@ class Pattern:
         return [where, *(one.words for one in self.served), named(self.targets, most)]
 
 
-def patterns(rows: Iterable[ReportRow]) -> list[Pattern]:
+def patterns(rows: Iterable[ReportRow]) -> list[Difference]:
     """Gather the targets whose edges show different certificates of one key type to one client.
 
     Within a target, certificates are lettered by how many edges show them. An edge that shows
@@ -98,11 +98,11 @@ def _edges(group: Sequence[ReportRow]) -> tuple[str, ...]:
     return tuple(sorted({row.edge for row in group}))
 
 
-def _pattern(members: Sequence[Sequence[Sequence[ReportRow]]]) -> Pattern:
+def _pattern(members: Sequence[Sequence[Sequence[ReportRow]]]) -> Difference:
     """Make the pattern of targets that are alike; each is its groups of rows."""
     first = members[0][0][0]
     targets = tuple(groups[0][0].target for groups in members)
-    return Pattern(first.provider, first.what, targets, tuple(_served(members)))
+    return Difference(first.provider, first.what, targets, tuple(_served(members)))
 
 
 def _served(members: Sequence[Sequence[Sequence[ReportRow]]]) -> Iterator[Served]:

@@ -35,7 +35,7 @@ WORST_FIRST = (RowVerdict.FAIL, RowVerdict.INCONCLUSIVE, RowVerdict.SKIPPED, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Alike:
     """What is alike: an edge and a reason for some targets, or a flow's run for some targets.
 
     Attributes:
@@ -59,7 +59,7 @@ class Finding:
         return _worst(self.rows)
 
 
-def findings(rows: Sequence[ReportRow], *, all_flows: bool = False) -> list[Finding]:
+def findings(rows: Sequence[ReportRow], *, all_flows: bool = False) -> list[Alike]:
     """Group what does not pass, or passes with a note; what fails comes first.
 
     Args:
@@ -72,14 +72,14 @@ def findings(rows: Sequence[ReportRow], *, all_flows: bool = False) -> list[Find
             edges[_alike(row)].append(row)
     clients = _by_client(rows) if edges else {}
     found = [
-        Finding(tuple(group), tuple(row.target for row in group), _clients(group, clients))
+        Alike(tuple(group), tuple(row.target for row in group), _clients(group, clients))
         for group in edges.values()
     ]
     found += _flows(rows, all_flows=all_flows)
     return sorted(found, key=lambda one: WORST_FIRST.index(one.verdict))
 
 
-def _flows(rows: Sequence[ReportRow], *, all_flows: bool) -> Iterator[Finding]:
+def _flows(rows: Sequence[ReportRow], *, all_flows: bool) -> Iterator[Alike]:
     """Runs that went alike: the same steps with the same verdicts and reasons."""
     runs: dict[tuple[str, ...], list[ReportRow]] = defaultdict(list)
     for row in rows:
@@ -92,7 +92,7 @@ def _flows(rows: Sequence[ReportRow], *, all_flows: bool) -> Iterator[Finding]:
             went = tuple((one.what, one.verdict, one.why_failed) for one in steps(run))
             alike[check, provider, persona, run[0].blames, went].append(run)
     for group in alike.values():
-        yield Finding(tuple(group[0]), tuple(run[0].target for run in group))
+        yield Alike(tuple(group[0]), tuple(run[0].target for run in group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def steps(run: Sequence[ReportRow]) -> list[FlowStep]:
     return found
 
 
-def headline(finding: Finding) -> str:
+def headline(finding: Alike) -> str:
     """Say where, and what: ``cdn-b 192.0.2.1:443 default  tls/timeout  No answer in time``."""
     row = finding.rows[0]
     if finding.flow:
@@ -151,7 +151,7 @@ def headline(finding: Finding) -> str:
     return where + why
 
 
-def details(finding: Finding, most: int | None = None) -> Iterator[tuple[Style, str]]:
+def details(finding: Alike, most: int | None = None) -> Iterator[tuple[Style, str]]:
     """Say the rest, a line each: targets, what was seen, and the command to see it by hand.
 
     Args:
@@ -175,7 +175,7 @@ def details(finding: Finding, most: int | None = None) -> Iterator[tuple[Style, 
         yield "command", row.command
 
 
-def _of_flow(finding: Finding) -> Iterator[tuple[Style, str]]:
+def _of_flow(finding: Alike) -> Iterator[tuple[Style, str]]:
     if why := finding.rows[0].why:
         yield "strong", why
     shown = steps(finding.rows)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from probe.report.findings import Finding, details, headline, totals
+from probe.report.findings import Alike, details, headline, totals
 from probe.report.rows import ReportRow, RowVerdict
 
 # XML 1.0 has no way to write most control characters, not even escaped (section 2.2).
@@ -97,7 +97,7 @@ _LEVELS = {
 }
 
 
-def to_github(found: Sequence[Finding], rows: Sequence[ReportRow]) -> str:
+def to_github(found: Sequence[Alike], rows: Sequence[ReportRow]) -> str:
     """Write a workflow command for each finding, and the counts as a line of the log.
 
     GitHub shows the commands beside the run, ten of each level for a step.

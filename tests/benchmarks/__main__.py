@@ -24,6 +24,7 @@ from . import (
     curves,
     flood,
     footprint,
+    gate,
     hostile,
     peer,
     redaction,
@@ -46,6 +47,7 @@ CASES: dict[str, Callable[[Bench], Report]] = {
     "saturation": footprint.saturation,
     "growth": scale.growth,
     "lists": scale.lists,
+    "check": gate.gate,
     "timings": timings.timings,
     "redaction": redaction.redaction,
     "hostile": hostile.hostile,
@@ -97,7 +99,7 @@ def show(report: Report) -> None:
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw curves into this folder.")
 def main(names: tuple[str, ...], quick: bool, output: Path | None, svg: Path | None) -> None:
     """Measure the cases: tls browser https flow facts memory startup saturation growth lists
-    timings hostile flood.
+    check timings hostile flood.
     """
     if unknown := [name for name in names if name not in CASES]:
         raise click.UsageError(f"no case {unknown[0]}; there are: {' '.join(CASES)}")
