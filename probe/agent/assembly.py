@@ -14,6 +14,7 @@ from probe.agent.coverage import Coverage
 from probe.agent.crls import ListReport
 from probe.agent.filing import Excuse, Filing
 from probe.agent.flow_filing import FlowFiling
+from probe.agent.flow_investigator import FlowInvestigator
 from probe.agent.flows import FlowCoverage
 from probe.agent.investigator import Investigator
 from probe.agent.jobs import UNLISTED, JobKey, unlisted
@@ -107,10 +108,19 @@ class Assembly:
             time.time,
             self.crashed,
         )
+        self._flow_investigator = FlowInvestigator(
+            parts.flow,
+            lambda: self._flows,
+            self.store,
+            log,
+            time.time,
+            self.crashed,
+        )
         self._book = None if spec.state_dir is None else LeafBook(Path(spec.state_dir), log)
         saw = self._investigator.saw
         self._filing = Filing(self.store, log, excuse, self._request, saw, self._book)
-        flow_filing = FlowFiling(self.store, log, excuse, self._request)
+        flow_saw = self._flow_investigator.saw
+        flow_filing = FlowFiling(self.store, log, excuse, self._request, flow_saw)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)
         self._flows = FlowCoverage(
             parts, self._runner, self.store, flow_filing, self._references.hosts.forget
@@ -156,6 +166,7 @@ class Assembly:
         await work.start(keep, "report", self._report.run)
         await work.start(keep, "tick", self._tick)
         await work.start(keep, "causes", self._investigator.run)
+        await work.start(keep, "flow causes", self._flow_investigator.run)
         await work.start(keep, "sweep", self._sweep)
         await work.start(keep, "heap", keep_still)
         await work.start(keep, "revocation lists", self._parts.crls.run)
@@ -179,8 +190,9 @@ class Assembly:
 
     async def _configure(self) -> None:
         spec = self._spec
-        self._investigator.on = spec.limits.experiments
+        self._investigator.on = self._flow_investigator.on = spec.limits.experiments
         self.store.causes.switch(on=spec.limits.experiments)
+        self.store.flow_causes.switch(on=spec.limits.experiments)
         await learn_secrets(spec, self._parts.secrets)
         for trust in {check.trust for check in every_check(spec)}:
             try:

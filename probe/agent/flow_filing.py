@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -59,13 +59,22 @@ class FlowFiling:
         log: one line for each change of the diagnosis.
         excuse: whether a failure is the vantage's own.
         ask: asks the runner for further runs.
+        saw: told each run, with what is believed after it.
     """
 
-    def __init__(self, store: Store, log: EventLog, excuse: Excuse, ask: RequestRun) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: EventLog,
+        excuse: Excuse,
+        ask: RequestRun,
+        saw: Callable[[FlowResult, History, Diagnosis], None] = lambda *_: None,
+    ) -> None:
         self._store = store
         self._log = log
         self._excuse = excuse
         self._ask = ask
+        self._saw = saw
         self._checks: dict[str, ApiCheck] = {}
         self._flows: dict[FlowKey, _Known] = {}
         self._kin: dict[tuple[str, str], set[FlowKey]] = {}  # flows of one check and target
@@ -115,6 +124,7 @@ class FlowFiling:
         history, decision = advance(known.history, attempt, FLOW_CONFIRMATION, now)
         known.history, known.began = history, began
         self._store.record_flow(result, diagnosis, history.status, history.since)
+        self._saw(result, history, diagnosis)
         self._tell(result, diagnosis, known)
         if any(map(_unclear, result.steps)):
             self._ask_others(key, known, now)

@@ -23,6 +23,7 @@ from probe.agent.jobs import (
     targets_of,
 )
 from probe.agent.parts import Parts, resolver_of
+from probe.http.session import Resolve
 from probe.model.failure import Failure
 from probe.model.flow import ApiCheck
 from probe.model.result import FlowResult, Inconclusive
@@ -102,6 +103,19 @@ class FlowCoverage:
         if key in self._running:
             self._filing.file(FlowResult(key, self._wall(), Inconclusive(failure), ()))
 
+    def check(self, name: str) -> ApiCheck | None:
+        """Return a check by its name; None when it is gone."""
+        return self._checks.get(name)
+
+    def targets(self, check: str) -> dict[FlowKey, Target]:
+        """Return every flow of a check that runs, with its target."""
+        return {key: target for key, target in self._running.items() if key.check == check}
+
+    def resolver(self, key: FlowKey) -> Resolve:
+        """Return what finds addresses for a flow, as its provider wants."""
+        provider = self._providers.get(key.provider)
+        return resolver_of(self._parts.finder, provider, self._running[key])
+
     def keys(self) -> Iterable[FlowKey]:
         """Return the key of every flow that runs now."""
         return self._running
@@ -150,7 +164,7 @@ class FlowCoverage:
 
     async def _run_now(self, key: FlowKey) -> None:
         check, target = self._checks[key.check], self._running[key]
-        resolve = resolver_of(self._parts.finder, self._providers.get(key.provider), target)
+        resolve = self.resolver(key)
         asked = self._question(key)
         persona = persona_of(check, key.persona)
         result = await self._parts.flow.run(key, check, target, persona, resolve=resolve)

@@ -199,6 +199,7 @@ LOOPS = (
     "discovery",
     "filing",
     "first look",
+    "flow causes",
     "heap",
     "lag",
     "references",

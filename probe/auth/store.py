@@ -230,6 +230,10 @@ class TokenStore:
         slot.used_at, slot.service, slot.every = now, service, every
         return slot
 
+    def peek(self, login: str) -> Slot | None:
+        """Return a login's memory as it is; None where there is none."""
+        return self._slots.get(login)
+
     def judged(self, slot: Slot, now: float) -> Failure | None:
         """Judge why a login fails, and whose fault it is; None when it does not fail.
 
@@ -268,3 +272,34 @@ class TokenStore:
         old = [key for key, slot in self._slots.items() if now - slot.used_at > self._keep]
         for key in old:
             del self._slots[key]
+
+
+class Borrowed(TokenStore):
+    """Logins of experiments: what comes of them is kept apart, and serves no regular run.
+
+    Credentials that are held back in the agent's own store are held back here too.
+
+    Args:
+        own: the agent's own.
+        tokens: whether kept tokens of it serve here.
+    """
+
+    def __init__(self, own: TokenStore, *, tokens: bool) -> None:
+        super().__init__()
+        self._own = own
+        self._tokens = tokens
+
+    def slot(self, login: str, now: float, *, service: str = "", every: float = math.inf) -> Slot:
+        """Find or make a login's memory, as it is in the agent's own store when first asked."""
+        new = self.peek(login) is None
+        slot = super().slot(login, now, service=service, every=every)
+        known = self._own.peek(login) if new else None
+        if known is None:
+            return slot
+        if self._tokens and known.token is not None:
+            slot.token, slot.tried_at = known.token, now
+        if known.hold is not None:
+            slot.hold, slot.failed, slot.failed_at = known.hold, known.failed, known.failed_at
+            slot.refusals, slot.evidence = known.refusals, known.evidence
+            slot.worked_with, slot.worked_at = known.worked_with, known.worked_at
+        return slot

@@ -55,14 +55,14 @@ async def _attempt(
     """Make one attempt: two calls when a kept token turns out to have ended."""
     lent = run.plan.lent[step.name]
     logins: _Results = ()
-    result, status = await _call(run, step, granted, attempt)
+    result, status = await one_call(run, step, granted, attempt)
     suspects = _suspects(run, credentials, step, result, status)
     if suspects:
         newer, logins = await credentials.renew(suspects, step.name)
         again = await credentials.for_step(step.auth, lent) if newer else None
         if isinstance(again, Granted):
             before = result.attempts
-            result, status = await _call(run, step, again, attempt)
+            result, status = await one_call(run, step, again, attempt)
             result = replace(result, attempts=before + result.attempts)
             if isinstance(result.outcome, Passed):  # else new tokens may fare no better
                 detail = "a kept token was refused before any known end of it; a new one was taken"
@@ -78,8 +78,8 @@ async def _attempt(
     return (*logins, result)
 
 
-async def _call(
-    run: FlowRun, step: Step, granted: Granted, attempt: int
+async def one_call(
+    run: FlowRun, step: Step, granted: Granted, attempt: int = 0
 ) -> tuple[StepResult, int | None]:
     """Make one call; return its result and status. A token's time is not in its deadline."""
     phase = Phase.SEND

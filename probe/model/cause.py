@@ -162,7 +162,7 @@ class Observed(StrEnum):
     UNCLEAR = "unclear"  # inconclusive: the agent's own fault
 
 
-_OUTCOMES: Mapping[Observed, str] = MappingProxyType(
+OUTCOMES: Mapping[Observed, str] = MappingProxyType(
     {
         Observed.PASSED: "passed",
         Observed.SAME: "failed in the same way",
@@ -205,7 +205,7 @@ class Experiment:
         regular = " by regular attempts" if self.regular else ""
         detail = f" ({self.detail})" if self.detail else ""
         where = f"{self.target} at {self.edge} as {self.client}"
-        return f"{CHANGES[self.change]}: {where}: {_OUTCOMES[self.seen]}{times}{regular}{detail}"
+        return f"{CHANGES[self.change]}: {where}: {OUTCOMES[self.seen]}{times}{regular}{detail}"
 
     def fields(self) -> dict[str, Any]:
         """Write it as texts and numbers, for the API and the log."""

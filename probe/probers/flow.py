@@ -9,17 +9,17 @@ from pathlib import Path
 
 import trio
 
-from probe.auth.store import TokenStore
+from probe.auth.store import Borrowed, TokenStore
 from probe.auth.tokens import RefreshTokens
 from probe.auth.values import Values
 from probe.certificates import Judge
 from probe.connection.contexts import TlsContexts
-from probe.flow.credentials import Credentials
+from probe.flow.credentials import Credentials, Granted
 from probe.flow.known import KnownSecrets, public_of
 from probe.flow.redact import Redactor
 from probe.flow.run import FlowPlan, FlowRun, NewId, new_id, plan_of
 from probe.flow.screen import Screen
-from probe.flow.steps import command_step, http_step
+from probe.flow.steps import command_step, http_step, one_call
 from probe.http.messages import CallResult
 from probe.http.session import Dialler, Resolve, Session, SessionOptions
 from probe.model.failure import Failure, Phase, Reason, defect
@@ -124,6 +124,51 @@ class FlowProber:
             outcome = Inconclusive(defect(error, Phase.SEND))
             return FlowResult(key, at, outcome, (), trio.current_time() - start)
 
+    def borrowed(self, *, tokens: bool) -> TokenStore:
+        """Make a memory of logins for experiments, with the kept tokens or without them."""
+        return Borrowed(self._store, tokens=tokens)
+
+    async def ask(
+        self,
+        key: FlowKey,
+        check: ApiCheck,
+        target: Target,
+        persona: Persona | None,
+        step: Step | str,
+        *,
+        resolve: Resolve,
+        store: TokenStore,
+    ) -> tuple[StepResult, ...]:
+        """Make one call of a flow by itself, for an experiment. Never raises, as `run`.
+
+        Its credentials go where those of this call go in a run, and nowhere else. Results of logins
+        that it needs stand before its own.
+
+        Args:
+            key: of the flow; kept tokens are found by it.
+            check: the flow.
+            target: fills ``{target}`` and its kind.
+            persona: who calls.
+            step: the call, or the name of an entry of ``auth`` whose login is made alone.
+            resolve: finds addresses of a host and port.
+            store: its logins; a login of the agent's own store is never touched.
+        """
+        at = self.wall()
+        steps = (step,) if isinstance(step, Step) else ()
+        try:
+            plan = plan_of(replace(check, steps=steps), persona)
+            run = self._begin(key, plan, target, resolve, at)
+            run.heard = lambda _: None
+            run.deadline = trio.current_time() + check.timeout
+            try:
+                made = await _asked(run, Credentials(run, store, self.refresh_tokens), step)
+            finally:
+                run.session.close()
+            return tuple(self._screened(one, run.redactor.public) for one in made)
+        except Exception as error:  # whatever we did wrong costs one experiment
+            name = step.name if isinstance(step, Step) else step
+            return (StepResult(name, "", Inconclusive(defect(error, Phase.SEND))),)
+
     def _screened(self, step: StepResult, public: tuple[bytes, ...]) -> StepResult:
         shown = self._screen.handshake(step.handshake, public)
         return step if shown is step.handshake else replace(step, handshake=shown)
@@ -171,6 +216,19 @@ class FlowProber:
             spelled=spelled,
             heard=functools.partial(self.heard, key, check.trust),
         )
+
+
+async def _asked(
+    run: FlowRun, credentials: Credentials, step: Step | str
+) -> tuple[StepResult, ...]:
+    if isinstance(step, str):
+        return (await credentials.for_step(step, ())).logins
+    granted = await credentials.for_step(step.auth, run.plan.lent[step.name])
+    if not isinstance(granted, Granted):
+        return (*granted.logins, StepResult(step.name, step.layer, granted.why))
+    run.deadline = trio.current_time() + run.check.timeout  # a login takes none of its time
+    result, _ = await one_call(run, step, granted)
+    return (*granted.logins, result)
 
 
 _public = functools.lru_cache(maxsize=4096)(public_of)

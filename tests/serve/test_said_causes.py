@@ -217,3 +217,42 @@ def test_hostile_names_stay_text() -> None:
         assert "img" not in seen.tags
         assert seen.unclosed == []
         assert not set(text) & set("\x1b\u202e\udcff")
+
+
+AUTHORIZATION = (
+    "the authorization layer answers 500 to every authenticated call: calls without a token and "
+    "the login itself pass"
+)
+
+
+def test_page_api_and_metrics_say_why_a_flow_fails() -> None:
+    store = filled(targets=1, broken_targets=0)
+    flow = status_of(store, NOW).flows[0]
+    assert (flow.cause, flow.because, flow.spent) == ("authorization", AUTHORIZATION, 3)
+    said = page(store)
+    assert f"<strong>Because:</strong> {AUTHORIZATION}." in said
+    assert "without a token" in said
+    assert "3 experiments and what regular runs showed" in said
+    assert "whoami of platform.example at 203.0.113.9:443 as developer, new token" in said
+    view = target_view(store, "developer-cli", NOW)
+    assert view is not None
+    assert AUTHORIZATION in target_page(view)
+    told = json.loads(json.dumps(asdict(flow)))["experiments"]
+    assert [one["change"] for one in told] == ["same_call", "no_token", "new_token"]
+    lines = [line for line in exposed(store).splitlines() if line.startswith("probe_flow_cause{")]
+    (line,) = lines
+    assert 'cause="authorization"' in line
+    assert line.endswith(" 1.0")
+
+
+def test_a_flow_under_investigation_says_so_and_one_switched_off_says_nothing() -> None:
+    store = filled(targets=1, broken_targets=0)
+    ((_, key),) = store.flow_causes.current()
+    store.flow_causes.recovered(key)
+    with store.flow_causes.investigating(key):
+        assert "Investigating by experiments what this depends on" in page(store)
+    assert "Because" not in page(store)
+    store = filled(targets=1, broken_targets=0)
+    store.flow_causes.switch(on=False)
+    assert "Because" not in page(store)
+    assert "probe_flow_cause{" not in exposed(store)

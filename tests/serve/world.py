@@ -14,6 +14,7 @@ from probe.certificates.renewal import renewal_of
 from probe.model.cause import Cause, Change, Experiment, Investigation, Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, RequestTemplate, Step
+from probe.model.flow_cause import FlowCause, FlowChange, FlowExperiment, FlowInvestigation
 from probe.model.result import (
     CertificateFacts,
     Clock,
@@ -247,6 +248,8 @@ def filled(
     if targets and broken_targets and broken_edges:
         store.causes.record(missing_certificate(store))
     _cli(store, broken=cli_broken)
+    if cli_broken:
+        store.flow_causes.record(authorization_fails(store))
     _agent(store)
     return store
 
@@ -291,6 +294,41 @@ def missing_certificate(store: Store) -> Investigation:
         edges=tuple(sorted({one.edge for one in keys})),
         keys=frozenset(keys),
         spent=2,
+    )
+
+
+def authorization_fails(store: Store) -> FlowInvestigation:
+    """Why the flow fails, as experiments tell in the middle of the incident."""
+    (key,) = (key for key, flow in store.flows.items() if flow.status is EdgeStatus.FAILING)
+
+    def made(
+        change: FlowChange, step: str, token: str, seen: Observed, *, regular: bool = False
+    ) -> FlowExperiment:
+        detail = "expect/status" if seen is Observed.SAME else ""
+        return FlowExperiment(
+            *(change, step, "platform.example", "203.0.113.9:443", token, *key[1:]),
+            seen,
+            detail,
+            regular,
+            3 if regular else 1,
+        )
+
+    return FlowInvestigation(
+        FlowCause.AUTHORIZATION,
+        key,
+        "whoami",
+        DENIED,
+        "the authorization layer answers 500 to every authenticated call: calls without a token "
+        "and the login itself pass",
+        began=START + 26.0,
+        ended=START + 27.0,
+        experiments=(
+            made(FlowChange.NOTHING, "whoami", "kept", Observed.SAME, regular=True),
+            made(FlowChange.NO_TOKEN, "whoami", "none", Observed.PASSED),
+            made(FlowChange.NEW_TOKEN, "whoami", "new", Observed.SAME),
+        ),
+        keys=frozenset({key}),
+        spent=3,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 
 from probe.model.cause import Investigation
 from probe.model.failure import Failure, Reason, trace
+from probe.model.flow_cause import FlowInvestigation
 from probe.model.records import NameFindings
 from probe.model.result import (
     Failed,
@@ -28,6 +29,7 @@ from probe.model.state import CONFIRMED, Diagnosis, EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.memory.causes import CauseBook, EdgeCounts
+from probe.serve.memory.flow_causes import FlowCauseBook
 from probe.serve.memory.flows import FlowBook
 from probe.serve.memory.memory import PART, Memory
 from probe.serve.records import (
@@ -64,7 +66,7 @@ class Store(Memory):
     Attributes:
         agent: what is known of the agent itself.
         journal: the recent changes of state, newest first.
-        causes: why edges fail, as far as experiments have told.
+        causes: why edges fail, as far as experiments have told; likewise ``flow_causes``.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Store(Memory):
         self.agent = AgentFacts()
         self.journal: deque[Transition] = deque(maxlen=JOURNAL)
         self.causes = CauseBook(self._still_fails, self._investigated)
+        self.flow_causes = FlowCauseBook(self._flow_still_fails, self._investigated)
         self._flow_book = FlowBook(self)
 
     # ------------------------------------------------------------ what is probed
@@ -182,6 +185,8 @@ class Store(Memory):
         if result.lag > self.series.lag_bound:
             self.agent.count(families.AGENT_UNTRUSTED_TIMINGS, check=result.key.check)
         self._flow_book.record(target, result, diagnosis, belief)
+        if belief.status is EdgeStatus.PASSING:
+            self.flow_causes.recovered(result.key)
         self._judge(result.key, result.outcome, belief)
 
     def record_resolution(self, result: ResolveResult) -> None:
@@ -256,10 +261,14 @@ class Store(Memory):
         """Bring the series up to date, in short steps: silence, and the counts of providers."""
         yield from self.sweep()
         providers = self.series.tables.provider
-        causes = yield from self._causes()
+        causes, flow_causes = (yield from self._causes()), self._causes_of_flows()
         for through, census in list(self.census.providers.items()):
-            counts = causes.get(through, {})
-            providers.set(through, [*provider_samples(census), *cause_samples(counts)])
+            samples = [
+                *provider_samples(census),
+                *cause_samples(families.EDGE_CAUSE, causes.get(through, {})),
+                *cause_samples(families.FLOW_CAUSE, flow_causes.get(through, {})),
+            ]
+            providers.set(through, samples)
             yield
         for through in [one for one in providers if one not in self.census.providers]:
             providers.drop(through)
@@ -276,7 +285,15 @@ class Store(Memory):
             self.agent.on_defect("report", trace(error))
             return {}
 
-    def _investigated(self, found: Investigation) -> None:
+    def _causes_of_flows(self) -> EdgeCounts:
+        """Count flows by cause. A defect costs these series, and no other."""
+        try:
+            return self.flow_causes.counted()
+        except Exception as error:
+            self.agent.on_defect("report", trace(error))
+            return {}
+
+    def _investigated(self, found: Investigation | FlowInvestigation) -> None:
         check, cause = found.subject.check, found.cause.value
         self.agent.count(families.AGENT_INVESTIGATIONS, check=check, cause=cause)
 
@@ -290,6 +307,17 @@ class Store(Memory):
         if not isinstance(last, Failed) or last.failure.phase is not failure.phase:
             return False
         return record.status is EdgeStatus.FLAPPING or last.failure.reason is failure.reason
+
+    def _flow_still_fails(self, key: FlowKey, failure: Failure) -> bool:
+        """Whether a flow is confirmed to fail like this; one that flaps may vary the reason."""
+        record = self.flows.get(key)
+        if record is None or record.unseen is not None or record.status not in CONFIRMED:
+            return False
+        last = None if record.evidence is None else record.evidence.outcome
+        if not isinstance(last, Failed):
+            return False
+        same = (last.failure.phase, last.failure.reason) == (failure.phase, failure.reason)
+        return record.status is EdgeStatus.FLAPPING or same
 
     def _name(self, target: TargetRecord, result: ResolveResult) -> None:
         """Note since when DNS no longer names an edge that is still probed."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import assert_never
 
 from probe.model.failure import Failure, failure_fields
+from probe.model.flow_cause import FlowExperiment
 from probe.model.result import Failed, Inconclusive, Passed, Skipped, StepOutcome, StepResult
 from probe.model.state import CONFIRMED
+from probe.model.target import FlowKey
+from probe.serve.memory.flow_causes import FlowCauseBook
 from probe.serve.page.standing import shown_state
 from probe.serve.records import TROUBLED, FlowRecord
 from probe.serve.series.flow_samples import degraded
@@ -17,6 +20,9 @@ from probe.state.diagnosis import INCONCLUSIVE
 
 NAMED = 60
 """Most targets named in one problem."""
+
+EXPERIMENTS = 60
+"""Most experiments shown of one flow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,10 @@ class FlowView:
         layer: the layer to blame; empty when healthy, ``inconclusive`` when the fault is ours.
         why: the rule that named it.
         unseen: since when nobody has judged it, once that is too long.
+        cause: what it depends on, by experiment; empty while that is not known.
+        because: the cause in a sentence, without a full stop.
+        investigating: experiments are under way.
+        spent: calls that were made for it.
     """
 
     check: str
@@ -71,6 +81,11 @@ class FlowView:
     detail: str
     steps: tuple[StepView, ...]
     unseen: float | None
+    cause: str = ""
+    because: str = ""
+    investigating: bool = False
+    spent: int = 0
+    experiments: tuple[FlowExperiment, ...] = ()
 
     @property
     def troubled(self) -> bool:
@@ -103,9 +118,27 @@ class FlowProblem:
     unseen_since: float | None
 
 
-def flow_views(records: Iterable[FlowRecord], most: int) -> list[FlowView]:
+def flow_views(
+    records: Iterable[FlowRecord], most: int, causes: FlowCauseBook | None = None
+) -> list[FlowView]:
     """The flows that need a look first, then the others, in a stable order."""
-    return list(map(flow_view, nsmallest(most, records, key=_urgency)))
+    views = map(flow_view, nsmallest(most, records, key=_urgency))
+    return [view if causes is None else explained(view, causes) for view in views]
+
+
+def explained(view: FlowView, causes: FlowCauseBook) -> FlowView:
+    """Add why a flow fails, as far as it is known and holds."""
+    key = FlowKey(view.check, view.target, view.provider, view.persona)
+    found = causes.of(key)
+    if found is None:
+        return replace(view, investigating=causes.under_way(key))
+    return replace(
+        view,
+        cause=found.cause.value,
+        because=found.sentence,
+        spent=found.spent,
+        experiments=found.experiments[:EXPERIMENTS],
+    )
 
 
 def _urgency(record: FlowRecord) -> tuple[object, ...]:

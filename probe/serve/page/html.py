@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from probe.model.cause import CHANGES, Change
 from probe.model.failure import printable
+from probe.model.flow_cause import FLOW_CHANGES, FlowChange
 from probe.model.reasons import title_of
 from probe.serve.page.sentence import clock
 from probe.serve.page.target_view import TargetView
@@ -69,7 +70,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         came_out=lambda seen: _CAME_OUT[seen],
-        changed=lambda change: CHANGES[Change(change)],
+        changed=_changed,
         clock=clock,
         date=date,
         days=days,
@@ -152,3 +153,9 @@ def days(seconds: float) -> str:
     count = int(abs(seconds) // 86400)
     unit = "day" if count == 1 else "days"
     return f"in {count} {unit}" if seconds >= 0 else f"{count} {unit} ago"
+
+
+def _changed(change: str) -> str:
+    """Say what an experiment changed, of a handshake or of a call."""
+    known = change in FLOW_CHANGES
+    return FLOW_CHANGES[FlowChange(change)] if known else CHANGES[Change(change)]

@@ -12,7 +12,7 @@ from probe.model.result import CertificateFacts, Handshake, Passed, Timestamps, 
 from probe.model.state import EdgeStatus, LeafChange
 from probe.model.target import EdgeKey, Resolution
 from probe.serve.memory.store import Store
-from probe.serve.page.flow_view import FlowView, flow_view
+from probe.serve.page.flow_view import FlowView, explained, flow_view
 from probe.serve.page.problems import edge_fields
 from probe.serve.page.sentence import level_of, sentence_of
 from probe.serve.page.standing import Level, shown_state, standing_of_target
@@ -133,7 +133,9 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         leaf_changes=tuple(islice(_leaf_changes(records), LEAVES)),
         names=tuple(_name(one) for record in records for one in record.resolutions.values()),
         flows=tuple(
-            flow_view(flow) for record in records for flow in islice(record.flows.values(), FLOWS)
+            explained(flow_view(flow), store.flow_causes)
+            for record in records
+            for flow in islice(record.flows.values(), FLOWS)
         ),
         changes=changes_of((c for c in store.journal if c.key.target == name), CHANGES),
     )

@@ -255,10 +255,10 @@ def session_samples(census: ProviderCensus) -> list[Sample]:
     return [(family, float(counts[one]), (("outcome", one),)) for one in SESSIONS]
 
 
-def cause_samples(counts: Mapping[str, int]) -> list[Sample]:
-    """What the failures of one provider depend on: addresses by cause."""
+def cause_samples(family: Family, counts: Mapping[str, int]) -> list[Sample]:
+    """What the failures of one provider depend on: addresses, or flows, by cause."""
     found = sorted(counts.items())
-    return [(families.EDGE_CAUSE, float(count), (("cause", cause),)) for cause, count in found]
+    return [(family, float(count), (("cause", cause),)) for cause, count in found]
 
 
 def tallied(tally: OutcomeCounts, failures: Family, inconclusive: Family) -> list[Sample]:

@@ -115,6 +115,7 @@ PROVIDER_TARGETS_FAILING = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_
 PROVIDER_TARGETS_FAILING_RATIO = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_failing_ratio", "The same as a share of the provider's targets, 0 to 1.", when="while any is seen")
 PROVIDER_TARGETS_FAILING_BY_REASON = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_failing_by_reason", "The same by the phase and reason of the latest failure.", *_WHY, when="while it is so")
 EDGE_CAUSE = _gauge(SeriesGroup.PROVIDER, "probe_edge_cause", "Distinct addresses of the provider whose failures depend on this cause, as experiments told; undetermined when they could not.", "cause", when="while what was investigated still fails")
+FLOW_CAUSE = _gauge(SeriesGroup.PROVIDER, "probe_flow_cause", "Flows through the provider whose failures depend on this cause, as experiments told; undetermined when they could not.", "cause", when="while what was investigated still fails")
 PROVIDER_FAILING_SINCE = _gauge(SeriesGroup.PROVIDER, "probe_provider_failing_since_timestamp_seconds", "When the earliest of the present failures began, seconds since the epoch.", when="while anything fails")
 PROVIDER_RESULTS_EXPECTED = _gauge(SeriesGroup.PROVIDER, "probe_provider_results_expected", "Edges, flows and name resolutions of the provider that are to be judged.")
 PROVIDER_RESULTS_MISSING = _gauge(SeriesGroup.PROVIDER, "probe_provider_results_missing", "Edges, flows and name resolutions of the provider that nobody has judged for three intervals.")

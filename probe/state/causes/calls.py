@@ -1,0 +1,151 @@
+"""The calls of a flow as an investigation sees them: where they went, what they showed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probe.model.auth import CookieAuth, JsonLoginAuth, OAuth2
+from probe.model.cause import Observed
+from probe.model.failure import Failure
+from probe.model.flow import ApiCheck, Persona, Step
+from probe.model.flow_cause import FlowChange
+from probe.model.result import Failed, FlowResult, Passed, StepResult
+from probe.model.target import FlowKey
+from probe.state.diagnosis.evidence import Mark, Role, backend, mark, must_be_refused, role
+
+NONE, KEPT, NEW, FIXED = "none", "kept", "new", "fixed"
+"""What a call carries: nothing, a token of an earlier run, one of this run, or a fixed secret."""
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110 section 9.2.1): only such calls are repeated."""
+
+LOGINS = (JsonLoginAuth, CookieAuth, OAuth2)
+
+
+class Call(NamedTuple):
+    """What a call went to, and with what.
+
+    Attributes:
+        step: of the flow; the name of the ``auth`` entry for a login.
+        host: that served it, or what ``backend`` says.
+        address: that answered; empty where that is not known.
+        token: one of the four above; of a call whose body holds a token it is ``none``.
+        authorized: it carries credentials as credentials.
+        login: it gives a token, or tells whether one is good: what is before the platform does not
+            stand before it.
+    """
+
+    step: str
+    host: str
+    address: str
+    token: str
+    authorized: bool
+    login: bool
+    target: str
+    provider: str
+    persona: str
+
+
+class Trial(NamedTuple):
+    """An experiment that can be made.
+
+    Attributes:
+        call: as it is expected to go.
+        bare: the call's credentials are left out.
+        logs_in: it makes a login first, or is one.
+    """
+
+    change: FlowChange
+    call: Call
+    bare: bool = False
+    logs_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One call that was made, and how it ended."""
+
+    call: Call
+    mark: Mark
+    failure: Failure | None = None
+
+
+def calls_of(run: FlowResult, check: ApiCheck, persona: Persona | None) -> Iterator[Seen]:
+    """Yield the calls of a run that were made. A token is new once its login stands before it."""
+    made: set[str] = set()
+    steps = {step.name: step for step in check.steps if isinstance(step, Step)}
+    entries = entries_of(check, persona)
+    for result in run.steps:
+        denied = must_be_refused(result.step, check, persona)
+        ended = mark(result, denied=denied, router_codes=check.router_codes)
+        step = steps.get(result.step)
+        if step is None and result.step in entries and isinstance(result.outcome, Passed):
+            made.add(result.step)
+        if ended is Mark.SKIPPED or (step is None and result.layer != "login"):
+            continue
+        entry = entries.get(step.auth) if step is not None and step.auth else None
+        token = NONE
+        if step is not None and step.auth and entry is not None:
+            token = (NEW if step.auth in made else KEPT) if isinstance(entry, LOGINS) else FIXED
+        yield seen_of(run.key, check, persona, result, token, ended)
+
+
+def seen_of(
+    key: FlowKey,
+    check: ApiCheck,
+    persona: Persona | None,
+    result: StepResult,
+    token: str,
+    ended: Mark,
+) -> Seen:
+    """Make what is remembered of one call."""
+    found = role(result, check, persona)
+    call = Call(
+        result.step,
+        backend(result, check),
+        "" if result.edge is None else result.edge.label,
+        token,
+        token != NONE,
+        found in (Role.LOGIN, Role.TOKEN),
+        key.target,
+        key.provider,
+        key.persona,
+    )
+    return Seen(call, ended, result.outcome.failure if isinstance(result.outcome, Failed) else None)
+
+
+def entries_of(check: ApiCheck, persona: Persona | None) -> dict[str, object]:
+    """Return the ways in which a persona shows who it is; None for one that it lacks."""
+    return {**check.auth, **({} if persona is None else persona.auth)}
+
+
+_NO_ANSWER = frozenset({Mark.GATEWAY, Mark.SILENT})
+
+
+def observed(found: Mark, failing: Mark) -> Observed | None:
+    """Tell what a call says about a failure; None for one that was not made.
+
+    A call without credentials that succeeds where the configuration wants a refusal did not meet
+    the fault either.
+    """
+    if found is Mark.SKIPPED:
+        return None
+    if found is Mark.OURS:
+        return Observed.UNCLEAR
+    if found in (Mark.PASSED, Mark.OPEN):
+        return Observed.PASSED
+    same = found is failing or {found, failing} <= _NO_ANSWER
+    return Observed.SAME if same else Observed.OTHER
+
+
+def repeatable(step: object) -> bool:
+    """Tell whether a step may be called once more than the flow does.
+
+    One that only reads may. So may one that tells whether a token is good (layer ``token``): it is
+    asked with every run. Any other request may create something, and programs do as they like.
+    """
+    if not isinstance(step, Step) or step.cleanup:
+        return False
+    return step.request.method.upper() in SAFE or step.layer == "token"
