@@ -23,6 +23,7 @@ from probe.cli.demo import demo
 from probe.cli.explain import explain
 from probe.cli.found import edges, targets
 from probe.cli.health import health
+from probe.cli.import_ import import_
 from probe.cli.init import init
 from probe.cli.run import run
 from probe.cli.schema import schema
@@ -74,5 +75,9 @@ def _unescaped(command: click.Command) -> click.Command:
 
 
 _unescaped(main)
-for command in (init, check, targets, edges, validate, run, health, explain, schema, demo):
+_COMMANDS = (
+    *(init, import_, check, targets, edges, validate),
+    *(run, health, explain, schema, demo),
+)
+for command in _COMMANDS:
     main.add_command(_unescaped(command))

@@ -89,7 +89,8 @@ def quick(config: dict[str, Any]) -> dict[str, Any]:
     """The same, scraped every second."""
     config["global"] = {**config.get("global", {}), "scrape_interval": "1s", "scrape_timeout": "1s"}
     for job in config.get("scrape_configs", []):
-        job.pop("scrape_interval", None)
+        for own in ("scrape_interval", "scrape_timeout"):
+            job.pop(own, None)
     return config
 
 

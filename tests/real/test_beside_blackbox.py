@@ -17,11 +17,15 @@ from typing import Any, Final
 import h11
 import pytest
 import trio
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from probe.agent.asked import AskedProbes
 from probe.agent.parts import build_parts
-from probe.config.loading import load_text
+from probe.agent.rounds import Round, passed
+from probe.blackbox.written import imported
+from probe.config.loading import load_text, validate
+from probe.documents.targets import load_targets
 from probe.lab import chains
 from probe.lab.ca import Credential, Pki
 from probe.net.http import httpx
@@ -217,6 +221,7 @@ class Both:
 
     theirs: dict[str, Series] = field(default_factory=dict)
     ours: dict[str, Series] = field(default_factory=dict)
+    imported: dict[str, bool] = field(default_factory=dict)
 
 
 async def _asked(folder: Path) -> Both:
@@ -249,7 +254,42 @@ async def _asked(folder: Path) -> Both:
                     answer = await probes.answer(WebRequest("GET", "/probe", query))
                     assert isinstance(answer.body, bytes)
                     both.ours[case.name] = _parsed(answer.body.decode())
+        both.imported = await _verdicts_of_import(folder, ports)
     return both
+
+
+# ---------------------------------------------------------------- what was imported
+
+
+async def _verdicts_of_import(folder: Path, ports: Mapping[str, int]) -> dict[str, bool]:
+    """What scheduled checks say that were imported from the same modules, by case."""
+    jobs = [
+        {
+            "job_name": f"c{number}",
+            "metrics_path": "/probe",
+            "params": {"module": [case.module]},
+            "static_configs": [{"targets": [case.target(ports)]}],
+            "relabel_configs": [
+                {"source_labels": ["__address__"], "target_label": "__param_target"},
+                {"target_label": "__address__", "replacement": "127.0.0.1:9115"},
+            ],
+        }
+        for number, case in enumerate(CASES)
+    ]
+    prometheus = folder / "prometheus.yml"
+    prometheus.write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    made = imported(folder / "blackbox.yml", prometheus)
+    for name, text in made.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    spec, _ = validate(folder / "probe.yaml", environ={})
+    lists = {name: load_targets(Path(one.files[0].path)) for name, one in spec.targets.items()}
+    results = await Round(build_parts(spec, {}), spec, lists).run()
+    verdicts = {case.name: True for case in CASES}
+    for result in results:
+        verdicts[CASES[int(result.key.check[1:])].name] &= passed(result)
+    assert {result.key.check for result in results} == {f"c{n}" for n in range(len(CASES))}
+    return verdicts
 
 
 # ---------------------------------------------------------------- what differs
@@ -354,3 +394,4 @@ async def test_series_and_verdicts_are_those_of_blackbox_exporter(tmp_path: Path
     assert seen == KINDS.keys(), "a kind that is not seen needs no reason"
     verdicts = {case: series[("probe_success", ())] for case, series in both.theirs.items()}
     assert set(verdicts.values()) == {0.0, 1.0}
+    assert both.imported == {case: value == 1 for case, value in verdicts.items()}

@@ -1,0 +1,1 @@
+"""Reads configurations of blackbox_exporter and Prometheus, and says ours. Writes nothing."""
