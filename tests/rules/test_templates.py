@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from probe.model.cause import Cause, meaning
+from probe.model.flow_cause import FlowCause, flow_meaning
 from probe.model.reasons import title_of
 
 TEMPLATES = Path(__file__).parents[2] / "deploy/alertmanager/templates/*.tmpl"
@@ -54,6 +55,16 @@ def test_the_first_cause_has_its_meaning(
     said = chat(amtool, tmp_path, {}, description)
     more = "" if cause is None else f"\nBecause {meaning(cause)}"
     assert said.partition("#timeout")[2] == more
+
+
+def test_a_flows_cause_has_its_meaning_and_a_name_of_its_own(amtool: Run, tmp_path: Path) -> None:
+    description = (
+        "Steps failed: whoami (authorization). Because: kept_token (1 flow). Elsewhere: no."
+    )
+    said = chat(amtool, tmp_path, {}, description)
+    assert said.endswith(f"\nBecause {flow_meaning(FlowCause.KEPT_TOKEN)}")
+    shared = {str(one) for one in Cause} & {str(one) for one in FlowCause}
+    assert shared == {"undetermined"}
 
 
 def chat(amtool: Run, tmp_path: Path, labels: dict[str, str], description: str) -> str:
