@@ -17,7 +17,7 @@ from probe.http.session import Resolve
 from probe.model.auth import BearerAuth, OAuth2
 from probe.model.cause import Observed
 from probe.model.failure import Failure
-from probe.model.flow import ApiCheck, Step
+from probe.model.flow import ApiCheck, Expect, Step
 from probe.model.flow_cause import FlowChange, FlowExperiment
 from probe.model.result import FlowResult, StepResult
 from probe.model.target import FlowKey, Resolution, Target
@@ -255,7 +255,7 @@ async def flow_experiment(
         limit = None if step.timeout is None else min(step.timeout, PATIENCE)
         asked = replace(step, timeout=limit, captures=(), attempts=1)
         if trial.bare:
-            asked = replace(asked, auth=None, deny=True)
+            asked = replace(asked, auth=None, deny=True, expect=Expect())
     fresh = trial.change is FlowChange.NEW_TOKEN
     store = prober.borrowed(tokens=False) if alone else scene.store(key, new=fresh, prober=prober)
     results = await prober.ask(

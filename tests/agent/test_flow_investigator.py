@@ -18,7 +18,7 @@ from probe.auth.store import Slot, TokenStore
 from probe.http.session import Resolve
 from probe.model.auth import JsonLoginAuth
 from probe.model.failure import Failure, Phase, Reason
-from probe.model.flow import ApiCheck, Persona, RequestTemplate, Step
+from probe.model.flow import ApiCheck, Expect, Persona, RequestTemplate, Step
 from probe.model.result import Evidence, Failed, FlowResult, Outcome, Passed, StepResult
 from probe.model.spec import Listen, Spec
 from probe.model.target import Edge, FlowKey, Resolution, Target
@@ -32,7 +32,9 @@ LOGIN = JsonLoginAuth(f"https://{ID}/login", {}, token="token")
 
 def step(name: str, host: str, *, auth: bool = True, method: str = "GET") -> Step:
     request = RequestTemplate(method, f"https://{host}/{name}")
-    return Step(name, "authorization" if auth else "control", request, auth="cli" if auth else None)
+    expect = Expect(json=("name",)) if auth else Expect()
+    layer = "authorization" if auth else "control"
+    return Step(name, layer, request, expect, auth="cli" if auth else None)
 
 
 CHECK = ApiCheck(
@@ -106,6 +108,10 @@ class Agent:
         if isinstance(wanted, str):
             self.asked.append((wanted, "none", key.persona))
             return (self.result(wanted, "none", key.persona),)
+        if wanted.auth is None and wanted.name != "control":
+            # What a call with a token gets is not expected of a refusal.
+            assert wanted.deny
+            assert wanted.expect == Expect()
         slot = store.peek("kept")
         assert isinstance(slot, Slot)
         token = "none" if wanted.auth is None else "kept" if slot.used_at else "new"
