@@ -1,78 +1,124 @@
-"""Runs again, alone, the few slow or real tests that failed beside others.
+"""Runs pytest, and runs again, each alone, the few tests of real I/O that failed beside others.
 
-Such tests start real processes and wait for them, three tests at a time on machines of two cores.
-One that fails there and passes alone is printed as UNSTEADY: it shows a race, of the test or of
-the product, and is to be looked at. More than ``MOST`` failures, or one of a test that is not
-slow or real, are final. CPython's own runner does the same (``python -m test --rerun``).
+Such tests speak through sockets or start processes, three tests at a time on machines of two cores.
+One that fails there and passes alone, in a process of its own, is printed as UNSTEADY: it shows a
+race, of the test or of the product, and is to be looked at. A failure is final when there are more
+than ``MOST``, or when a test neither used a socket, nor started a process, nor is marked: nothing
+but the code decides such a test. CPython's own runner does the same (``python -m test --rerun``).
 
-As a plugin of pytest (``-p tests.again``) it notes which tests failed.
+``python -m tests.again`` takes pytest's arguments. As a plugin of that pytest it notes which tests
+failed, and how each is judged.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-MOST = 3
+MOST: Final = 3
 """Failed tests that are run again at most; more than these are not bad luck."""
 
-NOTED = Path("build/failed-tests.json")
+NOTED: Final = "PROBE_TEST_NOTED"
+"""The variable that names the file for notes; each call has its own."""
 
-MARKS = ("slow", "real")
+MARKS: Final = ("slow", "real")
+OUTSIDE: Final = frozenset(
+    ("socket.bind", "socket.connect", "socket.sendto", "subprocess.Popen", "os.fork", "os.exec")
+)
+"""Python's audit events of a test that does real I/O."""
+
+_IO: Final = "real I/O"
+
+_seen: set[str] = set()
+
+
+def pytest_configure() -> None:
+    """Listen for what the tests of this process do; Python cannot take such a hook back."""
+    sys.addaudithook(_heard)
+
+
+def _heard(event: str, _: tuple[object, ...]) -> None:
+    if event in OUTSIDE:
+        _seen.add(event)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Begin each test with nothing heard."""
+    _seen.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the process that prints, with the report of each stage, whether it did real I/O."""
+    report = yield
+    if _seen or any(map(item.get_closest_marker, MARKS)):
+        report.user_properties.append((_IO, True))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Note the tests that failed."""
+    """Note the tests that failed, and whether they did real I/O."""
     stats = terminalreporter.stats
-    failed = {one.nodeid for key in ("failed", "error") for one in stats.get(key, ())}
-    NOTED.parent.mkdir(exist_ok=True)
-    NOTED.write_text(json.dumps(sorted(failed)))
+    failed: dict[str, bool] = {}
+    for one in [*stats.get("failed", ()), *stats.get("error", ())]:
+        told = (_IO, True) in map(tuple, getattr(one, "user_properties", ()))
+        failed[one.nodeid] = failed.get(one.nodeid, False) or told
+    Path(os.environ[NOTED]).write_text(json.dumps(failed))
 
 
-class _Marked:
-    """Collects which of the tests are marked."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note them; nothing is run."""
-        for item in items:
-            if any(map(item.get_closest_marker, MARKS)):
-                self.names.add(item.nodeid)
-
-
-def final(failed: list[str], marked: set[str]) -> str:
+def final(failed: Mapping[str, bool]) -> str:
     """Why these failures stand; empty when they are to be tried again."""
     if not failed:
         return "no test is noted as failed"
     if len(failed) > MOST:
         return f"{len(failed)} tests failed, and at most {MOST} are tried again"
-    if steady := [name for name in failed if name not in marked]:
-        return f"{steady[0]} is neither slow nor real"
+    for name, io in failed.items():
+        if not io:
+            return f"{name} uses no socket and no process"
     return ""
 
 
-def main() -> int:
-    """Try them again; 0 when all pass."""
-    failed: list[str] = json.loads(NOTED.read_text())
-    marked = _Marked()
-    if 0 < len(failed) <= MOST:
-        pytest.main(["--collect-only", "-qq", *failed], [marked])
-    if reason := final(failed, marked.names):
-        sys.stdout.write(f"not tried again: {reason}\n")
-        return 1
-    sys.stdout.write(f"== again, alone: {len(failed)}\n")
+def main(arguments: list[str]) -> int:
+    """Run the tests, and those that failed again; 0 when all pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "failed.json"
+        status = _pytest("-p", "tests.again", *arguments, **{NOTED: str(noted)})
+        if status != pytest.ExitCode.TESTS_FAILED:
+            return status
+        failed: dict[str, bool] = json.loads(noted.read_text())
+    if reason := final(failed):
+        _say(f"not tried again: {reason}")
+        return status
+    _say(f"== again, alone: {len(failed)}")
+    for name in failed:
+        if again := _pytest("--timeout", "600", name):
+            return again
+        _say(f"UNSTEADY, passes alone: {name}")
+    return 0
+
+
+def _pytest(*arguments: str, **environ: str) -> int:
+    """Its status in a process of its own."""
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, check=False, env={**os.environ, **environ}).returncode
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-    status = int(pytest.main(["--timeout", "600", *failed]))
-    if status == 0:
-        for name in failed:
-            sys.stdout.write(f"UNSTEADY, passes alone: {name}\n")
-    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

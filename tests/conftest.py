@@ -8,8 +8,10 @@ must not inherit that, as some tests send it to them.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -53,6 +55,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Where tests run side by side, begin with the slow ones: nobody waits for them at the end."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What a failed test leaves open is closed with it, and fails none that comes after."""
+    failed = item.session.testsfailed
+    done = yield
+    if item.session.testsfailed != failed:
+        for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+            vars(sys).pop(name, None)  # the test's frames, and what they hold
+        told, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            gc.collect()
+        finally:
+            sys.unraisablehook = told
+    return done
 
 
 @pytest.hookimpl(wrapper=True)
