@@ -75,6 +75,16 @@ async def ask(address: tuple[str, int], path: str) -> bytes:
         return b"".join([data async for data in stream])
 
 
+async def idle_or_dripping(
+    stack: AsyncExitStack, address: tuple[str, int], number: int
+) -> trio.SocketStream:
+    """A client of a crowd: each second one begins a request, the others say nothing."""
+    client = await stack.enter_async_context(await trio.open_tcp_stream(*address))
+    if number % 2:
+        await client.send_all(b"GET / HTTP/1.1\r\nX: ")
+    return client
+
+
 @pytest.mark.parametrize(
     ("path", "at_once", "largest"),
     [("/api/v1/status?edges=10000", 2, 2 * web.SLICE), ("/metrics", 16, 2 * PIECE)],
@@ -111,9 +121,7 @@ async def test_a_crowd_of_idle_and_dripping_clients_holds_no_more_than_the_bound
     async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
         nursery.start_soon(trio.serve_listeners, serving.handle, listeners)
         for number in range(2 * server.CONNECTIONS + 40):
-            client = await stack.enter_async_context(await trio.open_tcp_stream(*address))
-            if number % 2:
-                await client.send_all(b"GET / HTTP/1.1\r\nX: ")
+            await idle_or_dripping(stack, address, number)
             most = max(most, serving.held)
         assert (await ask(address, "/healthz")).startswith(b"HTTP/1.1 200 ")
         assert serving.held <= server.CONNECTIONS
@@ -175,12 +183,7 @@ async def test_a_crowd_that_asks_nothing_costs_no_task_and_keeps_nobody_out(
             listening, lambda *given: handled.start_soon(serving.handle, *given), lambda: True
         )
         nursery.start_soon(acceptor.run)
-        clients = []
-        for number in range(2 * accept.WAITING):
-            client = await each.enter_async_context(await trio.open_tcp_stream(*address))
-            if number % 2:
-                await client.send_all(b"GET / HTTP/1.1\r\nX: ")
-            clients.append(client)
+        clients = [await idle_or_dripping(each, address, n) for n in range(2 * accept.WAITING)]
         assert (await ask(address, "/healthz")).startswith(b"HTTP/1.1 200 ")
         assert most_waiting() - 1 <= acceptor.held <= most_waiting()
         assert len(handled.child_tasks) <= 1, "none but the one that was answered"
@@ -203,10 +206,8 @@ def test_a_crowd_leaves_descriptors_to_probes(
 
 
 async def test_without_descriptors_the_longest_waiting_makes_room(
-    monkeypatch: pytest.MonkeyPatch,
+    listening: socket.socket,
 ) -> None:
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.setblocking(False)
     address = listening.getsockname()
     answered: list[trio.SocketStream] = []
 
@@ -232,7 +233,6 @@ async def test_without_descriptors_the_longest_waiting_makes_room(
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
     await answered[0].aclose()
-    listening.close()
 
 
 async def test_who_answered_our_part_of_a_handshake_comes_before_a_crowd_that_began() -> None:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,6 +34,9 @@ PACKAGES = {
     "unshare": "util-linux",
 }
 """Programs, and the Debian packages that hold them."""
+
+_LISTEN = "0A"
+"""The state of a listening socket in ``/proc/net/tcp``."""
 
 
 class MissingProgramError(Exception):
@@ -78,7 +80,11 @@ def probe(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess
 
 @contextlib.contextmanager
 def running(command: Sequence[object], log: Path, *, ports: Sequence[int]) -> Iterator[None]:
-    """Run a server until the block ends; it is there when every port takes a connection."""
+    """Run a server until the block ends; it is there when it listens on every port.
+
+    That a port takes a connection would not say whose it is: a server that did not get one port
+    waits for it with the others open, and closes them all when it gives up.
+    """
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -88,8 +94,11 @@ def running(command: Sequence[object], log: Path, *, ports: Sequence[int]) -> It
             start_new_session=True,
         )
     try:
-        for port in ports:
-            _await_port(process, port, log)
+        deadline = time.monotonic() + 60
+        while not set(ports) <= listening(process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text()}")
+            time.sleep(0.01)
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -97,12 +106,15 @@ def running(command: Sequence[object], log: Path, *, ports: Sequence[int]) -> It
         process.communicate()
 
 
-def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text()}")
-        time.sleep(0.01)
+def listening(process: int) -> set[int]:
+    """The TCP ports at which a process listens, with IPv4."""
+    held = set()
+    with contextlib.suppress(FileNotFoundError):  # it ended, or closed one meanwhile
+        for one in Path(f"/proc/{process}/fd").iterdir():
+            held.add(str(one.readlink()))
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == _LISTEN and f"socket:[{inode}]" in held:
+            found.add(int(local.rpartition(":")[2], 16))
+    return found
