@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 
 from probe.model.spec import Listen
 from probe.serve import serve
@@ -27,6 +28,7 @@ class Zoo:
     def __init__(self) -> None:
         self.places = Places(2)
         self.under_way = 0
+        self.asked = 0
         self.pause = 0.0
 
     def __call__(self, request: WebRequest) -> tuple[Handler, Places | None]:
@@ -41,6 +43,7 @@ class Zoo:
             raise Refused(404)
         if request.method not in {"GET", "HEAD"}:
             raise Refused(405, headers={"Allow": "GET, HEAD"})
+        self.asked += request.path == "/big"
         return handlers[request.path]
 
     async def ok(self, _: WebRequest) -> WebAnswer:
@@ -48,6 +51,11 @@ class Zoo:
 
     async def echo(self, request: WebRequest) -> WebAnswer:
         return WebAnswer(f"{request.path} {dict(request.query)} {request.headers}\n".encode())
+
+    async def asked_for_big(self, times: int) -> None:
+        """Wait until so many have asked, answered or not; no clock is needed."""
+        while self.asked < times:
+            await trio.lowlevel.checkpoint()
 
     async def big(self, _: WebRequest) -> WebAnswer:
         return WebAnswer(self._big())
@@ -253,26 +261,40 @@ async def slow_reader(port: int) -> trio.SocketStream:
 
 
 async def test_slow_readers_hold_a_few_answers_and_keep_nobody_out(
-    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, mock_clock: trio.testing.MockClock
 ) -> None:
-    monkeypatch.setattr(server, "STALL", 0.1)
-    async with serving(zoo) as port:
+    """Time passes once only, when all wait: who reads is never slow, however busy this machine."""
+    async with serving(zoo) as port, trio.open_nursery() as nursery:
         slow = [await slow_reader(port) for _ in range(12)]
-        answer = await dialogue(port, asking("/big", CLOSE))
-        assert answer.endswith(b"\r\n0\r\n\r\n")
-        assert len(answer) > BIG
+        await zoo.asked_for_big(12)
+        answers: list[bytes] = []
+
+        async def read() -> None:
+            answers.append(await dialogue(port, asking("/big", CLOSE)))
+            whole.set()
+
+        whole = trio.Event()
+        nursery.start_soon(read)
+        await zoo.asked_for_big(13)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert zoo.under_way == 2
+        mock_clock.jump(server.STALL)
+        await whole.wait()
+        assert answers[0].endswith(b"\r\n0\r\n\r\n")
+        assert len(answers[0]) > BIG
         assert zoo.under_way <= 2
         assert statuses(await dialogue(port, asking("/ok", CLOSE))) == [200]
         for stream in slow:
             await stream.aclose()
+        mock_clock.rate = 1.0  # to stop
 
 
 async def test_an_answer_that_takes_us_long_is_not_taken_for_a_slow_reader(
-    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+    zoo: Zoo, mock_clock: trio.testing.MockClock
 ) -> None:
     """A scrape of a busy agent keeps its place though others want one, as long as it is read."""
-    monkeypatch.setattr(server, "STALL", 0.05)
-    zoo.pause = 0.02
+    mock_clock.autojump_threshold = 0.01  # time passes when nothing is left to send or to read
+    zoo.pause = 0.1  # 4 s in all: more than STALL, less than LONG
     async with serving(zoo) as port:
         answers: list[bytes] = []
 
