@@ -23,6 +23,7 @@ _PLAIN = {
 """Reasons with a cause of their own: other ciphers, groups and signatures meet them too."""
 
 _LATER = ("MLKEM", "mldsa")  # parts of the names of what OpenSSL has from 3.5 on
+_BESIDE = " >&2; "  # ends what prints a text; no option of a command holds it
 _HAS_IT = SSL.OPENSSL_VERSION_NUMBER >= 0x30500000
 
 
@@ -60,4 +61,10 @@ def left_out(offered: Offer) -> str:
 
 def told(text: str) -> str:
     """What prints the text before a command, beside what that prints; empty for none."""
-    return f"echo {shlex.quote(text)} >&2; " if text else ""
+    return f"echo {shlex.quote(text)}{_BESIDE}" if text else ""
+
+
+def noted(command: str) -> tuple[str, str]:
+    """Part a command from what ``told`` put before it, which is empty where there is nothing."""
+    note, beside, alone = command.rpartition(_BESIDE)
+    return note + beside, alone

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from probe.connection.choices import noted
 from probe.connection.failures import AttemptFailed
 from probe.connection.resumption import SessionTicket, TicketStore, take_ticket
 from probe.connection.timeline import Presented, Timeline
@@ -120,8 +121,7 @@ class Sessions:
             edge: the one that it breaks.
             command: ``openssl s_client …`` for that one, without a ticket.
         """
-        note, _, offer = command.removesuffix(" </dev/null").rpartition("\n")
-        note = note and f"{note}\n"
+        note, offer = noted(command.removesuffix(" </dev/null"))
         take = offer.replace(f"-connect {edge.label}", f"-connect {giver}", 1)
         return (
             f'{note}S=$(mktemp); sleep 3 | {take} -sess_out "$S"; '

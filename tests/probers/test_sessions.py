@@ -28,6 +28,7 @@ from probe.model.secret import Secret, SecretError, SecretRef
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import ClientProfile, Trust
+from probe.probers.reproduce import s_client
 from probe.probers.sessions import Sessions
 from probe.probers.tls import TlsProber
 
@@ -300,3 +301,16 @@ async def test_a_ticket_that_was_taken_is_in_the_next_hello(edges: Edges) -> Non
             hello = parse(openssl.outgoing(tls))
             assert hello is not None
             assert hello.ticket == (written is not None)
+
+
+def test_the_first_command_waits_for_the_ticket_whatever_is_said_before_it() -> None:
+    """Its input ended at once, and with it the connection, before the ticket had come."""
+    failure = Failure(Phase.TLS, Reason.RESUMPTION_FAILED, "")
+    edge = Edge("192.0.2.1", 443)
+    command = s_client(edge, NAME, ClientProfile(), failure=failure)
+    assert command.startswith("echo ")
+    pasted = Sessions.reproduction("192.0.2.2:443", edge, command)
+    note, _, rest = pasted.partition(" >&2; ")
+    assert note.startswith("echo ")
+    assert rest.startswith("S=$(mktemp); sleep 3 | openssl s_client -connect 192.0.2.2:443 ")
+    assert "; openssl s_client -connect 192.0.2.1:443 " in rest
