@@ -18,8 +18,7 @@ from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, ProviderKey, Target
 from probe.model.tls import ClientProfile
 from probe.state.causes import Planner, Setting, Settled, Trial
-from probe.state.causes.hypotheses import Outcomes
-from probe.state.causes.setting import alike, looks, narrowed
+from probe.state.causes.setting import Outcomes, alike, looks, narrowed
 
 PATIENCE = 3.0
 """Most seconds of one experiment; a check with a shorter time-out keeps that."""

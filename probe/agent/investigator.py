@@ -7,7 +7,9 @@ it crashes, a failure lacks its sentence, and everything else is said as before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import trio
@@ -24,7 +26,7 @@ from probe.agent.experiments import (
 )
 from probe.agent.log import EventLog
 from probe.agent.process import Crashed
-from probe.model.cause import Experiment, Investigation, Observed
+from probe.model.cause import Cause, Experiment, Investigation, Observed
 from probe.model.failure import Failure, Phase, Reason, trace
 from probe.model.result import Inconclusive, TlsResult
 from probe.model.spec import TlsCheck
@@ -34,8 +36,8 @@ from probe.serve import Store
 from probe.state.causes import Planner, Settled, Trial
 from probe.state.causes.allowance import Allowance
 from probe.state.causes.extent import explained
-from probe.state.causes.hypotheses import Outcomes
 from probe.state.causes.recent import Recent
+from probe.state.causes.setting import Outcomes
 from probe.state.history import History
 
 SETTLE = 1.0
@@ -47,8 +49,13 @@ LONGEST = 30.0
 
 _PATIENCE = 8.0  # seconds for a fault that comes and goes
 _PAUSE = 0.4  # seconds between its rounds, in which regular attempts go on
-_AT_ONCE = 4
+_AT_ONCE = 8
 _TIDY = 30.0  # seconds after which what is suspected no more is forgotten
+_VALID = {False: 60.0, True: 15.0}  # seconds for which a cause answers for edges that are
+# confirmed later, or anew: one that is determined, and one that is not
+_LATER = (60.0, 120.0, 240.0, 480.0, 900.0)  # after which it is asked for again anyway, by turns
+_OUTDATED = 600.0  # seconds after which an experiment counts no more
+_RESTARTS = 2  # a group whose investigation crashed is taken up again so often
 _MOST_WAITING = 10_000
 
 
@@ -59,6 +66,23 @@ class Group(NamedTuple):
     provider: str
     phase: Phase
     reason: Reason
+
+
+@dataclass(slots=True)
+class Open:
+    """A failure whose cause is undetermined: asked again later, with what was learned before.
+
+    Attributes:
+        onset: wall time at which the failure began; another one is another failure.
+        turns: how often it was investigated.
+        at: monotonic time at which it last was.
+        made: the experiments, each with its monotonic time.
+    """
+
+    onset: float
+    turns: int
+    at: float
+    made: list[tuple[float, Trial, Experiment]]
 
 
 class Investigator:
@@ -98,7 +122,9 @@ class Investigator:
         self._recent = Recent()
         self._allowance = Allowance()
         self._waiting: dict[Group, dict[EdgeKey, None]] = {}
-        self._running: set[Group] = set()
+        self._running: dict[Group, dict[EdgeKey, None]] = {}
+        self._crashes: Counter[Group] = Counter()
+        self._open: dict[EdgeKey, Open] = {}
         self._wake = trio.Event()
 
     def saw(self, result: TlsResult, change: Transition | None) -> None:
@@ -127,82 +153,124 @@ class Investigator:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Investigate whatever fails, until cancelled."""
-        self._running.clear()
+        self._take_up()
         limit = trio.CapacityLimiter(_AT_ONCE)
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
                 with trio.move_on_after(_TIDY):
                     await self._wake.wait()
+                self._ask_again()
                 self._recent.tidy(trio.current_time())
                 if not self._wake.is_set():
                     continue
                 self._wake = trio.Event()
                 await trio.sleep(SETTLE)
                 for group in [one for one in self._waiting if one not in self._running]:
-                    self._running.add(group)
+                    self._running[group] = {}
                     nursery.start_soon(self._settle, group, limit)
+
+    def _take_up(self) -> None:
+        """Go on with what a crash interrupted, unless it is what crashes."""
+        for group, keys in self._running.items():
+            if self._crashes[group] <= _RESTARTS:
+                self._waiting.setdefault(group, {}).update(keys)
+                self._wake.set()
+        self._running.clear()
+
+    def _ask_again(self) -> None:
+        """Ask again for causes that were not determined, after a while."""
+        now = trio.current_time()
+        undetermined = {
+            found.subject: _group(found.subject, found.failure)
+            for found, _ in self._store.causes.current()
+            if found.cause is Cause.UNDETERMINED
+        }
+        self._open = {key: one for key, one in self._open.items() if key in undetermined}
+        for key, one in self._open.items():
+            self._recent.watch(key, now)
+            if now - one.at >= _LATER[min(one.turns, len(_LATER)) - 1]:
+                self._waiting.setdefault(undetermined[key], {})[key] = None
+                self._wake.set()
 
     async def _settle(self, group: Group, limit: trio.CapacityLimiter) -> None:
         """Investigate one group until all of its failing edges are explained."""
-        try:
-            while waiting := self._waiting.pop(group, None):
-                async with limit:
+        while waiting := self._waiting.pop(group, None):
+            self._running[group] = waiting
+            async with limit:
+                try:
                     await self._through(group, waiting)
-        finally:
-            self._running.discard(group)
+                except Exception:
+                    self._crashes[group] += 1
+                    raise
+        del self._running[group]  # a crash leaves it: the next run takes it up
+        del self._crashes[group]
 
     async def _through(self, group: Group, waiting: dict[EdgeKey, None]) -> None:
         for found, keys in list(self._store.causes.current()):
-            if _group(found.subject, found.failure) == group:
-                failing = self._failing(group)
-                known = explained(found.cause, found.subject, found.failure, failing)
-                for key in [key for key in waiting if key in known and key not in keys]:
+            if _group(found.subject, found.failure) != group:
+                continue
+            if self._wall() - found.ended >= _VALID[found.cause is Cause.UNDETERMINED]:
+                continue  # what is waiting may tell more, or be something else
+            known = explained(found.cause, found.subject, found.failure, self._failing(group))
+            for key in [key for key in waiting if key in known]:
+                if key not in keys:
                     self._store.causes.join(key, found.subject)
-                    del waiting[key]
+                del waiting[key]
         while waiting:
             key = next(iter(waiting))
-            del waiting[key]
-            new = await self._investigate(group, key)
-            for other in () if new is None else new.keys:
-                waiting.pop(other, None)
+            await self._investigate(group, key, waiting)
+            waiting.pop(key, None)
 
-    async def _investigate(self, group: Group, key: EdgeKey) -> Investigation | None:
-        """Find out why one edge fails. None when it fails no more."""
+    async def _investigate(self, group: Group, key: EdgeKey, waiting: dict[EdgeKey, None]) -> None:
+        """Find out why one edge fails, unless it fails no more; strike out what that explains."""
         history, check = self._histories(group.check).get(key), self._check(group.check)
         failure = None if history is None else history.failure
         if history is None or check is None or failure is None or history.status not in CONFIRMED:
-            return None
+            return
         scene = scene_of(key, failure, check, self._around(), self._rank)
         if scene is None:
-            return None
+            return
         began = self._wall()
         onset = history.since if history.bad_at is None else min(history.since, history.bad_at)
-        planner = Planner(scene.setting())
+        planner, made = Planner(scene.setting()), list[Experiment]()
+        before = self._remembered(key, onset)
+        for _, trial, one in before.made:
+            planner.recall(trial, one.seen)
+
+        async def make(trial: Trial) -> Experiment:
+            done = await self._experiment(scene, trial)
+            before.made.append((trio.current_time(), trial, done))
+            return done
+
         settled: Settled | None = None
-        made: list[Experiment] = []
+        earlier = [one for _, _, one in before.made]
         with self._store.causes.investigating(key, failure), trio.move_on_after(LONGEST):
             settled = await investigate(
                 planner,
                 made,
-                lambda trial: self._experiment(scene, trial),
+                make,
                 lambda: self._regular(scene, onset),
                 patience=_PATIENCE,
                 pause=_PAUSE,
             )
         settled = settled or planner.undetermined()  # time is up
-        regular = as_regular(scene, self._regular(scene, onset))
         failing = self._failing(group)
         if key not in failing:
-            return None  # it recovered meanwhile: there is nothing to explain
+            return  # it recovered meanwhile: there is nothing to explain
         keys = explained(settled.cause, key, failure, failing)
+        for other in (key, *keys):
+            waiting.pop(other, None)  # first: a crash from here on must not count it twice
+        before.turns, before.at = before.turns + 1, trio.current_time()
+        if settled.cause is Cause.UNDETERMINED:
+            self._open[key] = before
         found = Investigation(
             settled.cause,
             key,
             failure,
             began,
             self._wall(),
-            (*regular, *made),
+            (*as_regular(scene, self._regular(scene, onset)), *earlier, *made),
             settled.share,
             tuple(sorted({one.target for one in keys})),
             tuple(sorted({one.edge for one in keys})),
@@ -212,7 +280,14 @@ class Investigator:
         )
         self._store.causes.record(found)
         self._tell(found)
-        return found
+
+    def _remembered(self, key: EdgeKey, onset: float) -> Open:
+        """Return what earlier investigations of the same failure have shown, where it counts."""
+        now, known = trio.current_time(), self._open.pop(key, None)
+        if known is None or known.onset != onset:
+            return Open(onset, 0, now, [])
+        known.made = [one for one in known.made if one[0] > now - _OUTDATED]
+        return known
 
     async def _experiment(self, scene: Scene, trial: Trial) -> Experiment:
         wait = self._allowance.take(trial.edge, trio.current_time())

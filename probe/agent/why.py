@@ -27,7 +27,7 @@ from probe.model.spec import Spec, TlsCheck
 from probe.model.target import Edge, EdgeKey, ProviderKey, Target
 from probe.state.causes import Planner, Trial
 from probe.state.causes.extent import explained
-from probe.state.causes.hypotheses import Outcomes
+from probe.state.causes.setting import Outcomes
 
 MOST = 20
 """Investigations of one command: whoever waits has seen enough by then."""

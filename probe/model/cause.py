@@ -119,6 +119,7 @@ class Change(StrEnum):
     TLS12 = "tls12"  # TLS 1.2 alone
     TLS13 = "tls13"  # TLS 1.3 alone
     PLAIN = "plain"  # TLS 1.2 alone and no ALPN: nothing that is newer
+    OLDEST = "oldest"  # likewise, and RSA certificates alone
     ECDSA = "ecdsa"  # ECDSA certificates alone
     RSA = "rsa"  # RSA certificates alone
     CLASSIC = "classic"  # without post-quantum key exchange, so that the hello is small
@@ -140,6 +141,7 @@ CHANGES: Mapping[Change, str] = MappingProxyType(
         Change.TLS12: "TLS 1.2 alone",
         Change.TLS13: "TLS 1.3 alone",
         Change.PLAIN: "TLS 1.2 alone, without ALPN",
+        Change.OLDEST: "TLS 1.2 alone, without ALPN, RSA certificates alone",
         Change.ECDSA: "ECDSA certificates alone",
         Change.RSA: "RSA certificates alone",
         Change.CLASSIC: "without post-quantum key exchange (small hello)",

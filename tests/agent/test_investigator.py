@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from types import MappingProxyType
+from typing import cast
 
 import pytest
 import trio
@@ -13,7 +16,8 @@ from probe.agent.experiments import Around, observed, scene_of
 from probe.agent.filing import Excuse, Filing
 from probe.agent.investigator import Investigator
 from probe.agent.log import EventLog
-from probe.model.cause import Cause, Observed
+from probe.agent.process import supervised
+from probe.model.cause import Cause, Investigation, Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, Timings, TlsResult
 from probe.model.spec import Limits, Listen, Provider, Spec, TargetList, TlsCheck
@@ -21,6 +25,8 @@ from probe.model.target import Edge, EdgeKey, ProviderKey, Target
 from probe.model.tls import ClientProfile
 from probe.serve import Store
 from probe.serve.census import Through
+from probe.serve.memory.causes import EdgeCounts
+from probe.state.causes import BUDGET
 from probe.state.vantage import Vantage
 
 CHECK = TlsCheck("stores", "shops", ("cdn-a", "cdn-b"), interval=30.0, port=443)
@@ -54,8 +60,18 @@ class Agent:
         self.asked: list[EdgeKey] = []
         self.said: set[bool] = set()
         self.crashes: list[str] = []
+        self.unclear = False
+        self.raises, self.raises_at = 0, ""
         self.store = Store("lab", started_at=0.0, clock=trio.current_time)
         self.store.configure(SPEC)
+        self.found: list[Investigation] = []
+        record = self.store.causes.record
+
+        def noted(one: Investigation) -> None:
+            self.found.append(one)
+            record(one)
+
+        self.store.causes.record = noted  # type: ignore[method-assign,assignment]  # kept as before
         for _ in self.store.retarget("stores", TARGETS):
             pass
         self.investigator = Investigator(
@@ -66,7 +82,7 @@ class Agent:
             self.store,
             EventLog(),
             trio.current_time,
-            lambda _, where: self.crashes.append(where),
+            self.crashed,
         )
         excuse = Excuse(Vantage())
         self.filing = Filing(self.store, EventLog(), excuse, lambda *_: None, self.investigator.saw)
@@ -78,9 +94,15 @@ class Agent:
     ) -> TlsResult:
         """Make an attempt of an experiment."""
         self.asked.append(key)
+        if self.raises and self.raises_at in (key.edge, ""):
+            self.raises -= 1
+            raise IndexError
         through = Through(key.check, key.provider)
         self.said.add(self.store.causes.under_way(through, MISMATCH.phase, MISMATCH.reason))
         await trio.sleep(0.05)
+        if self.unclear:
+            ours = Inconclusive(Failure(Phase.CONNECT, Reason.NO_ROUTE))
+            return replace(self.result(key, profile), outcome=ours)
         return self.result(key, profile)
 
     def result(self, key: EdgeKey, profile: ClientProfile) -> TlsResult:
@@ -95,6 +117,19 @@ class Agent:
         for key in keys():
             if only(key):
                 self.filing.edge(self.result(key, CHECK.profiles[0]))
+
+    def crashed(self, _: str, where: str) -> None:
+        """Note what our own code did wrong."""
+        self.crashes.append(where)
+
+    def counts(self) -> EdgeCounts:
+        """What the series would say."""
+        counting = self.store.causes.counted()
+        while True:
+            try:
+                next(counting)
+            except StopIteration as end:
+                return cast("EdgeCounts", end.value)
 
     def causes(self) -> dict[EdgeKey, Cause]:
         """What is known now."""
@@ -131,10 +166,24 @@ async def run(agent: Agent, rounds: int = 7, seconds: float = 20.0) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def keep_failing(agent: Agent, seconds: float, every: float = 10.0) -> None:
+    """Let regular attempts go on for a while."""
+    for _ in range(int(seconds / every)):
+        agent.attempt_all()
+        await trio.sleep(every)
+
+
 def lacks_certificate(key: EdgeKey, _: ClientProfile) -> Failure | None:
     """Two of the domains are unknown to one edge."""
     missing = key.target in ("shop-0.example", "shop-1.example")
     return MISMATCH if missing and key.edge == "192.0.2.1:443" else None
+
+
+def small_hellos_pass(key: EdgeKey, profile: ClientProfile) -> Failure | None:
+    """A large hello is lost at one edge."""
+    small = profile.groups or profile.max_version or profile.kind != "default"
+    padded = any(name.startswith("padding") for name in profile.alpn)
+    return RESET if key.edge == "192.0.2.1:443" and (padded or not small) else None
 
 
 async def test_domains_that_an_edge_lacks_are_settled_at_once(
@@ -166,12 +215,7 @@ async def test_an_edge_that_is_down_is_told_for_all_domains(
 async def test_what_some_clients_meet_is_found(
     autojump_clock: MockClock,
 ) -> None:
-    def large(_key: EdgeKey, profile: ClientProfile) -> Failure | None:
-        small = profile.groups or profile.max_version or profile.kind != "default"
-        padded = any(name.startswith("padding") for name in profile.alpn)
-        return RESET if _key.provider == "cdn-a" and (padded or not small) else None
-
-    agent = Agent(large)
+    agent = Agent(small_hellos_pass)
     await run(agent)
     assert set(agent.causes().values()) == {Cause.LARGE_HELLO}
     assert 0 < len(agent.asked) <= 20
@@ -221,6 +265,129 @@ async def test_a_crash_costs_only_the_sentence(
     assert agent.causes() == {}
     down = [key for key in keys() if agent.filing.histories("stores")[key].status == "failing"]
     assert len(down) == 2
+
+
+async def test_what_stays_undetermined_is_asked_again_with_growing_pauses(
+    autojump_clock: MockClock,
+) -> None:
+    """Nothing comes of experiments for half an hour; then they work, and the cause is found."""
+    agent = Agent(small_hellos_pass)
+    agent.unclear = True
+    async with trio.open_nursery() as nursery:
+        await nursery.start(agent.investigator.run)
+        agent.attempt_all(lambda _: True)
+        await keep_failing(agent, 10, 0.5)
+        assert set(agent.causes().values()) == {Cause.UNDETERMINED}
+        await keep_failing(agent, 1800)
+        assert len(agent.found) in range(4, 9)
+        pauses = [b.began - a.ended for a, b in pairwise(agent.found)]
+        assert pauses == sorted(pauses)
+        assert pauses[0] >= 60
+        assert all(one.spent <= BUDGET for one in agent.found)
+        agent.unclear = False
+        await keep_failing(agent, 1000)
+        assert set(agent.causes().values()) == {Cause.LARGE_HELLO}
+        known = len(agent.found)
+        await keep_failing(agent, 1800)
+        assert len(agent.found) == known, "what is determined is not asked again"
+        nursery.cancel_scope.cancel()
+
+
+async def test_experiments_count_when_the_cause_is_asked_for_again(
+    autojump_clock: MockClock,
+) -> None:
+    agent = Agent(small_hellos_pass)
+    agent.unclear = True
+    async with trio.open_nursery() as nursery:
+        await nursery.start(agent.investigator.run)
+        await keep_failing(agent, 10, 0.5)
+        first = len(agent.found[0].experiments)
+        agent.unclear = False
+        await keep_failing(agent, 120)
+        second = agent.found[1]
+        nursery.cancel_scope.cancel()
+    assert second.cause is Cause.LARGE_HELLO
+    assert len(second.experiments) > first, "the earlier ones are shown as well"
+    made = [one for one in second.experiments if not one.regular]
+    assert second.spent == sum(one.seen is not Observed.UNCLEAR for one in made)
+
+
+async def test_a_crash_inside_an_investigation_begins_it_anew_and_counts_it_once(
+    autojump_clock: MockClock,
+) -> None:
+    agent = Agent(lacks_certificate)
+    agent.raises = 1
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervised, "causes", agent.investigator.run, agent.crashed)
+        while not agent.crashes:
+            await keep_failing(agent, 0.5, 0.5)
+        through = Through("stores", "cdn-a")
+        assert not agent.store.causes.under_way(through, MISMATCH.phase, MISMATCH.reason)
+        assert agent.causes() == {}, "no sentence without an investigation that ended"
+        assert agent.counts() == {}
+        await keep_failing(agent, 20, 0.5)
+        assert set(agent.causes().values()) == {Cause.CERTIFICATE_MISSING}
+        assert [one.cause for one in agent.found] == [Cause.CERTIFICATE_MISSING]
+        assert agent.counts() == {Through("stores", "cdn-a"): {"certificate_missing": 1}}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_crash_after_the_sentence_does_not_investigate_twice(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = Agent(lacks_certificate)
+    monkeypatch.setattr(EventLog, "warning", raise_once())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervised, "causes", agent.investigator.run, agent.crashed)
+        await keep_failing(agent, 30, 0.5)
+        nursery.cancel_scope.cancel()
+    assert len(agent.crashes) == 1
+    assert len(agent.found) == 1
+
+
+async def test_an_edge_that_recovers_while_the_loop_is_down_has_no_cause(
+    autojump_clock: MockClock,
+) -> None:
+    agent = Agent(lacks_certificate)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervised, "causes", agent.investigator.run, agent.crashed)
+        await keep_failing(agent, 10, 0.5)
+        assert len(agent.causes()) == 2
+        agent.raises = 1
+        agent.broken = lambda key, _: RESET if key.edge == "192.0.2.2:443" else None
+        while not agent.crashes:
+            await keep_failing(agent, 0.5, 0.5)
+        assert agent.causes() == {}
+        assert agent.counts() == {}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_failure_that_crashes_each_time_is_given_up_and_others_are_not(
+    autojump_clock: MockClock,
+) -> None:
+    agent = Agent(
+        lambda key, profile: (
+            lacks_certificate(key, profile) or (RESET if key.edge == "198.51.100.1:443" else None)
+        )
+    )
+    agent.raises, agent.raises_at = 1000, "192.0.2.1:443"
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervised, "causes", agent.investigator.run, agent.crashed)
+        await keep_failing(agent, 600)
+        assert len(agent.crashes) == 3
+        assert set(agent.causes().values()) == {Cause.EDGE}
+        nursery.cancel_scope.cancel()
+
+
+def raise_once() -> Callable[..., None]:
+    """A stand-in for the log that raises the first time."""
+    times = iter([True])
+
+    def warning(*_: object, **__: object) -> None:
+        if next(times, False):
+            raise IndexError
+
+    return warning
 
 
 async def test_an_experiment_that_hangs_ends_in_time(

@@ -178,6 +178,10 @@ KEY_TYPES = {
     "no_ecdsa_twin": (Cause.ONLY_ECDSA, ClientProfile("ecdsa", "tls12-ecdsa")),
 }
 
+DEPENDING = {"long_hello_lost": Cause.LARGE_HELLO, "p521_key": Cause.ONLY_TLS13}
+"""Faults that only some clients meet, wherever they are. TLS 1.2 does not tie an ECDSA signature
+to a curve, so a key on P-521 is refused in TLS 1.3 alone (RFC 8446 section 4.2.3)."""
+
 # ---------------------------------------------------------------- drawing
 
 
@@ -244,6 +248,8 @@ def _single(row: Row, spot: Spot, share: float) -> Injected:
     if isinstance(row.fault, Listening):
         share = 1.0  # a socket listens or it does not
     causes = expected(spot, row.reason, named=named)
+    if row.name in DEPENDING:
+        causes = frozenset({DEPENDING[row.name]})
     return Injected(
         row.name, row.fault, spot, share, causes, row.phase, frozenset({row.reason}), row.given
     )

@@ -20,6 +20,7 @@ from probe.lab.board import Board
 from probe.lab.ca import Pki
 from probe.lab.edge import EdgeServer
 from probe.lab.places import Place
+from probe.lab.revocation import ListServer
 from probe.lab.shelf import Shelf
 from probe.lab.terminator import TlsStream
 from tests.causes.cases import Case, drawn
@@ -80,6 +81,7 @@ async def main() -> None:
     servers: list[EdgeServer] = []
     todo: list[tuple[Case, list[str], dict[str, list[str]]]] = []
     async with trio.open_nursery() as nursery:
+        await nursery.start(ListServer(pki).run, "127.0.0.1")
         for number, places in request["cases"].items():
             case = by_number[int(number)]
             domains = domains_of(case, request["domains"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +18,15 @@ from probe.agent.log import EventLog
 from probe.lab.faults.row import Given
 from probe.lab.places import Place
 from probe.model.cause import Cause, Investigation
+from probe.model.failure import Reason
 from probe.model.spec import Listen, Provider, References, Spec, TargetList, TlsCheck
 from probe.model.state import CONFIRMED, Transition
-from probe.model.target import AddressRules, EdgeKey, Target
+from probe.model.target import EdgeKey, Target
 from probe.model.tls import ChainExpectations, Trust
 from probe.schedule import WHOLE
 from tests.causes import lab
 from tests.causes.cases import DOMAINS, EDGES, Case, Injected, Spot
+from tests.support.ports import HERE
 
 INTERVAL = 2.0
 TIMEOUT = 3.0
@@ -43,7 +46,7 @@ class Answer:
 
     Attributes:
         found: the investigations of it; empty when none ended in time.
-        seconds: from the confirmation of the first of its edges to the sentence.
+        seconds: the longest from the confirmation of one of its edges to the sentence.
     """
 
     case: Case
@@ -80,6 +83,10 @@ class Ears(EventLog):
         """Begin as any log."""
         super().__init__()
 
+    def error(self, event: str, **fields: object) -> None:
+        """Say what our own code did wrong."""
+        sys.stdout.write(f"{event}: {fields}\n")
+
     def transition(self, change: Transition, **more: str) -> None:
         """Note a change of state."""
         if change.after in CONFIRMED and isinstance(change.key, EdgeKey):
@@ -114,7 +121,7 @@ class Stage:
             profiles=self.case.profiles,
             expect=expect,
             trust=Trust("file", roots),
-            addresses=AddressRules(allow=("127.0.0.0/8", "::1/128")),
+            addresses=HERE,
         )
 
     def providers(self) -> Iterator[Provider]:
@@ -224,6 +231,7 @@ def _spec(stages: list[Stage], roots: str) -> Spec:
         MappingProxyType(targets),
         checks,
         references=References(urls=()),
+        addresses=HERE,
     )
 
 
@@ -240,22 +248,34 @@ def _counts(assembly: Assembly) -> bool:
     return bool(records) and all(record.status == "passing" for record in records)
 
 
+Kept = dict[tuple[str, int], dict[tuple[EdgeKey, float], Investigation]]
+"""Every answer about a fault, by the check's name and the fault's number."""
+
+
 async def _answers(stages: list[Stage], assembly: Assembly, log: Ears) -> list[Answer]:
     """Wait until every fault has its answer, or time is up."""
-    kept: dict[tuple[str, int], dict[EdgeKey, Investigation]] = {}
+    kept: Kept = {}
+    told: dict[EdgeKey, tuple[float, Reason]] = {}
     with trio.move_on_after(PATIENCE):
         while True:
             await trio.sleep(0.25)
+            for key in log.confirmed.keys() - told.keys():
+                if (known := assembly.store.causes.of(key)) is not None:
+                    told[key] = (known.ended, known.failure.reason)
             for found, _ in assembly.store.causes.current():
                 for stage in stages:
                     if stage.name == found.subject.check:
                         for nth, one in enumerate(stage.case.injected):
                             if _belongs(found, one, stage):
-                                kept.setdefault((stage.name, nth), {})[found.subject] = found
+                                kept.setdefault((stage.name, nth), {})[
+                                    found.subject, found.ended
+                                ] = found
             if all(_done(stage, assembly, kept) for stage in stages):
                 break
     return [
-        Answer(stage.case, one, tuple(found.values()), _seconds(found.values(), log))
+        Answer(
+            stage.case, one, tuple(found.values()), _seconds(stage.name, one, told, log.confirmed)
+        )
         for stage in stages
         for nth, one in enumerate(stage.case.injected)
         for found in [kept.get((stage.name, nth), {})]
@@ -270,9 +290,7 @@ def _belongs(found: Investigation, fault: Injected, stage: Stage) -> bool:
     return all(found.failure.reason not in one.reasons for one in others)
 
 
-def _done(
-    stage: Stage, assembly: Assembly, kept: dict[tuple[str, int], dict[EdgeKey, Investigation]]
-) -> bool:
+def _done(stage: Stage, assembly: Assembly, kept: Kept) -> bool:
     """Whether each fault has an answer, and every edge that fails is explained."""
     if any((stage.name, nth) not in kept for nth in range(len(stage.case.injected))):
         return False
@@ -286,6 +304,16 @@ def _done(
     return all(assembly.store.causes.of(key) is not None for key in failing)
 
 
-def _seconds(found: Iterable[Investigation], log: Ears) -> float | None:
-    took = [one.ended - log.confirmed[one.subject] for one in found if one.subject in log.confirmed]
+def _seconds(
+    check: str,
+    fault: Injected,
+    told: Mapping[EdgeKey, tuple[float, Reason]],
+    confirmed: Mapping[EdgeKey, float],
+) -> float | None:
+    """The longest time from the confirmation of an edge to a sentence that explains it."""
+    took = [
+        at - confirmed[key]
+        for key, (at, reason) in told.items()
+        if key.check == check and reason in fault.reasons
+    ]
     return max(took, default=None)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from probe.model.cause import Cause, Change, Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.state.causes import Planner, Setting, Settled, Trial
-from probe.state.causes.hypotheses import Outcomes
-from probe.state.causes.setting import PLACES, Looks, changed_looks
+from probe.state.causes.setting import PLACES, Looks, Outcomes, changed_looks
 
 RESET = Failure(Phase.TLS, Reason.RESET)
 

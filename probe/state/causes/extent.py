@@ -36,12 +36,7 @@ def explained(
     elif cause in (Cause.ONLY_IPV4, Cause.ONLY_IPV6):
         found = {key for key in near if _version(key) == _version(subject)}
     elif cause in CLIENT_CAUSES:
-        found = {
-            key
-            for key in near
-            if key.client == subject.client
-            and (key.edge == subject.edge or key.target == subject.target)
-        }
+        found = {key for key in near if key.client == subject.client}
     elif cause is Cause.EDGE:
         domains = {key.target for key in near if key.edge == subject.edge}
         edges = {key.edge for key in near if key.target == subject.target}

@@ -9,22 +9,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from math import log2
 
 from probe.model.cause import Cause, Change, Observed
-from probe.state.causes.hypotheses import Fit, Outcomes, dimension, posterior
-from probe.state.causes.setting import Setting, Trial
+from probe.state.causes.fits import Fit, Weigher
+from probe.state.causes.hypotheses import dimension
+from probe.state.causes.setting import Outcomes, Setting, Trial
 
 BUDGET = 20
 """Most experiments of one investigation."""
 
-SURE = 0.99
+SURE = 0.995
 """Posterior from which on a cause is named."""
+
+ENOUGH = 0.98
+"""Likewise when there is nothing left to ask."""
 
 _LEFT = 0.02  # posterior from which on a cause is told as one that could not be ruled out
 _WORTH = 0.005  # bits that an experiment must be expected to tell
+_WORTH_OF_SOME = 0.0001  # likewise, where only many of them tell something
 _NEAR = 0.3  # of what the best one tells, for another kind to be made at the same time
+_ROW = 3  # failures that count of those in a row that made an edge known as failing
+_SLIGHT = 1e-5  # posterior below which a hypothesis does not matter for what to ask
 _TWICE = 2  # experiments of the same kind in vain: in another way, or inconclusive
 
 
@@ -55,23 +63,25 @@ class Planner:
         self.spent = 0
         self._budget = budget
         self._trials = tuple(setting.trials())
+        self._own = Trial(Change.NOTHING, "", setting.edge)
+        self._weigher = Weigher(setting)
+        self._told: dict[Trial, Outcomes] = {}
+        self._ranked: list[tuple[float, Trial]] | None = None
         self._regular: dict[Trial, Outcomes] = {}
+        self._earlier: dict[Trial, Outcomes] = {}
         self._made: dict[Trial, Outcomes] = {}
         self._weighed: list[tuple[Fit, float]] | None = None
 
     def observe(self, trial: Trial, observed: Observed) -> None:
         """Take in what an experiment showed."""
-        tally = self._made.setdefault(trial, Outcomes())
-        match observed:
-            case Observed.PASSED:
-                tally.passed += 1
-            case Observed.SAME:
-                tally.failed += 1
-            case Observed.OTHER:
-                tally.other += 1
-            case Observed.UNCLEAR:
-                tally.unclear += 1
+        self._made.setdefault(trial, Outcomes()).count(observed)
         self._weighed = None
+
+    def recall(self, trial: Trial, observed: Observed) -> None:
+        """Take in what an experiment of an earlier investigation showed. It was paid for then."""
+        if trial in self._trials:
+            self._earlier.setdefault(trial, Outcomes()).count(observed)
+            self._weighed = None
 
     def regular(self, tallies: Mapping[Trial, Outcomes]) -> None:
         """Take in what regular attempts have shown by now, in place of what was told before."""
@@ -81,14 +91,17 @@ class Planner:
     @property
     def random(self) -> bool:
         """Whether the failing attempt itself passes now and then."""
-        own = self._seen().get(Trial(Change.NOTHING, "", self.setting.edge), Outcomes())
+        self._weights()
+        own = self._told[self._own]
         return own.passed > 0 and own.failed > 0
 
     def settled(self) -> Settled | None:
         """Return the cause when one is left; None while there is something to ask."""
-        causes = self.causes()
-        best = max(causes, key=lambda cause: causes[cause], default=Cause.UNDETERMINED)
-        if causes and causes[best] >= SURE:
+        sound: dict[Cause, float] = defaultdict(float)
+        for fit, weight in self._weights():
+            sound[fit.cause] += 0.0 if fit.against else weight
+        best = max(sound, key=lambda cause: sound[cause], default=Cause.UNDETERMINED)
+        if sound[best] >= SURE or (sound[best] >= ENOUGH and not self._useful()):
             return Settled(best, self._share(best))
         return None if self._useful() else self.undetermined()
 
@@ -97,7 +110,7 @@ class Planner:
         causes = self.causes()
         ranked = sorted(causes, key=lambda cause: -causes[cause])
         left = tuple(cause for cause in ranked if causes[cause] >= _LEFT)
-        own = self._seen().get(Trial(Change.NOTHING, "", self.setting.edge), Outcomes())
+        own = self._told[self._own]
         share = own.failed / (own.failed + own.passed) if own.passed and own.failed else None
         return Settled(Cause.UNDETERMINED, share, left)
 
@@ -118,25 +131,32 @@ class Planner:
             kind = dimension(trial.change)
             if kind not in chosen and gain >= _NEAR * useful[0][0]:
                 chosen[kind] = trial
-        wanted = tuple(chosen.values())[: min(most, self._budget - self.spent)]
+        wanted = list(chosen.values())
+        if self.random:  # one answer tells little: ask for several at once
+            near = [trial for gain, trial in useful if gain >= _NEAR * useful[0][0]]
+            wanted += islice(cycle(near), max(0, most - len(wanted)))
+        wanted = wanted[: min(most, self._budget - self.spent)]
         self.spent += len(wanted)
-        return wanted
+        return tuple(wanted)
 
     # ------------------------------------------------------------ inside
 
     def _weights(self) -> list[tuple[Fit, float]]:
         if self._weighed is None:
-            self._weighed = posterior(self.setting, self._seen())
+            self._told, self._ranked = self._seen(), None
+            self._weighed = self._weigher.posterior(self._told)
         return self._weighed
 
     def _seen(self) -> dict[Trial, Outcomes]:
-        both = self._regular.keys() | self._made.keys()
         none = Outcomes()
-        return {
-            one: self._regular.get(one, none) + self._made.get(one, none)
-            for one in self._trials
-            if one in both
+        made = {
+            one: self._earlier.get(one, none) + self._made.get(one, none) for one in self._trials
         }
+        seen = {one: self._regular.get(one, none) + tally for one, tally in made.items()}
+        own = self._regular.get(self._own, none)
+        if not own.passed:
+            seen[self._own] = replace(own, failed=min(own.failed, _ROW)) + made[self._own]
+        return seen
 
     def _share(self, cause: Cause) -> float | None:
         """Return the share of attempts that fail, by the likeliest hypothesis of the cause."""
@@ -145,20 +165,27 @@ class Planner:
         if 2 * solid >= sum(weight for weight, _ in fits):
             return None
         _, best = max(fits, key=lambda pair: pair[0])
-        return best.failed / max(1, best.tried)
+        return best.failed / max(1, best.failed + best.passed)
 
     def _useful(self) -> list[tuple[float, Trial]]:
         """Rank the experiments that tell something, the best first."""
         if self.spent >= self._budget:
             return []
         weighed = self._weights()
+        if self._ranked is None:
+            self._ranked = self._rank(weighed)
+        return self._ranked
+
+    def _rank(self, weighed: list[tuple[Fit, float]]) -> list[tuple[float, Trial]]:
         before = _entropy(self.causes().values())
+        weighed = [(fit, weight) for fit, weight in weighed if weight > _SLIGHT]
         ranked = [
             (self._gain(weighed, trial, before), trial)
             for trial in self._trials
             if not self._in_vain(trial)
         ]
-        ranked = [pair for pair in ranked if pair[0] > _WORTH]
+        worth = _WORTH_OF_SOME if self.random else _WORTH
+        ranked = [pair for pair in ranked if pair[0] > worth]
         return sorted(ranked, key=lambda pair: -pair[0])
 
     def _in_vain(self, trial: Trial) -> bool:
@@ -168,8 +195,9 @@ class Planner:
     def _gain(self, weighed: list[tuple[Fit, float]], trial: Trial, before: float) -> float:
         failing: dict[Cause, float] = defaultdict(float)
         passing: dict[Cause, float] = defaultdict(float)
+        known = self._told[trial]
         for fit, weight in weighed:
-            chance = fit.chance(trial)
+            chance = fit.chance(trial, known)
             failing[fit.cause] += weight * chance
             passing[fit.cause] += weight * (1 - chance)
         after = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from probe.model.cause import Change
+from probe.model.cause import Change, Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.tls import ClientProfile
 
@@ -54,18 +54,9 @@ def looks(profile: ClientProfile) -> Looks:
 
 def changed_looks(change: Change, base: Looks) -> Looks | None:
     """Return what a client looks like after a change; None where there is nothing to change."""
-    both = base.tls12 and base.tls13
     match change:
-        case Change.TLS12 if both:
-            return _without_tls13(base)
-        case Change.TLS13 if both:
-            return base._replace(tls12=False)
-        case Change.TLS13 if not base.tls13:
-            return base._replace(tls12=False, tls13=True, ecdsa=True, rsa=True)
-        case Change.TLS12 if not base.tls12:
-            return _without_tls13(base)._replace(tls12=True)
-        case Change.PLAIN if both and base.alpn:
-            return _without_tls13(base)._replace(alpn=False, h2=False)
+        case Change.TLS12 | Change.TLS13 | Change.PLAIN | Change.OLDEST:
+            return _changed_version(change, base)
         case Change.ECDSA if base.rsa:
             return base._replace(rsa=False, ecdsa=True)
         case Change.RSA if base.ecdsa:
@@ -80,6 +71,24 @@ def changed_looks(change: Change, base: Looks) -> Looks | None:
             return base._replace(h2=False)
         case Change.H2 if not base.alpn:
             return base._replace(alpn=True, h2=True)
+    return None
+
+
+def _changed_version(change: Change, base: Looks) -> Looks | None:
+    both = base.tls12 and base.tls13
+    match change:
+        case Change.TLS12 if both:
+            return _without_tls13(base)
+        case Change.TLS12 if not base.tls12:
+            return _without_tls13(base)._replace(tls12=True)
+        case Change.TLS13 if both:
+            return base._replace(tls12=False)
+        case Change.TLS13 if not base.tls13:
+            return base._replace(tls12=False, tls13=True, ecdsa=True, rsa=True)
+        case Change.PLAIN if both and base.alpn:
+            return _without_tls13(base)._replace(alpn=False, h2=False)
+        case Change.OLDEST if both and base.ecdsa:
+            return _without_tls13(base)._replace(alpn=False, h2=False, ecdsa=False, rsa=True)
     return None
 
 
@@ -101,9 +110,41 @@ class Trial(NamedTuple):
     edge: str
 
 
+@dataclass(slots=True)
+class Outcomes:
+    """What came out of one experiment so far, however often it was made."""
+
+    failed: int = 0
+    passed: int = 0
+    other: int = 0
+    unclear: int = 0
+
+    def count(self, observed: Observed) -> None:
+        """Count one more."""
+        match observed:
+            case Observed.PASSED:
+                self.passed += 1
+            case Observed.SAME:
+                self.failed += 1
+            case Observed.OTHER:
+                self.other += 1
+            case Observed.UNCLEAR:
+                self.unclear += 1
+
+    def __add__(self, more: Outcomes) -> Outcomes:
+        """Count both."""
+        return Outcomes(
+            self.failed + more.failed,
+            self.passed + more.passed,
+            self.other + more.other,
+            self.unclear + more.unclear,
+        )
+
+
 PLACES = frozenset({Change.DOMAIN, Change.EDGE, Change.FAMILY, Change.PROVIDER, Change.NO_SNI})
 """Changes of where and of whom is asked. All others change the client."""
 
+_BY_CHANCE = frozenset({Reason.TIMEOUT, Reason.RESET, Reason.CLOSED})
 _AFTER_HELLO = frozenset({Phase.TLS, Phase.CERTIFICATE})
 
 
@@ -140,6 +181,17 @@ class Setting:
         """The server had heard name and client before it failed."""
         return self.failure.phase in _AFTER_HELLO
 
+    @property
+    def by_chance(self) -> bool:
+        """Loss and load make attempts fail in this way as well, now and then."""
+        return self.failure.reason in _BY_CHANCE
+
+    @property
+    def _oldest_tells(self) -> bool:
+        """Whether it tells more than RSA alone, and cannot fail alike for lack of RSA."""
+        failure = self.failure
+        return failure.phase is Phase.TLS and failure.reason is not Reason.ALERT_HANDSHAKE_FAILURE
+
     def trials(self) -> Iterator[Trial]:
         """Yield every experiment that is possible, the same again first."""
         yield Trial(Change.NOTHING, "", self.edge)
@@ -155,33 +207,30 @@ class Setting:
         for client, _ in self.clients:
             yield Trial(Change.CLIENT, client, self.edge)
         for change in Change:
+            if change is Change.OLDEST and not self._oldest_tells:
+                continue
             if change not in PLACES and changed_looks(change, self.looks) is not None:
                 yield Trial(change, "", self.edge)
         if not self.domains and self.failure.phase is Phase.TLS:
             yield Trial(Change.NO_SNI, "", self.edge)
 
 
+_CLASSIC = ("X25519", "P-256", "P-384")
+
+
 def narrowed(profile: ClientProfile, change: Change) -> ClientProfile:
     """Make the client profile of an experiment: the failing one, with one thing changed."""
-    classic = ("X25519", "P-256", "P-384")
-    plain = replace(profile, max_version="TLSv1.2", min_version=None)
     match change:
-        case Change.TLS12:
-            kind = "default" if profile.kind == "tls13" else profile.kind
-            return replace(plain, kind=kind)
-        case Change.TLS13:
-            groups = profile.groups if looks(profile).tls13 else profile.groups or classic
-            return replace(profile, kind="tls13", max_version=None, ciphers=None, groups=groups)
-        case Change.PLAIN:
-            return replace(plain, alpn=())
+        case Change.TLS12 | Change.TLS13 | Change.PLAIN | Change.OLDEST:
+            return _of_version(profile, change)
         case Change.ECDSA:
             return _one_kind(profile, ECDSA_SIGNATURES, "tls12-ecdsa")
         case Change.RSA:
             return _one_kind(profile, RSA_SIGNATURES, "tls12-rsa")
         case Change.CLASSIC:
-            return replace(profile, groups=classic)
+            return replace(profile, groups=_CLASSIC)
         case Change.LARGE:
-            return replace(profile, groups=classic, alpn=profile.alpn + PADDING)
+            return replace(profile, groups=_CLASSIC, alpn=profile.alpn + PADDING)
         case Change.NO_ALPN:
             return replace(profile, alpn=())
         case Change.HTTP11:
@@ -190,6 +239,23 @@ def narrowed(profile: ClientProfile, change: Change) -> ClientProfile:
             return replace(profile, alpn=("h2", "http/1.1"))
         case _:
             return profile
+
+
+def _of_version(profile: ClientProfile, change: Change) -> ClientProfile:
+    if change is Change.TLS13:
+        modern = replace(profile, min_version="TLSv1.3", max_version=None)
+        if looks(profile).tls13:
+            return modern
+        if profile.kind in ("tls12-ecdsa", "tls12-rsa"):
+            modern = replace(modern, kind="tls13", ciphers=None)
+        return replace(modern, groups=profile.groups or _CLASSIC)
+    older = replace(profile, max_version="TLSv1.2", min_version=None)
+    if profile.kind == "tls13":
+        older = replace(older, kind="default")
+    if change is Change.TLS12:
+        return older
+    older = replace(older, alpn=())
+    return older if change is Change.PLAIN else _one_kind(older, RSA_SIGNATURES, "tls12-rsa")
 
 
 ECDSA_SIGNATURES = ("ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384")
