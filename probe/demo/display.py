@@ -26,6 +26,7 @@ _COLOURS = (
     ("FALSE", "bold red"),
     ("FOUND", "bold green"),
     ("NAMED", "bold green"),
+    ("BECAUSE", "green"),
     ("REPAIR", "cyan"),
 )
 

@@ -35,16 +35,16 @@ def read(document: Mapping[str, Any], region: str) -> Iterator[Seen]:
     """What fails by an agent's status document, confirmed."""
     for edge in document["edges"]:
         if edge["state"] in _CONFIRMED:
-            yield _seen(region, edge, edge["edge"], "edge")
+            yield _seen(region, edge, edge["edge"], "edge", edge["because"])
     for flow in document["flows"]:
         if flow["state"] in _CONFIRMED and flow["layer"] != "inconclusive":
-            yield _seen(region, flow, "", flow["layer"])
+            yield _seen(region, flow, "", flow["layer"], flow["why"])
     for name in document["names"]:
         if not name["edges"]:  # else what was known before is still probed
             yield _seen(region, name, "", "resolve")
 
 
-def _seen(region: str, one: Mapping[str, Any], edge: str, layer: str) -> Seen:
+def _seen(region: str, one: Mapping[str, Any], edge: str, layer: str, because: str = "") -> Seen:
     return Seen(
         region=region,
         check=one["check"],
@@ -53,4 +53,5 @@ def _seen(region: str, one: Mapping[str, Any], edge: str, layer: str) -> Seen:
         edge=edge,
         layer=layer,
         reason=one["reason"],
+        because=because,
     )

@@ -96,6 +96,11 @@ def whole_line(watch: Watch, now: float) -> str:
     return f"NAMED all of {watch.incident.name} after {after:.1f} s: {scope(watch)}"
 
 
+def because_line(watch: Watch) -> str:
+    """The sentence for why an incident happens, once it is known."""
+    return f"BECAUSE {watch.incident.name}: {watch.because}"
+
+
 def summary_line(watch: Watch) -> str:
     """The sentence for the end."""
     name = watch.incident.name

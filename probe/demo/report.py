@@ -28,6 +28,7 @@ def _incident(watch: Watch) -> dict[str, Any]:
         "targets": sorted({one.target for one in watch.named}),
         "layer": watch.incident.layer if found else None,
         "reason": reasons[0] if reasons else None,
+        "because": watch.because or None,
     }
 
 

@@ -25,6 +25,7 @@ from probe.demo.picture import (
     Picture,
     RegionPicture,
     alarm_lines,
+    because_line,
     found_line,
     summary_line,
     whole_line,
@@ -114,6 +115,8 @@ class _Demo:
         """The last lines, where they stay."""
         for watch in self.watches:
             stdout.write(f"{summary_line(watch)}\n")
+            if watch.because:
+                stdout.write(f"{because_line(watch)}\n")
         stdout.write(f"false alarms: {len(self.alarms)}\n")
         stdout.flush()
 
@@ -208,9 +211,11 @@ class _Demo:
         """Judge what the agents say, and show it."""
         seen = tuple(one for region in regions for one in region.seen)
         for watch in self.watches:
-            before = watch.detected_at, watch.recovered_at
+            before, known = (watch.detected_at, watch.recovered_at), watch.because
             watch.look(seen, now)
             self._tell_progress(watch, before, now)
+            if watch.because and not known:
+                self.say(because_line(watch))
         calm = not seen and all((r.edges or 0) >= self._to_see and r.flows for r in regions)
         if calm:
             self._settled.set()

@@ -6,6 +6,7 @@ wrong region, provider, edge, domain or layer is a false alarm, not a detection.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ class Seen:
         target: a domain, or the name of a flow.
         edge: ``127.20.2.1:40123``; empty for a flow or a name resolution.
         layer: that a flow blames, or ``UNNAMED``; ``edge`` for TLS.
+        because: why, in a sentence; empty while that is not known.
     """
 
     region: str
@@ -30,6 +32,7 @@ class Seen:
     edge: str
     layer: str
     reason: str
+    because: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Watch:
         repaired_at: when the fault was taken away.
         recovered_at: when no agent said any longer that it was there.
         named: everything right that was said between fault and repair.
+        because: why, in the sentence that most of these give; empty while none does.
     """
 
     incident: Incident
@@ -90,6 +94,7 @@ class Watch:
     repaired_at: float | None = None
     recovered_at: float | None = None
     named: set[Seen] = field(default_factory=set)
+    because: str = ""
 
     def look(self, seen: Iterable[Seen], now: float) -> None:
         """Take in everything that agents say now."""
@@ -101,6 +106,9 @@ class Watch:
             if right and self.detected_at is None:
                 self.detected_at, self.region = now, right[0].region
             self.named.update(right)
+            sentences = Counter(one.because for one in right if one.because)
+            if sentences:
+                self.because = sentences.most_common(1)[0][0]
         elif not explained and self.recovered_at is None:
             self.recovered_at = now
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from probe.demo.picture import alarm_lines, found_line, in_words, summary_line
+from probe.demo.eyes import read
+from probe.demo.picture import alarm_lines, because_line, found_line, in_words, summary_line
 from probe.demo.report import report
 from probe.demo.verdict import UNNAMED, Incident, Seen, Watch, false_alarms
 
@@ -121,7 +122,7 @@ def test_an_incident_is_whole_when_every_edge_and_target_was_named() -> None:
 
 def test_the_report_has_the_promised_keys_and_nulls_for_what_was_not_found() -> None:
     found = Watch(PROPAGATION, fault_at=100.0)
-    found.look([RIGHT], 107.04)
+    found.look([replace(RIGHT, because="it lacks the certificate")], 107.04)
     first, second = report([found, Watch(AUTHORIZATION)])["incidents"]
     assert first == {
         "name": "tls-propagation",
@@ -134,10 +135,41 @@ def test_the_report_has_the_promised_keys_and_nulls_for_what_was_not_found() -> 
         "targets": ["a.example"],
         "layer": "edge",
         "reason": "alert_unrecognized_name",
+        "because": "it lacks the certificate",
     }
     assert second["name"] == "cli-authorization"
     assert second["edges"] == second["targets"] == []
     assert {second[key] for key in first.keys() - {"name", "edges", "targets"}} == {None}
+
+
+def test_the_sentence_is_the_one_that_most_give_and_comes_when_it_is_known() -> None:
+    watch = Watch(PROPAGATION, fault_at=100.0)
+    watch.look([RIGHT], 107.0)
+    assert watch.because == ""
+    wrong = replace(RIGHT, provider="live", because="elsewhere")
+    both = [replace(RIGHT, target=name, because="lacks it") for name in ("a.example", "b.example")]
+    watch.look([replace(RIGHT, edge="127.20.2.2:443", because="else"), wrong, *both], 108.0)
+    assert because_line(watch) == "BECAUSE tls-propagation: lacks it"
+    watch.repaired_at = 110.0
+    watch.look([replace(RIGHT, because="too late")], 111.0)
+    assert watch.because == "lacks it"
+    assert len(watch.named) == 3, "a sentence makes no other finding of one"
+
+
+def test_a_status_document_has_the_sentences_of_edges_and_of_flows() -> None:
+    edge = {
+        "check": "next-batch",
+        "provider": "cdn-b",
+        "target": "a.example",
+        "edge": "127.20.2.1:443",
+        "state": "failing",
+        "reason": "timeout",
+        "because": "it is down",
+    }
+    flow = {**edge, "state": "flapping", "layer": "authorization", "why": "the control passes"}
+    names = [{**edge, "edges": 0}]
+    found = list(read({"edges": [edge], "flows": [flow], "names": names}, "sa-east"))
+    assert [one.because for one in found] == ["it is down", "the control passes", ""]
 
 
 def test_words_group_what_is_seen_by_provider_and_reason() -> None:
