@@ -215,7 +215,7 @@ class Investigator:
             known = explained(found.cause, found.subject, found.failure, self._failing(group))
             for key in [key for key in waiting if key in known]:
                 if key not in keys:
-                    self._store.causes.join(key, found.subject)
+                    self._store.causes.join(key, keys[0])  # the subject may pass by now
                 del waiting[key]
         while waiting:
             key = next(iter(waiting))

@@ -29,7 +29,7 @@ from tests.causes.cases import DOMAINS, EDGES, Case, Injected, Spot
 from tests.support.ports import HERE
 
 INTERVAL = 2.0
-TIMEOUT = 3.0
+TIMEOUT = 4.0
 PATIENCE = 90.0
 """Seconds until every fault of a case must have its cause; three failures in ten take time."""
 

@@ -201,6 +201,23 @@ def test_it_ends_within_its_budget_and_is_never_contradicted(
             assert changed is None or Observed.PASSED not in seen
 
 
+@pytest.mark.parametrize("cause", _WORKS)
+def test_what_one_observation_contradicts_is_never_named(cause: Cause) -> None:
+    """What a cause says to work failed once: even if all else speaks for it, nobody says so."""
+    truth = next(one for one in truths() if one.cause is cause)
+    strays: list[Trial] = []
+
+    def show(trial: Trial) -> Observed:
+        stray = trial.change is _WORKS[cause] and not strays
+        if stray:
+            strays.append(trial)
+        return Observed.SAME if stray or truth.reaches(trial) else Observed.PASSED
+
+    settled, told = ended(truth.setting, show)
+    assert any(trial.change is _WORKS[cause] for trial in told)
+    assert settled.cause is not cause
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), which=st.sampled_from(range(len(truths()))))
 def test_a_solid_fault_gets_its_name_or_none(seed: int, which: int) -> None:

@@ -36,7 +36,7 @@ _Told = Mapping[Trial, Outcomes]
 
 _NEGLIGIBLE = 12.0  # natural logarithm below the best: one in 160,000
 _FEW = 3.0  # the second parameter of the Beta distribution of parts
-_STRAY = 0.001  # probability that an attempt fails that no fault reaches
+_STRAY = 0.0001  # probability that an attempt fails that no fault reaches
 _STRAYS = {True: 0.03, False: 0.003}  # where loss or load fails so as well: if all fail, or some
 _OTHERWISE = {True: 0.25, False: 0.02}  # that it fails in another way: if all fail, or some
 _NONE = Outcomes()
