@@ -217,9 +217,9 @@ async def investigate(
         await trio.lowlevel.checkpoint()
         settled = planner.settled()
         random = planner.random
-        if settled is not None and (
-            settled.left == () or not random or trio.current_time() >= deadline
-        ):
+        if random and trio.current_time() >= deadline:
+            return settled or planner.last_word()
+        if settled is not None and (settled.left == () or not random):
             return settled
         await trio.lowlevel.checkpoint()
         wanted = planner.ask()

@@ -47,7 +47,7 @@ together, and needs no experiments then."""
 LONGEST = 30.0
 """Most seconds of one investigation."""
 
-_PATIENCE = 6.0  # seconds for a fault that comes and goes
+_PATIENCE = 7.0  # seconds for a fault that comes and goes
 _PAUSE = 0.4  # seconds between its rounds, in which regular attempts go on
 _AT_ONCE = 8
 _TIDY = 30.0  # seconds after which what is suspected no more is forgotten
@@ -254,7 +254,7 @@ class Investigator:
                 patience=_PATIENCE,
                 pause=_PAUSE,
             )
-        settled = settled or planner.undetermined()  # time is up
+        settled = settled or planner.last_word()  # time is up
         failing = self._failing(group)
         if key not in failing:
             return  # it recovered meanwhile: there is nothing to explain

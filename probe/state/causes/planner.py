@@ -25,7 +25,7 @@ SURE = 0.995
 """Posterior from which on a cause is named."""
 
 ENOUGH = 0.98
-"""Likewise when there is nothing left to ask."""
+"""Likewise when there is nothing left to ask, or no time."""
 
 _LEFT = 0.02  # posterior from which on a cause is told as one that could not be ruled out
 _WORTH = 0.005  # bits that an experiment must be expected to tell
@@ -97,13 +97,23 @@ class Planner:
 
     def settled(self) -> Settled | None:
         """Return the cause when one is left; None while there is something to ask."""
+        best, sure = self._likeliest()
+        if sure >= SURE or (sure >= ENOUGH and not self._useful()):
+            return Settled(best, self._share(best))
+        return None if self._useful() else self.undetermined()
+
+    def last_word(self) -> Settled:
+        """Return the cause if it is likely enough when time is up, else that none was told."""
+        best, sure = self._likeliest()
+        return Settled(best, self._share(best)) if sure >= ENOUGH else self.undetermined()
+
+    def _likeliest(self) -> tuple[Cause, float]:
+        """Return the likeliest cause by hypotheses that no observation contradicts."""
         sound: dict[Cause, float] = defaultdict(float)
         for fit, weight in self._weights():
             sound[fit.cause] += 0.0 if fit.against else weight
         best = max(sound, key=lambda cause: sound[cause], default=Cause.UNDETERMINED)
-        if sound[best] >= SURE or (sound[best] >= ENOUGH and not self._useful()):
-            return Settled(best, self._share(best))
-        return None if self._useful() else self.undetermined()
+        return best, sound[best]
 
     def undetermined(self) -> Settled:
         """Give up, and name what could not be ruled out."""
