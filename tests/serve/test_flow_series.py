@@ -70,6 +70,20 @@ def test_a_healthy_flow_blames_no_layer(store: Store) -> None:
     assert value(store, "probe_flow_token_expiry_timestamp_seconds") == START + 3600.0
 
 
+def test_the_time_of_the_resolution_is_there_on_every_probe(store: Store) -> None:
+    """Also when the answer was known, and when the agent was too late to tell other times."""
+    run = flow_result(KEY, START)
+    known = tuple(
+        replace(step, timings=replace(step.timings, resolve=None, lookup=0.25))
+        for step in run.steps
+    )
+    late = replace(run, steps=known, lag=5.0)
+    store.record_flow(late, Diagnosis(), EdgeStatus.PASSING, START)
+    assert value(store, "probe_http_duration_seconds", phase="resolve") == 0.25 * len(run.steps)
+    assert value(store, "probe_dns_lookup_time_seconds") == 0.25
+    assert value(store, "probe_http_duration_seconds", phase="connect") is None
+
+
 def test_fails_open_is_said_by_itself(store: Store) -> None:
     diagnosis = Diagnosis("authorization", "deny answered 200", ("deny",), fails_open=True)
     store.record_flow(flow_result(KEY, START, ("deny",)), diagnosis, EdgeStatus.FAILING, START)

@@ -191,7 +191,7 @@ def flow_result(
             outcome=Failed(failure) if name in broken else Passed(),
             timings=Timings(
                 resolve=0.002, connect=0.01, tls=0.03, send=0.001, wait=0.05, receive=0.002,
-                total=0.095,
+                total=0.095, lookup=0.002,
             ),
             attempts=1,
             edge=Edge("203.0.113.9", 443),

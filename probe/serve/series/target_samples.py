@@ -246,17 +246,20 @@ def _http(flow: FlowRecord, shown: StepResult, lag_bound: float) -> list[Sample]
         (families.HTTP_UNCOMPRESSED_BODY_LENGTH, evidence.body_size),
         (families.HTTP_REDIRECTS, sum(redirects) if redirects else None),
     )
-    if flow.last.lag <= lag_bound:
-        samples += _http_phases(step.timings for step in steps)
-    return samples
+    trusted = flow.last.lag <= lag_bound
+    return samples + _http_phases([step.timings for step in steps], trusted=trusted)
 
 
-def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
-    """Phases as blackbox_exporter cuts them; a phase that no step had is absent."""
+def _http_phases(timings: Iterable[Timings], *, trusted: bool) -> list[Sample]:
+    """Phases as blackbox_exporter cuts them; a phase that no step had is absent.
+
+    Where the agent was late its own times are left out. That of the resolution is there on every
+    probe, see `_lookup`.
+    """
     sums: dict[str, float] = {}
     for one in timings:
         parts = (
-            ("resolve", one.lookup),  # there on every probe, see _lookup
+            ("resolve", one.lookup),
             ("connect", one.connect),
             ("tls", one.tls),
             ("processing", one.send),  # from the connection being ready …
@@ -264,7 +267,7 @@ def _http_phases(timings: Iterable[Timings]) -> list[Sample]:
             ("transfer", one.receive),
         )
         for phase, seconds in parts:
-            if seconds is not None:
+            if seconds is not None and (trusted or phase == "resolve"):
                 sums[phase] = sums.get(phase, 0.0) + seconds
     return [
         (families.HTTP_DURATION, seconds, (("phase", phase),)) for phase, seconds in sums.items()
