@@ -41,7 +41,7 @@ def call(step: str, host: str, signed: bool, address: str = FIRST, persona: str 
 
 
 def login(address: str = FIRST, persona: str = "dev") -> Call:
-    return Call("cli", "id.example", address, NONE, False, True, "cli", "api", persona)
+    return Call("cli", "id.example", address, NONE, False, True, "cli", "api", persona, gives=True)
 
 
 class World:
@@ -175,6 +175,20 @@ def test_a_fault_of_some_calls_gets_no_wrong_name(
             assert cause in found.left, found.left
     assert set(told) <= {cause, C.UNDETERMINED}, told
     assert told[cause] >= (4 if share == 0.6 else 0), told
+
+
+def test_a_login_fails_although_tokens_are_still_found_good() -> None:
+    check = login()._replace(step="valid", gives=False)
+    asked = setting(login(), Mark.ERROR)
+    planner = FlowPlanner(asked)
+    planner.regular(
+        {check: Tally(passed=9), login(): Tally(failed=9), login(SECOND): Tally(failed=3)}
+    )
+    for trial in asked.trials:
+        planner.observe(trial.call, Observed.SAME if trial.call.gives else Observed.PASSED)
+    found = planner.settled()
+    assert found is not None
+    assert found.cause is C.LOGIN
 
 
 def test_one_backend_alone_cannot_be_told_from_authorization() -> None:

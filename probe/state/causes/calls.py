@@ -35,6 +35,7 @@ class Call(NamedTuple):
         authorized: it carries credentials as credentials.
         login: it gives a token, or tells whether one is good: what is before the platform does not
             stand before it.
+        gives: it gives a token.
     """
 
     step: str
@@ -46,6 +47,7 @@ class Call(NamedTuple):
     target: str
     provider: str
     persona: str
+    gives: bool = False
 
 
 class Trial(NamedTuple):
@@ -112,6 +114,7 @@ def seen_of(
         key.target,
         key.provider,
         key.persona,
+        found is Role.LOGIN,
     )
     return Seen(call, ended, result.outcome.failure if isinstance(result.outcome, Failed) else None)
 

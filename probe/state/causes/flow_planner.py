@@ -158,18 +158,18 @@ def _places(setting: FlowSetting, calls: set[Call]) -> Iterator[tuple[FlowCause,
             yield cause, Who.ALL, 0.1
             if own.authorized and not way:
                 yield cause, Who.TOKEN, 0.05
-            if own.login and not way:
+            if own.gives and not way:
                 yield cause, Who.LOGIN, 0.05
 
 
 def _meanings(own: Call, failing: Mark, calls: set[Call]) -> Iterator[tuple[FlowCause, Who, float]]:
     """Yield what may fail once calls get through."""
     beside = {call.step for call in calls if call.host == own.host} - {own.step}
-    if beside:
+    if beside and not own.gives:
         yield FlowCause.ENDPOINT, Who.ALL, 0.06
     if own.authorized and any(c.authorized and c.step in beside for c in calls):
         yield FlowCause.ENDPOINT, Who.TOKEN, 0.06
-    if own.login:
+    if own.gives:
         yield FlowCause.LOGIN, Who.LOGIN, 0.3
     if own.authorized:
         refused = failing is Mark.UNAUTHORIZED
@@ -199,7 +199,7 @@ def _hit(who: Who, call: Call) -> bool:
         case Who.KEPT:
             return call.token == KEPT
         case Who.LOGIN:
-            return call.login
+            return call.gives
 
 
 def reaches(one: Hypothesis, call: Call, own: Call) -> bool | None:
