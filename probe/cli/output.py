@@ -37,18 +37,23 @@ def print_rows(
         all_rows: passing rows too, in the table.
         chains: the certificates too, in the table.
     """
-    if file is not None:
-        from probe.documents.files import replace_file
-
-        text = _text(rows, form, region, all_rows=all_rows, chains=chains)
-        try:
-            replace_file(file, text.encode("utf-8", "replace"), mode=_FOR_EVERYBODY)
-        except OSError as error:
-            die(f"--output-file {file}: {error.strerror or error}", FAIL)
     if form != "table" and file is None:
         sys.stdout.write(_text(rows, form, region, all_rows=all_rows, chains=chains))
-    else:
-        _print_table(rows, all_rows=all_rows, chains=chains)
+        return
+    _print_table(rows, all_rows=all_rows, chains=chains)
+    if file is not None:
+        _write(file, _text(rows, form, region, all_rows=all_rows, chains=chains))
+
+
+def _write(file: Path, text: str) -> None:
+    from probe.documents.files import replace_file
+
+    if not file.parent.is_dir():  # a mistyped path must not become a folder
+        die(f"--output-file {file}: there is no folder {file.parent}", FAIL)
+    try:
+        replace_file(file, text.encode("utf-8", "replace"), mode=_FOR_EVERYBODY)
+    except OSError as error:
+        die(f"--output-file {file}: {error.strerror or error}", FAIL)
 
 
 def _text(
