@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 52_739
+MOST_LINES = 52_765
 MOST_FILES = 286
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

@@ -51,6 +51,7 @@ _STARTTLS = (
     ("pop3", re.compile(r"STLS", re.IGNORECASE)),
 )
 _REDIRECTS = 10
+_DURATION = re.compile(r"(?:[0-9.]+(?:ms|[smhd]))+")
 
 
 @dataclass(slots=True)
@@ -122,8 +123,10 @@ class ModuleReader:
                 why = _PROBERS.get(str(prober), "this prober is not known")
                 section.losses.add(section.file, section.position, section.name, why)
                 return None
-        if timeout is not None:
+        if timeout is not None and _DURATION.fullmatch(str(timeout)):
             module.settings["timeout"] = str(timeout)
+        elif timeout is not None:
+            section.lose("timeout", "it is not a duration; the scrape's own time-out counts")
         for other in ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket"):
             section.take(other)  # of other probers: without effect there too
         section.rest({})

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import re2  # type: ignore[import-untyped]  # it has no types
+from probe.model.expressions import PatternError, compile_pattern
 
 _GROUP = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+)|(\$))")
 
@@ -82,8 +82,8 @@ def _replace(rule: Rule, value: str, labels: dict[str, str]) -> None:
 def _match(rule: Rule, value: str) -> Sequence[str] | None:
     """Match the whole of a value; the groups of the match, the whole of it first."""
     try:
-        found = re2.compile(f"^(?s:{rule.regex})$").match(value)
-    except re2.error as error:
+        found = compile_pattern(f"^(?s:{rule.regex})$").match(value)
+    except PatternError as error:
         raise CannotRelabel(f"regex: {error}") from None
     return None if found is None else (found.group(0), *(one or "" for one in found.groups()))
 

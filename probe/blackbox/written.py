@@ -26,6 +26,8 @@ CONFIGURATION = "probe.yaml"
 _MOST_BYTES = 16 * 1024 * 1024
 _METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 _NOWHERE = "write-what-may-be-probed.invalid"
+_SHORTEST, _LONGEST = 0.05, 600.0
+_OVER_TLS = "it has no https://, and credentials go over TLS only"
 _ANY_PAGE = ("http://", "/")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _HEAD = """\
@@ -132,12 +134,17 @@ class _Writer:
             except (NameProblem, BadUrl) as problem:
                 self._lose(job.position, f"a target of {job.name}", str(problem))
                 continue
+            if module.secret and url[0] == "http://":
+                self._lose(job.position, f"a target of {job.name}", _OVER_TLS)
+                continue
             key = (one.module, *url)
             groups.setdefault(key, _Group(module, url)).targets.append((target, one.labels))
             self._note(module, target)
         for path, name, hosts in job.files:
             module = self._known(job, name)
-            if module is not None:
+            if module is not None and module.secret and module.kind == "api":
+                self._lose(job.position, f"file_sd_configs of {job.name}", _OVER_TLS)
+            elif module is not None:
                 source = {"files": [path]}
                 groups[name, path] = _Group(module, _ANY_PAGE, source=source)
                 for host in hosts:
@@ -182,7 +189,7 @@ class _Writer:
         if (interval := _seconds(job.interval)) is not None:
             check["interval"] = _written(max(interval, 1.0))
         settings = dict(module.settings)
-        timeout, longest = _seconds(settings.get("timeout")), interval or 60.0
+        timeout, longest = _time_out(settings.get("timeout")), interval or 60.0
         if timeout is not None:
             settings["timeout"] = _written(min(timeout, longest))
         check |= settings
@@ -230,7 +237,7 @@ class _Writer:
         modules: dict[str, Any] = {}
         for module in self._modules.values():
             entry: dict[str, Any] = {"kind": module.kind, **module.settings}
-            if (timeout := _seconds(entry.get("timeout"))) is not None:
+            if (timeout := _time_out(entry.get("timeout"))) is not None:
                 entry["timeout"] = _written(timeout)
             if module.prefer is not None:
                 entry["prefer"] = module.prefer
@@ -299,6 +306,12 @@ def _seconds(duration: Any) -> float | None:
     """The seconds of a duration as Prometheus writes it; None for none."""
     parts = re.findall(r"([0-9.]+)(ms|[smhd])", str(duration or ""))
     return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
+
+
+def _time_out(duration: Any) -> float | None:
+    """The same for a time-out, as far as ours may go."""
+    seconds = _seconds(duration)
+    return None if seconds is None else min(max(seconds, _SHORTEST), _LONGEST)
 
 
 def _written(seconds: float) -> str:

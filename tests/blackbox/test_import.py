@@ -223,6 +223,50 @@ def test_modules_alone_are_imported_for_probe_alone(there: Path) -> None:
     assert spec_of(there).checks == ()
 
 
+def test_odd_input_costs_the_odd_parts_alone(there: Path) -> None:
+    (there / "blackbox.yml").write_text("""\
+modules:
+  text: {prober: http, http: "text"}
+  listed: {prober: [1]}
+  number: 5
+  late: {prober: tcp, timeout: soon, tcp: {tls: true, tls_config: {ca_file: nowhere.pem}}}
+  "é odd": {prober: http, timeout: 2h, http: {method: PROPFIND, headers: {X-Api-Key: "k{ey"}}}
+""")
+    (there / "prometheus.yml").write_text("""\
+scrape_configs:
+  - job_name: "web é/1"
+    metrics_path: /probe
+    params: {module: ["é odd"], debug: ["true"]}
+    static_configs:
+      - targets: ["https://[2001:db8::1]:8443/x", "https://u:p@x.example/", "http://127.0.0.1:9/"]
+    relabel_configs: [{source_labels: [__address__], target_label: __param_target}]
+  - job_name: broken
+    metrics_path: /probe
+    params: {module: [late]}
+    static_configs: [{targets: ["a.example:1"]}]
+    relabel_configs: [{source_labels: [__address__], regex: "(", target_label: __param_target}]
+  - job_name: lost
+    metrics_path: /probe
+    static_configs: "x"
+    file_sd_configs: [{files: ["*.no"]}]
+  - 7
+""")
+    result = run(there)
+    assert result.exit_code == 0, result.output
+    (check,) = spec_of(there).checks
+    assert isinstance(check, ApiCheck)
+    assert check.hosts == ("2001:db8::1",)
+    for said in (
+        "timeout: it is not a duration",
+        "credentials go over TLS only",
+        "user name or password",
+        "relabel_configs: regex:",
+        "there is no file *.no now",
+        "ca_file: there is no such file",
+    ):
+        assert said in result.output
+
+
 @pytest.mark.parametrize("text", ["", "modules: [", "\t"])
 def test_a_file_that_cannot_be_read_is_said_with_its_place(there: Path, text: str) -> None:
     (there / "blackbox.yml").write_text(text)

@@ -89,6 +89,16 @@ def test_odd_patterns_of_targets_are_refused(problems: Problems, target: str) ->
     assert problem.startswith("probe.yaml:3:")
 
 
+def test_a_module_may_take_longer_than_a_check_s_interval(loaded: Loader) -> None:
+    step = '[{name: g, get: "{target.url}"}]'
+    spec = loaded(
+        f"{BOX}    a: {{kind: api, timeout: 2m, steps: {step}}}\n"
+        "    b: {kind: tls, timeout: 2m}\n"
+    )
+    assert spec.blackbox is not None
+    assert {one.timeout for one in spec.blackbox.modules.values()} == {120.0}
+
+
 def test_a_section_without_modules_is_a_slip(problems: Problems) -> None:
     (problem,) = problems("region: here\nblackbox: {targets: [a.example]}\n")
     assert "write at least one module" in problem

@@ -19,6 +19,9 @@ from probe.model.tls import ClientProfile, Trust
 from probe.net.addresses import spells_out
 from probe.net.names import quoted
 
+LONGEST = 600.0
+"""Seconds of the longest time-out that a configuration may hold."""
+
 
 @dataclass(slots=True)
 class Sections:
@@ -107,7 +110,7 @@ class Sections:
 
 def times(sections: Sections, check: TlsCheckShape | TcpCheckShape) -> tuple[float, float]:
     """Interval and time-out of a check of edges; what nobody wrote is made to fit."""
-    interval = _time(sections, check, "interval")
+    interval = _interval(sections, check)
     timeout = _time(sections, check, "timeout")
     _must_fit(sections.file, timeout, interval)
     return interval.seconds, timeout.up_to(interval.seconds)
@@ -115,7 +118,7 @@ def times(sections: Sections, check: TlsCheckShape | TcpCheckShape) -> tuple[flo
 
 def flow_times(sections: Sections, check: ApiCheckShape) -> tuple[float, float, float]:
     """Interval, a step's time-out and the flow's; what nobody wrote is made to fit."""
-    interval = _time(sections, check, "interval")
+    interval = _interval(sections, check)
     timeout = _time(sections, check, "timeout")
     whole = _time(sections, check, "flow_timeout")
     _must_fit(sections.file, whole, interval)
@@ -144,6 +147,13 @@ class _Time:
     def up_to(self, most: float) -> float:
         """The duration as written, or a default that fits."""
         return self.seconds if self.written else min(self.seconds, most)
+
+
+def _interval(sections: Sections, check: CheckShapes) -> _Time:
+    """The interval; what others ask for has none, and may take as long as any time-out."""
+    if check.targets is not None and check.targets.named == ASKED:
+        return _Time("interval", LONGEST, check.node)
+    return _time(sections, check, "interval")
 
 
 def _time(sections: Sections, check: CheckShapes, key: str) -> _Time:
