@@ -23,6 +23,7 @@ from probe.documents.targets import load_targets
 from probe.model.cause import Investigation
 from probe.model.failure import trace
 from probe.model.flow import ApiCheck
+from probe.model.flow_cause import FlowInvestigation
 from probe.model.result import FlowResult, Result
 from probe.model.spec import LIVE, Check, Provider, Spec, TargetList
 from probe.model.state import Diagnosis
@@ -305,11 +306,13 @@ async def _rows(
     results = await (round_.run() if request.wait is None else round_.wait(request.wait))
     judged = list(key_types.judged(results))
     causes: dict[EdgeKey, Investigation] = {}
+    flows: dict[FlowKey, FlowInvestigation] = {}
     if request.why:
         from probe.agent.why import Explainer  # noqa: PLC0415 - what is not asked for costs nothing
 
-        causes = await Explainer(parts, spec, targets).of(judged)
-    rows = rows_of(judged, causes, _blames(spec, judged))
+        explainer = Explainer(parts, spec, targets)
+        causes, flows = await explainer.of(judged), await explainer.of_flows(judged)
+    rows = rows_of(judged, causes, _blames(spec, judged), flows)
     return [*unread, *rows, *key_types.unchecked(results)]
 
 

@@ -19,12 +19,16 @@ from probe.agent.experiments import (
     scene_of,
 )
 from probe.agent.jobs import checks_of
-from probe.agent.parts import Parts
+from probe.agent.parts import Parts, resolver_of
+from probe.agent.why_flows import explain_flows
+from probe.http.session import Resolve
 from probe.model.cause import Experiment, Investigation, Observed
 from probe.model.failure import Failure
-from probe.model.result import Failed, ResolveResult, Result, TlsResult
+from probe.model.flow import ApiCheck
+from probe.model.flow_cause import FlowInvestigation
+from probe.model.result import Failed, FlowResult, ResolveResult, Result, TlsResult
 from probe.model.spec import Spec, TlsCheck
-from probe.model.target import Edge, EdgeKey, ProviderKey, Target
+from probe.model.target import Edge, EdgeKey, FlowKey, ProviderKey, Target
 from probe.state.causes import Planner, Trial
 from probe.state.causes.extent import explained
 from probe.state.causes.setting import Outcomes
@@ -76,6 +80,21 @@ class Explainer:
             one = await self._one(scene, seen, failing)
             found |= dict.fromkeys(one.keys, one)
         return found
+
+    async def of_flows(self, results: Iterable[Result]) -> dict[FlowKey, FlowInvestigation]:
+        """Find out why flows fail, likewise."""
+        checks = checks_of(self.spec, ApiCheck)
+
+        def target(key: FlowKey) -> Target:
+            some = self.lists.get(checks[key.check].targets or "", ())
+            return next((one for one in some if one.label == key.target), Target(key.target))
+
+        def resolve(key: FlowKey) -> Resolve:
+            provider = self.spec.providers.get(key.provider)
+            return resolver_of(self.parts.finder, provider, target(key))
+
+        runs = (one for one in results if isinstance(one, FlowResult))
+        return await explain_flows(self.parts.flow, checks, target, resolve, runs)
 
     async def _one(
         self, scene: Scene, seen: Mapping[EdgeKey, TlsResult], failing: Mapping[EdgeKey, Failure]

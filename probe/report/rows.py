@@ -10,6 +10,7 @@ from typing import assert_never
 
 from probe.model.cause import Investigation
 from probe.model.failure import Failure, failure_fields, printable
+from probe.model.flow_cause import FlowInvestigation
 from probe.model.result import (
     CertificateFacts,
     Failed,
@@ -93,6 +94,7 @@ def rows_of(
     results: Iterable[Result],
     causes: Mapping[EdgeKey, Investigation] = MappingProxyType({}),
     blames: Mapping[FlowKey, Diagnosis] = MappingProxyType({}),
+    flows: Mapping[FlowKey, FlowInvestigation] = MappingProxyType({}),
 ) -> list[ReportRow]:
     """Make rows in a stable order: check, target, provider, edge and profile; steps as they ran.
 
@@ -100,9 +102,10 @@ def rows_of(
         results: of a round.
         causes: of edges that fail, where that was asked for.
         blames: what the runs of flows say of their layers.
+        flows: why flows fail, where that was asked for.
     """
     return [
-        _shown(_explained(row, result, causes, blames))
+        _shown(_explained(row, result, causes, blames, flows))
         for result in sorted(results, key=_place)
         for row in _rows(result)
     ]
@@ -113,12 +116,18 @@ def _explained(
     result: Result,
     causes: Mapping[EdgeKey, Investigation],
     blames: Mapping[FlowKey, Diagnosis],
+    flows: Mapping[FlowKey, FlowInvestigation],
 ) -> ReportRow:
+    found: Investigation | FlowInvestigation | None = None
     if isinstance(result, FlowResult):
         blame = blames.get(result.key)
-        known = blame is not None and not blame.healthy
-        return replace(row, blames=blame.layer, why=blame.why) if blame and known else row
-    found = causes.get(result.key) if isinstance(result, TlsResult) else None
+        if blame is not None and not blame.healthy:
+            row = replace(row, blames=blame.layer, why=blame.why)
+        told = flows.get(result.key)
+        if told and row.verdict is RowVerdict.FAIL and row.what.rpartition(":")[2] == told.step:
+            found = told
+    elif isinstance(result, TlsResult):
+        found = causes.get(result.key)
     if found is None:
         return row
     lines = tuple(one.line for one in found.experiments)

@@ -14,6 +14,7 @@ from probe.agent.filing import Excuse
 from probe.agent.flow_filing import FlowFiling
 from probe.agent.flow_investigator import FlowInvestigator
 from probe.agent.log import EventLog
+from probe.agent.why_flows import explain_flows
 from probe.auth.store import Slot, TokenStore
 from probe.http.session import Resolve
 from probe.model.auth import JsonLoginAuth
@@ -23,6 +24,7 @@ from probe.model.result import Evidence, Failed, FlowResult, Outcome, Passed, St
 from probe.model.spec import Listen, Spec
 from probe.model.target import Edge, FlowKey, Resolution, Target
 from probe.probers.flow import flow_outcome
+from probe.report import rows_of
 from probe.serve import Store
 from probe.state.vantage import Vantage
 
@@ -234,3 +236,27 @@ async def test_a_crash_costs_a_sentence_and_nothing_else(autojump_clock: MockClo
     agent.run_all()
     assert len(agent.crashes) == len(KEYS)
     assert len(agent.store.flows) == len(KEYS)
+
+
+async def test_a_person_at_a_terminal_is_told_the_same(autojump_clock: MockClock) -> None:
+    agent = Agent(signed)
+    runs = []
+    for key in KEYS:
+        steps = tuple(
+            agent.result(one.name, "kept" if one.name != "control" else "none", key.persona)
+            for one in CHECK.steps
+        )
+        runs.append(FlowResult(key, 0.0, flow_outcome(steps), steps))
+    found = await explain_flows(
+        agent,  # type: ignore[arg-type]
+        {"cli": CHECK},
+        lambda _: TARGET,
+        agent.resolver,
+        runs,
+    )
+    assert {one.cause.value for one in found.values()} == {"authorization"}
+    assert all(one.spent <= 20 for one in found.values())
+    rows = [row for row in rows_of(runs, flows=found) if row.because]
+    assert [row.what for row in rows] == ["dev:whoami", "other:whoami"]
+    assert rows[0].because.startswith("the authorization layer answers 500")
+    assert any(line.startswith("without a token: whoami") for line in rows[0].experiments)
