@@ -45,7 +45,7 @@ def sentence(store: Store) -> str:
 
 def test_the_2021_incident_in_one_sentence() -> None:
     assert sentence(filled(targets=300, cli_broken=False)) == (
-        "2 of 4 edges of cdn-b fail for 9 of 300 targets since 14:13:42 UTC"
+        "2 of 4 addresses of cdn-b fail for 9 of 300 targets since 14:13:42 UTC"
         " — the edge does not know this name"
     )
 
@@ -244,7 +244,7 @@ def test_a_name_without_an_address_is_in_the_sentence() -> None:
     nxdomain = Failure(Phase.RESOLVE, Reason.NXDOMAIN, "192.0.2.53 says NXDOMAIN")
     store.record_resolution(ResolveResult(through, START, Resolution((), nxdomain, seconds=0.1)))
     assert sentence(store) == (
-        "cdn-a has no address for 1 of 30 targets since 14:13:20 UTC"
+        "cdn-a has no address for store-00001.example since 14:13:20 UTC"
         " — the name does not exist in DNS"
     )
     view = target_view(store, through.target, NOW)
@@ -270,7 +270,7 @@ def test_the_sentence_names_the_clients_that_fail_and_those_that_pass_there() ->
     seen_by(store, {"java": REFUSED, "android": REFUSED, "chrome": Passed()})
     said = "fails for android and java, passes for chrome and default"
     assert sentence(store) == (
-        "1 of 4 edges of cdn-b fails for 1 of 30 targets since 14:13:20 UTC"
+        "1 of 4 addresses of cdn-b fails for store-00000.example since 14:13:20 UTC"
         f" — the edge refuses the handshake: {said}"
     )
     status = status_of(store, NOW)
@@ -293,8 +293,8 @@ def test_no_client_is_said_to_pass_that_was_not_seen_to_pass_wherever_another_fa
 
 
 def test_where_one_client_looks_none_is_named() -> None:
-    problem = status_of(filled(), NOW).problems[0]
-    assert (problem.fails_for, problem.clients) == (("default",), "")
+    status = status_of(filled(), NOW)
+    assert (status.problems[0].fails_for, status.cards[0].clients) == (("default",), "")
 
 
 def test_yesterdays_times_carry_their_date() -> None:
@@ -419,9 +419,9 @@ def test_hundreds_of_failing_edges_stay_a_short_page() -> None:
     store = filled(targets=150, broken_targets=150, broken_edges=4)
     page = status_page(status_of(store, NOW))
     assert len(page) < 40_000
-    assert "and 90 more" in page
+    assert "and 145 more" in page
     assert "cdn-b" in page
-    assert "4 of 4 edges of cdn-b fail for 150 of 150 targets" in page
+    assert "4 of 4 addresses of cdn-b fail for 150 of 150 targets" in page
 
 
 # ---------------------------------------------------------------- the API

@@ -63,7 +63,7 @@ def why_of(
 
     def fits(key: EdgeKey) -> bool:
         trouble = census.troubles.get(key)
-        return trouble is not None and trouble.why == group.why
+        return trouble is not None and trouble.why == group.why and key.target in group.targets
 
     try:
         found = store.causes.explaining(through, fits, CAUSES)

@@ -14,7 +14,7 @@ from probe.model.cause import CHANGES, Change
 from probe.model.failure import printable
 from probe.model.flow_cause import FLOW_CHANGES, FlowChange
 from probe.model.reasons import title_of
-from probe.serve.page.sentence import clock
+from probe.serve.page.sentence import clock, where
 from probe.serve.page.target_view import TargetView
 from probe.serve.page.views import ChangeView, StatusView
 
@@ -79,6 +79,7 @@ def _environment() -> Environment:
         sign=lambda name: _SIGNS.get(str(name), ""),
         together=together,
         title_of=title_of,
+        where=where,
         urlencode=lambda name: quote(name, errors="backslashreplace"),
         thousands=lambda number: f"{number:,}",
     )

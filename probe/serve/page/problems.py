@@ -48,7 +48,7 @@ def _problem(
     group: TroubleGroup,
     first: EdgeKey | ProviderKey,
 ) -> ProblemView:
-    detail, browser, command = _evidence(store, first)
+    detail, browser, command = evidence_of(store, first)
     known = why_of(store, through, census, group)
     return ProblemView(
         **through._asdict(),
@@ -70,13 +70,13 @@ def _problem(
         unseen_since=group.unseen_since,
         unnamed=tuple(nsmallest(PER_PROBLEM, group.unnamed)),
         fails_for=tuple(sorted(group.clients)),
-        passes_for=tuple(sorted(_passing(store, census, group))),
+        passes_for=tuple(sorted(passing_clients(store, census, group))),
         causes=known.causes,
         investigating=known.investigating,
     )
 
 
-def _passing(store: Store, census: ProviderCensus, group: TroubleGroup) -> set[str]:
+def passing_clients(store: Store, census: ProviderCensus, group: TroubleGroup) -> set[str]:
     """Find the clients that were last seen to pass wherever another one fails.
 
     None is named where so much fails that each look would cost: nobody is said to pass unseen.
@@ -103,7 +103,7 @@ def _passing(store: Store, census: ProviderCensus, group: TroubleGroup) -> set[s
     return passing or set()
 
 
-def _evidence(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
+def evidence_of(store: Store, key: EdgeKey | ProviderKey) -> tuple[str, str, str]:
     """Detail, what a browser shows, and the command, of the latest failure."""
     if isinstance(key, ProviderKey):
         resolved = store.unresolved.get(key)

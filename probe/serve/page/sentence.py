@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from probe.model.reasons import title_of
+from probe.serve.page.card_view import CardView
 from probe.serve.page.flow_view import FlowProblem
 from probe.serve.page.standing import Level, Overview, StateCounts
-from probe.serve.page.views import ProblemView
 from probe.state.diagnosis import INCONCLUSIVE
 
 
@@ -134,7 +134,7 @@ def _some(number: int, word: str) -> str:
 
 
 def _noun(word: str, number: int) -> str:
-    return word if number == 1 else f"{word}s"
+    return word if number == 1 else f"{word}{'es' if word.endswith('s') else 's'}"
 
 
 def _passes(number: int) -> str:
@@ -144,26 +144,69 @@ def _passes(number: int) -> str:
 # ---------------------------------------------------------------- what fails, in words
 
 
-def in_words(
-    problems: Iterable[ProblemView], flows: Iterable[FlowProblem], now: float
-) -> list[str]:
+NAMED = 3
+"""Most targets that a sentence names; with more, it counts them."""
+
+
+def in_words(cards: Iterable[CardView], flows: Iterable[FlowProblem], now: float) -> list[str]:
     """What fails, confirmed: flows first, then edges and names; each gravest first."""
     said = [_flow(flow, now) for flow in flows]
-    return said + [_problem(problem, now) for problem in problems if problem.confirmed]
+    return said + [card_in_words(card, now) for card in cards if card.confirmed]
 
 
-def _problem(problem: ProblemView, now: float) -> str:
-    whom = _of(problem.targets_total, problem.of_targets, "target")
-    if problem.edges_total:
-        edges = _of(problem.edges_total, problem.of_edges, "edge")
-        verb = "fails" if problem.edges_total == 1 else "fail"
-        text = f"{edges} of {problem.provider} {verb} for {whom}"
-    else:
-        text = f"{problem.provider} has no address for {whom}"
-    text = f"{text} since {clock(problem.since, now)} — {_lower(problem.reason)}"
-    if problem.clients:
-        text = f"{text}: {problem.clients}"
-    return text + _unlooked(problem, now)
+def card_in_words(card: CardView, now: float) -> str:
+    """What fails, where, since when and why: one sentence without a full stop."""
+    what = _everywhere(card) if card.everywhere else _provider(card)
+    text = f"{what} since {clock(card.since, now)} — {_lower(card.reason)}"
+    if card.clients:
+        text = f"{text}: {card.clients}"
+    return text + _unlooked(card, now)
+
+
+def _everywhere(card: CardView) -> str:
+    verb = "fail" if card.addresses_total else "have"
+    if card.targets_total == 1:
+        verb = "fails" if card.addresses_total else "has"
+    return f"{_targets(card)} {verb} {_places(card)}"
+
+
+def _provider(card: CardView) -> str:
+    whom, through = _targets(card), _listed(card.providers)
+    if not card.addresses_total:
+        return f"{through} has no address for {whom}"
+    addresses = _of(card.addresses_total, card.of_addresses, "address")
+    verb = "fails" if card.addresses_total == 1 else "fail"
+    return f"{addresses} of {through} {verb} for {whom}"
+
+
+def _places(card: CardView) -> str:
+    through = _listed(card.providers)
+    some, whole = card.addresses_total, card.of_addresses
+    if not some:
+        return f"no address through {through}"
+    if some < whole:
+        return f"on {_of(some, whole, 'address')} of {through}"
+    return f"on {'its only address' if whole == 1 else f'all {whole:,} addresses'} of {through}"
+
+
+def where(card: CardView) -> str:
+    """Where it fails, as the beginning of a sentence."""
+    text = _places(card)
+    if not card.everywhere and card.addresses_total:
+        text = f"on {_of(card.addresses_total, card.of_addresses, 'address')}"
+    return text[:1].upper() + text[1:]
+
+
+def _targets(card: CardView) -> str:
+    """The names of few, the number of many."""
+    if card.targets_total <= NAMED:
+        return _listed(card.targets)
+    return _of(card.targets_total, card.of_targets, "target")
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _lower(reason: str) -> str:
@@ -186,7 +229,7 @@ def _flow(flow: FlowProblem, now: float) -> str:
     return f"{who} {verb} since {clock(flow.since, now)} — {what}" + _unlooked(flow, now)
 
 
-def _unlooked(problem: ProblemView | FlowProblem, now: float) -> str:
+def _unlooked(problem: CardView | FlowProblem, now: float) -> str:
     if problem.unseen_since is None:
         return ""
     return f" ({problem.unseen:,} not looked at since {clock(problem.unseen_since, now)})"

@@ -12,6 +12,7 @@ from probe.model.state import EdgeStatus, Transition
 from probe.serve.census import NOT_KNOWN, Through, failing
 from probe.serve.memory.agent import causes
 from probe.serve.memory.store import Store
+from probe.serve.page.cards import card_views
 from probe.serve.page.flow_view import flow_problems, flow_views
 from probe.serve.page.problems import edge_views, problem_views
 from probe.serve.page.sentence import in_words, level_of, sentence_of
@@ -52,14 +53,17 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
     standing = standing_of(store, states)
     totals = _totals(store, standing)
     problems = problem_views(store)
+    cards = card_views(store)
     flows = flow_problems(store.flows.values())
     return StatusView(
         region=store.region,
         now=now,
         level=level_of(standing),
-        sentence=sentence_of(standing, now, in_words(problems, flows, now)),
+        sentence=sentence_of(standing, now, in_words(cards, flows, now)),
         totals=totals,
         standing=standing,
+        cards=tuple(cards[:PROBLEMS]),
+        cards_total=len(cards),
         problems=tuple(problems[:PROBLEMS]),
         problems_total=len(problems),
         edges=tuple(found[1] for found in edge_views(store, edges) if found),

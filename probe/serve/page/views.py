@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probe.model.tls import clients_in_words
 from probe.serve.memory.agent import SourceView
+from probe.serve.page.card_view import CardView
 from probe.serve.page.cause_view import CauseView
 from probe.serve.page.flow_view import FlowProblem, FlowView
 from probe.serve.page.standing import Level, Overview
@@ -85,11 +85,6 @@ class ProblemView:
     passes_for: tuple[str, ...] = ()
     causes: tuple[CauseView, ...] = ()
     investigating: bool = False
-
-    @property
-    def clients(self) -> str:
-        """Both in words; empty where one client looks."""
-        return clients_in_words(self.fails_for, self.passes_for)
 
     @property
     def confirmed(self) -> bool:
@@ -265,7 +260,12 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything that the page shows."""
+    """Everything that the page shows.
+
+    Attributes:
+        cards: what fails, one a cause.
+        problems: the same by provider and reason, for scripts.
+    """
 
     region: str
     now: float
@@ -273,6 +273,8 @@ class StatusView:
     sentence: str
     totals: Totals
     standing: Overview
+    cards: tuple[CardView, ...]
+    cards_total: int
     problems: tuple[ProblemView, ...]
     problems_total: int
     edges: tuple[EdgeView, ...]

@@ -1,6 +1,6 @@
-// Renews the page in place every few seconds: open details stay open, and nothing moves while
-// text is selected (someone is copying a command). Says in large letters when that fails, and
-// shows how old the picture is: both without the agent.
+// Renews the page in place every few seconds: open details stay open, the focus stays where it is,
+// and nothing moves while text is selected (someone is copying a command). Says in large letters
+// when that fails, and shows how old the picture is: both without the agent.
 "use strict";
 const PERIOD = 5000;
 const PATIENCE = 3500; // with PERIOD less than ten seconds from the agent's death to the words
@@ -40,12 +40,45 @@ async function picture() {
   let answer;
   try {
     const signal = AbortSignal.timeout(PATIENCE);
-    answer = await fetch(location.pathname, { cache: "no-store", redirect: "error", signal });
+    const here = location.pathname + location.search;
+    answer = await fetch(here, { cache: "no-store", redirect: "error", signal });
     if (!answer.ok) throw new Error(`The agent answers with error ${answer.status}`);
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch (error) {
     throw answer && !answer.ok ? error : new Error("The agent does not answer");
   }
+}
+
+// Where the focus is: the named piece around it, and which element of that.
+function place(main) {
+  const held = document.activeElement;
+  if (!held || !main.contains(held)) return null;
+  const piece = held.closest("main [id]");
+  const at = [...(piece || main).querySelectorAll(held.localName)].indexOf(held);
+  return { piece: piece && piece.id, kind: held.localName, at, text: held.textContent };
+}
+
+function restore(main, held) {
+  if (!held) return;
+  const piece = held.piece && main.querySelector(`#${CSS.escape(held.piece)}`);
+  const alike = [...(piece || main).querySelectorAll(held.kind)];
+  const same = alike.filter((one) => one.textContent === held.text);
+  const found = same.includes(alike[held.at]) ? alike[held.at] : same[0] || (piece && alike[held.at]);
+  if (found) found.focus({ preventScroll: true });
+}
+
+function put(main, before) {
+  for (const details of before.querySelectorAll("details[id]")) {
+    const same = main.querySelector(`#${CSS.escape(details.id)}`);
+    if (same) same.open = details.open;
+  }
+  const held = place(before);
+  const bars = [...before.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
+  before.replaceWith(main);
+  restore(main, held);
+  [...main.querySelectorAll(".scroll")].forEach((one, at) => {
+    if (bars[at]) [one.scrollLeft, one.scrollTop] = bars[at];
+  });
 }
 
 async function renew() {
@@ -58,11 +91,7 @@ async function renew() {
     if (main.dataset.at === before.dataset.at) throw new Error("A cache answers, not the agent");
     trouble = "";
     if (!stands()) {
-      for (const details of document.querySelectorAll("details[id]")) {
-        const same = main.querySelector(`#${CSS.escape(details.id)}`);
-        if (same) same.open = details.open;
-      }
-      before.replaceWith(main);
+      put(main, before);
       asked = at;
     }
   } catch (error) {
@@ -71,6 +100,7 @@ async function renew() {
   show();
 }
 
+document.getElementById("stale").remove(); // from here on this script watches
 show();
 setInterval(show, 1000);
 setInterval(renew, PERIOD);
