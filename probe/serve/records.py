@@ -20,6 +20,7 @@ from probe.model.result import (
 )
 from probe.model.state import Diagnosis, EdgeStatus, LeafChange
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Resolution
+from probe.serve.trace import Trace
 
 KeyT = TypeVar("KeyT", EdgeKey, FlowKey)
 ResultT = TypeVar("ResultT", TlsResult, FlowResult)
@@ -180,12 +181,19 @@ class EdgeRecord(ProbedRecord[EdgeKey, TlsResult]):
     """One edge under one client profile.
 
     Attributes:
+        trace: the last hour, minute by minute.
         minority: fewer edges present this leaf than another one.
         unnamed: wall time since when DNS no longer names it; None while it does.
     """
 
     minority: bool = False
     unnamed: float | None = None
+    trace: Trace = field(default_factory=Trace)
+
+    def take(self, result: TlsResult, belief: Belief) -> None:
+        """Note a result, and what is believed after it."""
+        ProbedRecord.take(self, result, belief)
+        self.trace.add(result.at, result.outcome, result.timings.total)
 
 
 @dataclass(slots=True)

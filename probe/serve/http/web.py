@@ -7,14 +7,16 @@ import re
 import socket
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from importlib.resources import files
+from typing import TypeVar, cast
 
 import trio
 
+from probe.model.failure import printable
 from probe.model.target import EdgeKey
 from probe.serve.http.message import HTML, Refused, WebAnswer, WebRequest
 from probe.serve.http.metrics import (
@@ -30,7 +32,16 @@ from probe.serve.memory.store import Store
 from probe.serve.page.problems import EdgeRank, edge_views
 from probe.serve.page.status import EDGES, status_of
 from probe.serve.page.target_view import TargetView, target_view
+from probe.serve.page.targets_view import (
+    STATES,
+    TargetsView,
+    Wanted,
+    found_targets,
+    targets_view,
+)
 from probe.serve.page.views import StatusView
+
+T = TypeVar("T")
 
 SLICE = 64 * 1024
 """Bytes of JSON that are rendered before they are sent."""
@@ -47,7 +58,7 @@ _HEADERS = {
     # Only the page's own style and script; nothing inline, nothing from elsewhere.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
 
@@ -78,6 +89,9 @@ def application(
     exact: dict[str, tuple[Handler, Places | None]] = {
         "/": (handlers.index, few),
         "/api/v1/status": (handlers.api, few),
+        "/api/v1/targets": (handlers.names, few),
+        "/targets": (handlers.targets, few),
+        "/targets.txt": (handlers.text, few),
         "/metrics": (handlers.metrics, scrapes),
         "/healthz": (handlers.healthz, None),
         "/readyz": (handlers.readyz, None),
@@ -158,6 +172,41 @@ def _target_page(view: TargetView) -> str:
     return target_page(view)
 
 
+def _targets_page(view: TargetsView) -> str:
+    from probe.serve.page.html import targets_page  # noqa: PLC0415 - see above
+
+    return targets_page(view)
+
+
+async def _taken(steps: Generator[None, None, T]) -> T:
+    """What a walk in short steps returns, others running in between."""
+
+    def walk() -> Iterator[T | None]:
+        yield (yield from steps)
+
+    async with aclosing(paced(walk())) as each:
+        last: T | None = None
+        async for last in each:  # noqa: B007 - the last one is the answer
+            pass
+    return cast("T", last)
+
+
+def _wanted(query: Mapping[str, str]) -> Wanted:
+    """Which targets a URL asks for. Raises Refused."""
+    wanted = Wanted(**{one.name: query.get(one.name, "").strip() for one in fields(Wanted)})
+    if wanted.state not in ("", *STATES):
+        raise Refused(400, f"state: one of {', '.join(STATES)}")
+    return wanted
+
+
+def _number(query: Mapping[str, str], name: str, otherwise: int, most: int) -> int:
+    """A number of a URL. Raises Refused."""
+    text = query.get(name) or str(otherwise)
+    if not (text.isascii() and text.isdecimal()) or int(text[:9]) > most:
+        raise Refused(400, f"{name}: a number from 0 to {most}")
+    return int(text)
+
+
 @cache
 def _static(name: str) -> bytes:
     return files("probe.serve.http").joinpath("static", name).read_bytes()
@@ -165,9 +214,9 @@ def _static(name: str) -> bytes:
 
 def _as_json(status: StatusView) -> bytes:
     """The status without its edges, open at the end: they follow in pieces."""
-    fields = asdict(status)
-    del fields["edges"]
-    return json.dumps(fields)[:-1].encode()
+    shown = asdict(status)
+    del shown["edges"]
+    return json.dumps(shown)[:-1].encode()
 
 
 async def _status_pieces(
@@ -228,6 +277,36 @@ class _Handlers:
         page = await trio.to_thread.run_sync(_target_page, view)
         return WebAnswer(page.encode(), HTML, headers=_HEADERS)
 
+    async def targets(self, request: WebRequest) -> WebAnswer:
+        """The list of targets, a page of it."""
+        wanted = _wanted(request.query)
+        page = _number(request.query, "page", 1, 1_000_000)
+        await swept(self._store)
+        view = await _taken(targets_view(self._store, wanted, page, self._wall()))
+        text = await trio.to_thread.run_sync(_targets_page, view)
+        return WebAnswer(text.encode(), HTML, headers=_HEADERS)
+
+    async def text(self, request: WebRequest) -> WebAnswer:
+        """The names of the targets that are asked for, one a line."""
+        wanted = _wanted(request.query)
+        await swept(self._store)
+        found = await _taken(found_targets(self._store, wanted))
+        names = dict.fromkeys(printable(name) for _, name, _ in found)
+        return WebAnswer("".join(f"{name}\n" for name in names).encode(), headers=_HEADERS)
+
+    async def names(self, request: WebRequest) -> WebAnswer:
+        """Targets as JSON: name, check and state, failing ones first; ``?limit=N`` of them."""
+        wanted = _wanted(request.query)
+        most = _number(request.query, "limit", 100, _MOST_EDGES)
+        await swept(self._store)
+        found = await _taken(found_targets(self._store, wanted))
+        targets = [
+            {"target": name, "check": check, "state": STATES[gravity]}
+            for gravity, name, check in found[:most]
+        ]
+        answer = {"targets": targets, "targets_total": len(found)}
+        return WebAnswer(json.dumps(answer).encode(), "application/json", headers=_HEADERS)
+
     async def static(self, request: WebRequest) -> WebAnswer:
         """Style and script of the pages."""
         name = request.path.removeprefix(_STATIC)
@@ -238,14 +317,12 @@ class _Handlers:
 
     async def api(self, request: WebRequest) -> WebAnswer:
         """The status as JSON; ``?edges=N`` lists so many failing edges, from ``after`` on."""
-        asked = request.query.get("edges", str(EDGES))
-        if not (asked.isascii() and asked.isdecimal()) or int(asked[:9]) > _MOST_EDGES:
-            raise Refused(400, f"edges: a number from 0 to {_MOST_EDGES}")
+        most = _number(request.query, "edges", EDGES, _MOST_EDGES)
         after = _rank(request.query.get("after", ""))
         await swept(self._store)
         status = status_of(self._store, self._wall(), edges=0)
         first = await trio.to_thread.run_sync(_as_json, status)
-        pieces = _status_pieces(self._store, first, int(asked), after)
+        pieces = _status_pieces(self._store, first, most, after)
         return WebAnswer(pieces, "application/json", headers=_HEADERS)
 
     async def metrics(self, request: WebRequest) -> WebAnswer:

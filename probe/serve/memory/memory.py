@@ -14,6 +14,7 @@ from probe.model.spec import Check
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.census import Census
+from probe.serve.memory.history import History
 from probe.serve.records import (
     TROUBLED,
     CertificatesKey,
@@ -54,6 +55,7 @@ class Memory:
         blind: edges, flows and names whose latest result was inconclusive.
         unresolved: name resolutions whose latest question failed.
         differing: certificates that differ across edges now.
+        history: recent changes of state by target.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Memory:
         self.blind: dict[ResultKey, Failure] = {}
         self.unresolved: dict[ProviderKey, ResolveRecord] = {}
         self.differing: dict[CertificatesKey, CertificateSplit] = {}
+        self.history = History()
 
     def set_targets(self, check: str, targets: Sequence[Target]) -> None:
         """Do as `retarget`, at once."""
@@ -165,6 +168,7 @@ class Memory:
         """Write a target's series after something of it was removed."""
         if record.empty:
             self.targets.pop(record.key, None)
+            self.history.forget(record.key)
             self._forget_certificates(record, [*record.splits, *record.leaves])
         self.series.target(record)
 

@@ -254,6 +254,7 @@ class Store(Memory):
     def note(self, transition: Transition) -> None:
         """Keep a change of state for the page."""
         self.journal.appendleft(transition)
+        self.history.add(transition)
 
     # ------------------------------------------------------------ reading
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -14,8 +14,11 @@ from probe.model.cause import CHANGES, Change
 from probe.model.failure import printable
 from probe.model.flow_cause import FLOW_CHANGES, FlowChange
 from probe.model.reasons import title_of
+from probe.serve.page.card_view import CardView
 from probe.serve.page.sentence import clock, where
+from probe.serve.page.spark import spark_of
 from probe.serve.page.target_view import TargetView
+from probe.serve.page.targets_view import TargetsView, Wanted
 from probe.serve.page.views import ChangeView, StatusView
 
 _SIGNS = {
@@ -57,6 +60,25 @@ def target_page(view: TargetView) -> str:
     return _environment().get_template("target.html").render(view=view)
 
 
+def targets_page(view: TargetsView) -> str:
+    """The list of targets."""
+    return _environment().get_template("targets.html").render(view=view)
+
+
+def asked(wanted: Wanted, page: int = 1) -> str:
+    """The query of a URL that asks for these targets; empty for all of them."""
+    fields = {name: text for name, text in asdict(wanted).items() if text}
+    if page > 1:
+        fields["page"] = str(page)
+    return f"?{urlencode(fields, errors='backslashreplace')}" if fields else ""
+
+
+def listed(card: CardView) -> str:
+    """The query of a URL that lists the targets of a card."""
+    provider = card.providers[0] if len(card.providers) == 1 else ""
+    return asked(Wanted(check=card.check, provider=provider, reason=card.reason))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -69,13 +91,16 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters.update(
+        asked=asked,
         came_out=lambda seen: _CAME_OUT[seen],
         changed=_changed,
         clock=clock,
         date=date,
         days=days,
         lasting=lasting,
+        listed=listed,
         milliseconds=milliseconds,
+        spark=spark_of,
         sign=lambda name: _SIGNS.get(str(name), ""),
         together=together,
         title_of=title_of,

@@ -19,6 +19,7 @@ from probe.serve.page.standing import Level, shown_state, standing_of_target
 from probe.serve.page.status import changes_of
 from probe.serve.page.views import ChangeView, EdgeView
 from probe.serve.records import TROUBLED, EdgeRecord, ResolveRecord, TargetRecord
+from probe.serve.trace import Minutes
 from probe.state.promises import told
 
 EDGES, LEAVES, CHANGES, FLOWS = 200, 20, 30, 30
@@ -33,12 +34,14 @@ class EdgeDetail(EdgeView):
         last: the latest attempt; None when there was none.
         letter: which of the leaves it presents.
         warnings: findings that fail nothing.
+        minutes: the last hour.
     """
 
     last: TlsResult | None = None
     letter: str = ""
     minority: bool = False
     warnings: tuple[Failure, ...] = ()
+    minutes: Minutes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
         now=now,
         level=level_of(standing),
         sentence=sentence_of(standing, now),
-        edges=tuple([*never, *(_edge(store, edge, letters) for edge in shown)][:EDGES]),
+        edges=tuple([*never, *(_edge(store, edge, letters, now) for edge in shown)][:EDGES]),
         edges_total=len(edges) + len(never),
         leaves=tuple(islice(_leaves(edges, letters), LEAVES)),
         leaf_changes=tuple(islice(_leaf_changes(records), LEAVES)),
@@ -137,7 +140,7 @@ def target_view(store: Store, name: str, now: float) -> TargetView | None:
             for record in records
             for flow in islice(record.flows.values(), FLOWS)
         ),
-        changes=changes_of((c for c in store.journal if c.key.target == name), CHANGES),
+        changes=changes_of(store.history.of(record.key for record in records), CHANGES),
     )
 
 
@@ -199,7 +202,7 @@ def _leaf(edge: EdgeRecord) -> CertificateFacts | None:
     return edge.last.handshake.leaf if edge.last.handshake else None
 
 
-def _edge(store: Store, record: EdgeRecord, letters: dict[str, str]) -> EdgeDetail:
+def _edge(store: Store, record: EdgeRecord, letters: dict[str, str], now: float) -> EdgeDetail:
     leaf, outcome = _leaf(record), record.last.outcome
     warnings = outcome.warnings if isinstance(outcome, Passed) else ()
     return EdgeDetail(
@@ -209,6 +212,7 @@ def _edge(store: Store, record: EdgeRecord, letters: dict[str, str]) -> EdgeDeta
         letter=letters.get(leaf.fingerprint_sha256, "") if leaf else "",
         minority=record.minority,
         warnings=warnings if record.unseen is None else (),
+        minutes=tuple(record.trace.minutes(now)),
     )
 
 

@@ -100,6 +100,29 @@ async function renew() {
   show();
 }
 
+// Suggestions for the name that is being typed; without them the form works all the same.
+let typing = null;
+async function suggest() {
+  const typed = document.getElementById("find").value.trim();
+  if (typing) typing.abort();
+  if (typed.length < 2) return;
+  typing = new AbortController();
+  try {
+    const asking = { cache: "no-store", signal: typing.signal };
+    const answer = await fetch(`/api/v1/targets?limit=12&q=${encodeURIComponent(typed)}`, asking);
+    const names = (await answer.json()).targets.map((one) => one.target);
+    const options = [...new Set(names)].map((name) => {
+      const option = document.createElement("option");
+      option.value = name;
+      return option;
+    });
+    document.getElementById("found").replaceChildren(...options);
+  } catch {
+    // an older question, or an agent that does not answer: the large letters say so
+  }
+}
+
+document.getElementById("find").addEventListener("input", suggest);
 document.getElementById("stale").remove(); // from here on this script watches
 show();
 setInterval(show, 1000);
