@@ -44,7 +44,7 @@ from probe.model.result import (
 from probe.model.spec import TlsCheck
 from probe.model.target import Edge, EdgeKey, Target
 from probe.model.tls import NO_STAPLE, ClientProfile
-from probe.probers.reproduce import nc, s_client
+from probe.probers.reproduce import nc, s_client, worth_reading
 
 if TYPE_CHECKING:
     from probe.probers.sessions import After, Sessions
@@ -143,13 +143,11 @@ class TlsProber:
         command = shown = ""
         if isinstance(outcome, Failed):
             found = outcome.failure
-            command = (
-                nc(edge)
-                if check.plain
-                else s_client(edge, name, profile, check.starttls, failure=found)
-            )
+            command = _command(edge, name, check, profile, found)
             if session is not None and session.outcome == "broken":
                 command = self.sessions().reproduction(session.giver, edge, command)
+            elif not check.plain:
+                command = worth_reading(command)
             browses = profile.kind in OFFERS or profile.kind == "chrome"
             if browses and not check.plain and check.starttls is None:
                 leaf = None if facts is None else facts.leaf
@@ -265,6 +263,13 @@ async def _connected(edge: Edge, check: TlsCheck, timeline: Timeline) -> None:
         (await connect(edge, timeline, check.addresses)).close()
     if scope.cancelled_caught:
         raise AttemptFailed(timed_out(timeline, trio.current_time()))
+
+
+def _command(edge: Edge, name: str, check: TlsCheck, profile: ClientProfile, found: Failure) -> str:
+    """Write the command to paste that fails as the attempt did."""
+    if check.plain:
+        return nc(edge)
+    return s_client(edge, name, profile, check.starttls, failure=found, trust=check.trust)
 
 
 def _expected(check: TlsCheck, profile: ClientProfile) -> TlsCheck:

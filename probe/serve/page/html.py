@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import groupby
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +16,7 @@ from probe.model.failure import printable
 from probe.model.flow_cause import FLOW_CHANGES, FlowChange
 from probe.model.reasons import title_of
 from probe.serve.page.card_view import CardView
+from probe.serve.page.flow_view import StepView
 from probe.serve.page.sentence import clock, where
 from probe.serve.page.spark import spark_of
 from probe.serve.page.target_view import TargetView
@@ -98,6 +100,7 @@ def _environment() -> Environment:
         date=date,
         days=days,
         lasting=lasting,
+        layers=layers,
         listed=listed,
         milliseconds=milliseconds,
         spark=spark_of,
@@ -114,6 +117,11 @@ def _environment() -> Environment:
 def _shown(value: object) -> object:
     """A value as the page shows it; what is markup already is ours."""
     return printable(value, "\n\t") if type(value) is str else value
+
+
+def layers(steps: Iterable[StepView]) -> list[tuple[str, list[StepView]]]:
+    """Steps that follow each other in one layer, together."""
+    return [(layer, list(alike)) for layer, alike in groupby(steps, key=lambda one: one.layer)]
 
 
 @dataclass(slots=True)

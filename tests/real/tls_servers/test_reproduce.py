@@ -41,13 +41,30 @@ SITES = {
     "good": "ssl_certificate good.crt; ssl_certificate_key good.key;",
     "expired": "ssl_certificate expired.crt; ssl_certificate_key expired.key;",
     "reject": "ssl_reject_handshake on;",
+    **{
+        name: f"ssl_certificate {name}.crt; ssl_certificate_key {name}.key;"
+        for name in ("wrong-name", "self-signed", "unknown-issuer", "missing-intermediate")
+    },
 }
+
+_NUMBERS = {
+    "expired": 10,
+    "name_mismatch": 62,
+    "self_signed": 18,
+    "unknown_issuer": 19,
+    "missing_intermediate": 20,
+}
+"""OpenSSL's own, from x509_vfy.h."""
 
 
 @pytest.fixture(scope="module")
 def ports(shelf: Shelf, pki: Pki) -> Iterator[Mapping[str, int]]:
     shelf.put("good", pki.credential(NAME))
     shelf.put("expired", chains.expired(pki, NAME))
+    shelf.put("wrong-name", chains.wrong_name(pki, NAME))
+    shelf.put("self-signed", chains.self_signed(pki, NAME))
+    shelf.put("unknown-issuer", chains.unknown_issuer(pki, NAME))
+    shelf.put("missing-intermediate", chains.missing_intermediate(pki, NAME))
     chosen = dict(zip(SITES, free_ports(len(SITES)), strict=True))
     blocks = "".join(
         f"server {{ listen 127.0.0.1:{chosen[name]} ssl http2; {extra} }}\n"
@@ -64,15 +81,37 @@ def ports(shelf: Shelf, pki: Pki) -> Iterator[Mapping[str, int]]:
         yield chosen
 
 
-async def test_expired_certificate_is_there_to_be_read(
+@pytest.mark.parametrize(
+    ("site", "reason", "verdict"),
+    [
+        ("expired", "expired", "certificate has expired"),
+        ("wrong-name", "name_mismatch", "hostname mismatch"),
+        ("self-signed", "self_signed", "self-signed certificate"),
+        ("unknown-issuer", "unknown_issuer", "self-signed certificate in certificate chain"),
+        ("missing-intermediate", "missing_intermediate", "unable to get local issuer certificate"),
+    ],
+)
+async def test_what_the_judge_refuses_openssl_refuses_for_the_same_reason(
+    site: str, reason: str, verdict: str, ports: Mapping[str, int], probe: Probe
+) -> None:
+    result = await probe(ports[site])
+    assert said(result) == f"certificate/{reason}"
+    shown = paste(result.command)
+    assert f"verify error:num={_NUMBERS[reason]}:{verdict}" in shown
+    assert "BEGIN CERTIFICATE" not in shown
+    assert len(shown.splitlines()) < 30, "only lines worth reading"
+    assert "NotAfter" in shown
+
+
+async def test_the_command_of_a_failure_accepts_what_is_good(
     ports: Mapping[str, int], probe: Probe
 ) -> None:
+    """Against a good server it shows no error: what it showed before was the server's fault."""
     result = await probe(ports["expired"])
-    assert said(result) == "certificate/expired"
-    shown = paste(result.command)
-    assert f"CN = {NAME}" in shown
-    assert shown.count("BEGIN CERTIFICATE") >= 2
-    assert "NotAfter" in shown
+    good = result.command.replace(str(ports["expired"]), str(ports["good"]))
+    shown = paste(good)
+    assert "verify return:1" in shown
+    assert "error" not in shown
 
 
 async def test_refused_name_shows_its_alert(ports: Mapping[str, int], probe: Probe) -> None:
