@@ -29,8 +29,8 @@ from probe.state.causes.calls import (
     NEW,
     NONE,
     Call,
-    Seen,
-    Trial,
+    CallTrial,
+    SeenCall,
     entries_of,
     observed,
     repeatable,
@@ -63,7 +63,7 @@ class FlowScene:
     key: FlowKey
     check: ApiCheck
     targets: Mapping[FlowKey, Target]
-    failing: Seen
+    failing: SeenCall
     result: StepResult
     known: Mapping[tuple[FlowKey, str], Call]
     resolver_of: ResolverOf
@@ -117,46 +117,46 @@ class FlowScene:
     def _calls_of(self, key: FlowKey) -> Iterator[Call]:
         return (call for (flow, _), call in self.known.items() if flow == key)
 
-    def _trials(self) -> Iterator[Trial]:
+    def _trials(self) -> Iterator[CallTrial]:
         own = self.failing.call
         if (step := self.step(own.step)) is not None:
             token = self._token(self.key, step)
             if token is not None:
                 call = own._replace(token=token)
-                yield Trial(FlowChange.NOTHING, call, logs_in=token == NEW)
+                yield CallTrial(FlowChange.NOTHING, call, logs_in=token == NEW)
                 yield from self._changed(step, call)
         elif own.login and self.login(self.key.persona, own.step):
-            yield Trial(FlowChange.NOTHING, own, logs_in=True)
+            yield CallTrial(FlowChange.NOTHING, own, logs_in=True)
             for address in self.addresses:
                 at = own._replace(address=address)
-                yield Trial(FlowChange.ADDRESS, at, logs_in=True)
+                yield CallTrial(FlowChange.ADDRESS, at, logs_in=True)
             for other in self._others(lambda key: key._replace(persona="") == self._bare()):
                 if self.login(other.persona, own.step):
                     login = own._replace(persona=other.persona)
-                    yield Trial(FlowChange.PERSONA, login, logs_in=True)
+                    yield CallTrial(FlowChange.PERSONA, login, logs_in=True)
         yield from self._other_calls()
 
     def _bare(self) -> FlowKey:
         return self.key._replace(persona="")
 
-    def _changed(self, step: Step, call: Call) -> Iterator[Trial]:
+    def _changed(self, step: Step, call: Call) -> Iterator[CallTrial]:
         """Yield the failing call with one thing changed."""
         if call.token != NONE and not names_in(step.request, self.check.headers).count(
             f"auth.{step.auth}"
         ):
             bare = call._replace(token=NONE, authorized=False)
-            yield Trial(FlowChange.NO_TOKEN, bare, bare=True)
+            yield CallTrial(FlowChange.NO_TOKEN, bare, bare=True)
         if call.token == KEPT and self.login(self.key.persona, step.auth or ""):
-            yield Trial(FlowChange.NEW_TOKEN, call._replace(token=NEW), logs_in=True)
+            yield CallTrial(FlowChange.NEW_TOKEN, call._replace(token=NEW), logs_in=True)
         for address in self.addresses:
-            yield Trial(FlowChange.ADDRESS, call._replace(address=address))
+            yield CallTrial(FlowChange.ADDRESS, call._replace(address=address))
         for key in self._others(lambda key: key._replace(persona="") == self._bare()):
             persona = persona_of(self.check, key.persona)
             token = self._token(key, step)
             if token in (None, NONE) or must_be_refused(step.name, self.check, persona):
                 continue
             other = call._replace(persona=key.persona, token=token)
-            yield Trial(FlowChange.PERSONA, other, logs_in=token == NEW)
+            yield CallTrial(FlowChange.PERSONA, other, logs_in=token == NEW)
         elsewhere: tuple[tuple[FlowChange, Callable[[FlowKey], bool]], ...] = (
             (FlowChange.TARGET, lambda key: key._replace(target=self.key.target) == self.key),
             (FlowChange.PROVIDER, lambda key: key._replace(provider=self.key.provider) == self.key),
@@ -170,7 +170,7 @@ class FlowScene:
                     host=self._host_of(key, call), address="", token=token, target=key.target,
                     provider=key.provider,
                 )  # fmt: skip
-                yield Trial(change, there, logs_in=token == NEW)
+                yield CallTrial(change, there, logs_in=token == NEW)
 
     def _host_of(self, key: FlowKey, call: Call) -> str:
         """Guess where a call for another target goes."""
@@ -183,7 +183,7 @@ class FlowScene:
         found = sorted(key for key in self.targets if key != self.key and fits(key))
         return sorted(found, key=lambda key: key not in named)[:MOST_OTHERS]
 
-    def _other_calls(self) -> Iterator[Trial]:
+    def _other_calls(self) -> Iterator[CallTrial]:
         own = self.failing.call
         for (key, name), call in self.known.items():
             if key != self.key or name == own.step:
@@ -191,13 +191,13 @@ class FlowScene:
             step = self.step(name)
             if step is None:
                 if call.login and self.login(self.key.persona, name):
-                    yield Trial(FlowChange.CALL, call, logs_in=True)
+                    yield CallTrial(FlowChange.CALL, call, logs_in=True)
                 continue
             token = self._token(key, step)
             if token is None:
                 continue
             change = FlowChange.CONTROL if token == NONE else FlowChange.CALL
-            yield Trial(change, call._replace(token=token), logs_in=token == NEW)
+            yield CallTrial(change, call._replace(token=token), logs_in=token == NEW)
 
     def store(self, key: FlowKey, *, new: bool, prober: FlowProber) -> TokenStore:
         """Return the logins that experiments on a flow share: kept tokens, or new ones alone."""
@@ -206,14 +206,14 @@ class FlowScene:
         return self._stores[key, new]
 
 
-def known_calls(seen: Iterable[tuple[FlowKey, Seen]]) -> dict[tuple[FlowKey, str], Call]:
+def known_calls(seen: Iterable[tuple[FlowKey, SeenCall]]) -> dict[tuple[FlowKey, str], Call]:
     """Return the latest call of each flow and step."""
     return {(key, one.call.step): one.call for key, one in seen}
 
 
 def failing_call(
-    run: FlowResult, seen: Iterable[Seen], wanted: tuple[str, ...]
-) -> tuple[Seen, StepResult] | None:
+    run: FlowResult, seen: Iterable[SeenCall], wanted: tuple[str, ...]
+) -> tuple[SeenCall, StepResult] | None:
     """Choose the failing call to investigate: the first of those that the diagnosis names."""
     bad = [one for one in seen if one.mark.bad and one.failure is not None]
     bad = [one for one in bad if one.call.step in wanted] or bad
@@ -240,7 +240,7 @@ async def addresses_of(resolve: Resolve, url: str, but: str) -> tuple[str, ...]:
 
 
 async def flow_experiment(
-    prober: FlowProber, scene: FlowScene, trial: Trial
+    prober: FlowProber, scene: FlowScene, trial: CallTrial
 ) -> list[tuple[FlowExperiment, Call, Observed | None]]:
     """Make one experiment: what each of its calls showed, logins first."""
     key = scene.key._replace(
@@ -282,7 +282,7 @@ def _pinned(resolve: Resolve, address: str) -> Resolve:
 
 
 def _told(
-    scene: FlowScene, trial: Trial, key: FlowKey, results: Iterable[StepResult]
+    scene: FlowScene, trial: CallTrial, key: FlowKey, results: Iterable[StepResult]
 ) -> Iterator[tuple[FlowExperiment, Call, Observed | None]]:
     """Say what the calls of an experiment showed. A login among them is a call of its own."""
     check, logged_in = scene.check, False
@@ -329,7 +329,7 @@ def written(
     )
 
 
-Ask = Callable[[Trial], Awaitable[list[tuple[FlowExperiment, Call, Observed | None]]]]
+Ask = Callable[[CallTrial], Awaitable[list[tuple[FlowExperiment, Call, Observed | None]]]]
 
 
 def change_of(call: Call, own: Call) -> FlowChange:

@@ -35,8 +35,8 @@ from probe.model.target import FlowKey, Target
 from probe.probers.flow import FlowProber
 from probe.serve import Store
 from probe.state.causes.allowance import Allowance
-from probe.state.causes.calls import Call, Seen, Trial, calls_of, observed
-from probe.state.causes.flow_planner import FlowPlanner, FlowSettled, Tally
+from probe.state.causes.calls import Call, CallTrial, SeenCall, calls_of, observed
+from probe.state.causes.flow_planner import FlowPlanner, FlowSettled, FlowTally
 from probe.state.causes.flow_recent import RecentCalls
 from probe.state.causes.flow_words import sentence
 from probe.state.diagnosis.evidence import Mark
@@ -257,7 +257,7 @@ class FlowInvestigator:
         key: FlowKey,
         check: ApiCheck,
         known: _Failing,
-        failing: Seen,
+        failing: SeenCall,
         result: StepResult,
     ) -> FlowScene:
         flows = self._flows()
@@ -294,7 +294,7 @@ class FlowInvestigator:
 
     def _made_by(self, scene: FlowScene) -> Ask:
         async def make(
-            trial: Trial,
+            trial: CallTrial,
         ) -> list[tuple[FlowExperiment, Call, Observed | None]]:
             for _ in range(2 if trial.logs_in and trial.call.authorized else 1):
                 wait = self._allowance.take(trial.call.host, trio.current_time())
@@ -305,14 +305,14 @@ class FlowInvestigator:
 
         return make
 
-    def _regular(self, scene: FlowScene, onset: float) -> dict[Call, Tally]:
+    def _regular(self, scene: FlowScene, onset: float) -> dict[Call, FlowTally]:
         """Count what regular runs of the check have shown since the flow began to fail."""
-        found: dict[Call, Tally] = {}
+        found: dict[Call, FlowTally] = {}
         broken = self._recent.broken(scene.key, onset)
         for one in self._recent.since(list(scene.targets), onset, broken):
             outcome = observed(one.mark, scene.failing.mark)
             if outcome is not None:
-                found.setdefault(one.call, Tally()).add(outcome)
+                found.setdefault(one.call, FlowTally()).add(outcome)
         return found
 
     def _written(self, scene: FlowScene, onset: float) -> list[FlowExperiment]:
@@ -348,7 +348,9 @@ class FlowInvestigator:
 _OF_ONE = frozenset({FlowCause.ONE_TARGET, FlowCause.ONE_PERSONA, FlowCause.UNDETERMINED})
 
 
-async def _one(planner: FlowPlanner, make: Ask, trial: Trial, made: list[FlowExperiment]) -> None:
+async def _one(
+    planner: FlowPlanner, make: Ask, trial: CallTrial, made: list[FlowExperiment]
+) -> None:
     told = False
     for line, call, seen in await make(trial):
         made.append(line)

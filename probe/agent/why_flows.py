@@ -24,8 +24,8 @@ from probe.model.flow_cause import FlowCause, FlowExperiment, FlowInvestigation
 from probe.model.result import Failed, FlowResult
 from probe.model.target import FlowKey, Target
 from probe.probers.flow import FlowProber
-from probe.state.causes.calls import Call, Seen, Trial, calls_of, observed
-from probe.state.causes.flow_planner import FlowPlanner, FlowSettled, Tally
+from probe.state.causes.calls import Call, CallTrial, SeenCall, calls_of, observed
+from probe.state.causes.flow_planner import FlowPlanner, FlowSettled, FlowTally
 from probe.state.causes.flow_words import sentence
 from probe.state.diagnosis.evidence import Mark
 
@@ -77,14 +77,14 @@ async def explain_flows(
 
 
 async def _explained(
-    prober: FlowProber, scene: FlowScene, seen: Mapping[FlowKey, list[Seen]]
+    prober: FlowProber, scene: FlowScene, seen: Mapping[FlowKey, list[SeenCall]]
 ) -> FlowInvestigation:
     began, planner = time.time(), FlowPlanner(scene.setting())
     regular, made = _regular(scene, seen), list[FlowExperiment]()
     planner.regular(regular)
     settled: FlowSettled | None = None
 
-    async def make(trial: Trial) -> None:
+    async def make(trial: CallTrial) -> None:
         told = False
         for line, call, outcome in await flow_experiment(prober, scene, trial):
             made.append(line)
@@ -129,11 +129,11 @@ async def _explained(
     )
 
 
-def _regular(scene: FlowScene, seen: Mapping[FlowKey, list[Seen]]) -> dict[Call, Tally]:
+def _regular(scene: FlowScene, seen: Mapping[FlowKey, list[SeenCall]]) -> dict[Call, FlowTally]:
     """Count what the round itself has shown."""
-    found: dict[Call, Tally] = {}
+    found: dict[Call, FlowTally] = {}
     for one in (one for some in seen.values() for one in some):
         outcome = observed(one.mark, scene.failing.mark)
         if outcome is not None:
-            found.setdefault(one.call, Tally()).add(outcome)
+            found.setdefault(one.call, FlowTally()).add(outcome)
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probe.blackbox.relabel import CannotRelabel, Rule, relabelled
+from probe.blackbox.relabel import CannotRelabel, RelabelRule, relabelled
 from probe.blackbox.section import Losses, Section
 from probe.documents.compose import compose
 from probe.documents.files import decode, matching, read_bytes
@@ -101,7 +101,7 @@ class JobReader:
         return job
 
     def _static(
-        self, job: ForeignJob, section: Section, rules: list[Rule], given: Mapping[str, str]
+        self, job: ForeignJob, section: Section, rules: list[RelabelRule], given: Mapping[str, str]
     ) -> None:
         node = section.node.entries.get("static_configs")
         section.take("static_configs")
@@ -109,7 +109,7 @@ class JobReader:
             self._add(job, section, rules, {**given, **labels}, target)
 
     def _files(
-        self, job: ForeignJob, section: Section, rules: list[Rule], given: Mapping[str, str]
+        self, job: ForeignJob, section: Section, rules: list[RelabelRule], given: Mapping[str, str]
     ) -> None:
         for source in section.sections("file_sd_configs"):
             source.take("refresh_interval")
@@ -126,7 +126,7 @@ class JobReader:
         self,
         job: ForeignJob,
         section: Section,
-        rules: list[Rule],
+        rules: list[RelabelRule],
         given: Mapping[str, str],
         path: Path,
     ) -> None:
@@ -158,7 +158,7 @@ class JobReader:
         self._losses.add(section.file, section.position, "file_sd_configs", why)
 
     def _urls(
-        self, job: ForeignJob, section: Section, rules: list[Rule], given: Mapping[str, str]
+        self, job: ForeignJob, section: Section, rules: list[RelabelRule], given: Mapping[str, str]
     ) -> None:
         for source in section.sections("http_sd_configs"):
             source.take("refresh_interval")
@@ -181,7 +181,7 @@ class JobReader:
         self,
         job: ForeignJob,
         section: Section,
-        rules: list[Rule],
+        rules: list[RelabelRule],
         labels: Mapping[str, str],
         target: str,
     ) -> None:
@@ -190,7 +190,7 @@ class JobReader:
             job.targets.append(found)
 
     def _probed(
-        self, section: Section, rules: list[Rule], labels: Mapping[str, str], target: str
+        self, section: Section, rules: list[RelabelRule], labels: Mapping[str, str], target: str
     ) -> Probed | None:
         """What relabelling makes of one entry; None when it is dropped."""
         try:
@@ -220,7 +220,7 @@ def _groups(node: Node | None) -> Iterator[tuple[str, Mapping[str, str]]]:
             yield str(target), labels
 
 
-def _rule(section: Section) -> Rule:
+def _rule(section: Section) -> RelabelRule:
     taken = {key: section.take(key) for key in list(section.node.entries)}
     named: dict[str, Any] = {
         "action": str(taken.get("action") or "replace").lower(),
@@ -234,7 +234,7 @@ def _rule(section: Section) -> Rule:
     ):
         if taken.get(theirs) is not None:
             named[ours] = str(taken[theirs])
-    return Rule(**named)
+    return RelabelRule(**named)
 
 
 def _listed(value: Any) -> Iterable[Any]:

@@ -20,7 +20,7 @@ class CannotRelabel(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RelabelRule:
     """One entry of ``relabel_configs``, with Prometheus's defaults."""
 
     action: str = "replace"
@@ -31,7 +31,7 @@ class Rule:
     replacement: str = "$1"
 
 
-def relabelled(labels: Mapping[str, str], rules: Iterable[Rule]) -> dict[str, str] | None:
+def relabelled(labels: Mapping[str, str], rules: Iterable[RelabelRule]) -> dict[str, str] | None:
     """Follow the rules; None when they drop the target. Raises CannotRelabel."""
     now = dict(labels)
     for rule in rules:
@@ -51,14 +51,14 @@ def relabelled(labels: Mapping[str, str], rules: Iterable[Rule]) -> dict[str, st
     return now
 
 
-def _kept(rule: Rule, value: str, labels: Mapping[str, str]) -> bool:
+def _kept(rule: RelabelRule, value: str, labels: Mapping[str, str]) -> bool:
     if rule.action.endswith("equal"):
         same = value == labels.get(rule.target, "")
         return same == (rule.action == "keepequal")
     return (_match(rule, value) is not None) == (rule.action == "keep")
 
 
-def _renamed(rule: Rule, labels: dict[str, str]) -> None:
+def _renamed(rule: RelabelRule, labels: dict[str, str]) -> None:
     for name, old in list(labels.items()):
         found = _match(rule, name)
         if rule.action == "labelmap":
@@ -68,7 +68,7 @@ def _renamed(rule: Rule, labels: dict[str, str]) -> None:
             del labels[name]
 
 
-def _replace(rule: Rule, value: str, labels: dict[str, str]) -> None:
+def _replace(rule: RelabelRule, value: str, labels: dict[str, str]) -> None:
     found = _match(rule, value)
     if found is None:
         return
@@ -79,7 +79,7 @@ def _replace(rule: Rule, value: str, labels: dict[str, str]) -> None:
         labels.pop(name, None)
 
 
-def _match(rule: Rule, value: str) -> Sequence[str] | None:
+def _match(rule: RelabelRule, value: str) -> Sequence[str] | None:
     """Match the whole of a value; the groups of the match, the whole of it first."""
     try:
         found = compile_pattern(f"^(?s:{rule.regex})$").match(value)

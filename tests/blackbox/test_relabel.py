@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from probe.blackbox.relabel import CannotRelabel, Rule, relabelled
+from probe.blackbox.relabel import CannotRelabel, RelabelRule, relabelled
 
 LABELS = {"__address__": "a.example:443", "kind": "tls", "team": "shop"}
 ADDRESS = ("__address__",)
@@ -13,23 +13,26 @@ ADDRESS = ("__address__",)
 @pytest.mark.parametrize(
     ("rule", "changed"),
     [
-        (Rule(source=ADDRESS, target="__param_target"), {"__param_target": "a.example:443"}),
-        (Rule(source=("kind", "team"), target="both"), {"both": "tls;shop"}),
-        (Rule(source=("kind", "team"), separator="/", target="both"), {"both": "tls/shop"}),
-        (Rule(target="x", replacement="fixed"), {"x": "fixed"}),
-        (Rule("replace", ADDRESS, ";", r"(.*):(\d+)", "p", "${2}:$1"), {"p": "443:a.example"}),
-        (Rule(source=("__address__",), regex="a", target="p"), {}),  # the whole value must match
-        (Rule(source=("none",), target="team"), {"team": None}),  # an empty value drops it
-        (Rule("uppercase", ("kind",), target="kind"), {"kind": "TLS"}),
-        (Rule("labelmap", regex="(te)am", replacement="$1"), {"te": "shop"}),
-        (Rule("labeldrop", regex="k.*"), {"kind": None}),
-        (Rule("labelkeep", regex="kind|__.*"), {"team": None}),
-        (Rule("keep", ("kind",), regex="tls"), {}),
-        (Rule("drop", ("kind",), regex="tcp"), {}),
-        (Rule(source=("kind",), target="x", replacement="$$1 $9"), {"x": "$1 "}),
+        (RelabelRule(source=ADDRESS, target="__param_target"), {"__param_target": "a.example:443"}),
+        (RelabelRule(source=("kind", "team"), target="both"), {"both": "tls;shop"}),
+        (RelabelRule(source=("kind", "team"), separator="/", target="both"), {"both": "tls/shop"}),
+        (RelabelRule(target="x", replacement="fixed"), {"x": "fixed"}),
+        (
+            RelabelRule("replace", ADDRESS, ";", r"(.*):(\d+)", "p", "${2}:$1"),
+            {"p": "443:a.example"},
+        ),
+        (RelabelRule(source=("__address__",), regex="a", target="p"), {}),
+        (RelabelRule(source=("none",), target="team"), {"team": None}),  # an empty value drops it
+        (RelabelRule("uppercase", ("kind",), target="kind"), {"kind": "TLS"}),
+        (RelabelRule("labelmap", regex="(te)am", replacement="$1"), {"te": "shop"}),
+        (RelabelRule("labeldrop", regex="k.*"), {"kind": None}),
+        (RelabelRule("labelkeep", regex="kind|__.*"), {"team": None}),
+        (RelabelRule("keep", ("kind",), regex="tls"), {}),
+        (RelabelRule("drop", ("kind",), regex="tcp"), {}),
+        (RelabelRule(source=("kind",), target="x", replacement="$$1 $9"), {"x": "$1 "}),
     ],
 )  # fmt: skip
-def test_a_rule_changes_what_it_says(rule: Rule, changed: dict[str, str | None]) -> None:
+def test_a_rule_changes_what_it_says(rule: RelabelRule, changed: dict[str, str | None]) -> None:
     wanted = {key: value for key, value in {**LABELS, **changed}.items() if value is not None}
     assert relabelled(LABELS, [rule]) == wanted
 
@@ -37,17 +40,17 @@ def test_a_rule_changes_what_it_says(rule: Rule, changed: dict[str, str | None])
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule("keep", ("kind",), regex="tl"),
-        Rule("drop", ("kind",), regex="t.*"),
-        Rule("keepequal", ("kind",), target="team"),
-        Rule("dropequal", ("kind",), target="kind"),
+        RelabelRule("keep", ("kind",), regex="tl"),
+        RelabelRule("drop", ("kind",), regex="t.*"),
+        RelabelRule("keepequal", ("kind",), target="team"),
+        RelabelRule("dropequal", ("kind",), target="kind"),
     ],
 )
-def test_a_target_is_dropped(rule: Rule) -> None:
+def test_a_target_is_dropped(rule: RelabelRule) -> None:
     assert relabelled(LABELS, [rule]) is None
 
 
-@pytest.mark.parametrize("rule", [Rule("hashmod"), Rule(regex="(")])
-def test_what_cannot_be_followed_is_said(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", [RelabelRule("hashmod"), RelabelRule(regex="(")])
+def test_what_cannot_be_followed_is_said(rule: RelabelRule) -> None:
     with pytest.raises(CannotRelabel):
         relabelled(LABELS, [rule])

@@ -11,14 +11,14 @@ import pytest
 from probe.model.cause import Observed
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow_cause import FlowCause, FlowChange
-from probe.state.causes.calls import FIXED, KEPT, NEW, NONE, Call, Trial
+from probe.state.causes.calls import FIXED, KEPT, NEW, NONE, Call, CallTrial
 from probe.state.causes.flow_planner import (
     BUDGET,
     LOGINS,
     FlowPlanner,
     FlowSetting,
     FlowSettled,
-    Tally,
+    FlowTally,
 )
 from probe.state.causes.flow_words import sentence
 from probe.state.diagnosis.evidence import Mark
@@ -56,7 +56,7 @@ class World:
     def __init__(self, hit: Hit, share: float, mark: Mark, seed: int) -> None:
         self.hit, self.share, self.mark = hit, share, mark
         self.dice = random.Random(seed)
-        self.regular: dict[Call, Tally] = {}
+        self.regular: dict[Call, FlowTally] = {}
         self.turn = 0
 
     def ask(self, one: Call) -> Observed:
@@ -74,7 +74,7 @@ class World:
                 asked.append(call(step, host, signed, address))
         for one in asked:
             seen = self.ask(one)
-            self.regular.setdefault(one, Tally()).add(seen)
+            self.regular.setdefault(one, FlowTally()).add(seen)
             if seen is Observed.SAME:
                 bad.append(one)
         return bad
@@ -110,21 +110,23 @@ class World:
 def setting(own: Call, mark: Mark) -> FlowSetting:
     other = SECOND if own.address == FIRST else FIRST
     trials = [
-        Trial(FlowChange.NOTHING, own, logs_in=own.login),
-        Trial(FlowChange.ADDRESS, own._replace(address=other), logs_in=own.login),
+        CallTrial(FlowChange.NOTHING, own, logs_in=own.login),
+        CallTrial(FlowChange.ADDRESS, own._replace(address=other), logs_in=own.login),
     ]
     if own.authorized:
         bare = own._replace(token=NONE, authorized=False)
-        trials.append(Trial(FlowChange.NO_TOKEN, bare, bare=True))
-        trials.append(Trial(FlowChange.NEW_TOKEN, own._replace(token=NEW), logs_in=True))
+        trials.append(CallTrial(FlowChange.NO_TOKEN, bare, bare=True))
+        trials.append(CallTrial(FlowChange.NEW_TOKEN, own._replace(token=NEW), logs_in=True))
     if own.authorized or own.login:
-        trials.append(Trial(FlowChange.PERSONA, own._replace(persona="other"), logs_in=own.login))
+        trials.append(
+            CallTrial(FlowChange.PERSONA, own._replace(persona="other"), logs_in=own.login)
+        )
     for step, host, signed in STEPS:
         if step != own.step:
             change = FlowChange.CALL if signed else FlowChange.CONTROL
-            trials.append(Trial(change, call(step, host, signed, own.address)))
+            trials.append(CallTrial(change, call(step, host, signed, own.address)))
     if not own.login:
-        trials.append(Trial(FlowChange.CALL, login(own.address), logs_in=True))
+        trials.append(CallTrial(FlowChange.CALL, login(own.address), logs_in=True))
     return FlowSetting(own, mark, tuple(trials))
 
 
@@ -182,7 +184,11 @@ def test_a_login_fails_although_tokens_are_still_found_good() -> None:
     asked = setting(login(), Mark.ERROR)
     planner = FlowPlanner(asked)
     planner.regular(
-        {check: Tally(passed=9), login(): Tally(failed=9), login(SECOND): Tally(failed=3)}
+        {
+            check: FlowTally(passed=9),
+            login(): FlowTally(failed=9),
+            login(SECOND): FlowTally(failed=3),
+        }
     )
     for trial in asked.trials:
         planner.observe(trial.call, Observed.SAME if trial.call.gives else Observed.PASSED)
@@ -193,10 +199,12 @@ def test_a_login_fails_although_tokens_are_still_found_good() -> None:
 
 def test_one_backend_alone_cannot_be_told_from_authorization() -> None:
     own = call("whoami", "p.example", signed=True)._replace(token=FIXED)
-    planner = FlowPlanner(FlowSetting(own, Mark.ERROR, (Trial(FlowChange.NOTHING, own),)))
+    planner = FlowPlanner(FlowSetting(own, Mark.ERROR, (CallTrial(FlowChange.NOTHING, own),)))
     more = own._replace(step="workspaces")
     bare = call("deny", "p.example", signed=False)
-    planner.regular({own: Tally(failed=9), more: Tally(failed=9), bare: Tally(passed=3)})
+    planner.regular(
+        {own: FlowTally(failed=9), more: FlowTally(failed=9), bare: FlowTally(passed=3)}
+    )
     found = planner.settled()
     assert found is not None
     assert found.cause is C.UNDETERMINED
@@ -207,12 +215,15 @@ def test_a_sentence_claims_only_what_was_seen() -> None:
     own = call("whoami", "p.example", signed=True)
     asked = FlowSetting(own, Mark.ERROR, ())
     failure = Failure(Phase.EXPECT, Reason.STATUS, "answered 500")
-    seen = {own: Tally(failed=9), call("control", "c.example", signed=False): Tally(passed=3)}
+    seen = {
+        own: FlowTally(failed=9),
+        call("control", "c.example", signed=False): FlowTally(passed=3),
+    }
     found = FlowSettled(C.AUTHORIZATION)
     said = "the authorization layer answers 500 to every authenticated call"
-    assert sentence(found, asked, {own: Tally(failed=9)}, failure, 500) == said
+    assert sentence(found, asked, {own: FlowTally(failed=9)}, failure, 500) == said
     assert sentence(found, asked, seen, failure, 500) == f"{said}: calls without a token pass"
-    whole = seen | {login(): Tally(passed=1)}
+    whole = seen | {login(): FlowTally(passed=1)}
     more = f"{said}: calls without a token and the login itself pass"
     assert sentence(found, asked, whole, failure, 500) == more
     part = sentence(FlowSettled(C.AUTHORIZATION, 0.6), asked, whole, failure, 500)

@@ -62,7 +62,9 @@ class ApiModuleShape(AskedShape, ApiCheckShape):
 
 
 ModuleShapes = TlsModuleShape | TcpModuleShape | ApiModuleShape
-Probed = Annotated[tuple[str, int | None], from_text(parse_probed, "*.shop.example"), STRING_SCHEMA]
+ProbedName = Annotated[
+    tuple[str, int | None], from_text(parse_probed, "*.shop.example"), STRING_SCHEMA
+]
 
 
 class BlackboxShape(Shape):
@@ -74,7 +76,7 @@ class BlackboxShape(Shape):
         default={}, examples=[{"tls": {"kind": "tls", "timeout": "5s"}}]
     )
     """Checks without name, schedule and targets, by the name that stands in ?module=."""
-    targets: AtLeastOne[Probed] = Field(examples=[["*.shop.example", "198.51.100.0/24"]])
+    targets: AtLeastOne[ProbedName] = Field(examples=[["*.shop.example", "198.51.100.0/24"]])
     """What may be probed: names, *.shop.example for all below one, networks, or "*" for every name
     and address; a port behind one allows that port only."""
     concurrency: Annotated[int, Field(ge=1, le=200)] | None = None

@@ -50,7 +50,7 @@ class Call(NamedTuple):
     gives: bool = False
 
 
-class Trial(NamedTuple):
+class CallTrial(NamedTuple):
     """An experiment that can be made.
 
     Attributes:
@@ -66,7 +66,7 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenCall:
     """One call that was made, and how it ended."""
 
     call: Call
@@ -74,7 +74,7 @@ class Seen:
     failure: Failure | None = None
 
 
-def calls_of(run: FlowResult, check: ApiCheck, persona: Persona | None) -> Iterator[Seen]:
+def calls_of(run: FlowResult, check: ApiCheck, persona: Persona | None) -> Iterator[SeenCall]:
     """Yield the calls of a run that were made. A token is new once its login stands before it."""
     made: set[str] = set()
     steps = {step.name: step for step in check.steps if isinstance(step, Step)}
@@ -101,7 +101,7 @@ def seen_of(
     result: StepResult,
     token: str,
     ended: Mark,
-) -> Seen:
+) -> SeenCall:
     """Make what is remembered of one call."""
     found = role(result, check, persona)
     call = Call(
@@ -116,7 +116,9 @@ def seen_of(
         key.persona,
         found is Role.LOGIN,
     )
-    return Seen(call, ended, result.outcome.failure if isinstance(result.outcome, Failed) else None)
+    return SeenCall(
+        call, ended, result.outcome.failure if isinstance(result.outcome, Failed) else None
+    )
 
 
 def entries_of(check: ApiCheck, persona: Persona | None) -> dict[str, object]:

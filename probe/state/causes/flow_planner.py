@@ -16,7 +16,7 @@ from math import exp, lgamma, log, log2
 
 from probe.model.cause import Observed
 from probe.model.flow_cause import FlowCause, FlowChange
-from probe.state.causes.calls import KEPT, NONE, Call, Trial
+from probe.state.causes.calls import KEPT, NONE, Call, CallTrial
 from probe.state.diagnosis.evidence import Mark
 
 BUDGET = 20
@@ -59,7 +59,7 @@ _PART_OF: Mapping[FlowCause, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
+class FlowHypothesis:
     """One of the closed list.
 
     Attributes:
@@ -75,7 +75,7 @@ class Hypothesis:
 
 
 @dataclass(slots=True)
-class Tally:
+class FlowTally:
     """What came out of calls alike."""
 
     failed: int = 0
@@ -89,7 +89,7 @@ class Tally:
         self.other += seen in (Observed.OTHER, Observed.UNCLEAR)
 
 
-Evidence = Mapping[Call, Tally]
+FlowEvidence = Mapping[Call, FlowTally]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class FlowSetting:
 
     call: Call
     failing: Mark
-    trials: tuple[Trial, ...]
+    trials: tuple[CallTrial, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +123,11 @@ class FlowSettled:
     left: tuple[FlowCause, ...] = ()
 
 
-def hypotheses(setting: FlowSetting, calls: Iterable[Call]) -> Iterator[Hypothesis]:
+def hypotheses(setting: FlowSetting, calls: Iterable[Call]) -> Iterator[FlowHypothesis]:
     """Yield every hypothesis of a failure, given all calls that were or can be made."""
     for cause, who, prior in _causes(setting, set(calls)):
         for solid, share in ((True, _SOLID), (False, 1 - _SOLID)):
-            yield Hypothesis(cause, who, _PART_OF.get(cause, ""), solid, prior * share)
+            yield FlowHypothesis(cause, who, _PART_OF.get(cause, ""), solid, prior * share)
 
 
 def _causes(setting: FlowSetting, calls: set[Call]) -> Iterator[tuple[FlowCause, Who, float]]:
@@ -202,7 +202,7 @@ def _hit(who: Who, call: Call) -> bool:
             return call.gives
 
 
-def reaches(one: Hypothesis, call: Call, own: Call) -> bool | None:
+def reaches(one: FlowHypothesis, call: Call, own: Call) -> bool | None:
     """Tell whether a hypothesis reaches a call; None where that is open."""
     if not _hit(one.who, call):
         return False
@@ -216,7 +216,7 @@ def reaches(one: Hypothesis, call: Call, own: Call) -> bool | None:
     return True if member == getattr(own, one.part) else None
 
 
-class Fit:
+class FlowFit:
     """How a hypothesis fits the evidence.
 
     Attributes:
@@ -225,7 +225,7 @@ class Fit:
         likelihood: of everything seen, natural logarithm; None when something contradicts it.
     """
 
-    def __init__(self, one: Hypothesis, own: Call, evidence: Evidence) -> None:
+    def __init__(self, one: FlowHypothesis, own: Call, evidence: FlowEvidence) -> None:
         self.hypothesis, self._own = one, own
         self.failed = self.passed = 0
         self.members: dict[str, bool] = {}
@@ -249,9 +249,9 @@ class Fit:
         failing = sum(self.members.values())
         return self.share * (1 + failing) / (1 + _FEW + len(self.members))
 
-    def _likelihood(self, evidence: Evidence) -> float | None:
+    def _likelihood(self, evidence: FlowEvidence) -> float | None:
         one, own = self.hypothesis, self._own
-        open_: dict[str, Tally] = {}
+        open_: dict[str, FlowTally] = {}
         # Where only logins go says nothing about the hosts behind a router, nor a call that needs
         # no token about those that do.
         aside: set[str] = set()
@@ -262,7 +262,7 @@ class Fit:
         for call, tally in evidence.items():
             reached = reaches(one, call, own)
             if reached is None:
-                there = open_.setdefault(getattr(call, one.part), Tally())
+                there = open_.setdefault(getattr(call, one.part), FlowTally())
                 there.failed += tally.failed
                 there.passed += tally.passed
             elif reached:
@@ -307,31 +307,31 @@ class FlowPlanner:
     setting: FlowSetting
     spent: int = 0
     logins: int = 0
-    _regular: dict[Call, Tally] = field(default_factory=dict)
-    _made: dict[Call, Tally] = field(default_factory=dict)
-    _useless: dict[Trial, int] = field(default_factory=dict)
+    _regular: dict[Call, FlowTally] = field(default_factory=dict)
+    _made: dict[Call, FlowTally] = field(default_factory=dict)
+    _useless: dict[CallTrial, int] = field(default_factory=dict)
     _new_token: bool = False
 
     def observe(self, call: Call, seen: Observed | None) -> None:
         """Take in what a call of an experiment showed."""
         if seen is not None:
-            self._made.setdefault(call, Tally()).add(seen)
+            self._made.setdefault(call, FlowTally()).add(seen)
 
-    def useless(self, trial: Trial) -> None:
+    def useless(self, trial: CallTrial) -> None:
         """Take in that an experiment told nothing."""
         self._useless[trial] = self._useless.get(trial, 0) + 1
 
-    def regular(self, tallies: Mapping[Call, Tally]) -> None:
+    def regular(self, tallies: Mapping[Call, FlowTally]) -> None:
         """Take in what regular runs have shown by now, in place of what was told before."""
         self._regular = dict(tallies)
 
     @property
-    def evidence(self) -> dict[Call, Tally]:
+    def evidence(self) -> dict[Call, FlowTally]:
         """Everything that was seen."""
-        found: dict[Call, Tally] = {}
+        found: dict[Call, FlowTally] = {}
         for some in (self._regular, self._made):
             for call, tally in some.items():
-                there = found.setdefault(call, Tally())
+                there = found.setdefault(call, FlowTally())
                 there.failed += tally.failed
                 there.passed += tally.passed
         return found
@@ -367,14 +367,14 @@ class FlowPlanner:
         share = failed / (failed + passed) if self.random and failed else None
         return FlowSettled(FlowCause.UNDETERMINED, share, left=left)
 
-    def ask(self, most: int = 4) -> tuple[Trial, ...]:
+    def ask(self, most: int = 4) -> tuple[CallTrial, ...]:
         """Choose the next experiments, each of another kind. They count as spent."""
         ranked = self._ranked(self._weighed())
-        chosen: dict[FlowChange, Trial] = {}
+        chosen: dict[FlowChange, CallTrial] = {}
         for gain, trial in ranked:
             if trial.change not in chosen and gain >= _NEAR * ranked[0][0]:
                 chosen[trial.change] = trial
-        wanted: list[Trial] = []
+        wanted: list[CallTrial] = []
         for trial in chosen.values():
             cost = 1 + (self._logs_in(trial) and trial.call.authorized)
             if len(wanted) == most or self.spent + cost > BUDGET:
@@ -385,18 +385,18 @@ class FlowPlanner:
             wanted.append(trial)
         return tuple(wanted)
 
-    def _logs_in(self, trial: Trial) -> bool:
+    def _logs_in(self, trial: CallTrial) -> bool:
         """Whether it makes a login: the token of an experiment serves those after it."""
         return trial.logs_in and not (trial.call.authorized and self._new_token)
 
     # ------------------------------------------------------------ inside
 
-    def _weighed(self) -> list[tuple[Fit, float]]:
+    def _weighed(self) -> list[tuple[FlowFit, float]]:
         evidence, own = self.evidence, self.setting.call
         calls = {own, *evidence, *(trial.call for trial in self.setting.trials)}
-        found: list[tuple[Fit, float]] = []
+        found: list[tuple[FlowFit, float]] = []
         for one in hypotheses(self.setting, calls):
-            fit = Fit(one, own, evidence)
+            fit = FlowFit(one, own, evidence)
             if fit.likelihood is not None:
                 found.append((fit, log(one.prior) + fit.likelihood))
         if not found:
@@ -406,7 +406,7 @@ class FlowPlanner:
         total = sum(exp(weight - best) for _, weight in found)
         return [(fit, exp(weight - best) / total) for fit, weight in found]
 
-    def _named(self, cause: FlowCause, weighed: list[tuple[Fit, float]]) -> FlowSettled:
+    def _named(self, cause: FlowCause, weighed: list[tuple[FlowFit, float]]) -> FlowSettled:
         fits = [(weight, fit) for fit, weight in weighed if fit.hypothesis.cause is cause]
         _, best = max(fits, key=lambda pair: pair[0])
         share = None if best.hypothesis.solid else best.failed / max(1, best.failed + best.passed)
@@ -417,7 +417,7 @@ class FlowPlanner:
         members = {str(getattr(self.setting.call, part)), *failing} if part else set()
         return FlowSettled(cause, share, tuple(sorted(members)))
 
-    def _ranked(self, weighed: list[tuple[Fit, float]]) -> list[tuple[float, Trial]]:
+    def _ranked(self, weighed: list[tuple[FlowFit, float]]) -> list[tuple[float, CallTrial]]:
         """Rank the experiments that tell something, the best first."""
         if self.spent >= BUDGET:
             return []
@@ -432,14 +432,14 @@ class FlowPlanner:
         return sorted(useful, key=lambda pair: -pair[0])
 
 
-def _summed(weighed: Iterable[tuple[Fit, float]]) -> dict[FlowCause, float]:
+def _summed(weighed: Iterable[tuple[FlowFit, float]]) -> dict[FlowCause, float]:
     found: dict[FlowCause, float] = defaultdict(float)
     for fit, weight in weighed:
         found[fit.hypothesis.cause] += weight
     return dict(found)
 
 
-def _after(weighed: list[tuple[Fit, float]], call: Call) -> float:
+def _after(weighed: list[tuple[FlowFit, float]], call: Call) -> float:
     """Return the entropy that is expected to be left when a call was made."""
     failing: dict[FlowCause, float] = defaultdict(float)
     passing: dict[FlowCause, float] = defaultdict(float)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import FlowResult
 from probe.model.target import FlowKey
-from probe.state.causes.calls import Seen, calls_of
+from probe.state.causes.calls import SeenCall, calls_of
 
 WATCH = 300.0
 """Seconds for which the runs of a check are remembered: flows run less often than handshakes."""
@@ -25,7 +25,7 @@ class RecentCalls:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
-        self._seen: dict[FlowKey, deque[tuple[float, float, Seen]]] = {}
+        self._seen: dict[FlowKey, deque[tuple[float, float, SeenCall]]] = {}
 
     def watch(self, check: str, now: float) -> None:
         """Remember the runs of a check from now on, in monotonic seconds, for a while."""
@@ -43,7 +43,7 @@ class RecentCalls:
         ended = run.at + run.seconds
         seen.extend((run.at, ended, one) for one in calls_of(run, check, persona))
 
-    def since(self, keys: Iterable[FlowKey], at: float, broken: float) -> Iterator[Seen]:
+    def since(self, keys: Iterable[FlowKey], at: float, broken: float) -> Iterator[SeenCall]:
         """Yield the calls of some flows in runs that began at a wall time or later.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from probe.model.failure import Failure, Reason
 from probe.model.flow_cause import FLOW_SENTENCES, FlowCause
 from probe.state.causes.calls import KEPT, NEW, NONE
-from probe.state.causes.flow_planner import Evidence, FlowSetting, FlowSettled
+from probe.state.causes.flow_planner import FlowEvidence, FlowSetting, FlowSettled
 from probe.state.diagnosis.evidence import Mark
 
 _SHOWN = 3
@@ -14,7 +14,7 @@ _SHOWN = 3
 def sentence(
     settled: FlowSettled,
     setting: FlowSetting,
-    evidence: Evidence,
+    evidence: FlowEvidence,
     failure: Failure,
     status: int | None,
 ) -> str:
@@ -63,7 +63,7 @@ def _does(failing: Mark, failure: Failure, status: int | None) -> str:
     return "gives a wrong answer to"
 
 
-def _passing(cause: FlowCause, host: str, evidence: Evidence) -> str:
+def _passing(cause: FlowCause, host: str, evidence: FlowEvidence) -> str:
     """Name what passes, of all that this cause does not reach."""
 
     def passes(*calls: bool) -> bool:
