@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probe.model.state import Transition
 from probe.model.target import EdgeKey
-from probe.serve.memory.history import History
+from probe.serve.memory.history import TargetHistory
 from probe.serve.page.html import target_page
 from probe.serve.page.target_view import target_view
 from probe.serve.records import TargetKey
@@ -19,12 +19,12 @@ def change(target: str, at: float, after: str = "failing") -> Transition:
     return Transition(key, "passing", after, at, at, UNRECOGNIZED, "a command")
 
 
-def kept(history: History, target: str) -> list[tuple[float, str]]:
+def kept(history: TargetHistory, target: str) -> list[tuple[float, str]]:
     return [(one.at, one.after) for one in history.of([TargetKey("stores", target)])]
 
 
 def test_a_noisy_neighbour_displaces_nothing() -> None:
-    history = History(of_one=4, of_all=20)
+    history = TargetHistory(of_one=4, of_all=20)
     history.add(change("quiet.example", 0.0))
     for at in range(1000):
         history.add(change("noisy.example", float(at)))
@@ -33,7 +33,7 @@ def test_a_noisy_neighbour_displaces_nothing() -> None:
 
 
 def test_failures_are_kept_longer_than_recoveries() -> None:
-    history = History(of_one=4)
+    history = TargetHistory(of_one=4)
     for at, after in enumerate(["failing", "passing"] * 3):
         history.add(change("shop.example", float(at), after))
     assert kept(history, "shop.example") == [
@@ -45,7 +45,7 @@ def test_failures_are_kept_longer_than_recoveries() -> None:
 
 
 def test_with_too_many_in_all_the_longest_histories_are_shortened() -> None:
-    history = History(of_one=8, of_all=40)
+    history = TargetHistory(of_one=8, of_all=40)
     for at in range(8):
         history.add(change("long.example", float(at)))
     for number in range(33):
@@ -56,7 +56,7 @@ def test_with_too_many_in_all_the_longest_histories_are_shortened() -> None:
 
 
 def test_it_is_bounded_however_many_targets_change() -> None:
-    history = History(of_one=8, of_all=40)
+    history = TargetHistory(of_one=8, of_all=40)
     for number in range(500):
         history.add(change(f"s{number}.example", float(number)))
     names = [f"s{number}.example" for number in range(500)]

@@ -21,8 +21,8 @@ from probe.serve.page.target_view import target_view
 from probe.serve.page.targets_view import (
     PAGE,
     STATES,
+    TargetQuery,
     TargetsView,
-    Wanted,
     found_targets,
     targets_view,
 )
@@ -61,12 +61,12 @@ def town() -> Town:
 
 
 def found(store: Store, **wanted: str) -> list[str]:
-    names = walked(found_targets(store, Wanted(**wanted)))
+    names = walked(found_targets(store, TargetQuery(**wanted)))
     return [name.removesuffix(".example") for _, name, _ in names]
 
 
 def view(store: Store, page: int = 1, **wanted: str) -> TargetsView:
-    return walked(targets_view(store, Wanted(**wanted), page, NOW))
+    return walked(targets_view(store, TargetQuery(**wanted), page, NOW))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,10 @@ def test_a_card_leads_to_its_targets() -> None:
 def test_no_name_from_outside_becomes_markup_in_the_list() -> None:
     store = hostile()
     store.set_targets("stores", [Target(f"{EVIL}.example", labels={EVIL: EVIL})])
-    for wanted in (Wanted(), Wanted(q=EVIL, label=EVIL, provider=EVIL, check=EVIL, reason=EVIL)):
+    for wanted in (
+        TargetQuery(),
+        TargetQuery(q=EVIL, label=EVIL, provider=EVIL, check=EVIL, reason=EVIL),
+    ):
         seen = Seen()
         seen.feed(targets_page(walked(targets_view(store, wanted, 1, NOW))))
         assert seen.tags.count("script") == 1

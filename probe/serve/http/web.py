@@ -34,8 +34,8 @@ from probe.serve.page.status import EDGES, status_of
 from probe.serve.page.target_view import TargetView, target_view
 from probe.serve.page.targets_view import (
     STATES,
+    TargetQuery,
     TargetsView,
-    Wanted,
     found_targets,
     targets_view,
 )
@@ -191,9 +191,11 @@ async def _taken(steps: Generator[None, None, T]) -> T:
     return cast("T", last)
 
 
-def _wanted(query: Mapping[str, str]) -> Wanted:
+def _wanted(query: Mapping[str, str]) -> TargetQuery:
     """Which targets a URL asks for. Raises Refused."""
-    wanted = Wanted(**{one.name: query.get(one.name, "").strip() for one in fields(Wanted)})
+    wanted = TargetQuery(
+        **{one.name: query.get(one.name, "").strip() for one in fields(TargetQuery)}
+    )
     if wanted.state not in ("", *STATES):
         raise Refused(400, f"state: one of {', '.join(STATES)}")
     return wanted

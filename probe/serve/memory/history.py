@@ -22,7 +22,7 @@ _SPARE = 0.9  # of the most that is kept, after some were dropped: so that it is
 _QUIET = frozenset({"", EdgeStatus.PASSING.value})
 
 
-class History:
+class TargetHistory:
     """Keeps the recent changes of each target.
 
     Args:

@@ -14,7 +14,7 @@ from probe.model.spec import Check
 from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.census import Census
-from probe.serve.memory.history import History
+from probe.serve.memory.history import TargetHistory
 from probe.serve.records import (
     TROUBLED,
     CertificatesKey,
@@ -79,7 +79,7 @@ class Memory:
         self.blind: dict[ResultKey, Failure] = {}
         self.unresolved: dict[ProviderKey, ResolveRecord] = {}
         self.differing: dict[CertificatesKey, CertificateSplit] = {}
-        self.history = History()
+        self.history = TargetHistory()
 
     def set_targets(self, check: str, targets: Sequence[Target]) -> None:
         """Do as `retarget`, at once."""

@@ -20,7 +20,7 @@ from probe.serve.page.flow_view import StepView
 from probe.serve.page.sentence import clock, where
 from probe.serve.page.spark import spark_of
 from probe.serve.page.target_view import TargetView
-from probe.serve.page.targets_view import TargetsView, Wanted
+from probe.serve.page.targets_view import TargetQuery, TargetsView
 from probe.serve.page.views import ChangeView, StatusView
 
 _SIGNS = {
@@ -67,7 +67,7 @@ def targets_page(view: TargetsView) -> str:
     return _environment().get_template("targets.html").render(view=view)
 
 
-def asked(wanted: Wanted, page: int = 1) -> str:
+def asked(wanted: TargetQuery, page: int = 1) -> str:
     """The query of a URL that asks for these targets; empty for all of them."""
     fields = {name: text for name, text in asdict(wanted).items() if text}
     if page > 1:
@@ -78,7 +78,7 @@ def asked(wanted: Wanted, page: int = 1) -> str:
 def listed(card: CardView) -> str:
     """The query of a URL that lists the targets of a card."""
     provider = card.providers[0] if len(card.providers) == 1 else ""
-    return asked(Wanted(check=card.check, provider=provider, reason=card.reason))
+    return asked(TargetQuery(check=card.check, provider=provider, reason=card.reason))
 
 
 @cache

@@ -30,7 +30,7 @@ _STEP = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TargetQuery:
     """Which targets are asked for; an empty text asks for any.
 
     Attributes:
@@ -96,7 +96,7 @@ class TargetsView:
 
     region: str
     now: float
-    wanted: Wanted
+    wanted: TargetQuery
     rows: tuple[TargetRow, ...]
     total: int
     of: int
@@ -110,7 +110,7 @@ Found = list[tuple[int, str, str]]
 """Gravity, name and check of each target that fits, in the order of the list."""
 
 
-def found_targets(store: Store, wanted: Wanted) -> Generator[None, None, Found]:
+def found_targets(store: Store, wanted: TargetQuery) -> Generator[None, None, Found]:
     """Find every target that fits, in short steps."""
     grave = yield from _grave(store, wanted)
     found: Found = []
@@ -130,7 +130,7 @@ def found_targets(store: Store, wanted: Wanted) -> Generator[None, None, Found]:
 
 
 def targets_view(
-    store: Store, wanted: Wanted, page: int, now: float
+    store: Store, wanted: TargetQuery, page: int, now: float
 ) -> Generator[None, None, TargetsView]:
     """One page of what fits, in short steps."""
     found = yield from found_targets(store, wanted)
@@ -180,11 +180,11 @@ def _known_labels(store: Store) -> set[str]:
     return known
 
 
-def _asked(key: ResultKey, wanted: Wanted) -> bool:
+def _asked(key: ResultKey, wanted: TargetQuery) -> bool:
     return wanted.provider in ("", key.provider) and wanted.check in ("", key.check)
 
 
-def _grave(store: Store, wanted: Wanted) -> Generator[None, None, dict[TargetKey, int]]:
+def _grave(store: Store, wanted: TargetQuery) -> Generator[None, None, dict[TargetKey, int]]:
     """The gravest of what does not pass, by target; only for the reason, where one is asked for."""
     grave: dict[TargetKey, int] = {}
     for place, key in enumerate(list(_not_passing(store, wanted))):
@@ -198,7 +198,7 @@ def _grave(store: Store, wanted: Wanted) -> Generator[None, None, dict[TargetKey
     return grave
 
 
-def _not_passing(store: Store, wanted: Wanted) -> Iterator[ResultKey]:
+def _not_passing(store: Store, wanted: TargetQuery) -> Iterator[ResultKey]:
     for census in store.census.providers.values():
         for key, trouble in census.troubles.items():
             if _asked(key, wanted) and wanted.reason in ("", trouble.why[1].value):
@@ -211,7 +211,7 @@ def _not_passing(store: Store, wanted: Wanted) -> Iterator[ResultKey]:
         yield from (key for key in others if _asked(key, wanted))
 
 
-def _quiet(record: TargetRecord | None, wanted: Wanted) -> int | None:
+def _quiet(record: TargetRecord | None, wanted: TargetQuery) -> int | None:
     """What a target is of which nothing is known to be amiss; None: not what is asked for."""
     if wanted.reason:
         return None
@@ -222,7 +222,7 @@ def _quiet(record: TargetRecord | None, wanted: Wanted) -> int | None:
     return _GRAVITY["passing"]
 
 
-def _row(store: Store, key: TargetKey, state: str, wanted: Wanted, now: float) -> TargetRow:
+def _row(store: Store, key: TargetKey, state: str, wanted: TargetQuery, now: float) -> TargetRow:
     record = store.targets.get(key)
     cells: dict[str, list[AddressCell]] = {}
     since, reason = None, ""
