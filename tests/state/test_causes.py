@@ -94,6 +94,25 @@ def test_what_fails_otherwise_is_not_said_to_work() -> None:
     assert Trial(Change.RSA, "", asked.edge) in told
 
 
+def test_failing_otherwise_with_rsa_and_more_is_not_said_to_work_with_rsa() -> None:
+    """RSA alone happens to pass nine times; RSA with TLS 1.2 alone failed in another way."""
+    asked = setting(Failure(Phase.TLS, Reason.HANDSHAKE_TOO_LARGE))
+    planner = Planner(asked)
+    for trial in asked.trials():
+        if trial.change in PLACES:
+            for _ in range(12):
+                planner.recall(trial, Observed.PASSED)
+        times = {Change.NOTHING: 8, Change.RSA: 9}.get(trial.change, 0)
+        for _ in range(times):
+            planner.recall(trial, Observed.PASSED)
+        if trial.change in (Change.NOTHING, Change.TLS12, Change.PLAIN):
+            for _ in range(12 if trial.change is Change.NOTHING else 1):
+                planner.recall(trial, Observed.SAME)
+    assert planner.last_word().cause is Cause.ONLY_ECDSA
+    planner.recall(Trial(Change.OLDEST, "", asked.edge), Observed.OTHER)
+    assert planner.last_word().cause is not Cause.ONLY_ECDSA
+
+
 def test_one_attempt_that_failed_by_chance_does_not_decide() -> None:
     """Large hellos are lost, and by chance a small one: that does not put it down to the edge."""
     truth = next(one for one in truths() if one.cause is Cause.LARGE_HELLO)

@@ -65,6 +65,7 @@ CLIENTS: tuple[Client, ...] = (
 _DIMENSION: Mapping[Change, frozenset[Cause]] = {
     Change.ECDSA: frozenset({Cause.ONLY_RSA}),
     Change.RSA: frozenset({Cause.ONLY_ECDSA}),
+    Change.OLDEST: frozenset({Cause.ONLY_ECDSA}),
     Change.TLS12: frozenset({Cause.ONLY_TLS13}),
     Change.TLS13: frozenset({Cause.ONLY_TLS12}),
     Change.CLASSIC: frozenset({Cause.LARGE_HELLO, Cause.POST_QUANTUM}),
