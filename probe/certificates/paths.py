@@ -165,7 +165,7 @@ def _missing(
 
 def _names_missing(partial: Path, missing: Iterable[Certificate]) -> str:
     names = ", ".join(called(c.facts.subject) for c in missing)
-    return f"the edge does not send {names}, which other edges send{from_url(partial[-1].facts)}"
+    return f"the edge does not send {names}, which completes the chain{from_url(partial[-1].facts)}"
 
 
 def _wrong_namesake(

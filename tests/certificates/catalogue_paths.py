@@ -293,7 +293,7 @@ def missing_intermediate_that_other_edges_send() -> Case:
         failures=(Reason.MISSING_INTERMEDIATE,),
         openssl=False,
         webpki=False,
-        says=("Issuing", "other edges"),
+        says=("Issuing", "completes the chain"),
     )
 
 

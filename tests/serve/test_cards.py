@@ -202,3 +202,25 @@ def test_nine_unrelated_faults_are_nine_cards() -> None:
     assert len(town.cards) == 9
     assert len({card.place for card in town.cards}) == 9
     assert status_of(town.store, NOW).sentence.endswith("; and 7 more")
+
+
+def without_intermediate(town: Town, name: str, **where: Iterable[int]) -> None:
+    lacking = Failure(Phase.CERTIFICATE, Reason.MISSING_INTERMEDIATE, "it lacks the issuer")
+    town.put(name, EdgeStatus.FAILING, lacking, providers=["cdn-a"], numbers=where.get("numbers"))
+
+
+def test_other_edges_are_said_to_send_an_intermediate_only_if_edges_of_that_domain_do() -> None:
+    town = Town(["s1.example", "s2.example", "s3.example"], providers=["cdn-a"])
+    without_intermediate(town, "s1.example")
+    without_intermediate(town, "s2.example", numbers=[2])
+    details = {
+        edge.edge + " " + edge.target: edge.detail for edge in status_of(town.store, NOW).edges
+    }
+    first, second = (town.world.edge("cdn-a", number).label for number in (1, 2))
+    assert details == {
+        f"{first} s1.example": "it lacks the issuer",
+        f"{second} s1.example": "it lacks the issuer",
+        f"{second} s2.example": (
+            f"it lacks the issuer; other edges of s2.example send it: {first}"
+        ),
+    }

@@ -7,7 +7,7 @@ from heapq import nsmallest
 from itertools import chain
 from typing import Any
 
-from probe.model.failure import failure_fields
+from probe.model.failure import Reason, failure_fields
 from probe.model.result import Failed, Inconclusive
 from probe.model.state import CONFIRMED, EdgeStatus
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
@@ -166,9 +166,12 @@ def edge_fields(store: Store, record: EdgeRecord) -> dict[str, Any]:
     outcome = shown.outcome
     failure = outcome.failure if isinstance(outcome, Failed | Inconclusive) else None
     cause, because = cause_of(store, record.key)
+    said = failure_fields(failure)
+    if failure is not None and failure.reason is Reason.MISSING_INTERMEDIATE:
+        said["detail"] += _sent_elsewhere(store, record)
     return {
         **record.key._asdict(),
-        **failure_fields(failure),
+        **said,
         "cause": cause,
         "because": because,
         "since": record.since,
@@ -178,3 +181,20 @@ def edge_fields(store: Store, record: EdgeRecord) -> dict[str, Any]:
         "unseen": record.unseen,
         "unnamed": record.unnamed,
     }
+
+
+def _sent_elsewhere(store: Store, record: EdgeRecord) -> str:
+    """Whether other edges of the same target pass with a certificate of the same issuer."""
+    seen = (record.evidence or record.last).handshake
+    target = store.targets.get(TargetKey(record.key.check, record.key.target))
+    if seen is None or seen.leaf is None or target is None:
+        return ""
+    issuer = seen.leaf.issuer
+    whole = {
+        other.key.edge
+        for other in target.edges.values()
+        if other.status is EdgeStatus.PASSING and other.unseen is None
+        if (shown := other.last.handshake) is not None and len(shown.chain) > 1
+        if shown.leaf is not None and shown.leaf.issuer == issuer
+    }
+    return f"; other edges of {record.key.target} send it: {min(whole)}" if whole else ""
