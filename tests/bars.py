@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 53_925
+MOST_LINES = 53_930
 MOST_FILES = 293
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

@@ -16,7 +16,7 @@ from probe.config.schema import PLACE, schema_text
 from tests import dependencies
 from tests.cli import pages
 from tests.model import causes_page, reasons_page
-from tests.serve import metrics_page
+from tests.serve import metrics_page, openapi
 from tests.support.programs import DEPLOY, ROOT
 
 COMMAND = "python -m tests.regenerate"
@@ -33,6 +33,7 @@ def runbooks() -> str:
 TEXTS: dict[Path, Callable[[], str]] = {
     ROOT / PLACE: schema_text,
     metrics_page.DOCS: metrics_page.page,
+    openapi.PLACE: openapi.page,
     dependencies.PAGE: dependencies.page,
     reasons_page.PAGE: reasons_page.page,
     reasons_page.TEMPLATE: reasons_page.alert_template,

@@ -92,6 +92,7 @@ def application(
         "/api/v1/targets": (handlers.names, few),
         "/targets": (handlers.targets, few),
         "/targets.txt": (handlers.text, few),
+        "/api/v1/openapi.json": (handlers.openapi, None),
         "/metrics": (handlers.metrics, scrapes),
         "/healthz": (handlers.healthz, None),
         "/readyz": (handlers.readyz, None),
@@ -326,6 +327,10 @@ class _Handlers:
         first = await trio.to_thread.run_sync(_as_json, status)
         pieces = _status_pieces(self._store, first, most, after)
         return WebAnswer(pieces, "application/json", headers=_HEADERS)
+
+    async def openapi(self, _: WebRequest) -> WebAnswer:
+        """What the API answers, as OpenAPI describes it."""
+        return WebAnswer(_static("openapi.json"), "application/json", headers=_HEADERS)
 
     async def metrics(self, request: WebRequest) -> WebAnswer:
         """The metrics, in the format and coding that the scraper prefers."""
