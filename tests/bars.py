@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 53_930
-MOST_FILES = 293
+MOST_LINES = 54_984
+MOST_FILES = 299
 """About as many as there are; who makes the product smaller makes these smaller too."""
 
 DOUBLE: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ from probe.agent.log import EventLog
 from probe.agent.parts import build_parts, every_check, learn_secrets
 from probe.agent.process import AgentError, keep_still, supervised
 from probe.agent.references import ReferenceWatch
+from probe.agent.regions import Peers
 from probe.agent.self_report import LagMeter, SelfReport
 from probe.agent.sharing import NoAddressError, Sharing, peer_lookup
 from probe.agent.sources import Sources
@@ -128,6 +129,7 @@ class Assembly:
         self._sources = Sources(parts, self.store, log, self._set_targets, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
         self.store.agent.readings.append(ListReport(parts.crls, log).samples)
+        self.peers = Peers(parts.secrets)
         self._state: StateWatch | None = None
         if spec.state_dir is not None:
             self._state = StateWatch(parts.flow.refresh_tokens, spec.state_dir, log)
@@ -156,6 +158,7 @@ class Assembly:
             await work.start(keep, "sharing", self._sharing.run)
         await work.start(keep, "lag", self._lag.run)
         await work.start(keep, "references", self._references.run)
+        await work.start(keep, "regions", self.peers.run)
         if self._book is not None:
             await self._book.load(time.time())
             await work.start(keep, "certificates", self._book.run)
@@ -212,6 +215,8 @@ class Assembly:
         self._parts.follow(spec)
         self.asked.follow(spec)
         self._references.configure(spec)
+        self.peers.configure(spec.regions)
+        self.store.agent.regions = spec.regions is not None
         async with self._changing:
             await walked(self._coverage.retire(spec))
             await walked(self.store.reconfigure(spec))

@@ -203,6 +203,7 @@ LOOPS = (
     "heap",
     "lag",
     "references",
+    "regions",
     "reload",
     "report",
     "revocation lists",

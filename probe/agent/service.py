@@ -174,7 +174,8 @@ class Service:
     async def _work(self, work: trio.Nursery, serving: trio.Nursery, stop: trio.Event) -> None:
         """Start everything, and reload when that is wanted; signals are followed meanwhile."""
         page, hosts = self._spec.page, self._spec.host_names
-        app = partial(application, self._assembly.store, hosts=hosts)
+        peers = self._assembly.peers.look
+        app = partial(application, self._assembly.store, hosts=hosts, peers=peers)
         turn = None if self._options.handover is None else self._take_over
         fields: dict[str, object] = {}
         option = "page:"

@@ -108,7 +108,7 @@ class HttpTargets:
         except trio.TooSlowError:
             raise FetchProblem(f"no whole answer within {timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise FetchProblem(_why(error)) from None
+            raise FetchProblem(why_no_answer(error)) from None
 
     async def _exchange(self) -> bytes:
         client = await self._opened()
@@ -116,7 +116,7 @@ class HttpTargets:
         for _ in range(_HOPS):
             async with client.stream("GET", url, headers=self._headers()) as response:
                 if response.next_request is None:
-                    return await _body(response)
+                    return await whole_body(response, MOST_BYTES)
                 target = response.next_request.url
             if _origin(target) != _origin(url):
                 raise FetchProblem(f"redirects to another origin, {without_secrets(str(target))}")
@@ -128,7 +128,9 @@ class HttpTargets:
             # Loading a trust store takes milliseconds: not on the event loop.
             secure = urlsplit(self._source.url).scheme == "https"
             verify = (
-                await trio.to_thread.run_sync(_context, self._source.trust) if secure else False
+                await trio.to_thread.run_sync(verified_context, self._source.trust)
+                if secure
+                else False
             )
             self._client = httpx.AsyncClient(
                 verify=verify,
@@ -171,7 +173,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _context(trust: Trust | None) -> ssl.SSLContext:
+def verified_context(trust: Trust | None) -> ssl.SSLContext:
     """Verification by the roots that the source names, else by httpx's: certifi, SSL_CERT_FILE."""
     if trust is None:
         return httpx.create_ssl_context()
@@ -182,7 +184,7 @@ def _context(trust: Trust | None) -> ssl.SSLContext:
         raise FetchProblem(f"trust: {file}: {error.strerror or error}") from None
 
 
-def _why(error: Exception) -> str:
+def why_no_answer(error: Exception) -> str:
     """Why there is no answer, by the innermost cause that has words of its own.
 
     Messages of httpx may repeat a header or the URL's password; the system's do not.
@@ -201,8 +203,8 @@ def _why(error: Exception) -> str:
     return f"no answer ({type(error).__name__})"
 
 
-async def _body(response: httpx.Response) -> bytes:
-    """The whole body of a good answer, unpacked, up to the cap.
+async def whole_body(response: httpx.Response, most: int) -> bytes:
+    """The whole body of a good answer, unpacked, up to so many bytes. Raises FetchProblem.
 
     Breaking off goes through a cancellation, which unwinds httpx's nested generators; leaving
     the loop would abandon them to the garbage collector.
@@ -218,15 +220,15 @@ async def _body(response: httpx.Response) -> bytes:
     damaged = False
     with trio.CancelScope() as enough:
         async for chunk in response.aiter_raw():
-            room = max(1, MOST_BYTES + 1 - len(body))
+            room = max(1, most + 1 - len(body))
             try:
                 body += unpacker.decompress(chunk, room) if packed else chunk
             except zlib.error:
                 damaged = True
-            if damaged or len(body) > MOST_BYTES:
+            if damaged or len(body) > most:
                 enough.cancel()
-    if len(body) > MOST_BYTES:
-        raise FetchProblem(f"the answer is larger than {MOST_BYTES // 1024**2} MiB")
+    if len(body) > most:
+        raise FetchProblem(f"the answer is larger than {most / 1024**2:g} MiB")
     if damaged or (packed and not unpacker.eof):
         raise FetchProblem("the answer is damaged (gzip)")
     return bytes(body)

@@ -16,7 +16,7 @@ from probe.model.records import RecordType
 from probe.model.secret import SecretRef
 from probe.model.state import Confirmation, ConsensusRule
 from probe.model.target import AddressRules, Target, endpoint
-from probe.model.tls import ChainExpectations, ClientProfile, Starttls, Trust
+from probe.model.tls import ChainExpectations, ClientCertificate, ClientProfile, Starttls, Trust
 
 REGION_VARIABLE = "PROBE_REGION"
 """Environment variable that names the region; goes before the configuration."""
@@ -291,6 +291,33 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionsLogin:
+    """A user's name and password for the pages of other agents."""
+
+    username: str
+    password: SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Other agents, whose pages are joined on one.
+
+    Attributes:
+        pages: URLs of their pages.
+        agents: URL whose host name has the addresses of all of them; each is asked.
+        trust: roots that verify them; None leaves them to the environment.
+        client_certificate: files that are shown to those that ask for one.
+        login: sent to all of them.
+    """
+
+    pages: tuple[str, ...] = ()
+    agents: str | None = None
+    trust: Trust | None = None
+    client_certificate: ClientCertificate | None = None
+    login: RegionsLogin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A whole configuration, ready to run.
 
@@ -310,6 +337,7 @@ class Spec:
         references: what the agent judges its own view by.
         region_from: asked in this order when ``region`` is None.
         share: None probes every target here.
+        regions: other agents for the page of all regions; None has no such page.
     """
 
     region: str | None
@@ -324,6 +352,7 @@ class Spec:
     references: References = field(default_factory=References)
     region_from: tuple[RegionSource, ...] = ()
     share: Share | None = None
+    regions: Regions | None = None
     page: Listen | Literal["same", "off"] = "same"
     host_names: tuple[str, ...] = ()
     web_config: str | None = None

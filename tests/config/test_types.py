@@ -125,15 +125,15 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
             "kind: kind\nchecks: []",
             [
                 '1:1: unknown key "kind"; write one of: region, listen, page, host_names, '
-                "web_config, share, state_dir, crl, limits, vantage, defaults, addresses, "
-                "providers, targets, checks",
+                "web_config, share, regions, state_dir, crl, limits, vantage, defaults, addresses, "
+                "providers, targets, checks, blackbox",
             ],
         ),
-        ("checks: [{}]", ['1:10: "kind" is missing; write one of: tls, api, command']),
+        ("checks: [{}]", ['1:10: "kind" is missing; write one of: tls, tcp, api, command']),
         ("checks: [{kind: tsl}]", ['1:17: unknown value "tsl"; did you mean "tls"?']),
         (
             "checks: [{kind: [tls]}]",
-            ["1:17: expected a word, found a list; write one of: tls, api, command"],
+            ["1:17: expected a word, found a list; write one of: tls, tcp, api, command"],
         ),
         (
             "checks: [{kind: tls}]",

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import probe.serve.http
+from probe.serve.page.region_report import RegionReport
+from probe.serve.page.regions_view import RegionsView
 from probe.serve.page.status import EDGES
 from probe.serve.page.targets_view import STATES, TargetQuery
 from probe.serve.page.views import EdgeView, StatusView
@@ -105,6 +107,20 @@ def document() -> dict[str, Any]:
                     ),
                     bad="A parameter cannot be used.",
                 ),
+            }
+        },
+        "/api/v1/regions": {
+            "get": {
+                "operationId": "regions",
+                "summary": "All regions, as this agent hears them; 404 without `regions:`.",
+                "responses": _responses(schemas.of(RegionsView)),
+            }
+        },
+        "/api/v1/region": {
+            "get": {
+                "operationId": "region",
+                "summary": "What this agent sees, for the pages of others.",
+                "responses": _responses(schemas.of(RegionReport)),
             }
         },
         "/api/v1/openapi.json": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from jsonschema import (  # type: ignore[import-untyped]  # its stubs are no dep
     ValidationError,
 )
 
-from probe.serve import Store
+from probe.serve import Store, application
 from probe.serve.http import web
+from probe.serve.page.region_report import region_report
+from probe.serve.page.regions_view import HeardAgent
 from tests.serve import openapi
 
-from .test_serving import ask, serving
-from .world import filled
+from .test_serving import ask, serving, serving_router
+from .world import START, filled
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.PLACE.read_text())
 ANSWERS: dict[str, Callable[[], Store]] = {
@@ -62,6 +65,24 @@ async def test_answers_are_as_the_document_says(name: str) -> None:
         assert answer["edges_next"]
         assert answer["changes"]
         assert answer["sources"]
+
+
+async def test_regions_are_as_the_document_says() -> None:
+    report = region_report(filled(), START, "b")
+    heard = HeardAgent("https://eu.example", replace(report, region="eu-west"), "eu-west", START)
+
+    async def peers() -> tuple[HeardAgent, ...]:
+        return heard, HeardAgent("https://ap.example", silent_since=START, problem="no answer")
+
+    app = application(filled(), peers=peers, wall=lambda: START)
+    async with serving_router(app) as address:
+        for path in ("/api/v1/region", "/api/v1/regions"):
+            answer = json.loads((await ask(address, path))[1])
+            _validator(path).validate(answer)
+            assert answer["problems"]
+            del answer["problems"]
+            with pytest.raises(ValidationError):
+                _validator(path).validate(answer)
 
 
 async def test_the_list_of_targets_is_as_the_document_says() -> None:

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.flow import api_check
+from probe.config.resolve.regions import regions
 from probe.config.resolve.sections import Sections, times
 from probe.config.resolve.targets import (
     address_rules,
@@ -76,6 +77,7 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
         state_dir=None if shape.state_dir is None else file.absolute(shape.state_dir),
         crl=shape.crl != "off",
         addresses=sections.addresses,
+        regions=regions(file, shape.regions),
         region_from=_region_sources(file, shape.region),
         share=None if shape.share is None else file.built(Share, shape.share),
         blackbox=_blackbox(sections, shape.blackbox),

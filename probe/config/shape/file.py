@@ -9,6 +9,7 @@ from pydantic import Field
 from probe.config.shape.base import BY_KIND, AtLeastOne, Several, Shape, Short, optional
 from probe.config.shape.blackbox import BlackboxShape
 from probe.config.shape.checks import CheckShapes
+from probe.config.shape.regions import RegionsShape
 from probe.config.shape.step import API
 from probe.config.shape.targets import AddressesShape, ProviderShape, TargetListField
 from probe.config.shape.texts import (
@@ -164,6 +165,8 @@ class FileShape(Shape):
     exporter toolkit; --web.config.file goes before it."""
     share: ShareShape | None = None
     """Divide the targets among the agents of this region."""
+    regions: RegionsShape | None = None
+    """Other agents whose pages are joined with this one's at /regions (none)."""
     state_dir: PathText | None = None
     """Directory where rotated refresh tokens and revocation lists are kept, and which certificates
     were served."""

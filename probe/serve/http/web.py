@@ -27,6 +27,7 @@ from probe.serve.http.metrics import (
     paced,
     swept,
 )
+from probe.serve.http.regions import AskPeers, RegionPages, no_peers
 from probe.serve.http.server import Handler, Places, Router
 from probe.serve.memory.store import Store
 from probe.serve.page.problems import EdgeRank, edge_views
@@ -73,6 +74,7 @@ def application(
     pages: bool = True,
     hosts: Iterable[str] = (),
     asked: Handler | None = None,
+    peers: AskPeers = no_peers,
 ) -> Router:
     """The agent's web application over a store.
 
@@ -83,15 +85,21 @@ def application(
         hosts: names, or patterns such as ``*.example.com``, under which browsers may ask for
             pages, besides addresses, ``localhost`` and this machine's own name.
         asked: answers ``/probe``, which bounds itself; None where that is not served.
+        peers: asks the other agents for the page of all regions.
     """
     handlers = _Handlers(store, wall)
+    regions = RegionPages(store, wall, peers, _HEADERS)
     few, scrapes = Places(2), Places(16)
+    joined = Places(8)  # they mostly wait for others, and must not keep others waiting
     exact: dict[str, tuple[Handler, Places | None]] = {
         "/": (handlers.index, few),
         "/api/v1/status": (handlers.api, few),
         "/api/v1/targets": (handlers.names, few),
         "/targets": (handlers.targets, few),
         "/targets.txt": (handlers.text, few),
+        "/regions": (regions.page, joined),
+        "/api/v1/regions": (regions.joined, joined),
+        "/api/v1/region": (regions.own, Places(4)),
         "/api/v1/openapi.json": (handlers.openapi, None),
         "/metrics": (handlers.metrics, scrapes),
         "/healthz": (handlers.healthz, None),

@@ -58,6 +58,7 @@ class AgentFacts:
         ready: the first configuration and targets are loaded.
         version: of the agent.
         digest: of the running configuration.
+        regions: other agents are named, and their page is ``/regions``.
         reload: the latest attempt to load one.
         health: asked whether the vantage can be trusted; None before the first judgement.
         sources: asked how each source of targets is.
@@ -69,6 +70,7 @@ class AgentFacts:
         self.ready = False
         self.version = ""
         self.digest = ""
+        self.regions = False
         self.reload: Reload | None = None
         self.health: Callable[[], Health | None] = lambda: None
         self.sources: Callable[[], Sequence[SourceView]] = tuple

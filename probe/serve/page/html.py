@@ -17,6 +17,7 @@ from probe.model.flow_cause import FLOW_CHANGES, FlowChange
 from probe.model.reasons import title_of
 from probe.serve.page.card_view import CardView
 from probe.serve.page.flow_view import StepView
+from probe.serve.page.regions_view import RegionsView
 from probe.serve.page.sentence import clock, where
 from probe.serve.page.spark import spark_of
 from probe.serve.page.target_view import TargetView
@@ -79,6 +80,11 @@ def listed(card: CardView) -> str:
     """The query of a URL that lists the targets of a card."""
     provider = card.providers[0] if len(card.providers) == 1 else ""
     return asked(TargetQuery(check=card.check, provider=provider, reason=card.reason))
+
+
+def regions_page(view: RegionsView) -> str:
+    """The page of all regions."""
+    return _environment().get_template("regions.html").render(view=view)
 
 
 @cache

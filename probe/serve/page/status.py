@@ -77,7 +77,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
         splits_total=len(store.differing),
         blind=tuple(_blind_views(store)),
         unseen=tuple(_unseen_views(store)),
-        providers=tuple(_provider_views(store, states)),
+        providers=tuple(provider_views(store, states)),
         checks=tuple(
             CheckView(one.name, one.kind, one.interval, tuple(one.providers), dict(one.labels))
             for one in store.checks.values()
@@ -175,7 +175,7 @@ def _unseen_views(store: Store) -> Iterator[UnseenView]:
         )
 
 
-def _provider_views(store: Store, states: Mapping[Through, States]) -> Iterator[ProviderView]:
+def provider_views(store: Store, states: Mapping[Through, States]) -> Iterator[ProviderView]:
     """Every provider of every check, with what of it fails."""
     for through, census in sorted(store.census.providers.items(), key=lambda item: item[0]):
         now = failing(census.groups())
@@ -217,6 +217,7 @@ def _agent_view(store: Store) -> AgentView:
         vantage_healthy=None if health is None else health.healthy,
         vantage_causes=causes(health),
         vantage_evidence=() if health is None else tuple(_evidence(health)),
+        regions=agent.regions,
     )
 
 

@@ -244,6 +244,7 @@ class AgentView:
     Attributes:
         vantage_healthy: None before the first judgement.
         vantage_evidence: what makes it ill, and what cannot be judged, with the reasons.
+        regions: other agents are named, and their page is ``/regions``.
     """
 
     version: str
@@ -256,6 +257,7 @@ class AgentView:
     vantage_healthy: bool | None
     vantage_causes: tuple[str, ...]
     vantage_evidence: tuple[str, ...] = ()
+    regions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
