@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from probe.agent.jobs import persona_of
 from probe.auth.store import TokenStore
-from probe.auth.values import names_in
+from probe.auth.values import NoValue, Unsafe, Values, names_in
+from probe.flow.run import plan_of
 from probe.http.session import Resolve
 from probe.model.auth import BearerAuth, OAuth2
 from probe.model.cause import Observed
-from probe.model.failure import Failure
+from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Expect, Step
 from probe.model.flow_cause import FlowChange, FlowExperiment
 from probe.model.result import FlowResult, StepResult
@@ -38,11 +39,16 @@ from probe.state.causes.calls import (
 )
 from probe.state.causes.flow_planner import FlowSetting
 from probe.state.diagnosis import must_be_refused
-from probe.state.diagnosis.evidence import mark
+from probe.state.diagnosis.evidence import Mark, mark
 
 PATIENCE = 5.0
 """Most seconds of one call; a check with a shorter time-out keeps that."""
 
+HANG = 2.0
+"""Seconds without an answer after which a call fails in the same way as one that hangs, unless
+calls that pass take long themselves."""
+
+_TIMES_SLOWER = 3.0
 MOST_OTHERS = 4
 """Other personas, targets, providers and addresses that may be asked, of each kind."""
 
@@ -58,6 +64,7 @@ class FlowScene:
         failing: the call that fails; ``result`` is all that is known of it.
         known: calls of regular runs, by flow and step.
         addresses: others of the failing call's host.
+        slowest: seconds of the slowest call that passed.
     """
 
     key: FlowKey
@@ -68,6 +75,7 @@ class FlowScene:
     known: Mapping[tuple[FlowKey, str], Call]
     resolver_of: ResolverOf
     addresses: tuple[str, ...] = ()
+    slowest: float = 0.0
     _stores: dict[tuple[FlowKey, bool], TokenStore] = field(default_factory=dict)
 
     @property
@@ -75,6 +83,13 @@ class FlowScene:
         """How the call fails."""
         assert self.failing.failure is not None  # noqa: S101 - a call that fails has a failure
         return self.failing.failure
+
+    @property
+    def patience(self) -> float:
+        """Seconds that one call of an experiment may take."""
+        most = min(self.check.timeout, PATIENCE)
+        hangs = self.failure.reason is Reason.TIMEOUT
+        return min(most, max(HANG, _TIMES_SLOWER * self.slowest)) if hangs else most
 
     def setting(self) -> FlowSetting:
         """Describe it to the planner."""
@@ -174,8 +189,20 @@ class FlowScene:
 
     def _host_of(self, key: FlowKey, call: Call) -> str:
         """Guess where a call for another target goes."""
-        seen = self.known.get((key, call.step))
-        return call.host.replace(self.key.target, key.target) if seen is None else seen.host
+        seen, step = self.known.get((key, call.step)), self.step(call.step)
+        if seen is not None or step is None:
+            return call.host if seen is None else seen.host
+        return self._written(key, step) or call.host
+
+    def _written(self, key: FlowKey, step: Step) -> str:
+        """Return the host of a call as the configuration has it; empty where runs decide."""
+        if step.backend is not None:
+            return step.backend
+        given = plan_of(self.check, persona_of(self.check, key.persona)).given(self.targets[key])
+        try:
+            return urlsplit(Values(given).fill_url(step.request.url)).netloc
+        except (NoValue, Unsafe, ValueError):
+            return ""
 
     def _others(self, fits: Callable[[FlowKey], bool]) -> list[FlowKey]:
         """Return other flows of the check that run, those with known calls first."""
@@ -184,20 +211,40 @@ class FlowScene:
         return sorted(found, key=lambda key: key not in named)[:MOST_OTHERS]
 
     def _other_calls(self) -> Iterator[CallTrial]:
-        own = self.failing.call
-        for (key, name), call in self.known.items():
-            if key != self.key or name == own.step:
+        for name, call in (*self._own_calls().items(), *self._never_reached().items()):
+            if name == self.failing.call.step:
                 continue
             step = self.step(name)
             if step is None:
                 if call.login and self.login(self.key.persona, name):
                     yield CallTrial(FlowChange.CALL, call, logs_in=True)
                 continue
-            token = self._token(key, step)
+            token = self._token(self.key, step)
             if token is None:
                 continue
             change = FlowChange.CONTROL if token == NONE else FlowChange.CALL
             yield CallTrial(change, call._replace(token=token), logs_in=token == NEW)
+
+    def _own_calls(self) -> dict[str, Call]:
+        return {name: call for (key, name), call in self.known.items() if key == self.key}
+
+    def _never_reached(self) -> dict[str, Call]:
+        """Return calls that no run since the failure began has made: others took its time."""
+        own, found = self.failing.call, dict[str, Call]()
+        persona = persona_of(self.check, self.key.persona)
+        for name in (one.name for one in self.check.steps):
+            step = self.step(name)
+            if step is None or (self.key, name) in self.known:
+                continue
+            if must_be_refused(name, self.check, persona):
+                continue
+            host, token = self._written(self.key, step), self._token(self.key, step)
+            if host and token is not None:
+                bare = own._replace(step=name, host=host, address="", gives=False)
+                found[name] = bare._replace(
+                    token=token, authorized=token != NONE, login=step.layer == "token"
+                )
+        return found
 
     def store(self, key: FlowKey, *, new: bool, prober: FlowProber) -> TokenStore:
         """Return the logins that experiments on a flow share: kept tokens, or new ones alone."""
@@ -209,6 +256,11 @@ class FlowScene:
 def known_calls(seen: Iterable[tuple[FlowKey, SeenCall]]) -> dict[tuple[FlowKey, str], Call]:
     """Return the latest call of each flow and step."""
     return {(key, one.call.step): one.call for key, one in seen}
+
+
+def slowest_of(seen: Iterable[SeenCall]) -> float:
+    """Return the seconds of the slowest call that passed."""
+    return max((one.seconds for one in seen if one.mark is Mark.PASSED), default=0.0)
 
 
 def failing_call(
@@ -246,13 +298,13 @@ async def flow_experiment(
     key = scene.key._replace(
         target=trial.call.target, provider=trial.call.provider, persona=trial.call.persona
     )
-    check = replace(scene.check, timeout=min(scene.check.timeout, PATIENCE))
+    check = replace(scene.check, timeout=scene.patience)
     persona = persona_of(check, key.persona)
     step = scene.step(trial.call.step)
     alone = step is None  # a login
     asked: Step | str = trial.call.step
     if step is not None:
-        limit = None if step.timeout is None else min(step.timeout, PATIENCE)
+        limit = None if step.timeout is None else min(step.timeout, scene.patience)
         asked = replace(step, timeout=limit, captures=(), attempts=1)
         if trial.bare:
             asked = replace(asked, auth=None, deny=True, expect=Expect())

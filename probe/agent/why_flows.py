@@ -15,6 +15,7 @@ from probe.agent.flow_experiments import (
     failing_call,
     flow_experiment,
     known_calls,
+    slowest_of,
     written,
 )
 from probe.agent.jobs import persona_of
@@ -71,7 +72,8 @@ async def explain_flows(
         )
         known = known_calls((one, call) for one, some in seen.items() for call in some)
         around = {one: targets(one) for one in mine}
-        scene = FlowScene(key, check, around, *chosen, known, resolver_of, addresses=others)
+        slowest = slowest_of(call for some in seen.values() for call in some)
+        scene = FlowScene(key, check, around, *chosen, known, resolver_of, others, slowest)
         found[key] = await _explained(prober, scene, seen)
     return found
 

@@ -229,3 +229,52 @@ def test_a_sentence_claims_only_what_was_seen() -> None:
     part = sentence(FlowSettled(C.AUTHORIZATION, 0.6), asked, whole, failure, 500)
     assert "answers 500 to authenticated calls:" in part
     assert "It fails in 60% of calls" in part
+
+
+ELSEWHERE: list[tuple[FlowCause, FlowChange, str]] = [
+    (C.ONE_TARGET, FlowChange.TARGET, "target"),
+    (C.ONE_PROVIDER, FlowChange.PROVIDER, "provider"),
+]
+
+
+def elsewhere(change: FlowChange, part: str) -> FlowSetting:
+    """A call of a list's target; others are known, with hosts of their own or without."""
+    own = call("whoami", "cli.example", signed=True)
+    control = call("control", "c.example", signed=False)
+    trials = [CallTrial(FlowChange.NOTHING, own), CallTrial(FlowChange.CONTROL, control)]
+    for name in ("one", "two", "three"):
+        host = f"{name}.example" if part == "target" else own.host
+        there = own._replace(target=name) if part == "target" else own._replace(provider=name)
+        trials.append(CallTrial(change, there._replace(host=host)))
+    return FlowSetting(own, Mark.ERROR, tuple(trials))
+
+
+def worked_out(asked: FlowSetting, hit: Hit) -> FlowSettled:
+    planner = FlowPlanner(asked)
+    planner.regular({asked.call: FlowTally(failed=3)})
+    while (found := planner.settled()) is None:
+        for trial in planner.ask():
+            planner.observe(trial.call, Observed.SAME if hit(trial.call) else Observed.PASSED)
+    return found
+
+
+@pytest.mark.parametrize(("cause", "change", "part"), ELSEWHERE)
+def test_a_fault_of_one_target_or_one_provider_is_named(
+    cause: C, change: FlowChange, part: str
+) -> None:
+    asked = elsewhere(change, part)
+    own = getattr(asked.call, part)
+    found = worked_out(asked, lambda one: one.authorized and getattr(one, part) == own)
+    assert (found.cause, found.members) == (cause, (own,))
+    both = worked_out(asked, lambda one: one.authorized and getattr(one, part) in (own, "two"))
+    assert both.cause is cause
+    assert set(both.members) >= {own}
+
+
+@pytest.mark.parametrize(("cause", "change", "part"), ELSEWHERE)
+def test_a_fault_of_every_target_or_provider_is_not_of_one(
+    cause: C, change: FlowChange, part: str
+) -> None:
+    found = worked_out(elsewhere(change, part), lambda one: one.authorized)
+    assert found.cause is not cause
+    assert cause not in found.left

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from probe.model.auth import CookieAuth, JsonLoginAuth, OAuth2
 from probe.model.cause import Observed
-from probe.model.failure import Failure
+from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, Persona, Step
 from probe.model.flow_cause import FlowChange
-from probe.model.result import Failed, FlowResult, Passed, StepResult
+from probe.model.result import Failed, FlowResult, Passed, Skipped, StepResult
 from probe.model.target import FlowKey
 from probe.state.diagnosis.evidence import Mark, Role, backend, mark, must_be_refused, role
 
@@ -20,6 +20,9 @@ NONE, KEPT, NEW, FIXED = "none", "kept", "new", "fixed"
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110 section 9.2.1): only such calls are repeated."""
+
+_WHOLE = 0.9
+"""Share of its time that a call must have had, to have failed by itself."""
 
 LOGINS = (JsonLoginAuth, CookieAuth, OAuth2)
 
@@ -67,15 +70,21 @@ class CallTrial(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SeenCall:
-    """One call that was made, and how it ended."""
+    """One call that was made, and how it ended, with the seconds that it took."""
 
     call: Call
     mark: Mark
     failure: Failure | None = None
+    seconds: float = 0.0
 
 
 def calls_of(run: FlowResult, check: ApiCheck, persona: Persona | None) -> Iterator[SeenCall]:
-    """Yield the calls of a run that were made. A token is new once its login stands before it."""
+    """Yield the calls of a run that were made. A token is new once its login stands before it.
+
+    A call that was cut off because the run's time was over is not among them: it says nothing about
+    its host.
+    """
+    cut = _cut_off(run, check)
     made: set[str] = set()
     steps = {step.name: step for step in check.steps if isinstance(step, Step)}
     entries = entries_of(check, persona)
@@ -85,13 +94,33 @@ def calls_of(run: FlowResult, check: ApiCheck, persona: Persona | None) -> Itera
         step = steps.get(result.step)
         if step is None and result.step in entries and isinstance(result.outcome, Passed):
             made.add(result.step)
-        if ended is Mark.SKIPPED or (step is None and result.layer != "login"):
+        if ended is Mark.SKIPPED or result is cut or (step is None and result.layer != "login"):
             continue
         entry = entries.get(step.auth) if step is not None and step.auth else None
         token = NONE
         if step is not None and step.auth and entry is not None:
             token = (NEW if step.auth in made else KEPT) if isinstance(entry, LOGINS) else FIXED
         yield seen_of(run.key, check, persona, result, token, ended)
+
+
+def _cut_off(run: FlowResult, check: ApiCheck) -> StepResult | None:
+    """Return the call that a run's end cut off: its last one, where it had less than its time."""
+    steps = {step.name: step for step in check.steps}
+    made = [
+        result
+        for result in run.steps
+        if not isinstance(result.outcome, Skipped)
+        and not (result.step in steps and steps[result.step].cleanup)
+    ]
+    last = made[-1] if made else None
+    if last is None or not isinstance(last.outcome, Failed):
+        return None
+    failure, step = last.outcome.failure, steps.get(last.step)
+    own = check.timeout if step is None or step.timeout is None else step.timeout
+    if failure.reason is not Reason.TIMEOUT or failure.phase is Phase.RESOLVE:
+        return None  # a resolver has a limit of its own
+    # What a login repeats of another run's took no time here.
+    return last if 0.0 < last.timings.total < own * _WHOLE else None
 
 
 def seen_of(
@@ -116,9 +145,8 @@ def seen_of(
         key.persona,
         found is Role.LOGIN,
     )
-    return SeenCall(
-        call, ended, result.outcome.failure if isinstance(result.outcome, Failed) else None
-    )
+    failure = result.outcome.failure if isinstance(result.outcome, Failed) else None
+    return SeenCall(call, ended, failure, result.timings.total)
 
 
 def entries_of(check: ApiCheck, persona: Persona | None) -> dict[str, object]:

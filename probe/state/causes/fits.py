@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import exp, lgamma, log
+from math import exp, log
 
 from probe.model.cause import Cause, Change
 from probe.state.causes.hypotheses import (
@@ -30,6 +30,7 @@ from probe.state.causes.hypotheses import (
     hypotheses,
     reach,
 )
+from probe.state.causes.odds import log_beta
 from probe.state.causes.setting import Outcomes, Setting, Trial
 
 _Told = Mapping[Trial, Outcomes]
@@ -174,14 +175,14 @@ class Weigher:
         if self._impossible(claim.solid, open_, family=family):
             return
         members = {kind: (sum(some), len(some) - sum(some)) for kind, some in open_.items()}
-        weight = sum(_beta(*known, few=_FEW) for known in members.values())
+        weight = sum(log_beta(*known, few=_FEW) for known in members.values())
         for one, prior in zip((claim.solid, claim.some), claim.priors, strict=True):
             if one.solid and passed:
                 continue
             stray, total = self._strays[one.solid], weight + prior
             total += strays * log(stray) + otherwise * log(_OTHERWISE[one.solid])
             if not one.solid:
-                total += _beta(failed, passed)
+                total += log_beta(failed, passed)
             yield Fit(one, claim, failed, passed, strays + otherwise, total, stray, members)
 
     def _impossible(self, one: Hypothesis, open_: _Open, *, family: bool) -> bool:
@@ -218,12 +219,3 @@ def _families(asked: Setting) -> bool:
     """Whether a fault of one IP version could be told from one of a single edge."""
     same = sum(version == asked.version for _, version in asked.edges)
     return 0 < same < len(asked.edges)
-
-
-def _beta(failed: int, passed: int, few: float = 1.0) -> float:
-    """Return log B(1 + failed, few + passed) / B(1, few)."""
-
-    def both(a: float, b: float) -> float:
-        return lgamma(a) + lgamma(b) - lgamma(a + b)
-
-    return both(1 + failed, few + passed) - both(1, few)

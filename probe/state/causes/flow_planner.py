@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import exp, lgamma, log, log2
+from math import exp, log
 
 from probe.model.cause import Observed
 from probe.model.flow_cause import FlowCause, FlowChange
 from probe.state.causes.calls import KEPT, NONE, Call, CallTrial
+from probe.state.causes.odds import entropy, log_beta
 from probe.state.diagnosis.evidence import Mark
 
 BUDGET = 20
@@ -282,17 +283,8 @@ class FlowFit:
             return None  # a part that turned out to be the whole
         if one.solid and self.passed:
             return None
-        total = 0.0 if one.solid else _beta(self.failed, self.passed)
-        return total + _beta(failing, len(self.members) - failing, _FEW)
-
-
-def _beta(failed: int, passed: int, few: float = 1.0) -> float:
-    """Return log B(1 + failed, few + passed) / B(1, few)."""
-
-    def both(a: float, b: float) -> float:
-        return lgamma(a) + lgamma(b) - lgamma(a + b)
-
-    return both(1 + failed, few + passed) - both(1, few)
+        total = 0.0 if one.solid else log_beta(self.failed, self.passed)
+        return total + log_beta(failing, len(self.members) - failing, _FEW)
 
 
 @dataclass(slots=True)
@@ -356,6 +348,10 @@ class FlowPlanner:
         if causes and causes[best] >= SURE:
             return self._named(best, weighed)
         return None if self._ranked(weighed) else self.undetermined()
+
+    def named(self) -> bool:
+        """Whether one cause is left, whatever could still be asked."""
+        return any(share >= SURE for share in _summed(self._weighed()).values())
 
     def undetermined(self) -> FlowSettled:
         """Give up, and name what could not be ruled out."""
@@ -421,7 +417,7 @@ class FlowPlanner:
         """Rank the experiments that tell something, the best first."""
         if self.spent >= BUDGET:
             return []
-        before = _entropy(_summed(weighed).values())
+        before = entropy(_summed(weighed).values())
         ranked = [
             (before - _after(weighed, trial.call), trial)
             for trial in self.setting.trials
@@ -451,9 +447,5 @@ def _after(weighed: list[tuple[FlowFit, float]], call: Call) -> float:
     for outcome in (failing, passing):
         likely = sum(outcome.values())
         if likely > 0:
-            after += likely * _entropy(value / likely for value in outcome.values())
+            after += likely * entropy(value / likely for value in outcome.values())
     return after
-
-
-def _entropy(shares: Iterable[float]) -> float:
-    return -sum(share * log2(share) for share in shares if share > 0)

@@ -8,14 +8,14 @@ expected to be fewest, measured as entropy over the closed list. One experiment 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
-from math import log2
 
 from probe.model.cause import Cause, Change, Observed
 from probe.state.causes.fits import Fit, Weigher
 from probe.state.causes.hypotheses import dimension
+from probe.state.causes.odds import entropy
 from probe.state.causes.setting import Outcomes, Setting, Trial
 
 BUDGET = 20
@@ -187,7 +187,7 @@ class Planner:
         return self._ranked
 
     def _rank(self, weighed: list[tuple[Fit, float]]) -> list[tuple[float, Trial]]:
-        before = _entropy(self.causes().values())
+        before = entropy(self.causes().values())
         weighed = [(fit, weight) for fit, weight in weighed if weight > _SLIGHT]
         ranked = [
             (self._gain(weighed, trial, before), trial)
@@ -214,9 +214,5 @@ class Planner:
         for outcome in (failing, passing):
             likely = sum(outcome.values())
             if likely > 0:
-                after += likely * _entropy(value / likely for value in outcome.values())
+                after += likely * entropy(value / likely for value in outcome.values())
         return before - after
-
-
-def _entropy(shares: Iterable[float]) -> float:
-    return -sum(share * log2(share) for share in shares if share > 0)
