@@ -262,10 +262,15 @@ async def test_without_scripts_the_time_of_the_picture_stands_there(
         with trio.fail_after(30):
             while await browser.asked(loaded) == first:
                 await trio.sleep(0.2)
+        with trio.fail_after(30):
+            while await browser.asked("document.readyState") != "complete":
+                await trio.sleep(0.1)
         agent.process.send_signal(signal.SIGSTOP)
         stale = "getComputedStyle(document.getElementById('stale')).visibility"
         with trio.fail_after(60):
             while await browser.asked(stale) != "visible":
                 await trio.sleep(0.2)
+                # While the reload waits for the agent, Chromium answers no questions of the page.
+                await browser.call("Page.stopLoading")
         grey = "getComputedStyle(document.querySelector('main .banner')).filter"
         assert await browser.asked(grey) == "grayscale(1)"
