@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import IO, TypeVar, cast
 
 import trio
@@ -143,6 +144,9 @@ _running = trio.CapacityLimiter(_MOST)
 async def kept(work: Callable[[], T], *kinds: type) -> T:
     """Have a function called by a child that is started for the first and kept for the next.
 
+    Cancelled, it returns at once. The child goes on until its answer, within its bounds: where
+    starting it takes longer than those who ask may wait, a later one still finds it running.
+
     Args:
         work: picklable, and touches nothing but what it was given.
         kinds: the dataclasses and enumerations in what it returns, beside plain values.
@@ -150,17 +154,42 @@ async def kept(work: Callable[[], T], *kinds: type) -> T:
     Raises:
         Unanswered: it took too long, raised, or the child died. The next one gets a new child.
     """
-    data = pickle.dumps(work)
-    async with _running:
-        child = _idle.pop() if _idle else await trio.to_thread.run_sync(Child)
+    asked = _Asked(pickle.dumps(work), kinds)
+    await _running.acquire_on_behalf_of(asked)
+    trio.lowlevel.spawn_system_task(asked.run)
+    await asked.answered.wait()
+    if asked.error is not None:
+        raise asked.error
+    return cast("T", asked.found)
+
+
+class _Asked:
+    """A question to a child, which is answered whether or not somebody still waits."""
+
+    def __init__(self, data: bytes, kinds: tuple[type, ...]) -> None:
+        self._data, self._kinds = data, kinds
+        self.answered = trio.Event()
+        self.found: object = None
+        self.error: Exception | None = None
+
+    async def run(self) -> None:
         try:
-            said = await trio.to_thread.run_sync(child.ask, data, LONGEST, abandon_on_cancel=True)
-            found: T = made(said, *kinds)
+            await self._ask(_idle.pop() if _idle else await trio.to_thread.run_sync(Child))
+        except Exception as error:
+            self.error = error
+        finally:
+            _running.release_on_behalf_of(self)
+            self.answered.set()
+
+    async def _ask(self, child: Child) -> None:
+        ask = partial(child.ask, self._data, LONGEST)
+        try:
+            said = await trio.to_thread.run_sync(ask, abandon_on_cancel=True)
+            self.found = made(said, *self._kinds)
         except BaseException:
             await _ended(child)
             raise
         _idle.append(child)
-        return found
 
 
 async def _ended(child: Child) -> None:

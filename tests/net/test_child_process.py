@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+from functools import partial
 
 import pytest
+import trio
 
-from probe.net.apart import Child
+from probe.net.apart import Child, kept
 
 
 def test_an_interrupt_while_the_time_limit_starts_leaves_nothing_to_wait_for(
@@ -29,3 +33,21 @@ def test_an_interrupt_while_the_time_limit_starts_leaves_nothing_to_wait_for(
     (timer,) = started
     assert not timer.is_alive()
     assert timer.daemon
+
+
+async def test_who_stops_waiting_leaves_the_child_to_the_next() -> None:
+    """Each that gave up killed it: where a start outlasts a check's time, none ever answered."""
+    child = await kept(os.getpid)
+    with trio.move_on_after(0.01) as gave_up:
+        await kept(partial(time.sleep, 0.2))
+    assert gave_up.cancelled_caught
+    seen: set[int] = set()
+
+    async def ask() -> None:
+        seen.add(await kept(os.getpid))
+
+    with trio.fail_after(60):
+        while child not in seen:
+            async with trio.open_nursery() as both:
+                both.start_soon(ask)
+                both.start_soon(ask)
