@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
     ("labels", "description", "reason"),
     [
         ({}, "9 fail. Reasons: certificate/name_mismatch (9), tls/timeout (2).", "name_mismatch"),
-        ({}, "2 of 3 names are not answered. Reasons: nxdomain. Names: a.", "nxdomain"),
+        ({}, "2 of 3 names do not resolve. Reasons: nxdomain. Names: a.", "nxdomain"),
         ({}, "9 fail. Reasons: tls/timeout, tls/reset.", "timeout"),
         ({"reason": "secret_missing"}, "1 target (auth/secret_missing).", "secret_missing"),
         ({}, "9 fail. Reasons: see the agent's page.", None),
