@@ -27,9 +27,10 @@ from probe.model.target import endpoint
 from probe.serve.page.region_report import MOST_BYTES, RegionReport, ReportProblem, read_report
 from probe.serve.page.regions_view import HeardAgent
 
-PERIOD, DEADLINE, WAIT = 4.0, 2.5, 2.8
-"""Seconds between two rounds, for one answer, and for which a look waits for a round: the page's
-own patience is 3.5 s."""
+PERIOD, DEADLINE, WAIT = 4.0, 2.5, 1.5
+"""Seconds between two rounds, for one answer, and for which a look waits for a round. A browser
+waits 3.5 s for the page: agents that hang must not hold it up, and what comes later stands in the
+next look."""
 
 MOST_AGENTS, SIDE_BY_SIDE = 64, 16
 """Agents that are asked at most, and at once."""

@@ -29,6 +29,7 @@ from probe.serve.http.guard import Guard
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.page.region_report import MOST_BYTES
 from probe.serve.page.regions_view import HeardAgent
+from tests.agent.test_browser import Browser, chromium
 from tests.serve.test_regions import FINE
 from tests.serve.test_serving import ask
 from tests.serve.world import filled
@@ -278,6 +279,35 @@ async def test_an_answer_that_shows_the_password_is_refused() -> None:
     assert "refused" in one.problem
     assert "right-horse" not in one.problem
     assert other.report is not None
+
+
+@pytest.mark.slow
+async def test_a_browser_shows_who_falls_silent(tmp_path: Path) -> None:
+    headline = "document.querySelector('h1')?.innerText ?? ''"
+
+    async def until(browser: Browser, words: str) -> None:
+        said = ""
+        with trio.move_on_after(90):
+            while words not in (said := await browser.asked(headline) or ""):
+                await trio.sleep(0.1)
+        assert words in said
+
+    store = filled(targets=2, store=Store("sa-east", started_at=0.0))
+    async with chromium(tmp_path / "profile") as browser, trio.open_nursery() as nursery:
+        async with agent("eu-west") as address:
+            peers = Peers(never)
+            peers.configure(Regions(pages=(address,)))
+            await nursery.start(peers.run)
+            app = application(store, peers=peers.look)
+            ours = await nursery.start(
+                partial(serve, app, Listen("127.0.0.1", 0), stop=trio.sleep_forever)
+            )
+            await browser.open(f"{ours}/regions")
+            await until(browser, "sa-east and eu-west see failures")
+        await until(browser, "sa-east sees failures; eu-west is silent since")
+        rows = await browser.asked("document.querySelector('tbody').innerText")
+        assert "Nothing is known of it." in rows
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_page_of_all_regions_joins_what_two_agents_see() -> None:
