@@ -15,6 +15,7 @@ from pathlib import Path
 from probe.config.schema import PLACE, schema_text
 from tests import dependencies
 from tests.cli import pages
+from tests.config import configuration_page
 from tests.model import causes_page, reasons_page
 from tests.serve import metrics_page, openapi
 from tests.support.programs import DEPLOY, ROOT
@@ -32,6 +33,7 @@ def runbooks() -> str:
 
 TEXTS: dict[Path, Callable[[], str]] = {
     ROOT / PLACE: schema_text,
+    configuration_page.PAGE: configuration_page.page,
     metrics_page.DOCS: metrics_page.page,
     openapi.PLACE: openapi.page,
     dependencies.PAGE: dependencies.page,

@@ -80,6 +80,31 @@ def test_the_others_use_the_kinds_that_they_are_named_after() -> None:
     assert flow("store-journey").targets == "stores"
 
 
+def test_a_pull_captures_its_token_and_sends_it_to_the_registry_alone() -> None:
+    check = flow("container-registry")
+    assert check.auth["pull"].hosts == ("registry.example",)
+    calls = [step for step in check.steps if isinstance(step, Step)]
+    assert [step.auth for step in calls] == [None, "robot", "pull", "pull"]
+    assert [step.name for step in calls if step.deny] == ["deny"]
+
+
+def test_kubernetes_is_asked_whether_the_account_may() -> None:
+    calls = [step for step in flow("kubernetes").steps if isinstance(step, Step)]
+    assert [(step.layer, step.auth) for step in calls] == [
+        ("control", None),
+        ("authorization", None),
+        ("token", "account"),
+        ("authorization", "account"),
+        ("backend", "account"),
+    ]
+
+
+def test_every_example_of_a_flow_stands_in_the_page_about_flows() -> None:
+    page = (CONFIG.parent / "docs/flows.md").read_text()
+    flows = [path.name for path in EXAMPLES if "kind: api" in path.read_text()]
+    assert {name for name in flows if f"](../config/examples/{name})" not in page} <= {"probe.yaml"}
+
+
 def test_no_example_runs_programs_or_changes_anything() -> None:
     for path in EXAMPLES:
         for check in load(path, environ={}).checks:

@@ -105,8 +105,8 @@ class StepShape(Shape):
     name: Name = Field(examples=["whoami"])
     """Its name on metrics; unique."""
     layer: Name | None = optional(
-        f"Which layer it proves: {', '.join(API.layers)} "
-        "(the default), or one of the check's layers.",
+        f"Which layer it proves: {', '.join(API.layers)}, "
+        f"or one of the check's layers ({API.layers[-1]}).",
         examples=["authorization"],
     )
     timeout: Timeout | None = None

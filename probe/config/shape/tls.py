@@ -80,7 +80,7 @@ class TrustShape(Shape):
     """Which roots verify a chain."""
 
     roots: Annotated[Literal["mozilla", "system"], BeforeValidator(_no_file)] | None = None
-    """Mozilla's list (the default) or this host's store."""
+    """Mozilla's list or this host's store (mozilla)."""
     file: PathText | None = Field(default=None, examples=["roots.pem"])
     """PEM file of roots, relative to this file."""
 
@@ -152,7 +152,7 @@ class ChainShape(Shape):
     alpn: str | None = None
     """Application protocol that must be chosen."""
     ocsp: Literal["ignore", "if_must_staple", "require"] | None = None
-    """Whether a stapled OCSP answer is demanded."""
+    """Whether a stapled OCSP answer is demanded ({default})."""
     ct: Literal["ignore", "warn", "require"] | None = None
     """What too few timestamps of Certificate Transparency are ({default}): nothing, a warning, or
     a failure. Asked of chains to a root of Mozilla's list alone."""
@@ -195,8 +195,8 @@ class ConsensusShape(Shape):
     across_providers: bool | None = None
     """Compare all providers of the check with each other ({default})."""
     across_regions: bool | None = None
-    """Compare what all regions see, by an alert rule ({default}). No where a provider has
-    certificates for each region."""
+    """Compare what all regions see, by an alert rule ({default}). Write false where
+    a provider has certificates for each region."""
 
 
 EdgeSeries = Literal["all", "failing", "none"]

@@ -1,0 +1,1 @@
+"""What the pages for users show: commands, snippets, messages."""
