@@ -14,6 +14,10 @@ from probe.cli.main import main
 from tests.support.programs import ROOT
 
 STYLE = ROOT / "docs" / "STYLE.md"
+SHORT = ("README.md", *(f"docs/{name}.md" for name in (
+    "SECURITY", "alerting", "certificates", "deploy", "detection", "flows", "limits",
+)))  # fmt: skip
+"""Pages without a sentence of more than thirty words."""
 MESSAGES = ("probe/cli", "probe/config", "probe/documents")
 """Rooms whose texts a user reads as they stand in the code."""
 
@@ -64,3 +68,24 @@ def test_a_struck_word_occurs_nowhere(word: str) -> None:
 def test_the_list_and_what_it_is_held_over_are_read() -> None:
     assert {"hence", "in order to", "e.g."} <= set(struck())
     assert {"README.md", "docs/flows.md", "probe run --help"} <= READ.keys()
+
+
+@pytest.mark.parametrize("page", SHORT)
+def test_no_sentence_has_more_than_thirty_words(page: str) -> None:
+    long = [sentence for sentence in sentences(READ[page]) if len(sentence.split()) > 30]
+    assert long == [], "see docs/STYLE.md"
+
+
+def sentences(page: str) -> Iterator[str]:
+    """Sentences of a page's paragraphs and lists; tables, headings and code have none."""
+    prose = re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "#", "!"))]
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:- |\d+\. ))", "\n".join(lines)):
+        yield from re.split(r"(?<=[.!?:])\s+(?=[A-Z`*\[])", " ".join(paragraph.split()))
+
+
+def test_a_long_sentence_is_found_in_lists_and_paragraphs_and_not_in_tables_or_code() -> None:
+    long = " ".join(["word"] * 31)
+    page = f"# {long}\n\nOne. Two: {long}.\n\n| {long} |\n\n```sh\n{long}\n```\n- {long}\n  more"
+    found = [len(sentence.split()) for sentence in sentences(page)]
+    assert [count for count in found if count > 30] == [32, 33]
