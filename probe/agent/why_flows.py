@@ -109,12 +109,6 @@ async def _explained(
                         nursery.start_soon(make, trial)
     settled = settled or planner.undetermined()
     status, own = scene.result.evidence.status, scene.failing.call
-    lines = [
-        written(change_of(call, own), call, kind, None, regular=True, times=times)
-        for call, tally in regular.items()
-        for kind, times in ((Observed.SAME, tally.failed), (Observed.PASSED, tally.passed))
-        if times
-    ]
     return FlowInvestigation(
         settled.cause,
         scene.key,
@@ -123,12 +117,21 @@ async def _explained(
         sentence(settled, planner.setting, planner.evidence, scene.failure, status),
         began,
         time.time(),
-        (*lines, *made),
+        (*_lines(regular, own), *made),
         settled.share,
         frozenset({scene.key}),
         settled.left,
         planner.spent,
     )
+
+
+def _lines(regular: Mapping[Call, FlowTally], own: Call) -> list[FlowExperiment]:
+    return [
+        written(change_of(call, own), call, kind, None, regular=True, times=times)
+        for call, tally in regular.items()
+        for kind, times in ((Observed.SAME, tally.failed), (Observed.PASSED, tally.passed))
+        if times
+    ]
 
 
 def _regular(scene: FlowScene, seen: Mapping[FlowKey, list[SeenCall]]) -> dict[Call, FlowTally]:

@@ -1,4 +1,7 @@
-"""Ten cases of the matrix, played by a real agent against real servers; the rest by hand."""
+"""Cases of both matrices, played by a real agent against real servers; the rest by hand.
+
+Ten are of edges, and two of flows.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from probe.model.flow_cause import FlowCause
 from tests.causes.cases import CLIENTS, SEED, Spot, drawn, extensions, rows
+from tests.causes.flow_cases import FlowCase, flow_cases
+from tests.causes.flow_play import play_flows
 from tests.causes.play import play
 
 COUNT = 200
@@ -41,3 +47,33 @@ def test_cases_are_the_same_in_every_run_and_cover_the_table() -> None:
 
 def test_a_hello_that_is_none_has_no_extensions() -> None:
     assert extensions(b"GET / HTTP/1.1\r\n") == {}
+
+
+def flow_case(fault: str, cause: FlowCause) -> FlowCase:
+    return next(
+        case
+        for case in flow_cases()
+        if case.fault == fault and case.causes == {cause} and case.share == 1.0
+    )
+
+
+@pytest.mark.slow
+async def test_a_flow_that_fails_gets_its_cause_and_one_whose_calls_hang_too(
+    tmp_path: Path,
+) -> None:
+    cases = [
+        flow_case("authorization_500", FlowCause.AUTHORIZATION),
+        flow_case("hang", FlowCause.BACKEND),
+    ]
+    answers = await play_flows(cases, tmp_path)
+    told = {answer.case.title: (answer.named, answer.found) for answer in answers}
+    assert all(answer.right for answer in answers), told
+    assert max(one.spent for answer in answers for one in answer.found) <= 20
+
+
+def test_cases_of_flows_have_every_cause_that_one_agent_with_one_target_can_see() -> None:
+    cases = flow_cases()
+    assert [case.number for case in cases] == list(range(len(cases)))
+    assert {case.share for case in cases} == {1.0, 0.6, 0.3}
+    unseen = {FlowCause.ONE_TARGET, FlowCause.ONE_PROVIDER, FlowCause.UNDETERMINED}
+    assert {cause for case in cases for cause in case.causes} == set(FlowCause) - unseen

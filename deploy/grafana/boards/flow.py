@@ -38,6 +38,7 @@ def board() -> Board:
     )
     flow.row("Now", _steps(), _personas(), _diagnosis(), _permissions())
     flow.row("Over time", _course(), _blame())
+    flow.row("What failures depend on", _causes(), _investigations())
     flow.row("Why", _failures(), _codes(), _instances())
     flow.row("Latency and token", _duration(), _step_latency(), _token(), _phases())
     return flow
@@ -136,6 +137,27 @@ def _blame() -> Shown:
             mappings=look.words({1: ("to blame", look.BAD)}),
             nothing="no layer to blame",
         ),
+    )
+
+
+def _causes() -> Shown:
+    return table(
+        "Causes, now",
+        "Flows of all personas and targets that fail, by the cause that experiments found; the "
+        "agent's page has the sentence.",
+        now(f"max by (region, provider, cause) (probe_flow_cause{{{_LATENCY}}})", quiet=True),
+        columns={"cause": "Cause", "region": "Region", "provider": "Provider", "Value": "Flows"},
+        face=Face(nothing="nothing fails that was investigated"),
+    )
+
+
+def _investigations() -> Shown:
+    count = f"increase(probe_agent_investigations_total{{{_LATENCY}}}[1h])"
+    return lines(
+        "Investigations by cause",
+        "Within an hour.",
+        Query(f"sum by (region, cause) ({count})", "{{region}}: {{cause}}", quiet=True),
+        face=Face(nothing="none"),
     )
 
 
