@@ -80,7 +80,7 @@ SENTENCES: Mapping[Cause, str] = MappingProxyType(
         Cause.CERTIFICATE_MISSING: "{edges} of {provider} {has} no valid certificate for "
         "{domains}: other domains work there, and {they} on other edges",
         Cause.CERTIFICATE_OLD: "{edges} of {provider} {serves} an old certificate for {domains}: "
-        "other domains work there, and other edges serve one that is valid",
+        "other domains work there, and other edges serve a valid one",
         Cause.DOMAIN_ON_EDGE: "{domains} {fail} on {edges} of {provider} only: other domains work "
         "there, and {they} on other edges",
         Cause.EDGE: "{edges} of {provider} {fails} for every domain; other edges work",
@@ -88,12 +88,12 @@ SENTENCES: Mapping[Cause, str] = MappingProxyType(
         "work there, and {they} at other providers",
         Cause.PROVIDER: "{provider} fails from this region: every edge, for every domain",
         Cause.DOMAIN: "{domains} {fail} at every provider; other domains work",
-        Cause.OUR_SIDE: "nothing works from here, whatever the domain and the provider: look at "
+        Cause.OUR_SIDE: "nothing works from here, for any domain or provider: check "
         "this agent's own network first",
         Cause.ONLY_IPV4: "{provider} fails over IPv4 only; its IPv6 edges work",
         Cause.ONLY_IPV6: "{provider} fails over IPv6 only; its IPv4 edges work",
-        Cause.ONLY_ECDSA: "only clients that take ECDSA certificates fail; RSA works",
-        Cause.ONLY_RSA: "only clients that take RSA certificates alone fail; ECDSA works",
+        Cause.ONLY_ECDSA: "only clients that accept ECDSA certificates fail; RSA works",
+        Cause.ONLY_RSA: "only clients that accept only RSA certificates fail; ECDSA works",
         Cause.ONLY_TLS12: "only TLS 1.2 fails; TLS 1.3 works",
         Cause.ONLY_TLS13: "only TLS 1.3 fails; TLS 1.2 works",
         Cause.LARGE_HELLO: "only clients with a large ClientHello fail; small ones work",

@@ -42,10 +42,10 @@ FLOW_SENTENCES: Mapping[FlowCause, str] = MappingProxyType(
     {
         FlowCause.AUTHORIZATION: "the authorization layer {does} {authenticated}{passing}",
         FlowCause.TOKEN: "tokens are refused on every backend{passing}",
-        FlowCause.KEPT_TOKEN: "tokens from an earlier login fail before their end; new ones work",
+        FlowCause.KEPT_TOKEN: "tokens from an earlier login fail before they expire; new ones work",
         FlowCause.LOGIN: "the login at {hosts} fails{passing}",
         FlowCause.ONE_PERSONA: "only {personas} fails: the same calls pass for other personas",
-        FlowCause.FRONT: "every call fails, with a token or without: look at what stands before "
+        FlowCause.FRONT: "every call fails, with or without a token: check what is in front of "
         "all of them",
         FlowCause.HOST: "every call to {hosts} fails{passing}",
         FlowCause.BACKEND: "authenticated calls to {hosts} fail; those to other backends "
@@ -55,10 +55,9 @@ FLOW_SENTENCES: Mapping[FlowCause, str] = MappingProxyType(
         FlowCause.ONE_TARGET: "only {targets} fails; other targets of the check work",
         FlowCause.ONE_PROVIDER: "it fails only through {providers}; the same calls work through "
         "other providers",
-        FlowCause.NO_HOST: "no host of the flow is reached from here: look at this agent's own "
+        FlowCause.NO_HOST: "no host of the flow can be reached from here: check this agent's own "
         "network first",
-        FlowCause.RATE_LIMIT: "{hosts} limits the rate of calls (429), and experiments would add "
-        "to them",
+        FlowCause.RATE_LIMIT: "{hosts} limits the rate of calls (429); experiments would add calls",
         FlowCause.UNDETERMINED: "the cause could not be determined",
     }
 )

@@ -185,7 +185,7 @@ async def test_an_identity_service_that_lost_its_clients_is_said_to_be_at_fault_
             assert await agent.metric("probe_step_status_code", **one, step="person") == 401.0
         page = (await agent.get("/")).text
         assert "the login layer" in page
-        assert "the fault is ours" not in page
+        assert "fault of this agent" not in page
         assert "flow passes" not in page
         assert "flows pass" not in page
         assert_no_secret(await said_everywhere(agent))

@@ -74,7 +74,7 @@ def test_a_suspicion_accuses_nobody() -> None:
     store.record_edge(world.result(key, Failed(UNRECOGNIZED)), EdgeStatus.SUSPECT, START)
     status = status_of(store, NOW)
     assert status.level is Level.UNSURE
-    assert status.sentence == "239 of 240 edges pass, all 2 flows pass; 1 edge under suspicion"
+    assert status.sentence == "239 of 240 edges pass, all 2 flows pass; 1 edge suspect"
     (problem,) = status.problems
     assert not problem.confirmed
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_judged_is_said_to_be_our_fault() -> None:
     status = status_of(store, NOW)
     assert status.level is Level.UNSURE
     assert status.sentence == (
-        "239 of 240 edges pass, all 2 flows pass; 1 edge cannot be judged: the fault is ours"
+        "239 of 240 edges pass, all 2 flows pass; 1 edge cannot be judged: fault of this agent"
     )
     assert [(view.reason, view.count) for view in status.blind] == [("no_route", 1)]
 
@@ -99,7 +99,7 @@ def test_a_flow_that_cannot_be_judged_is_not_said_to_pass() -> None:
     run = replace(flow_result(key, START), outcome=ours, steps=())
     store.record_flow(run, Diagnosis("inconclusive", "ours"), EdgeStatus.PASSING, START)
     assert sentence(store) == (
-        "All 240 edges pass, 1 of 2 flows passes; 1 flow cannot be judged: the fault is ours"
+        "All 240 edges pass, 1 of 2 flows passes; 1 flow cannot be judged: fault of this agent"
     )
 
 
@@ -110,7 +110,7 @@ def test_a_flow_under_suspicion_is_not_said_to_pass() -> None:
     store.record_flow(run, Diagnosis("backend", "why"), EdgeStatus.SUSPECT, START)
     status = status_of(store, NOW)
     assert status.level is Level.UNSURE
-    assert status.sentence == "All 240 edges pass, 1 of 2 flows passes; 1 flow under suspicion"
+    assert status.sentence == "All 240 edges pass, 1 of 2 flows passes; 1 flow suspect"
 
 
 def test_what_failed_and_cannot_be_judged_now_is_said_so_in_every_place() -> None:
@@ -147,7 +147,7 @@ def test_what_the_latest_attempt_could_not_judge_is_shown_nowhere_as_passing() -
     assert view is not None
     assert (view.level, view.sentence) == (
         Level.UNSURE,
-        "1 edge cannot be judged: the fault is ours",
+        "1 edge cannot be judged: fault of this agent",
     )
     assert [edge.state for edge in view.edges] == ["inconclusive"]
     assert [provider.state for provider in status_of(store, NOW).providers] == ["inconclusive"]
@@ -216,7 +216,7 @@ def test_seconds_after_a_start_the_page_says_how_many_were_looked_at() -> None:
     status = status_of(store, START + 3)
     assert (status.level, status.sentence) == (
         Level.UNSURE,
-        "119 of 12,000 edges looked at so far, all of them pass; 0 of 300 names looked at so far",
+        "119 of 12,000 edges checked so far, all of them pass; 0 of 300 names checked so far",
     )
     assert (status.standing.edges.passing, status.standing.edges.awaited) == (119, 11_881)
     assert "<strong>119</strong> of 12,000 edges judged" in status_page(status)

@@ -52,7 +52,7 @@ def read(sentence: str) -> dict[tuple[str, str], tuple[int, int | None]]:
     claims: dict[tuple[str, str], tuple[int, int | None]] = {}
     pieces: list[str] = []
     for clause in (sentence[:1].lower() + sentence[1:]).split("; "):
-        if "looked at so far" in clause:
+        if "checked so far" in clause:
             pieces.append(clause)
         else:
             pieces += clause.split(", ") if " pass" in clause else [clause]
@@ -73,13 +73,13 @@ def read(sentence: str) -> dict[tuple[str, str], tuple[int, int | None]]:
 
 
 CLAIMS = {
-    "looked at": "looked at so far",
+    "looked at": "checked so far",
     "fail": r" fails?$|^no address is known for",
     "pass": r" pass(es)?$",
-    "suspect": r" under suspicion$|^DNS fails for|^dNS fails for",
-    "inconclusive": " cannot be judged(: the fault is ours| yet)$",
-    "unseen": "^nobody has looked at",
-    "awaited": " to look at$",
+    "suspect": r" suspect$|^DNS fails for|^dNS fails for",
+    "inconclusive": " cannot be judged(: fault of this agent| yet)$",
+    "unseen": "^no result for",
+    "awaited": " to check$",
 }
 
 
@@ -167,9 +167,9 @@ def test_what_fails_comes_first_whatever_else_is_known(standing: Overview) -> No
         (
             Overview(edges=StateCounts(inconclusive=3)),
             "unsure",
-            "3 edges cannot be judged: the fault is ours",
+            "3 edges cannot be judged: fault of this agent",
         ),
-        (Overview(flows=StateCounts(suspect=1)), "unsure", "1 flow under suspicion"),
+        (Overview(flows=StateCounts(suspect=1)), "unsure", "1 flow suspect"),
         (
             Overview(edges=StateCounts(1), flows=StateCounts(failing=1)),
             "trouble",
@@ -185,13 +185,12 @@ def test_what_fails_comes_first_whatever_else_is_known(standing: Overview) -> No
         (
             Overview(edges=StateCounts(119, awaited=11_881), names=StateCounts(40, awaited=260)),
             "unsure",
-            "119 of 12,000 edges looked at so far, all of them pass; "
-            "40 of 300 names looked at so far",
+            "119 of 12,000 edges checked so far, all of them pass; 40 of 300 names checked so far",
         ),
         (
             Overview(edges=StateCounts(10, failing=1, awaited=89)),
             "trouble",
-            "1 of 100 edges fails; 11 of 100 edges looked at so far",
+            "1 of 100 edges fails; 11 of 100 edges checked so far",
         ),
         (
             Overview(flows=StateCounts(1, inconclusive=1), unclear=True),

@@ -196,10 +196,10 @@ def test_what_fails_goes_on_failing_when_nobody_looks(it: Watched, status: EdgeS
     assert view.problems[0].unseen == 1
     if confirmed:
         assert view.level is Level.TROUBLE
-        assert "(1 not looked at since 14:13:20 UTC)" in view.sentence
+        assert "(1 no result since 14:13:20 UTC)" in view.sentence
     page = target_view(it.store, NAME, START + it.now)
     assert page is not None
-    assert "not looked at since" in target_page(page)
+    assert "no result since" in target_page(page)
 
 
 def test_the_last_seen_failure_without_a_later_result_fails_too(it: Watched) -> None:
@@ -226,7 +226,7 @@ def test_only_inconclusive_results_are_no_results(it: Watched) -> None:
 def test_what_was_never_looked_at_is_unseen_after_its_grace(it: Watched) -> None:
     it.store.expect(it.through, 60.0)
     it.store.expect(FLOW, 30.0)
-    assert it.sentence() == "No results yet: 2 edges, 1 flow and 1 name to look at"
+    assert it.sentence() == "No results yet: 2 edges, 1 flow and 1 name to check"
     it.now = 180.0
     assert value(it.store, "probe_edge_state", edge=it.two.edge, state="unseen") == 1.0
     assert value(it.store, "probe_flow_state", state="unseen") == 1.0
@@ -238,12 +238,12 @@ def test_what_was_never_looked_at_is_unseen_after_its_grace(it: Watched) -> None
     view = status_of(it.store, START + 180)
     assert view.level is Level.UNSURE
     everything_unseen = "2 edges, 1 flow and 1 name since 14:13:20 UTC or later"
-    assert view.sentence == f"Nobody has looked at {everything_unseen}"
+    assert view.sentence == f"No result for {everything_unseen}"
     page = target_view(it.store, NAME, START + 180)
     assert page is not None
     assert [edge.state for edge in page.edges] == ["unseen", "unseen"]
     assert page.level is Level.UNSURE
-    assert page.sentence.startswith("Nobody has looked at 2 edges and 1 name since ")
+    assert page.sentence.startswith("No result for 2 edges and 1 name since ")
     target_page(page)
     it.store.forget([it.one, it.two, it.through, FLOW])
     assert not [one for one in everything(it.store) if "unseen" in one.name and one.value]
@@ -256,7 +256,7 @@ def test_a_target_passes_only_once_all_of_it_was_looked_at(it: Watched) -> None:
     it.edge(it.one)
     assert value(it.store, "probe_success") is None, "one of two edges"
     assert status_of(it.store, START).level is Level.UNSURE
-    assert it.sentence() == "1 of 2 edges looked at so far, it passes"
+    assert it.sentence() == "1 of 2 edges checked so far, it passes"
     it.edge(it.two)
     assert value(it.store, "probe_success") == 1.0
     three = it.world.key(NAME, number=3)
@@ -281,7 +281,7 @@ def test_a_flow_that_gives_no_result(it: Watched) -> None:
     assert value(it.store, "probe_flow_state", state="unseen") == 1.0
     assert value(it.store, "probe_flow_runs_total") == 1.0
     page = status_page(status_of(it.store, START + 90))
-    assert "Nobody has judged it since" in page
+    assert "No result since" in page
 
 
 def test_a_flow_that_failed_goes_on_failing(it: Watched) -> None:
@@ -424,7 +424,7 @@ def test_the_api_says_it_too(it: Watched) -> None:
         }
     ]  # fmt: skip
     page = status_page(status)
-    assert "What nobody has looked at for three intervals" in page
+    assert "No result for three intervals" in page
     assert "All" not in status.sentence
 
 

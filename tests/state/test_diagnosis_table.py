@@ -125,7 +125,7 @@ def test_no_runs_say_nothing() -> None:
 def test_a_rate_limit_says_who_limits() -> None:
     one = diagnose(CHECK, None, [w.run({"apps": E429})])
     assert one.backend == w.INFRA
-    assert f"{w.INFRA} limits the rate of our calls" in one.why
+    assert f"{w.INFRA} limits the rate of calls" in one.why
     assert w.P in diagnose(CHECK, None, [w.run(all_of(E429, *AUTHORIZED))]).why
 
 

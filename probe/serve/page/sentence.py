@@ -37,7 +37,7 @@ def sentence_of(standing: Overview, now: float, failures: Sequence[str] = ()) ->
     said = _failures(standing, failures)
     if not said and not any(counts.looked_at + counts.unseen for _, counts in standing.kinds):
         awaited = _enumerated(standing, lambda counts: counts.awaited)
-        said = [f"no results yet: {awaited} to look at" if awaited else "no results yet"]
+        said = [f"no results yet: {awaited} to check" if awaited else "no results yet"]
     else:
         said += [*_quiet(standing, quiet=not said), *_not_seen(standing, now)]
     if standing.unread:
@@ -75,7 +75,7 @@ def _progress(noun: str, counts: StateCounts, *, quiet: bool) -> str:
     passing, total, claims = counts.passing, counts.total, quiet and noun != "name"
     if counts.awaited:
         looked = counts.looked_at
-        text = f"{looked:,} of {total:,} {_noun(noun, total)} looked at so far"
+        text = f"{looked:,} of {total:,} {_noun(noun, total)} checked so far"
         if not (claims and passing):
             return text
         if passing < looked:
@@ -92,18 +92,18 @@ def _not_seen(standing: Overview, now: float) -> Iterable[str]:
     """Everything that neither passes nor fails."""
     suspect = _enumerated(standing, lambda counts: counts.suspect, ("edge", "flow"))
     if suspect:
-        yield f"{suspect} under suspicion"
+        yield f"{suspect} suspect"
     if standing.names.suspect:
         names = _some(standing.names.suspect, "name")
         yield f"DNS fails for {names} whose last known edges are probed"
     blind = _enumerated(standing, lambda counts: counts.inconclusive)
     if blind:
-        yield f"{blind} cannot be judged{' yet' if standing.unclear else ': the fault is ours'}"
+        yield f"{blind} cannot be judged{' yet' if standing.unclear else ': fault of this agent'}"
     unseen = _enumerated(standing, lambda counts: counts.unseen)
     if unseen:
         since = standing.unseen_since
         when = "" if since is None else f" since {clock(since, now)} or later"
-        yield f"nobody has looked at {unseen}{when or ' lately'}"
+        yield f"no result for {unseen}{when or ' recently'}"
 
 
 def _enumerated(
@@ -232,4 +232,4 @@ def _flow(flow: FlowProblem, now: float) -> str:
 def _unlooked(problem: CardView | FlowProblem, now: float) -> str:
     if problem.unseen_since is None:
         return ""
-    return f" ({problem.unseen:,} not looked at since {clock(problem.unseen_since, now)})"
+    return f" ({problem.unseen:,} no result since {clock(problem.unseen_since, now)})"

@@ -93,7 +93,7 @@ def limited(pattern: Pattern) -> Diagnosis | None:
     if not failing or any(view.kind is not Mark.LIMITED for view in failing):
         return None
     hosts = _backends(failing)
-    why = f"{', '.join(hosts)} limits the rate of our calls; what lies behind was not reached"
+    why = f"{', '.join(hosts)} limits the rate of calls; the service behind it was not reached"
     return _blame(RATE_LIMIT, pattern, why, failing, hosts[0] if len(hosts) == 1 else "")
 
 
@@ -135,7 +135,7 @@ def _deep(pattern: Pattern, authorized: tuple[View, ...], failing: list[View]) -
     if not (denies and whole and pattern.of(Role.LOGIN)):
         return None
     return _blame(
-        AUTHORIZATION, pattern, "calls fail, while tokens are issued and strangers refused"
+        AUTHORIZATION, pattern, "calls fail, while logins work and unauthorized calls are refused"
     )
 
 
@@ -156,7 +156,7 @@ def _unreached(
         if pattern.of(Role.DENY) and not pattern.fails(Role.DENY):
             why = f"{', '.join(hosts)} give 502-504 or nothing, while {_working(pattern)}"
             return _blame(BACKEND, pattern, why, failing, host)
-        why = "nothing comes from behind authorization, and no call tells whether it decides"
+        why = "no answer comes from behind authorization, and no call shows whether it works"
         return _blame(EITHER, pattern, why, failing, host)
     if several and all_of_them:
         why = f"authorized calls get no answer on {', '.join(hosts)}, while {_working(pattern)}"
@@ -178,13 +178,13 @@ def _unclear(authorized: tuple[View, ...], failing: list[View]) -> str:
         # Would the other backends have been spared by luck?
         if cut or (1.0 - failures / ran) ** elsewhere < EXCLUDED:
             return ""
-        return f"a part of the calls fails; too few went past {host} to tell whether only it does"
+        return f"some calls fail; too few went to other hosts to tell whether only {host} fails"
     if cut and len(failing) == 1:
         # Would the failures have met one and the same step by luck?
         rate = failures / ran
         if len(here) * rate**failures * (1.0 - rate) ** (ran - failures) < UNLIKELY:
             return ""
-    return f"all authorized calls go to {host}: what they share cannot be told from it"
+    return f"all authorized calls go to {host}: its faults look like those of authorization"
 
 
 def backend(pattern: Pattern) -> Diagnosis | None:
