@@ -114,7 +114,7 @@ def _gce_base(environ: Mapping[str, str]) -> str | None:
 def _gce(base: str) -> str:
     answer = _ask("GET", base, "/computeMetadata/v1/instance/zone", {"metadata-flavor": "Google"})
     if answer.headers.get("metadata-flavor") != "Google":
-        raise NoRegionName("the answer lacks the header of this service")
+        raise NoRegionName("the response lacks the header of the metadata service")
     return _form(_GCE, answer.text)[1]
 
 
@@ -127,7 +127,7 @@ def _kubernetes(environ: Mapping[str, str], account: Path) -> str:
     """Read the node's label through the API. The right to ``get nodes`` is needed."""
     host, port = (environ.get(f"KUBERNETES_SERVICE_{what}") for what in ("HOST", "PORT"))
     if not host or not port:
-        raise NoRegionName("this is no pod: KUBERNETES_SERVICE_HOST is not set")
+        raise NoRegionName("not running in a pod: KUBERNETES_SERVICE_HOST is not set")
     node = environ.get(NODE, "")
     if not _NODE.fullmatch(node):
         raise NoRegionName(f"{NODE} does not hold the node's name (downward API: spec.nodeName)")
@@ -150,7 +150,7 @@ def _kubernetes(environ: Mapping[str, str], account: Path) -> str:
 def _form(form: re.Pattern[str], text: str) -> re.Match[str]:
     found = form.fullmatch(text.strip())
     if found is None:
-        raise NoRegionName(f"the answer {quoted(text[:60])} has not the form expected here")
+        raise NoRegionName(f"the answer {quoted(text[:60])} is not in the expected form")
     return found
 
 
@@ -200,5 +200,5 @@ def _ask(
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise NoRegionName(f"the answer of {host} is no text") from None
+        raise NoRegionName(f"the answer of {host} is not text") from None
     return MetadataResponse(text, {name.lower(): value for name, value in response.getheaders()})

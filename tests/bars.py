@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 55_122
+MOST_LINES = 55_132
 MOST_FILES = 300
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

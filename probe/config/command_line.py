@@ -107,7 +107,7 @@ def _split_url(url: str) -> tuple[str, str, str]:
         raise CommandLineProblem(f"{quoted(url)} is not an http or https URL")
     if parts.username is not None or parts.password is not None:
         raise CommandLineProblem(
-            "a URL with a login in it cannot be probed from the command line, where everyone on "
+            "a URL on the command line must contain no user or password, because everyone on "
             "the host can read it; write a check with auth: in a configuration file"
         )
     host = f"[{host}]" if ":" in host else host

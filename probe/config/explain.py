@@ -47,7 +47,7 @@ def explain(
             words, name = _BOUNDS[kind]
             return words.format(f"{context[name]:g}")
         case _:
-            return "this value does not fit here; see the JSON Schema of the configuration"
+            return "invalid value; see the JSON Schema of the configuration"
 
 
 _EXPECTED = {
@@ -146,7 +146,7 @@ def _missing(key: str, shape: type[Shape] | None) -> str:
 def _no_such_word(context: Mapping[str, Any], node: Node) -> str:
     words = _words(context.get("expected", ""))
     if not isinstance(node, ScalarNode):
-        return f"expected a word, found {found(node)}; write one of: {', '.join(words)}"
+        return f"expected text, found {found(node)}; write one of: {', '.join(words)}"
     return unknown("value", node.text, words)
 
 

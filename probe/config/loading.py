@@ -83,11 +83,11 @@ def _load(
     path: Path, region: str | None, environ: Mapping[str, str], *, strict: bool
 ) -> tuple[Spec, Sequence[Problem]]:
     file = ConfigFile(str(path), strict)
-    data = read_bytes(path, MOST_BYTES, "; put targets into files of their own")
+    data = read_bytes(path, MOST_BYTES, "; move the targets to separate files")
     digest = hashlib.sha256(data).hexdigest()
     spec = _resolved(file, decode(data, file.path), digest, region, environ)
     if spec.region is None and not spec.region_from:
-        message = "no region is named; probe run needs region: here, --region or PROBE_REGION"
+        message = "no region; for probe run, write region: here, or use --region or PROBE_REGION"
         file.notes.append(Problem(file.path, 1, 1, message))
     return spec, sorted(file.notes)
 
@@ -131,7 +131,12 @@ def _region(
     for source, name in (("--region", option), (REGION_VARIABLE, variable)):
         if name and not re.match(NAME_PATTERN.removesuffix("$") + r"\Z", name):
             file.problems.append(
-                Problem(file.path, 1, 1, f"{source} says {quoted(name)}, which cannot be a name")
+                Problem(
+                    file.path,
+                    1,
+                    1,
+                    f"{source} is {quoted(name)}, which is not a valid name",
+                )
             )
     for name in (option, variable, written):
         if name and name != "auto":

@@ -39,7 +39,7 @@ class SecretReader:
             case "credential":
                 folder = self._environ.get(CREDENTIALS_DIRECTORY)
                 if not folder:
-                    raise _error(reference, f"the service has no {CREDENTIALS_DIRECTORY}")
+                    raise _error(reference, f"{CREDENTIALS_DIRECTORY} is not set")
                 return self._file(reference, os.path.join(folder, reference.name))  # noqa: PTH118 - a name, checked
 
     def _file(self, reference: SecretRef, path: str) -> Secret:
@@ -77,7 +77,7 @@ def _secret(reference: SecretRef, text: str | None) -> Secret:
     if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
         raise _error(reference, "it is not UTF-8 text")  # as Python shows a variable's bytes
     if text is None:
-        missing = "there is no such variable" if reference.kind == "env" else "it is not UTF-8 text"
+        missing = "the variable is not set" if reference.kind == "env" else "it is not UTF-8 text"
         raise _error(reference, missing)
     value = text.rstrip("\r\n")
     if not value.strip():

@@ -141,7 +141,7 @@ def parse_moment(text: str) -> float:
             "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"
         ) from None
     if moment.tzinfo is None:
-        raise UnitProblem(f"the time has no zone; write {quoted(text)[1:-1]}Z for UTC")
+        raise UnitProblem(f"the time has no time zone; write {quoted(text)[1:-1]}Z for UTC")
     return seconds
 
 
@@ -153,9 +153,9 @@ def parse_fingerprint(text: str) -> str:
     """
     digits = re.sub(r"[:\s]", "", text).lower()
     if not re.fullmatch(r"[0-9a-f]*", digits):
-        raise UnitProblem("a SHA-256 fingerprint has hexadecimal digits only, colons if you like")
+        raise UnitProblem("a SHA-256 fingerprint must have only hexadecimal digits and colons")
     if len(digits) == 40:
         raise UnitProblem("this is a SHA-1 fingerprint; write the SHA-256 one, 64 digits")
     if len(digits) != 64:
-        raise UnitProblem(f"a SHA-256 fingerprint has 64 digits; this has {len(digits)}")
+        raise UnitProblem(f"a SHA-256 fingerprint must have 64 digits; found {len(digits)}")
     return digits

@@ -35,7 +35,7 @@ MOST_DEPTH = 40
 MOST_VALUES = 100_000
 _RETOLD = 40_000  # characters
 _MOST_DIRECTIVES = 100
-_TOO_DEEP = f"more than {MOST_DEPTH} levels inside each other"
+_TOO_DEEP = f"nested more than {MOST_DEPTH} levels deep"
 
 _HALF = re.compile("[\ud800-\udfff]")  # PyYAML's own parser lets them through; libyaml does not
 _FAST: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # absent without libyaml
@@ -64,7 +64,7 @@ def compose(
         scalars: what unquoted scalars mean.
     """
     if text.count("\n%TAG") > _MOST_DIRECTIVES:  # libyaml compares each with all before it
-        message = f"more than {_MOST_DIRECTIVES} lines start with %TAG; tags have no use here"
+        message = f"more than {_MOST_DIRECTIVES} lines start with %TAG; tags are not supported"
         return None, [Problem(file, 1, 1, message)]
     try:
         return _Composer(text, file, most, scalars, _FAST).composed()
@@ -153,7 +153,7 @@ class _Composer:
             for event in self._events:
                 if isinstance(event, yaml.DocumentStartEvent):
                     if root is not None:
-                        message = "a second document starts here; write one file for each"
+                        message = "a second document starts here; write it to its own file"
                         self._stop(_position(event), message)
                     root = self._node(next(self._events), 0)
         except _StopComposing:
@@ -184,8 +184,8 @@ class _Composer:
             # The name is not repeated: it may be a text that someone forgot to quote.
             self._stop(
                 _position(event),
-                "an alias (*name) that no anchor (&name) before it explains; "
-                "put the text in quotes if it is meant as text",
+                "unknown alias (*name): no anchor (&name) above defines it; "
+                "put it in quotes if it is meant as text",
             )
         if depth + node.height > MOST_DEPTH:
             self._stop(node.position, _TOO_DEEP)
@@ -206,7 +206,7 @@ class _Composer:
     def _text(self, event: yaml.ScalarEvent) -> str:
         text: str = event.value
         if not text.isascii() and _HALF.search(text):
-            message = "half a character (\\ud800 to \\udfff); write the character itself"
+            message = "a lone surrogate (\\ud800 to \\udfff); write the character itself"
             self._stop(_position(event), message)
         return text
 
@@ -225,7 +225,9 @@ class _Composer:
             key, position = self._key(event), _position(event)
             if key in node.keys:
                 first = node.keys[key].line
-                self._problem(position, f"duplicate key {quoted(key)}, first on line {first}")
+                self._problem(
+                    position, f"duplicate key {quoted(key)}, first defined on line {first}"
+                )
             value = self._node(next(self._events), depth + 1)
             if isinstance(value, ScalarNode) and value.value is None and not value.text:
                 value = ScalarNode(position, None, "")  # nothing is written: look at the key
@@ -265,7 +267,7 @@ class _Composer:
         for position, merged in merges:
             for source in merged.items if isinstance(merged, SequenceNode) else (merged,):
                 if not isinstance(source, MappingNode):
-                    self._problem(position, "<<: merges mappings; write <<: *name of one")
+                    self._problem(position, "<<: needs a mapping; write for example <<: *defaults")
                     continue
                 for key, value in source.entries.items():
                     node.add(key, source.keys[key], value)

@@ -190,13 +190,12 @@ _GOOD: dict[Wanted, bytes] = {
 }
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")  # OID 1.2.840.113549.1.7.2 (RFC 2315)
 _ENCRYPTED = (
-    "a private key encrypted with a passphrase, and there is nobody to type it; "
-    "openssl pkey -in FILE"
+    "a private key encrypted with a passphrase, which the agent cannot enter; openssl pkey -in FILE"
 )
 _KINDS: dict[Wanted, tuple[tuple[bytes, str], ...]] = {
     "certificate": (
         (b"BEGIN TRUSTED CERTIFICATE", "OpenSSL's TRUSTED CERTIFICATE; openssl x509 -in FILE"),
-        (b"BEGIN X509 CERTIFICATE", "an X509 CERTIFICATE of old; openssl x509 -in FILE"),
+        (b"BEGIN X509 CERTIFICATE", "an X509 CERTIFICATE, an obsolete form; openssl x509 -in FILE"),
         (b"BEGIN PKCS7", "PKCS #7; openssl pkcs7 -in FILE -print_certs"),
         (b"BEGIN CERTIFICATE REQUEST", "a certificate request, which is not signed yet"),
         (b"PRIVATE KEY", "a private key"),
@@ -224,7 +223,7 @@ def pem_problem(data: bytes, wanted: Wanted, file: str) -> str | None:
     if good and not (wanted == "key" and b"4,ENCRYPTED" in data):
         return None
     if not data.strip():
-        return f"this is an empty file; a PEM {wanted} is needed"
+        return f"this is an empty file; expected a PEM {wanted}"
     for mark, words in _KINDS[wanted]:
         if mark in data:
             return _instead(words, wanted, file)

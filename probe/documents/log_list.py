@@ -79,18 +79,18 @@ class _Reader:
     def logs(self, document: Any) -> LogList:
         operators = document.get("operators") if isinstance(document, dict) else None
         if not isinstance(operators, list):
-            raise self._wrong("", "no list operators; write a log list of version 3")
+            raise self._wrong("", "expected a list operators; write a log list of version 3")
         found: LogList = {}
         for at, operator in enumerate(operators):
             where = f"operators[{at}]"
             if not isinstance(operator, dict) or not isinstance(operator.get("name"), str):
-                raise self._wrong("", f"{where} has no name; write who runs the logs")
+                raise self._wrong("", f"{where} has no name; write the name of the log operator")
             for kind in ("logs", "tiled_logs"):
                 for place, entry in self._entries(operator, kind, where):
                     log_id, log = self._log(entry, place, operator["name"], kind == "tiled_logs")
                     found[log_id] = log
         if not found:
-            raise self._wrong("", "the list holds no log; no timestamp could be checked with it")
+            raise self._wrong("", "the list contains no log, so no timestamp can be checked")
         return found
 
     def _entries(
@@ -98,11 +98,11 @@ class _Reader:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         entries = operator.get(kind, [])
         if not isinstance(entries, list):
-            raise self._wrong(operator["name"], f"{where}.{kind} is no list")
+            raise self._wrong(operator["name"], f"{where}.{kind} is not a list")
         for at, entry in enumerate(entries):
             place = f"{where}.{kind}[{at}]"
             if not isinstance(entry, dict):
-                raise self._wrong(operator["name"], f"{place} is no object")
+                raise self._wrong(operator["name"], f"{place} is not an object")
             yield place, entry
 
     def _log(
@@ -135,7 +135,7 @@ class _Reader:
                 return -math.inf
             return _seconds(state[name]["timestamp"])
         except (KeyError, TypeError, ValueError):
-            message = f"{place}.state is none of {', '.join(_STATES)} with its timestamp"
+            message = f"{place}.state must be one of {', '.join(_STATES)}, with its timestamp"
             raise self._wrong(entry["log_id"], message) from None
 
     def _wrong(self, near: object, message: str) -> DocumentError:

@@ -163,7 +163,7 @@ _TAGGED: dict[str, tuple[type, ...]] = {
     f"{_STANDARD}null": (type(None),),
 }
 COLLECTION_TAGS = (None, "!", f"{_STANDARD}map", f"{_STANDARD}seq")
-TAG_HINT = "tags (words that start with !) mean nothing here; put the text in quotes"
+TAG_HINT = "tags (words that start with !) are not supported; put the text in quotes"
 
 
 class ScalarProblem(ValueError):

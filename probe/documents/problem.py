@@ -109,37 +109,37 @@ def _fold(word: str) -> str:
 _HINTS = (
     (
         "mapping values are not allowed here",
-        "a colon where no key is allowed; indent keys of one mapping alike, "
+        "unexpected colon; indent all keys of a mapping equally, "
         "and put text with a colon in quotes",
     ),
     (
         "expected <block end>, but found",
-        "this line belongs to nothing above it; indent entries of one list or mapping alike",
+        "wrong indentation; indent all entries of a list or mapping equally",
     ),
-    ("found character '\\t'", "a tab cannot indent YAML; use spaces"),
+    ("found character '\\t'", "tabs cannot indent YAML; use spaces"),
     ("that cannot start any token", "text cannot start with this character; put it in quotes"),
     (
         "expected ',' or ']'",
-        "the list in [ ] has no end; write , between entries and ] after the last",
+        "the list in [ ] is not closed; write , between entries and ] at the end",
     ),
     (
         "expected ',' or '}'",
-        "the mapping in { } has no end; write , between entries and } after the last",
+        "the mapping in { } is not closed; write , between entries and } at the end",
     ),
-    ("found unexpected ':'", "a colon ends the text here; put text with a colon in quotes"),
+    ("found unexpected ':'", "unexpected colon; put text with a colon in quotes"),
     ("could not find expected ':'", "a key without a colon; write key: value"),
     (
         "expected the node content",
-        "a value is expected here; brackets that are open need their end",
+        "expected a value; close every open bracket",
     ),
-    ("found unexpected end of stream", "the text in quotes has no end; write the closing quote"),
+    ("found unexpected end of stream", "the quoted text is not closed; write the closing quote"),
     (
         "found unknown escape character",
         "an unknown \\ escape; write \\\\ for a backslash, or use single quotes",
     ),
     (
         "found undefined tag handle",
-        "tags (words that start with !) mean nothing here; put the text in quotes",
+        "tags (words that start with !) are not supported; put the text in quotes",
     ),
 )
 

@@ -114,7 +114,7 @@ def read_list(
     """
     text = decode(data, file)
     if not text.strip():
-        message = "the list is empty text; write [] for a list without targets"
+        message = "the target list is empty; write [] for a list without targets"
         raise DocumentError(Problem(file, 1, 1, message))
     read = compose_json if syntax == "json" else compose
     root, problems = read(text, file, MOST_VALUES, as_written)
@@ -213,7 +213,9 @@ class _Reader:
             return labels
         for name, value in written.entries.items():
             if not LABEL.match(name):
-                message = f"{quoted(name)} cannot be a label; use letters, digits and underscores"
+                message = (
+                    f"{quoted(name)} is not a valid label name; use letters, digits and underscores"
+                )
                 self._problem(written.keys[name], message)
             elif not isinstance(value, ScalarNode):
                 self._problem(value.position, f"expected text, found {found(value)}")

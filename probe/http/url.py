@@ -68,7 +68,7 @@ def clean_url(url: str, query: Mapping[str, str] | None = None) -> str:
         where = bracketed(host) if port is None else endpoint(host, port)
         return str(parsed(f"{scheme.lower()}://{where}{rest}"))
     except (NameProblem, httpx.InvalidURL) as error:
-        raise BadUrl(f"the URL cannot be called: {error}") from error
+        raise BadUrl(f"not a valid URL: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from probe.model.target import Target
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}\Z")
 _NUMERIC = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)\Z")
-_EMPTY = "the name is empty; write a name such as shop.example"
+_EMPTY = "the name is empty; write for example shop.example"
 _MOST = 253  # characters of a name in text form without the trailing dot (RFC 1035 section 2.3.4)
 
 
@@ -40,7 +40,7 @@ def parse_host(text: str) -> str:
         return address
     if ":" in text:
         name = text.partition(":")[0]
-        raise NameProblem(f"no port or colon is expected here; write {quoted(name)[1:-1]}")
+        raise NameProblem(f"a port is not allowed here; write {quoted(name)[1:-1]}")
     return _host_name(text)
 
 
@@ -135,8 +135,7 @@ def parse_name_pattern(text: str) -> str:
     """
     if "*" in text.removeprefix("*."):
         raise NameProblem(
-            f"{quoted(text)}: a star stands only in front, for all names below one; write names, "
-            "or *.shop.example"
+            f"{quoted(text)}: a star is allowed only at the start; write names, or *.shop.example"
         )
     if text.startswith("*."):
         return f"*.{parse_host(text[2:])}"
@@ -210,17 +209,18 @@ def _refuse_what_is_no_name(text: str) -> None:
     if scheme or "/" in text:
         # A URL may hold a password before an @: such a text is never repeated.
         host = re.split(r"[/?#]", text[scheme.end() if scheme else 0 :], maxsplit=1)[0]
-        instead = host.rpartition("@")[2].strip() or "the name alone, for example shop.example"
+        instead = host.rpartition("@")[2].strip() or "only the name, for example shop.example"
         shown = "" if "@" in text else f", not {quoted(text)[1:-1]}"
         raise NameProblem(f"write {quoted(instead)[1:-1]}{shown}")
     if "@" in text:
-        raise NameProblem("there is an @ in the name; write the name alone, such as shop.example")
+        raise NameProblem("the name contains an @; write only the name, for example shop.example")
     if any(c.isspace() for c in text):
-        raise NameProblem(f"{quoted(text)} has a space in it; write one name an entry")
+        raise NameProblem(f"{quoted(text)} contains a space; write one name per entry")
     if "*" in text:
         one = quoted(f"www{text[1:]}")[1:-1] if text.startswith("*.") else "shop.example"
         raise NameProblem(
-            f"{quoted(text)} is a pattern, and only names can be probed; write one, such as {one}"
+            f"{quoted(text)} is a pattern, and only names can be probed; "
+            f"write a name, for example {one}"
         )
 
 
@@ -253,8 +253,8 @@ def _ip(text: str) -> str | None:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         raise NameProblem(
-            f"{quoted(text)} has a zone (%{quoted(address.scope_id)[1:-1]}), which only this host "
-            "knows (RFC 4007); write an address without one"
+            f"{quoted(text)} has a zone (%{quoted(address.scope_id)[1:-1]}), which is valid only "
+            "on this host (RFC 4007); write the address without it"
         )
     return str(address)
 
@@ -277,8 +277,8 @@ def _host_name(text: str) -> str:
             raise NameProblem(f"a part of {quoted(text)} is longer than the 63 characters of DNS")
         if label.startswith("-") or label.endswith("-"):
             raise NameProblem(
-                f"a part of {quoted(text)} starts or ends with a hyphen, which no host name can; "
-                "remove it"
+                f"a part of {quoted(text)} starts or ends with a hyphen, "
+                "which host names do not allow; remove it"
             )
         if not _LABEL.match(label):
             raise NameProblem(

@@ -176,7 +176,7 @@ async def test_one_bad_entry_of_three_thousand_leaves_the_source_up(tmp_path: Pa
     (source,) = store.agent.sources()
     assert (source.up, source.targets, source.rejected) == (True, 2999, 1)
     assert source.problem.startswith(f"{path}:1:")
-    assert source.problem.endswith('"a b" has a space in it; write one name an entry')
+    assert source.problem.endswith('"a b" contains a space; write one name per entry')
 
 
 async def ignore(*_: object) -> None:

@@ -112,8 +112,8 @@ def test_validate_says_that_a_region_is_still_missing(file: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"{file}: good: 2 checks, 1 provider, 1 target list",
-        f"{file}:1:1: note: no region is named; "
-        "probe run needs region: here, --region or PROBE_REGION",
+        f"{file}:1:1: note: no region; "
+        "for probe run, write region: here, or use --region or PROBE_REGION",
     ]
     file.write_text(f"region: lab\n{TEXT}")
     assert "note" not in probe("validate", str(file)).stdout

@@ -57,7 +57,7 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         ("{kind: bearer}", ["8: write one of: token, capture"]),
         (
             "{kind: bearer, token: env:A, capture: tok}",
-            ["37: token and capture exclude each other; write one of them"],
+            ["37: token and capture cannot be used together; write one of them"],
         ),
         ("{kind: bearer, capture: tokk}", ['32: unknown capture "tokk"; did you mean "tok"?']),
         (
@@ -72,11 +72,11 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         ("{kind: bearer, token: [hunter2]}", [f"30: {SECRET}"]),
         (
             "{kind: bearer, token: 'env:hunter2!'}",
-            ["30: after env: the name of an environment variable is expected, as in env:TOKEN"],
+            ["30: env: must be followed by the name of an environment variable, as in env:TOKEN"],
         ),
         (
             "{kind: bearer, token: 'credential:../hunter2'}",
-            ["30: after credential: a plain file name is expected, as in credential:token"],
+            ["30: credential: must be followed by a plain file name, as in credential:token"],
         ),
         (
             "{kind: bearer, token: 'file:'}",
@@ -109,18 +109,18 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         # -- logins
         (
             "{kind: json_login, url: 'http://x.example/', json: {a: b}, token: t}",
-            ["32: a login sends secrets, and secrets go over TLS only; write https://"],
+            ["32: a login sends secrets, and secrets need TLS; write https://"],
         ),
         (
             "{kind: json_login, url: 'https://{tok}/', json: {a: b}, token: t}",
             [
                 "32: {tok} is captured by a step, and this text is sent before any step "
-                "has run; use it in the steps after that one"
+                "runs; use it in later steps"
             ],
         ),
         (
             "{kind: json_login, url: 'https://x.example/', token: 't |', json: {}}",
-            ['61: "t |" is not a whole JMESPath expression: it ends early'],
+            ['61: "t |" is an incomplete JMESPath expression'],
         ),
         (
             "{kind: json_login, url: 'https://x.example/', token: t, "
@@ -135,7 +135,7 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         (
             "{kind: json_login, url: 'https://x.example/', json: {a: b}, token: t, "
             "expires_at: a, expires_in: b}",
-            ["93: expires_at and expires_in exclude each other; write one of them"],
+            ["93: expires_at and expires_in cannot be used together; write one of them"],
         ),
         (
             "{kind: cookie, url: 'https://x.example/', cookie: sid}",
@@ -143,7 +143,7 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
         ),
         (
             "{kind: cookie, url: 'https://x.example/', cookie: 'a b', form: {user: me}}",
-            ['58: "a b" cannot be a cookie\'s name; write one such as session'],
+            ['58: "a b" is not a valid cookie name; write for example session'],
         ),
         (
             "{kind: cookie, url: 'https://x.example/', cookie: sid, "
@@ -201,8 +201,8 @@ OAUTH = "kind: oauth2, token_url: 'https://x.example/'"
             "{kind: oauth2, token_url: login.example, grant: refresh_token, refresh_token: env:R, "
             "scope: '{x}'}",
             [
-                "34: a URL starts with https://; write https://login.example",
-                "100: nothing gives {x} a value; none is defined",
+                "34: a URL must start with https://; write https://login.example",
+                "100: unknown variable {x}; none is defined",
             ],
         ),
         # -- SigV4

@@ -30,7 +30,7 @@ checks:
   - {{name: s, {step}}}
 """
 LISTED = (
-    "the step sends credentials, and a target list that others write names the host; bind it in "
+    "the step sends credentials, and a target list outside this file sets the host; bind it in "
 )
 EXAMPLE = 'to hosts, such as hosts: ["*.shop.example"]'
 SENT = 'get: "https://{target}/", auth: key'
@@ -72,7 +72,7 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
         (
             written('post: "https://{target}/", json: {k: env:T}'),
             "13:21",
-            "the step sends a secret, and a target list that others write names the host; "
+            "the step sends a secret, and a target list outside this file sets the host; "
             f"bind it in the check {EXAMPLE}",
         ),
         (
@@ -81,20 +81,20 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
                 more="client_certificate: {certificate: env:C, key: env:K}",
             ),
             "13:20",
-            "the check shows a client certificate, and a target list that others write names the "
+            "the check shows a client certificate, and a target list outside this file sets the "
             f"host; bind it in the check {EXAMPLE}",
         ),
         (
             written('get: "https://api.example/", auth: key', entry=", hosts: [shop.example]"),
             "13:20",
-            "the step sends credentials, and api.example is not among the hosts: of the auth key; "
+            "the step sends credentials, and api.example is not in the hosts: of the auth key; "
             "add it there",
         ),
         (
             written('get: "https://x.example/", headers: {Host: "{labels.api}"}, auth: key'),
             "13:58",
-            "the step sends credentials, so Host must not come from a captured value or a list of "
-            f"others; or bind it in the auth key {EXAMPLE}",
+            "the step sends credentials, so Host must not come from a response or from a "
+            f"target list; or bind it in the auth key {EXAMPLE}",
         ),
         (
             written(targets="plain", entry=', hosts: "*.example"'),
@@ -105,24 +105,24 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
         (
             written('get: "https://x.example/", redirect_to_http: true'),
             "13:60",
-            "redirect_to_http needs follow_redirects: beside it",
+            "redirect_to_http needs follow_redirects:",
         ),
         (
             written(
                 'get: "https://x.example/", redirect_to_http: true, follow_redirects: 1, auth: key'
             ),
             "13:60",
-            "the step sends credentials, and secrets go over TLS only; leave redirect_to_http out",
+            "the step sends credentials, and secrets need TLS; remove redirect_to_http",
         ),
         (
             written(more="addresses: {allow: [10.0.0.1/8]}"),
             "10:23",
-            '"10.0.0.1/8" has bits set behind the prefix; write 10.0.0.0/8',
+            '"10.0.0.1/8" has bits set after the prefix; write 10.0.0.0/8',
         ),
         (
             written(more="addresses: {nat64: ['2001:db8::/80']}"),
             "10:23",
-            '"2001:db8::/80" is not a prefix of NAT64; its length is one of /32, /40, /48, /56, '
+            '"2001:db8::/80" is not a NAT64 prefix; its length must be one of /32, /40, /48, /56, '
             "/64, /96",
         ),
         (
@@ -131,7 +131,7 @@ def test_what_is_bound_or_carries_nothing_is_good(problems: Problems, text: str)
                 more="addresses: {allow: [10.0.0.0/8], deny: 10.0.0.0/8}",
             ),
             "10:23",
-            "10.0.0.0/8 is denied too; write one of the two",
+            "10.0.0.0/8 is both allowed and denied; remove one of them",
         ),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_login_goes_to_no_host_of_a_list(problems: Problems) -> None:
         '{kind: json_login, url: "https://{target}/login", json: {p: env:P}, token: t}',
     )
     found = problems(login, FILES)
-    assert any("a login sends secrets, and a target list that others write" in one for one in found)
+    assert any("a login sends secrets, and a target list outside this file" in one for one in found)
 
 
 def test_a_client_certificate_of_a_tls_check_takes_no_list_from_plain_http(

@@ -34,15 +34,15 @@ BIND = 'bind it in {} to hosts, such as hosts: ["*.shop.example"]'
         ("get: 'https://x.example/{tok}'", None),
         (
             "get: http://x.example/\n    auth: key",
-            "9:10: the step sends credentials, and secrets go over TLS only; write https://",
+            "9:10: the step sends credentials, and secrets need TLS; write https://",
         ),
         (
             "get: '{plain}/'\n    auth: key",
-            "9:10: the step sends credentials, and secrets go over TLS only; write https://",
+            "9:10: the step sends credentials, and secrets need TLS; write https://",
         ),
         (
             "get: http://127.0.0.1/\n    auth: key",
-            "9:10: the step sends credentials, and secrets go over TLS only; write https://",
+            "9:10: the step sends credentials, and secrets need TLS; write https://",
         ),
         (
             "get: '{next}'\n    auth: key",
@@ -61,11 +61,11 @@ BIND = 'bind it in {} to hosts, such as hosts: ["*.shop.example"]'
         ),
         (
             "get: http://x.example/\n    headers: {X-Session: '{tok}'}",
-            "9:10: the step sends the secret {tok}, and secrets go over TLS only; write https://",
+            "9:10: the step sends the secret {tok}, and secrets need TLS; write https://",
         ),
         (
             "post: http://x.example/\n    json: {a: ['{tok}']}",
-            "9:11: the step sends the secret {tok}, and secrets go over TLS only; write https://",
+            "9:11: the step sends the secret {tok}, and secrets need TLS; write https://",
         ),
         (
             "post: 'https://{next}/'\n    json: {t: '{auth.key}'}",
@@ -80,27 +80,27 @@ BIND = 'bind it in {} to hosts, such as hosts: ["*.shop.example"]'
             "use auth: with kind: bearer, basic or headers",
         ),
         # -- URLs as such
-        ("get: shop.example", "9:10: a URL starts with https://; write https://shop.example"),
-        ("get: '{host}/x'", "9:10: a URL starts with https://; write https://x.example/x"),
-        ("get: /path", "9:10: a URL starts with https://; write https://shop.example/path"),
-        ("get: ftp://x.example/", "9:10: a URL starts with https:// or http://, not ftp://"),
+        ("get: shop.example", "9:10: a URL must start with https://; write https://shop.example"),
+        ("get: '{host}/x'", "9:10: a URL must start with https://; write https://x.example/x"),
+        ("get: /path", "9:10: a URL must start with https://; write https://shop.example/path"),
+        ("get: ftp://x.example/", "9:10: a URL must start with https:// or http://, not ftp://"),
         (
             "get: 'https:///x'",
-            "9:10: the URL names no host; write for example https://shop.example/",
+            "9:10: the URL has no host; write for example https://shop.example/",
         ),
         (
             "get: 'https://:443/'",
-            "9:10: the URL names no host; write for example https://shop.example/",
+            "9:10: the URL has no host; write for example https://shop.example/",
         ),
         (
             "get: https://x.example/a b",
-            "9:10: a URL has no spaces; write %20 for one, or use query:",
+            "9:10: a URL must not contain spaces; write %20, or use query:",
         ),
         (
             "get: https://user:hunter2@x.example/",
-            "9:10: a URL must hold no user or password; use auth: with kind: basic",
+            "9:10: a URL must contain no user or password; use auth: with kind: basic",
         ),
-        ("get: user:hunter2@x.example", "9:10: a URL starts with https://; write https://…"),
+        ("get: user:hunter2@x.example", "9:10: a URL must start with https://; write https://…"),
     ],
 )
 def test_where_secrets_may_go(problems: Problems, fragment: str, expected: str | None) -> None:
@@ -121,7 +121,7 @@ checks:
   - {name: u, get: https://x.example/, auth: late}
 """
     assert problems(text) == [
-        "probe.yaml:6:46: the auth late sends a capture: {tok} is captured only in the later "
+        "probe.yaml:6:46: the auth late sends a capture: {tok} is captured later, in the "
         "step t; move that step up"
     ]
 
@@ -177,7 +177,7 @@ checks:
                 "command's environment only; here the reference itself would be sent"
             ],
         ),
-        ("{vars: {target: x}}", ["16: {target} has a meaning of its own; choose another name"]),
+        ("{vars: {target: x}}", ["16: {target} is reserved; choose another name"]),
     ],
 )
 def test_personas(problems: Problems, entry: str, expected: list[str]) -> None:

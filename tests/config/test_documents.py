@@ -29,18 +29,18 @@ EMPTY = "probe.yaml:1:1: the file is empty; write at least one entry of checks:"
             "\n  just words\n",
             "probe.yaml:2:3: expected a mapping of key: value, found text; start with checks:",
         ),
-        ("{}\n", "probe.yaml:1:1: there is nothing to probe; write at least one entry of checks:"),
+        ("{}\n", "probe.yaml:1:1: no checks; write at least one entry of checks:"),
         (
             "checks: []\n",
-            "probe.yaml:1:9: there is nothing to probe; write at least one entry of checks:",
+            "probe.yaml:1:9: no checks; write at least one entry of checks:",
         ),
         (
             "checks:\n",
-            "probe.yaml:1:1: there is nothing to probe; write at least one entry of checks:",
+            "probe.yaml:1:1: no checks; write at least one entry of checks:",
         ),
         (
             GOOD + "---\n" + GOOD,
-            "probe.yaml:2:1: a second document starts here; write one file for each",
+            "probe.yaml:2:1: a second document starts here; write it to its own file",
         ),
         (b"\xff\xfec\x00h\x00", "probe.yaml:1:1: this is UTF-16 or UTF-32; save it as UTF-8"),
         (b"a: 1\nb: caf\xe9\n", "probe.yaml:2:7: byte 0xe9 is not UTF-8; save the file as UTF-8"),
@@ -73,7 +73,7 @@ def test_line_ends_of_windows_are_no_problem(problems: Problems) -> None:
         (os.mkfifo, "not a regular file; name the file itself"),
         (
             lambda path: path.write_bytes(b"#" * (MOST_BYTES + 1)),
-            "larger than 1024 KiB; put targets into files of their own",
+            "larger than 1024 KiB; move the targets to separate files",
         ),
     ],
     ids=["missing", "directory", "pipe", "huge"],

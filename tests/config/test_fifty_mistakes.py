@@ -40,10 +40,10 @@ checks:
 """
 
 WRONG_VALUES = """\
-probe.yaml:1:9: "sa east" cannot be a name; use letters, digits, dots, hyphens and underscores, 63 at most, starting with a letter or digit
+probe.yaml:1:9: "sa east" is not a valid name; use letters, digits, dots, hyphens and underscores, 63 at most, starting with a letter or digit
 probe.yaml:2:9: this must be text; write for example 127.0.0.1:9469
 probe.yaml:3:23: must be at least 1
-probe.yaml:4:1: duplicate key "limits", first on line 3
+probe.yaml:4:1: duplicate key "limits", first defined on line 3
 probe.yaml:5:22: a duration needs a unit; write 15s
 probe.yaml:5:35: "10 sec" is not a duration; write 10s
 probe.yaml:5:54: unknown value "tls14"; did you mean "tls13"?
@@ -52,12 +52,12 @@ probe.yaml:7:47: unknown value "5"; write one of: 4, 6
 probe.yaml:8:21: write stores.cdn-b.example, not https://stores.cdn-b.example
 probe.yaml:9:23: "198.51.100.700" is not an IP address; write for example 198.51.100.7, 198.51.100.7:8443, 2001:db8::7 or [2001:db8::7]:8443
 probe.yaml:14:3: unknown key "intervall"; did you mean "interval"?
-probe.yaml:15:26: a SHA-256 fingerprint has 64 digits; this has 2
+probe.yaml:15:26: a SHA-256 fingerprint must have 64 digits; found 2
 probe.yaml:15:36: unknown value "requird"; did you mean "require"?
 probe.yaml:15:57: write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z
-probe.yaml:16:12: "a-b" cannot be a label; use letters, digits and underscores
+probe.yaml:16:12: "a-b" is not a valid label name; use letters, digits and underscores
 probe.yaml:18:9: unknown value "tsl"; did you mean "tls"?
-probe.yaml:22:73: "t |" is not a whole JMESPath expression: it ends early
+probe.yaml:22:73: "t |" is an incomplete JMESPath expression
 probe.yaml:23:32: secrets are not allowed in this file; use a reference: file:/path, env:NAME or credential:name
 probe.yaml:25:5: "name" is missing; write for example name: whoami
 probe.yaml:25:50: not a valid HTTP status; write a code such as 200, or a class such as 2xx
@@ -102,30 +102,30 @@ checks:
 """
 
 WRONG_REFERENCES = """\
-probe.yaml:2:27: ttl_floor (10m) is longer than ttl_cap (5m); write a floor up to the cap
-probe.yaml:3:38: duplicate address, first on line 3
-probe.yaml:3:54: addresses and dns exclude each other; write one of them
-probe.yaml:4:10: this provider does not say how edges are found; write dns: {}, or hostname:, or addresses:
+probe.yaml:2:27: ttl_floor (10m) is longer than ttl_cap (5m); write at most ttl_cap
+probe.yaml:3:38: duplicate address, first defined on line 3
+probe.yaml:3:54: addresses and dns cannot be used together; write one of them
+probe.yaml:4:10: this provider has no source of edges; write dns: {}, or hostname:, or addresses:
 probe.yaml:6:33: there is no file "store.yaml"; did you mean "stores.yaml"?
 probe.yaml:6:45: "stores.txt" must end in .yaml, .yml or .json
 probe.yaml:10:12: unknown target list "store"; did you mean "stores"?
 probe.yaml:11:21: unknown provider "cdn-x"; did you mean "cdn-d"?
-probe.yaml:11:28: duplicate provider, first on line 11
-probe.yaml:12:21: two profiles are named "tls13"; give one a name: of its own
+probe.yaml:11:28: duplicate provider, first defined on line 11
+probe.yaml:12:21: duplicate profile "tls13"; give one of them another name:
 probe.yaml:12:35: ciphers are chosen for TLS 1.2 only, and the profile tls13 does not speak it; leave them out
 probe.yaml:13:18: the profile "tls13" does not offer "h3", so no server can choose it; write one of: h2, http/1.1
-probe.yaml:14:9: two checks are named stores; names must differ
-probe.yaml:16:13: "a b" has a space in it; write one name an entry
+probe.yaml:14:9: duplicate check stores; give each check its own name
+probe.yaml:16:13: "a b" contains a space; write one name per entry
 probe.yaml:18:12: the timeout 6s is longer than the interval 5s; write timeout: 5s or less
 probe.yaml:21:28: Authorization holds a credential, and secrets are not allowed in this file; use auth: with kind: bearer, basic or headers
-probe.yaml:23:34: a login sends secrets, and secrets go over TLS only; write https://
+probe.yaml:23:34: a login sends secrets, and secrets need TLS; write https://
 probe.yaml:23:74: secrets are not allowed in this file; use a reference: file:/path, env:NAME or credential:name
 probe.yaml:24:10: write one of: token, capture
-probe.yaml:26:22: nothing gives {hots} a value; none is defined
+probe.yaml:26:22: unknown variable {hots}; none is defined
 probe.yaml:26:48: unknown layer "bakend"; did you mean "backend"?
-probe.yaml:27:12: duplicate step one, first on line 26
+probe.yaml:27:12: duplicate step one, first defined on line 26
 probe.yaml:27:23: unknown auth "clii"; did you mean "cli"?
-probe.yaml:27:34: the step sends credentials, and secrets go over TLS only; write https://
+probe.yaml:27:34: the step sends credentials, and secrets need TLS; write https://
 probe.yaml:28:5: the step has no URL; write for example get: https://shop.example/
 probe.yaml:28:30: write one of: json, header, cookie, regex
 probe.yaml:28:44: the step's timeout 2m is longer than the flow_timeout 25s; write timeout: 25s or less

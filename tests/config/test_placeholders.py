@@ -33,12 +33,12 @@ checks:
         ("get: 'https://{target}/{labels.tier}'", []),
         (
             "get: 'https://{hots}/'",
-            ['17:10: nothing gives {hots} a value; did you mean "host"?'],
+            ['17:10: unknown variable {hots}; did you mean "host"?'],
         ),
         (
             "get: 'https://{nothing_like_it}/'",
             [
-                "17:10: nothing gives {nothing_like_it} a value; "
+                "17:10: unknown variable {nothing_like_it}; "
                 "write one of: target, item, token, other, host, page"
             ],
         ),
@@ -49,45 +49,45 @@ checks:
         (
             "get: 'https://x.example/{auth.clu}'",
             [
-                '17:10: no entry of auth named clu gives a token; did you mean "cli"?'
+                '17:10: no entry of auth: named clu gives a token; did you mean "cli"?'
             ],
         ),
         (
             "get: 'https://x.example/{auth.key}'",
-            ["17:10: no entry of auth named key gives a token; write one of: cli"],
+            ["17:10: no entry of auth: named key gives a token; write one of: cli"],
         ),
         ("post: https://x.example/\n    json: {token: '{auth.cli}'}", []),
         (
             "get: 'https://x.example/{later}'",
-            ["17:10: {later} is captured only in the later step third; move that step up"],
+            ["17:10: {later} is captured later, in the step third; move that step up"],
         ),
         (
             "get: https://x.example/\n    headers: {X: '{a}'}\n    query: {q: '{b}'}\n"
             "    expect: {contains: ['{c}']}",
             [
-                "18:18: nothing gives {a} a value; "
+                "18:18: unknown variable {a}; "
                 "write one of: target, item, token, other, host, page",
-                "19:16: nothing gives {b} a value; "
+                "19:16: unknown variable {b}; "
                 "write one of: target, item, token, other, host, page",
-                "20:25: nothing gives {c} a value; "
+                "20:25: unknown variable {c}; "
                 "write one of: target, item, token, other, host, page",
             ],
         ),
         (
             "post: https://x.example/\n    json: {a: [1, {b: '{itme}'}], c: '{'}",
             [
-                '18:23: nothing gives {itme} a value; did you mean "item"?',
+                '18:23: unknown variable {itme}; did you mean "item"?',
                 "18:38: a { starts a placeholder such as {target}; "
                 "write {{ for the brace itself",
             ],
         ),
         ("post: https://x.example/\n    form: {a: '{itm}'}",
-         ['18:15: nothing gives {itm} a value; did you mean "item"?']),
+         ['18:15: unknown variable {itm}; did you mean "item"?']),
         ("post: https://x.example/\n    body: 'x}'",
          ["18:11: a } without its {; write }} for the brace itself"]),
         (
             "command: [run, '{itm}']",
-            ['17:20: nothing gives {itm} a value; did you mean "item"?'],
+            ['17:20: unknown variable {itm}; did you mean "item"?'],
         ),
         (
             "command: [run, '{token}']",
@@ -98,9 +98,9 @@ checks:
         ),
         ("command: [run]\n    stdin: '{token}'", []),
         ("command: [run]\n    stdin: '{tokn}'",
-         ['18:12: nothing gives {tokn} a value; did you mean "token"?']),
+         ['18:12: unknown variable {tokn}; did you mean "token"?']),
         ("get: https://x.example/\n    capture: {host: {json: a}}",
-         ["18:21: host is one of the vars already; choose another name"]),
+         ["18:21: host is already defined in vars:; choose another name"]),
         ("get: https://x.example/\n    expect: {json: \"a == '{b}'\", matches: '{b}'}", []),
     ],
 )  # fmt: skip
@@ -161,7 +161,7 @@ def test_what_is_sent_before_any_step_cannot_use_captures(
     )
     assert problems(text) == [
         f"probe.yaml:{place}: {{item}} is captured by a step, and this text is sent "
-        "before any step has run; use it in the steps after that one"
+        "before any step runs; use it in later steps"
     ]
 
 

@@ -10,9 +10,7 @@ Problems = Callable[..., list[str]]
 Loader = Callable[..., Spec]
 
 TEXT = "checks: [{{name: a, kind: tls, targets: [shop.example]}}]\nproviders:\n  p: {}\n"
-NO_WAY = (
-    "this provider does not say how edges are found; write dns: {}, or hostname:, or addresses:"
-)
+NO_WAY = "this provider has no source of edges; write dns: {}, or hostname:, or addresses:"
 ADDRESS = (
     "is not an IP address; write for example 198.51.100.7, 198.51.100.7:8443, "
     "2001:db8::7 or [2001:db8::7]:8443"
@@ -27,16 +25,16 @@ ADDRESS = (
         ("{port: 443}", [f"3:6: {NO_WAY}"]),
         (
             "{hostname: x.example, addresses: [192.0.2.1]}",
-            ["3:7: addresses and hostname exclude each other; write one of them"],
+            ["3:7: addresses and hostname cannot be used together; write one of them"],
         ),
         (
             "{addresses: [192.0.2.1], dns: {}}",
-            ["3:31: addresses and dns exclude each other; write one of them"],
+            ["3:31: addresses and dns cannot be used together; write one of them"],
         ),
         ("{addresses: []}", ["3:18: write at least 1 entry"]),
         (
             "{addresses: [192.0.2.1, '192.0.2.1:443', 192.0.2.1]}",
-            ["3:47: duplicate address, first on line 3"],
+            ["3:47: duplicate address, first defined on line 3"],
         ),
         (
             "{addresses: [x.example, '192.0.2.1:0', 192.0.2.1/24, 5]}",
@@ -53,14 +51,14 @@ ADDRESS = (
         ),
         (
             "{hostname: 'x.example:443'}",
-            ["3:17: no port or colon is expected here; write x.example"],
+            ["3:17: a port is not allowed here; write x.example"],
         ),
         ("{dns: {servers: [dns.example]}}", [f'3:23: "dns.example" {ADDRESS}']),
         (
             "{dns: {client_subnets: {a: 198.51.100.7, b: 198.51.100.7/24, c: '2001:db8::7'}}}",
             [
                 '3:33: "198.51.100.7" has no prefix length; write 198.51.100.0/24',
-                '3:50: "198.51.100.7/24" has bits set behind the prefix; write 198.51.100.0/24',
+                '3:50: "198.51.100.7/24" has bits set after the prefix; write 198.51.100.0/24',
                 '3:70: "2001:db8::7" has no prefix length; write 2001:db8::/56',
             ],
         ),
@@ -74,20 +72,17 @@ ADDRESS = (
         ("{dns: {timeout: 0s}}", ["3:22: must be between 50ms and 1m; found 0s"]),
         (
             "{dns: {ttl_floor: 10m}}",
-            ["3:24: ttl_floor (10m) is longer than ttl_cap (5m); write a floor up to the cap"],
+            ["3:24: ttl_floor (10m) is longer than ttl_cap (5m); write at most ttl_cap"],
         ),
         (
             "{dns: {ttl_cap: 5s}}",
-            ["3:22: ttl_floor (15s) is longer than ttl_cap (5s); write a floor up to the cap"],
+            ["3:22: ttl_floor (15s) is longer than ttl_cap (5s); write at most ttl_cap"],
         ),
         ("{dns: {families: [5]}}", ['3:24: unknown value "5"; write one of: 4, 6']),
         ("{dns: {families: []}}", ["3:23: write at least 1 entry"]),
         (
             "{own_names: ['*.cdn.example', 'a.*.b'], hostname: a.example}",
-            [
-                '3:36: "a.*.b": a star stands only in front, for all names below one; '
-                "write names, or *.shop.example"
-            ],
+            ['3:36: "a.*.b": a star is allowed only at the start; write names, or *.shop.example'],
         ),
         (
             "{hostname: [x], port: 0}",
@@ -166,11 +161,11 @@ def test_a_provider_of_the_file_named_live_takes_its_place(loaded: Loader) -> No
     [
         ("[cdn-c]", '3:62: unknown provider "cdn-c"; did you mean "cdn-b"?'),
         ("[zzz]", '3:62: unknown provider "zzz"; write one of: cdn-b, live'),
-        ("[cdn-b, live, cdn-b]", "3:75: duplicate provider, first on line 3"),
+        ("[cdn-b, live, cdn-b]", "3:75: duplicate provider, first defined on line 3"),
         ("[]", "3:61: write at least 1 entry"),
         (
             "['a b']",
-            '3:62: "a b" cannot be a name; use letters, digits, dots, hyphens and '
+            '3:62: "a b" is not a valid name; use letters, digits, dots, hyphens and '
             "underscores, 63 at most, starting with a letter or digit",
         ),
     ],

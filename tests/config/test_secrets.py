@@ -112,9 +112,9 @@ def test_bad_files_are_named_by_their_reference_only(
 @pytest.mark.parametrize(
     ("reference", "why"),
     [
-        (SecretRef("env", "NO_TOKEN"), "there is no such variable"),
+        (SecretRef("env", "NO_TOKEN"), "the variable is not set"),
         (SecretRef("env", "EMPTY"), "it is empty"),
-        (SecretRef("credential", "token"), "the service has no CREDENTIALS_DIRECTORY"),
+        (SecretRef("credential", "token"), "CREDENTIALS_DIRECTORY is not set"),
         (SecretRef("file", "/nonexistent/token"), "there is no such file"),
         (SecretRef("file", "/"), "this is a directory"),
         (SecretRef("file", "/dev/null"), "not a regular file"),

@@ -40,12 +40,12 @@ CREDENTIAL = (
         ("method: GET", ["6:5: the step has no URL; write for example get: https://shop.example/"]),
         (
             "url: https://x.example/",
-            ["7:5: url: needs method: beside it; or write get: and the URL"],
+            ["7:5: url: needs method: in the same step; or write get: and the URL"],
         ),
         ("method: get\n    url: https://x.example/", []),
         (
             "method: G-T\n    url: https://x.example/",
-            ['7:13: "G-T" is not a valid method; write one such as GET'],
+            ['7:13: "G-T" is not a valid method; write for example GET'],
         ),
         (
             GET + "post: https://x.example/",
@@ -53,7 +53,7 @@ CREDENTIAL = (
         ),
         (
             GET + "method: PUT",
-            ["8:5: get: says the method already; leave method out, or write url:"],
+            ["8:5: get: already sets the method; remove method:, or write url: instead"],
         ),
         ("get: ''", ["7:10: must not be empty"]),
         (
@@ -70,30 +70,30 @@ CREDENTIAL = (
         (GET + "auth: kee", ['8:11: unknown auth "kee"; did you mean "key"?']),
         (
             GET + "json: {a: 1}\n    form: {b: 2}\n    body: c",
-            ["9:5: json and form exclude each other; write one of them"],
+            ["9:5: json and form cannot be used together; write one of them"],
         ),
         (GET + "attempts: 0", ["8:15: must be at least 1"]),
         (GET + "follow_redirects: 21", ["8:23: must be at most 20"]),
         # -- headers
-        (GET + "headers: {A: 1, a: 2}", ["8:21: duplicate header a, written as A before"]),
+        (GET + "headers: {A: 1, a: 2}", ["8:21: duplicate header a, first written as A"]),
         (
             GET + "headers: {'b c': x}",
-            ['8:15: "b c" cannot be a header\'s name; write one such as X-Request-Id'],
+            ['8:15: "b c" is not a valid header name; write for example X-Request-Id'],
         ),
         (
             GET + 'headers: {a: "b\\nc: d"}',
-            ["8:18: a header's value stays on one line; write it without line ends"],
+            ["8:18: a header value must be on one line; remove the line breaks"],
         ),
         (GET + "headers: {X-Any: env:TOKEN}", [f"8:22: {SENT_AS_TEXT}"]),
         (GET + "query: {q: file:/x}", [f"8:16: {SENT_AS_TEXT}"]),
         (GET + "body: credential:x", [f"8:11: {SENT_AS_TEXT}"]),
         (
             "post: http://x.example/\n    form: {q: env:X}",
-            ["7:11: the step sends a secret, and secrets go over TLS only; write https://"],
+            ["7:11: the step sends a secret, and secrets need TLS; write https://"],
         ),
         # -- hosts and ports
         *(
-            (f"get: https://{host}/", [f"7:10: the URL cannot be called: {why}"])
+            (f"get: https://{host}/", [f"7:10: not a valid URL: {why}"])
             for host, why in {
                 "x.example:99999": 'the port of "x.example:99999" must be between 1 and 65535',
                 "x.example:0": 'the port of "x.example:0" must be between 1 and 65535',
@@ -108,25 +108,19 @@ CREDENTIAL = (
         ),
         (
             GET + "headers: {Host: https://x.example/}",
-            [
-                "8:21: Host names a server, with a port if it has one: "
-                "write x.example, not https://x.example/"
-            ],
+            ["8:21: Host must be HOST or HOST:PORT: write x.example, not https://x.example/"],
         ),
         *(
             (
                 GET + f"headers: {{{name}: x}}",
-                [
-                    f"8:15: {name} belongs to the connection, and the agent writes it; "
-                    f"leave it out: {advice}"
-                ],
+                [f"8:15: {name} is set by the agent; leave it out: {advice}"],
             )
             for name, advice in {
-                "Connection": "with attempts: 2 or more each call has a connection of its own",
+                "Connection": "with attempts: 2 or more, each call opens a new connection",
                 "content-length": "it follows from json:, form: or body:",
                 "Expect": "the body is sent at once",
                 "Transfer-Encoding": "a body is sent in one piece, with its length",
-                "Upgrade": "http2: says whether HTTP/2 is offered",
+                "Upgrade": "http2: controls whether HTTP/2 is offered",
             }.items()
         ),
         (GET + "headers: {Authorization: Bearer hunter2}", [f"8:30: Authorization {CREDENTIAL}"]),
@@ -141,16 +135,16 @@ CREDENTIAL = (
         (
             GET + "expect: {json: [a ||, 'lenght(@) > 0', 'length(@, a)', a b]}",
             [
-                '8:21: "a ||" is not a whole JMESPath expression: it ends early',
+                '8:21: "a ||" is an incomplete JMESPath expression',
                 '8:27: unknown function "lenght"; did you mean "length"?',
-                "8:44: the function length has 2 arguments here, and takes 1",
+                "8:44: the function length takes 1 arguments, found 2",
                 '8:60: "a b" is not a JMESPath expression at character 3; '
                 "write for example data.items | length(@) > 0",
             ],
         ),
         (
             GET + "expect: {json: 'not_null()'}",
-            ["8:20: the function not_null has 0 arguments here, and takes 1 or more"],
+            ["8:20: the function not_null takes 1 or more arguments, found 0"],
         ),
         (
             GET + "expect: {json: '" + "[" * 3000 + "'}",
@@ -168,7 +162,7 @@ CREDENTIAL = (
         ),
         (
             GET + "expect: {matches: '" + "a" * 2001 + "'}",
-            ["8:23: a regular expression has at most 2000 characters"],
+            ["8:23: a regular expression must have at most 2000 characters"],
         ),
         (
             GET + "expect: {matches: 'a{99999999999}'}",
@@ -179,11 +173,11 @@ CREDENTIAL = (
             + "expect: {not_matches: '(?!x)y', json: 'a[::0]'}\n"
             + "    capture: {t: {regex: '(a)\\1'}}",
             [
-                '8:27: "(?!x)y" is not a regular expression as RE2 reads them '
-                "(invalid perl operator: (?!); write it without look-around and back-references",
+                '8:27: "(?!x)y" is not a valid RE2 expression '
+                "(invalid perl operator: (?!); leave out look-around and back-references",
                 "8:43: the step of a slice cannot be zero; write for example [::2]",
-                '9:26: "(a)\\1" is not a regular expression as RE2 reads them '
-                "(invalid escape sequence: \\1); write it without look-around and back-references",
+                '9:26: "(a)\\1" is not a valid RE2 expression '
+                "(invalid escape sequence: \\1); leave out look-around and back-references",
             ],
         ),
         (
@@ -196,13 +190,13 @@ CREDENTIAL = (
         (GET + "expect: {max_size: 64K}", ['8:24: "64K" is not a size; write 64KiB or 64kB']),
         (
             GET + "deny: true\n    expect: {status: [200, 403]}",
-            ["9:23: a deny step must be refused, and 200 is success; write 4xx, 401 or 403"],
+            ["9:23: a deny step expects a refusal, and 200 means success; write 4xx, 401 or 403"],
         ),
         (
             "head: https://x.example/\n    expect: {json: a, contains: b, status: 200}",
             [
-                "8:14: the answer to HEAD has no body, so json cannot hold; write get:",
-                "8:23: the answer to HEAD has no body, so contains cannot hold; write get:",
+                "8:14: the response to HEAD has no body, so json cannot match; write get:",
+                "8:23: the response to HEAD has no body, so contains cannot match; write get:",
             ],
         ),
         # -- captures
@@ -212,24 +206,24 @@ CREDENTIAL = (
         ),
         (
             GET + "capture: {t: {json: a, header: b}}",
-            ["8:28: json and header exclude each other; write one of them"],
+            ["8:28: json and header cannot be used together; write one of them"],
         ),
         (
             GET + "capture: {t: {regex: a}}",
-            ["8:26: a capture takes the first group; put the part to keep in ( )"],
+            ["8:26: the expression has no group; put the part to capture in ( )"],
         ),
         (
             GET + "capture: {t: {cookie: 'a b'}, u: {header: 'a b'}}",
             [
-                '8:27: "a b" cannot be a cookie\'s name; write one such as session',
-                '8:47: "a b" cannot be a header\'s name; write one such as X-Request-Id',
+                '8:27: "a b" is not a valid cookie name; write for example session',
+                '8:47: "a b" is not a valid header name; write for example X-Request-Id',
             ],
         ),
         (
             GET + "capture: {'b c': {json: a}, target: {json: b}}",
             [
-                '8:15: "b c" cannot be a name; use letters, digits and underscores',
-                "8:33: {target} has a meaning of its own; choose another name",
+                '8:15: "b c" is not a valid name; use letters, digits and underscores',
+                "8:33: {target} is reserved; choose another name",
             ],
         ),
         # -- commands
@@ -240,7 +234,7 @@ CREDENTIAL = (
         ),
         (
             "command: [a]\n    environment: {OK: x, 'a b': c}",
-            ['8:26: "a b" cannot be a name; use letters, digits and underscores'],
+            ['8:26: "a b" is not a valid name; use letters, digits and underscores'],
         ),
         ("command: [a]\n    output_cap: 1B", ["8:17: must be between 1KiB and 64MiB; found 1B"]),
         ("command: [a]\n    expect: {exit_codes: 300}", ["8:26: must be at most 255"]),
@@ -253,7 +247,7 @@ def test_what_is_wrong_with_a_step(problems: Problems, fragment: str, expected: 
 
 def test_steps_have_names_of_their_own(problems: Problems) -> None:
     assert problems(STEP + GET + "\n  - name: s\n    " + GET) == [
-        "probe.yaml:9:11: duplicate step s, first on line 6"
+        "probe.yaml:9:11: duplicate step s, first defined on line 6"
     ]
 
 
@@ -268,13 +262,13 @@ def test_steps_have_names_of_their_own(problems: Problems) -> None:
             ['6:12: unknown layer "backend"; write one of: dns, page, cart'],
         ),
         ("[dns, page]", "", ['5:5: "layer" is missing; write one of: dns, page']),
-        ("[dns, dns]", "layer: dns", ["3:17: duplicate layer, first on line 3"]),
+        ("[dns, dns]", "layer: dns", ["3:17: duplicate layer, first defined on line 3"]),
         ("[]", "layer: dns", ["3:11: write at least 1 entry"]),
         (
             "['a b']",
             "layer: dns",
             [
-                '3:12: "a b" cannot be a name; use letters, digits, dots, hyphens and '
+                '3:12: "a b" is not a valid name; use letters, digits, dots, hyphens and '
                 "underscores, 63 at most, starting with a letter or digit"
             ],
         ),

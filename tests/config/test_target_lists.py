@@ -35,9 +35,9 @@ GOOD = {"targets/stores.yaml": "- targets: [shop.example]\n"}
             "['https://shop.example/', '', '*.shop.example']",
             [
                 "3:7: write shop.example, not https://shop.example/",
-                "3:32: the name is empty; write a name such as shop.example",
+                "3:32: the name is empty; write for example shop.example",
                 '3:36: "*.shop.example" is a pattern, and only names can be probed; '
-                "write one, such as www.shop.example",
+                "write a name, for example www.shop.example",
             ],
         ),
         (
@@ -73,22 +73,22 @@ GOOD = {"targets/stores.yaml": "- targets: [shop.example]\n"}
             "{files: ['nofolder/*.yaml']}",
             ['3:15: the folder "nofolder" cannot be read: No such file or directory'],
         ),
-        ("{files: ['']}", ["3:15: not a valid path; write one such as targets/stores.yaml"]),
+        ("{files: ['']}", ["3:15: not a valid path; write for example targets/stores.yaml"]),
         (
             '{files: ["a\\0.yaml"]}',
-            ["3:15: not a valid path; write one such as targets/stores.yaml"],
+            ["3:15: not a valid path; write for example targets/stores.yaml"],
         ),
         (
             "{http: 'ftp://sd.example/'}",
-            ["3:13: a URL starts with https:// or http://, not ftp://"],
+            ["3:13: a URL must start with https:// or http://, not ftp://"],
         ),
         (
             "{http: [{url: 'http://sd.example/', authorization: env:SD}]}",
-            ["3:20: authorization: sends a secret, and secrets go over TLS only; write https://"],
+            ["3:20: authorization: sends a secret, and secrets need TLS; write https://"],
         ),
         (
             "{http: [{url: 'https://u:hunter2@sd.example/'}]}",
-            ["3:20: a URL must hold no user or password; use authorization: instead"],
+            ["3:20: a URL must contain no user or password; use authorization: instead"],
         ),
         (
             "{http: [{url: 'https://sd.example/', authorization: hunter2}]}",
@@ -162,7 +162,7 @@ def test_a_check_may_bring_its_own_targets(loaded: Loader) -> None:
         ("zzz", 'unknown target list "zzz"; write one of: stores'),
         (
             "{named: stores, static: [a.example]}",
-            "name a list, or write its sources here; write one of the two",
+            "the name of a list and its sources cannot be used together; write one of them",
         ),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_list_beyond_its_limit_is_a_problem_to_validate_and_none_to_an_agent(
     with pytest.raises(DocumentError) as refused:
         validate(path, environ={})
     assert str(refused.value) == (
-        f"{path}:3:63: the list t has 3 targets, and the first 2 of them are probed; "
+        f"{path}:3:63: the list t has 3 targets; only the first 2 are probed; "
         "raise max_targets: or split the list"
     )
     stores = load(path, environ={}).targets["t"]
@@ -250,7 +250,7 @@ def test_a_target_file_can_be_read_alone(tmp_path: Path) -> None:
     labels = {"version": "1.10", "on": "yes"}  # as written
     assert targets == (Target("b.example", None, labels), Target("a.example", 444, labels))
     path.write_text("- targets: [b example]")
-    with pytest.raises(DocumentError, match='"b example" has a space in it'):
+    with pytest.raises(DocumentError, match='"b example" contains a space'):
         load_targets(path)
     with pytest.raises(DocumentError, match="there is no such file"):
         load_targets(tmp_path / "none.yaml")

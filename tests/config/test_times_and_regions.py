@@ -18,7 +18,7 @@ def lines(*written: str) -> str:
     return "".join(f"  {line}\n" for line in written)
 
 
-TAKEN = "listen: takes this address already; write page: same, or another port"
+TAKEN = "address already used by listen:; write page: same, or another port"
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_the_region_comes_from_option_variable_file(
 @pytest.mark.parametrize(
     ("option", "variable", "expected"),
     [
-        ("a b", None, '--region says "a b", which cannot be a name'),
-        (None, "a\nb", 'PROBE_REGION says "a\\nb", which cannot be a name'),
+        ("a b", None, '--region is "a b", which is not a valid name'),
+        (None, "a\nb", 'PROBE_REGION is "a\\nb", which is not a valid name'),
     ],
 )
 def test_a_region_that_cannot_be_a_label_says_where_it_comes_from(

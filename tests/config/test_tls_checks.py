@@ -30,7 +30,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ("profiles: [tls14]", ['5:14: unknown value "tls14"; did you mean "tls13"?']),
         (
             "profiles: [tls13, tls13]",
-            ['5:21: two profiles are named "tls13"; give one a name: of its own'],
+            ['5:21: duplicate profile "tls13"; give one of them another name:'],
         ),
         (
             "profiles: [{kind: tls12-rsa, min_version: TLSv1.3}]",
@@ -62,8 +62,8 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         (
             "profiles: [chrome, curl]\n  expect: {ocsp: require}",
             [
-                '6:18: the profile "curl" asks for no stapled answer, as curl does, so none can '
-                "be required; write a check of its own for it"
+                '6:18: the profile "curl" requests no stapled OCSP response, as curl does not, '
+                "so none can be required; write a separate check for it"
             ],
         ),
         (
@@ -75,10 +75,13 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
             "profiles: [{client_certificate: {certificate: client.pem}}]",
             ['5:35: "key" is missing; write for example key: file:client.key', f"5:49: {SECRET}"],
         ),
-        ("expect: {fingerprints: aa}", ["5:26: a SHA-256 fingerprint has 64 digits; this has 2"]),
+        (
+            "expect: {fingerprints: aa}",
+            ["5:26: a SHA-256 fingerprint must have 64 digits; found 2"],
+        ),
         (
             "expect: {spki: [zz]}",
-            ["5:19: a SHA-256 fingerprint has hexadecimal digits only, colons if you like"],
+            ["5:19: a SHA-256 fingerprint must have only hexadecimal digits and colons"],
         ),
         ("expect: {fingerprints: []}", ["5:26: write at least 1 entry"]),
         ("expect: {issuers: ['']}", ["5:22: must not be empty"]),
@@ -89,7 +92,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         (
             "expect: {not_before: 2024-05-01T10:00:00}",
-            ["5:24: the time has no zone; write 2024-05-01T10:00:00Z for UTC"],
+            ["5:24: the time has no time zone; write 2024-05-01T10:00:00Z for UTC"],
         ),
         ("expect: {days_left: -1}", [f"5:23: {LIFE}"]),
         ("expect: {days_left: [14d, 21d]}", [f"5:23: {LIFE}"]),
@@ -109,7 +112,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         (
             "expect: {ct: ignore, ct_log_list: logs.json}",
-            ["5:37: ct: ignore asks for no timestamps; leave one of the two out"],
+            ["5:37: ct: ignore does not use a log list; remove ct_log_list or ct: ignore"],
         ),
         (
             "expect: {alpn: h3}",
@@ -128,7 +131,7 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ("trust: mozila", ['5:10: unknown value "mozila"; did you mean "mozilla"?']),
         (
             "trust: ca.pem",
-            ["5:10: roots are mozilla or system; for a file write {file: ca.pem}"],
+            ['5:10: unknown value "ca.pem"; write mozilla, system or {file: ca.pem}'],
         ),
         (
             "trust: {file: roots.pem}",
@@ -136,18 +139,18 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         (
             "trust: {file: ca.pem, roots: system}",
-            ["5:25: file and roots exclude each other; write one of them"],
+            ["5:25: file and roots cannot be used together; write one of them"],
         ),
         ("confirm: {attempts: 21}", ["5:23: must be at most 20"]),
         ("records: [https]", ['5:13: unknown value "https"; did you mean "HTTPS"?']),
         ("records: TLSA", ['5:12: unknown value "TLSA"; write one of: HTTPS, CAA']),
         (
             "records: HTTPS\n  starttls: smtp",
-            ["5:12: HTTPS records are not for smtp; leave HTTPS out"],
+            ["5:12: HTTPS records do not apply to smtp; remove HTTPS"],
         ),
         (
             "records: HTTPS\n  caa_issuers: {Example Trust: ca.example}",
-            ["6:16: no CAA record is looked up; write records: [CAA], or leave this out"],
+            ["6:16: CAA records are not looked up; write records: [CAA], or remove this key"],
         ),
         (
             "records: CAA\n  caa_issuers: {Example Trust: 'https://ca.example'}",
@@ -155,12 +158,12 @@ MOMENT = "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00
         ),
         ("confirm: {spacing: 2m}", ["5:22: must be between 0 and 1m; found 2m"]),
         ("confirm: {flapping_score: 0}", ["5:29: must be at least 1"]),
-        ("sni: 'shop.example:443'", ["5:8: no port or colon is expected here; write shop.example"]),
+        ("sni: 'shop.example:443'", ["5:8: a port is not allowed here; write shop.example"]),
         (
             "labels: {a-b: c}",
-            ['5:12: "a-b" cannot be a label; use letters, digits and underscores'],
+            ['5:12: "a-b" is not a valid label name; use letters, digits and underscores'],
         ),
-        ("labels: {__x: c}", ['5:12: "__x": names that start with __ are Prometheus\'s own']),
+        ("labels: {__x: c}", ['5:12: "__x": names that start with __ are reserved for Prometheus']),
     ],
 )
 def test_what_is_wrong_with_a_check(problems: Problems, fragment: str, expected: list[str]) -> None:
@@ -318,7 +321,7 @@ checks:
 - {name: b, kind: tls, targets: [b.example]}
 """
     assert problems(text) == [
-        'probe.yaml:1:30: two profiles are named "tls13"; give one a name: of its own',
+        'probe.yaml:1:30: duplicate profile "tls13"; give one of them another name:',
         "probe.yaml:1:52: there is no file none.pem; paths are relative to the configuration file",
     ]
 

@@ -59,13 +59,13 @@ TEXT = "expected text, found a number; put it in quotes to make it text"
             TLS,
             "labels: {x: 1.10}",
             "5:15",
-            "this is a number; put it in quotes so that it stays as it is written",
+            "expected text, found a number; put it in quotes to make it text",
         ),
         (
             TLS,
             "labels: {x: true}",
             "5:15",
-            'this is a truth value; write "true" in quotes to make it text',
+            'expected text, found true; write "true" in quotes',
         ),
         (
             TLS,
@@ -78,7 +78,7 @@ TEXT = "expected text, found a number; put it in quotes to make it text"
             TLS,
             "profiles: [[tls13]]",
             "5:14",
-            f"expected a word, found a list; write one of: {KINDS}",
+            f"expected text, found a list; write one of: {KINDS}",
         ),
         (
             TLS,
@@ -133,7 +133,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
         ("checks: [{kind: tsl}]", ['1:17: unknown value "tsl"; did you mean "tls"?']),
         (
             "checks: [{kind: [tls]}]",
-            ["1:17: expected a word, found a list; write one of: tls, tcp, api, command"],
+            ["1:17: expected text, found a list; write one of: tls, tcp, api, command"],
         ),
         (
             "checks: [{kind: tls}]",
@@ -147,7 +147,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
             [
                 '1:10: "steps" is missing; write for example steps: '
                 "[{name: home, get: https://shop.example/}]",
-                '1:28: "" cannot be a name; use letters, digits, dots, hyphens and underscores, '
+                '1:28: "" is not a valid name; use letters, digits, dots, hyphens and underscores, '
                 "63 at most, starting with a letter or digit",
             ],
         ),
@@ -162,7 +162,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
         (
             "checks:\n- {kind: tls, name: a, targets: [a.example]}\n"
             "- {kind: tls, name: a, targets: [b.example]}",
-            ["3:21: two checks are named a; names must differ"],
+            ["3:21: duplicate check a; give each check its own name"],
         ),
     ],
 )

@@ -145,7 +145,7 @@ def test_moments(written: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("2024-05-31T12:00:00", "the time has no zone; write 2024-05-31T12:00:00Z for UTC"),
+        ("2024-05-31T12:00:00", "the time has no time zone; write 2024-05-31T12:00:00Z for UTC"),
         ("yesterday", "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"),
         ("2024-02-30", "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"),
         ("31.05.2024", "write a date such as 2024-05-31, or a time such as 2024-05-31T12:00:00Z"),
@@ -166,10 +166,13 @@ def test_fingerprints_come_out_as_lower_case_digits(separator: str) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("ab" * 31, "a SHA-256 fingerprint has 64 digits; this has 62"),
+        ("ab" * 31, "a SHA-256 fingerprint must have 64 digits; found 62"),
         ("ab" * 20, "this is a SHA-1 fingerprint; write the SHA-256 one, 64 digits"),
-        ("zz" * 32, "a SHA-256 fingerprint has hexadecimal digits only, colons if you like"),
-        ("", "a SHA-256 fingerprint has 64 digits; this has 0"),
+        (
+            "zz" * 32,
+            "a SHA-256 fingerprint must have only hexadecimal digits and colons",
+        ),
+        ("", "a SHA-256 fingerprint must have 64 digits; found 0"),
     ],
 )
 def test_what_is_no_fingerprint_says_why(written: str, message: str) -> None:

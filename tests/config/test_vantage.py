@@ -37,9 +37,9 @@ def test_references_are_kept_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("one.example", "a URL starts with https://; write https://one.example"),
-        ("ftp://one.example/", "a URL starts with https:// or http://, not ftp://"),
-        ("https://me:secret@one.example/", "a URL must hold no user or password"),
+        ("one.example", "a URL must start with https://; write https://one.example"),
+        ("ftp://one.example/", "a URL must start with https:// or http://, not ftp://"),
+        ("https://me:secret@one.example/", "a URL must contain no user or password"),
     ],
 )
 def test_a_wrong_reference_is_named(problems: Problems, written: str, message: str) -> None:

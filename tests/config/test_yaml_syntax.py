@@ -11,15 +11,14 @@ from probe.documents.nodes import MappingNode, Node, Position, ScalarNode, Seque
 
 Problems = Callable[..., list[str]]
 
-INDENT = "this line belongs to nothing above it; indent entries of one list or mapping alike"
+INDENT = "wrong indentation; indent all entries of a list or mapping equally"
 COLON = (
-    "a colon where no key is allowed; indent keys of one mapping alike, "
-    "and put text with a colon in quotes"
+    "unexpected colon; indent all keys of a mapping equally, and put text with a colon in quotes"
 )
-TAGS = "tags (words that start with !) mean nothing here; put the text in quotes"
+TAGS = "tags (words that start with !) are not supported; put the text in quotes"
 ALIAS = (
-    "an alias (*name) that no anchor (&name) before it explains; "
-    "put the text in quotes if it is meant as text"
+    "unknown alias (*name): no anchor (&name) above defines it; "
+    "put it in quotes if it is meant as text"
 )
 SYNTAX = [
     ("a: 'x'\n  b: 1\n", f"2:3: {INDENT}"),
@@ -27,21 +26,21 @@ SYNTAX = [
     ("- a\nb: 1\n", f"2:1: {INDENT}"),
     ("a: b: c\n", f"1:5: {COLON}"),
     ("key\nb: 1\n", f"2:2: {COLON}"),
-    ("a:\n\tb: 1\n", "2:1: a tab cannot indent YAML; use spaces"),
+    ("a:\n\tb: 1\n", "2:1: tabs cannot indent YAML; use spaces"),
     ("a: @x\n", "1:4: text cannot start with this character; put it in quotes"),
     (
         "a: [1, 2\nb: 3\n",
-        "2:2: the list in [ ] has no end; write , between entries and ] after the last",
+        "2:2: the list in [ ] is not closed; write , between entries and ] at the end",
     ),
     (
         "a: {x: 1]\n",
-        "1:9: the mapping in { } has no end; write , between entries and } after the last",
+        "1:9: the mapping in { } is not closed; write , between entries and } at the end",
     ),
     (
         "a: {x: 1\n",
-        "1:4: the mapping in { } has no end; write , between entries and } after the last",
+        "1:4: the mapping in { } is not closed; write , between entries and } at the end",
     ),
-    ("a: 'x\n", "1:4: the text in quotes has no end; write the closing quote"),
+    ("a: 'x\n", "1:4: the quoted text is not closed; write the closing quote"),
     ('a: "\\q"\n', "1:6: an unknown \\ escape; write \\\\ for a backslash, or use single quotes"),
     ("- 1\n2\n", "2:1: a key without a colon; write key: value"),
     ("a: !foo!bar x\n", f"1:4: {TAGS}"),
@@ -60,8 +59,8 @@ SYNTAX = [
         "a: {{x}}\n",
         "1:5: a list or mapping cannot be a key; put text that starts with { or [ in quotes",
     ),
-    ("a: 1\nb: 2\na: 3\n", '3:1: duplicate key "a", first on line 1'),
-    ("a: &x 1\nb:\n  <<: *x\n", "3:3: <<: merges mappings; write <<: *name of one"),
+    ("a: 1\nb: 2\na: 3\n", '3:1: duplicate key "a", first defined on line 1'),
+    ("a: &x 1\nb:\n  <<: *x\n", "3:3: <<: needs a mapping; write for example <<: *defaults"),
     (
         "a: 1234567890123456789\n",
         "1:4: this number has too many digits; put it in quotes to make it text",
@@ -82,7 +81,7 @@ def test_each_error_has_its_place_with_libyaml_and_without(
 
 def test_a_syntax_error_is_the_only_problem_reported(problems: Problems) -> None:
     assert problems("foo: 1\nfoo: 2\nchecks: [\n") == [
-        "probe.yaml:4:1: a value is expected here; brackets that are open need their end"
+        "probe.yaml:4:1: expected a value; close every open bracket"
     ]
 
 
@@ -175,7 +174,7 @@ def test_nesting_is_bounded_before_anything_recurses(opening: str, closing: str)
     root, problems = compose(nested(20_000, opening, closing), "f")
     assert root is None
     assert [problem.message for problem in problems] == [
-        f"more than {MOST_DEPTH} levels inside each other"
+        f"nested more than {MOST_DEPTH} levels deep"
     ]
 
 
@@ -184,7 +183,7 @@ def test_nesting_through_aliases_is_bounded() -> None:
     root, problems = compose("\n".join(lines), "f")
     assert root is None
     assert [problem.message for problem in problems] == [
-        f"more than {MOST_DEPTH} levels inside each other"
+        f"nested more than {MOST_DEPTH} levels deep"
     ]
 
 
@@ -223,5 +222,5 @@ def test_half_a_character_is_refused_where_the_parser_lets_it_through(
     monkeypatch.setattr(composing, "_FAST", yaml.SafeLoader)
     _, problems = compose('a: "\\ud83d"', "f")
     assert [str(problem) for problem in problems] == [
-        "f:1:4: half a character (\\ud800 to \\udfff); write the character itself"
+        "f:1:4: a lone surrogate (\\ud800 to \\udfff); write the character itself"
     ]

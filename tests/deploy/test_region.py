@@ -115,19 +115,23 @@ def test_a_cloud_names_the_region(
     ("source", "answers", "why"),
     [
         ("aws", {}, "aws: 127.0.0.1 answers 404"),
-        ("aws", aws(b"<html>"), 'aws: the answer "<html>" has not the form'),
-        ("aws", aws(b"sa-east-1\nregion: other-1"), "has not the form"),
+        ("aws", aws(b"<html>"), 'aws: the answer "<html>" is not in the expected form'),
+        ("aws", aws(b"sa-east-1\nregion: other-1"), "is not in the expected form"),
         ("aws", {TOKEN: (302, {"location": "/else"}, b"")}, "aws: 127.0.0.1 answers 302"),
-        ("aws", {TOKEN: (200, {}, b"a\nb"), AWS: (200, {}, b"sa-east-1")}, "has not the form"),
+        (
+            "aws",
+            {TOKEN: (200, {}, b"a\nb"), AWS: (200, {}, b"sa-east-1")},
+            "is not in the expected form",
+        ),
         (
             "gce",
             {GCE: (200, {}, b"projects/12/zones/europe-west1-b")},
-            "lacks the header of this service",
+            "lacks the header of the metadata service",
         ),
-        ("gce", {GCE: (200, GOOGLE, b"europe-west1")}, "has not the form"),
-        ("gce", {GCE: PAGE}, "lacks the header of this service"),
-        ("azure", {AZURE: PAGE}, "has not the form"),
-        ("azure", {AZURE: (200, {}, b"\xff\xfe")}, "is no text"),
+        ("gce", {GCE: (200, GOOGLE, b"europe-west1")}, "is not in the expected form"),
+        ("gce", {GCE: PAGE}, "lacks the header of the metadata service"),
+        ("azure", {AZURE: PAGE}, "is not in the expected form"),
+        ("azure", {AZURE: (200, {}, b"\xff\xfe")}, "is not text"),
         ("azure", {AZURE: (200, {}, b"x" * (2 * 1024 * 1024))}, "is larger than 1024 KiB"),
     ],
 )
@@ -158,7 +162,7 @@ def test_they_are_asked_in_order_and_every_refusal_is_told() -> None:
         with pytest.raises(RegionError) as raised:
             find_region(["kubernetes", "aws", "gce"], host, metadata=service.url)
     assert str(raised.value) == (
-        "kubernetes: this is no pod: KUBERNETES_SERVICE_HOST is not set; "
+        "kubernetes: not running in a pod: KUBERNETES_SERVICE_HOST is not set; "
         "aws: 127.0.0.1 answers 404; gce: 127.0.0.1 answers 404"
     )
 
@@ -204,7 +208,7 @@ async def test_an_agent_asks_at_its_start_and_never_again(
         (
             "region: {from: kubernetes}\n",
             [],
-            "nobody names this agent's region (kubernetes: this is no pod: ",
+            "nobody names this agent's region (kubernetes: not running in a pod: ",
         ),
     ],
 )
@@ -287,7 +291,7 @@ def test_the_nodes_label_names_the_region(api: Callable[[Service], ssl.SSLContex
     [
         (node({}), "n1", "the node n1 has no label topology.kubernetes.io/region"),
         (node(None), "n1", "the node n1 has no label"),
-        (node({"topology.kubernetes.io/region": "a b"}), "n1", "has not the form"),
+        (node({"topology.kubernetes.io/region": "a b"}), "n1", "is not in the expected form"),
         ({("GET", "/api/v1/nodes/n1"): (403, {}, b"no")}, "n1", "127.0.0.1 answers 403"),
         (node({}), "../secrets", "PROBE_NODE does not hold the node's name"),
         (node({}), "", "PROBE_NODE does not hold the node's name"),

@@ -137,7 +137,7 @@ async def test_one_bad_entry_leaves_the_source_up_and_the_others_in_use() -> Non
         (status,) = watched.statuses
         assert (status.up, status.targets, status.rejected) == (True, 1, 3)
         assert status.problems == (
-            f'{server.url}:1:28: "b c" has a space in it; write one name an entry',
+            f'{server.url}:1:28: "b c" contains a space; write one name per entry',
             f"{server.url}:1:35: expected a name, found nothing",
             f'{server.url}:1:53: "k8s.io/app" cannot be a label; '
             "use letters, digits and underscores",

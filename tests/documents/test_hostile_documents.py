@@ -18,7 +18,7 @@ from probe.documents.targets import read_file, read_list
 from probe.serve.http.web_config import read_web_config
 
 DEEP = 100_000
-TOO_DEEP = "more than 40 levels inside each other"
+TOO_DEEP = "nested more than 40 levels deep"
 
 
 def _answer(path: Path) -> object:
@@ -116,7 +116,7 @@ ODD = {
     '[{"targets": ["NaN", NaN]}]': "1:22: not valid JSON: NaN; put text in quotes",
     '[{"targets": [1, -Infinity]}]': "1:18: not valid JSON: -Infinity",
     '[{"targets": [], "targets": ["a.example"]}]': '1:18: duplicate key "targets"',
-    '[{"targets": ["\\ud800"]}]': "1:15: half a character",
+    '[{"targets": ["\\ud800"]}]': "1:15: a lone surrogate",
 }
 
 

@@ -35,7 +35,7 @@ def named(label: bytes) -> bytes:
 
 X509 = "convert it with openssl x509 -in 'my ca' -out certificate.pem"
 OTHERS: dict[str, tuple[Wanted, bytes, str]] = {
-    "empty": ("certificate", b" \n", "this is an empty file; a PEM certificate is needed"),
+    "empty": ("certificate", b" \n", "this is an empty file; expected a PEM certificate"),
     "DER": (
         "certificate",
         ROOT.public_bytes(Encoding.DER),
@@ -63,7 +63,7 @@ OTHERS: dict[str, tuple[Wanted, bytes, str]] = {
     "X509 CERTIFICATE": (
         "certificate",
         named(b"X509 CERTIFICATE"),
-        f"not a PEM certificate but an X509 CERTIFICATE of old; {X509}",
+        f"not a PEM certificate but an X509 CERTIFICATE, an obsolete form; {X509}",
     ),
     "TRUSTED CERTIFICATE": (
         "certificate",
@@ -79,14 +79,14 @@ OTHERS: dict[str, tuple[Wanted, bytes, str]] = {
     "an encrypted key": (
         "key",
         KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, SECRET),
-        "not a PEM key but a private key encrypted with a passphrase, and there is nobody to type "
-        "it; convert it with openssl pkey -in 'my ca' -out key.pem",
+        "not a PEM key but a private key encrypted with a passphrase, which the agent cannot enter"
+        "; convert it with openssl pkey -in 'my ca' -out key.pem",
     ),
     "an encrypted key of old": (
         "key",
         KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, SECRET),
-        "not a PEM key but a private key encrypted with a passphrase, and there is nobody to type "
-        "it; convert it with openssl pkey -in 'my ca' -out key.pem",
+        "not a PEM key but a private key encrypted with a passphrase, which the agent cannot enter"
+        "; convert it with openssl pkey -in 'my ca' -out key.pem",
     ),
     "a key in DER": (
         "key",
@@ -149,6 +149,6 @@ checks:
     assert [problem.split(";")[0] for problem in found] == [
         f"2:65: {tmp_path}/roots.der: not a PEM certificate but binary (DER)",
         f"9:63: {tmp_path}/client.key: not a PEM key but a private key encrypted with a "
-        "passphrase, and there is nobody to type it",
+        "passphrase, which the agent cannot enter",
     ]
     assert "hunter2" not in "".join(found)

@@ -61,7 +61,7 @@ YAML = {
         "- targets: [a.example]\n  labels: {k8s.io/app: x, c: [d], e: f}\n",
         ("a.example",),
         (
-            '2:12: "k8s.io/app" cannot be a label; use letters, digits and underscores',
+            '2:12: "k8s.io/app" is not a valid label name; use letters, digits and underscores',
             "2:30: expected text, found a list",
         ),
     ),
@@ -77,7 +77,7 @@ YAML = {
             '1:13: "5" is neither a host name nor an IP address',
             "1:16: expected a name, found a list",
             "1:21: expected a name, found nothing",
-            '1:35: "b c" has a space in it; write one name an entry',
+            '1:35: "b c" contains a space; write one name per entry',
             "1:42: write d.example, not https://d.example/",
             "1:64: expected a name, found a mapping",
         ),
@@ -101,12 +101,12 @@ YAML = {
     "a key twice": Case(
         "- targets: [a.example]\n  targets: [b.example]\n",
         ("a.example",),
-        ('2:3: duplicate key "targets", first on line 1',),
+        ('2:3: duplicate key "targets", first defined on line 1',),
     ),
 }
 REFUSED = {
     "nothing": Case(
-        " \n", (), ("1:1: the list is empty text; write [] for a list without targets",)
+        " \n", (), ("1:1: the target list is empty; write [] for a list without targets",)
     ),
     "a comment": Case(
         "# soon\n", (), (f"1:1: expected a list of groups, found nothing; {GROUPS}",)
@@ -120,18 +120,20 @@ REFUSED = {
         "- targets: ['a b', ~]",
         (),
         (
-            '1:13: "a b" has a space in it; write one name an entry',
+            '1:13: "a b" contains a space; write one name per entry',
             "1:20: expected a name, found nothing",
         ),
     ),
     "half of a flow list": Case(
         "- targets: [a.example\n",
         (),
-        ("1:12: the list in [ ] has no end; write , between entries and ] after the last",),
+        ("1:12: the list in [ ] is not closed; write , between entries and ] at the end",),
     ),
-    "a tab": Case("- targets:\n\t- a.example", (), ("2:1: a tab cannot indent YAML; use spaces",)),
+    "a tab": Case("- targets:\n\t- a.example", (), ("2:1: tabs cannot indent YAML; use spaces",)),
     "two documents": Case(
-        "[]\n---\n[]\n", (), ("2:1: a second document starts here; write one file for each",)
+        "[]\n---\n[]\n",
+        (),
+        ("2:1: a second document starts here; write it to its own file",),
     ),
     "another encoding": Case(
         b"- targets: [caf\xe9.example]",
@@ -147,8 +149,8 @@ REFUSED = {
         "- *shop",
         (),
         (
-            "1:3: an alias (*name) that no anchor (&name) before it explains; "
-            "put the text in quotes if it is meant as text",
+            "1:3: unknown alias (*name): no anchor (&name) above defines it; "
+            "put it in quotes if it is meant as text",
         ),
     ),
 }
@@ -170,7 +172,7 @@ JSON = {
     "a key twice": Case(
         '[{"targets": ["a.example"], "targets": []}]',
         ("a.example",),
-        ('1:29: duplicate key "targets", first on line 1',),
+        ('1:29: duplicate key "targets", first defined on line 1',),
     ),
 }
 REFUSED_JSON = {
@@ -181,7 +183,7 @@ REFUSED_JSON = {
     "half": Case(
         '[{"targets": ["a.example"]}', (), ("1:28: not valid JSON: expecting ',' delimiter",)
     ),
-    "depth": Case("[" * 100_000, (), ("1:41: more than 40 levels inside each other",)),
+    "depth": Case("[" * 100_000, (), ("1:41: nested more than 40 levels deep",)),
     "null": Case("null", (), (f"1:1: expected a list of groups, found nothing; {GROUPS}",)),
 }
 ALL = [
@@ -243,7 +245,7 @@ def test_labels_are_text_as_written_and_one_mapping_for_a_group() -> None:
 
 @pytest.mark.parametrize("text", ["[" * 5_000, "- " * 20_000, "[" * 100_000])
 def test_depth_costs_neither_the_stack_nor_minutes(text: str) -> None:
-    with pytest.raises(DocumentError, match="levels inside each other"):
+    with pytest.raises(DocumentError, match="levels deep"):
         read(text)
 
 

@@ -50,31 +50,31 @@ def test_a_target_comes_out_in_its_one_form(text: str, name: str, port: int | No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the name is empty; write a name such as shop.example"),
-        ("  ", "the name is empty; write a name such as shop.example"),
+        ("", "the name is empty; write for example shop.example"),
+        ("  ", "the name is empty; write for example shop.example"),
         ("https://shop.example/", "write shop.example, not https://shop.example/"),
         (
             "https://shop.example:8443/a?b",
             "write shop.example:8443, not https://shop.example:8443/a?b",
         ),
         ("shop.example/path", "write shop.example, not shop.example/path"),
-        ("//shop.example", "write the name alone, for example shop.example, not //shop.example"),
+        ("//shop.example", "write only the name, for example shop.example, not //shop.example"),
         ("https://user:hunter2@shop.example/", "write shop.example"),
         (
             "user@shop.example",
-            "there is an @ in the name; write the name alone, such as shop.example",
+            "the name contains an @; write only the name, for example shop.example",
         ),
-        ("a b", '"a b" has a space in it; write one name an entry'),
-        ("shop.example\n", '"shop.example\\n" has a space in it; write one name an entry'),
+        ("a b", '"a b" contains a space; write one name per entry'),
+        ("shop.example\n", '"shop.example\\n" contains a space; write one name per entry'),
         (
             "*.shop.example",
             '"*.shop.example" is a pattern, and only names can be probed; '
-            "write one, such as www.shop.example",
+            "write a name, for example www.shop.example",
         ),
         (
             "sh*p.example",
             '"sh*p.example" is a pattern, and only names can be probed; '
-            "write one, such as shop.example",
+            "write a name, for example shop.example",
         ),
         (
             "shop.example:https",
@@ -90,17 +90,17 @@ def test_a_target_comes_out_in_its_one_form(text: str, name: str, port: int | No
             "[shop.example]:1",
             '"[shop.example]:1" is not an IPv6 address with a port; write [2001:db8::7]:443',
         ),
-        (":443", "the name is empty; write a name such as shop.example"),
+        (":443", "the name is empty; write for example shop.example"),
         ("a..b", '"a..b" has an empty part between two dots'),
-        (".", "the name is empty; write a name such as shop.example"),
+        (".", "the name is empty; write for example shop.example"),
         (
             "-a.example",
-            'a part of "-a.example" starts or ends with a hyphen, which no host name can; '
+            'a part of "-a.example" starts or ends with a hyphen, which host names do not allow; '
             "remove it",
         ),
         (
             "a-.example",
-            'a part of "a-.example" starts or ends with a hyphen, which no host name can; '
+            'a part of "a-.example" starts or ends with a hyphen, which host names do not allow; '
             "remove it",
         ),
         (
@@ -110,13 +110,13 @@ def test_a_target_comes_out_in_its_one_form(text: str, name: str, port: int | No
         ),
         (
             "fe80::1%eth0",
-            '"fe80::1%eth0" has a zone (%eth0), which only this host knows (RFC 4007); '
-            "write an address without one",
+            '"fe80::1%eth0" has a zone (%eth0), which is valid only on this host (RFC 4007); '
+            "write the address without it",
         ),
         (
             "[fe80::1%25eth0]:443",
-            '"fe80::1%25eth0" has a zone (%25eth0), which only this host knows (RFC 4007); '
-            "write an address without one",
+            '"fe80::1%25eth0" has a zone (%25eth0), which is valid only on this host (RFC 4007); '
+            "write the address without it",
         ),
         ("198.51.100", '"198.51.100" is neither a host name nor an IP address'),
         ("198.51.100.256", '"198.51.100.256" is neither a host name nor an IP address'),
@@ -154,7 +154,7 @@ def test_a_host_has_no_port(name: str) -> None:
 def test_a_port_where_none_is_due_says_what_to_write(text: str) -> None:
     with pytest.raises(NameProblem) as raised:
         parse_host(text)
-    assert str(raised.value) == f"no port or colon is expected here; write {text[:-4]}"
+    assert str(raised.value) == f"a port is not allowed here; write {text[:-4]}"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_certificate_and_key_can_stand_in_the_file(folder: Path) -> None:
         (PAIR + "  min_version: TLS13\n  max_version: TLS12", "4:3: min_version TLS13 is above"),
         (PAIR + "  cipher_suites: [RC4]", '4:19: unknown name "RC4"'),
         (PAIR + "  curve_preferences: [P256]", '4:23: unknown name "P256"; write one of'),
-        (PAIR + "  cert: x", "cert and cert_file exclude each other"),
+        (PAIR + "  cert: x", "cert and cert_file cannot be used together"),
         ("a: [", "1:"),
     ],
 )

@@ -77,7 +77,7 @@ class ConfigFile:
         """Note keys that exclude each other, and that a required one of them is missing."""
         written = [key for key in keys if key in shape.written()]
         if len(written) > 1:
-            message = f"{written[0]} and {written[1]} exclude each other; write one of them"
+            message = f"{written[0]} and {written[1]} cannot be used together; write one of them"
             self.problem(shape.key_position(written[1]), message)
         elif required and not written:
             self.problem(shape.node, f"write one of: {', '.join(keys)}")
@@ -88,7 +88,7 @@ class ConfigFile:
         for index, value in enumerate(shape.written().get(key, ())):
             where = shape.at(key, index)
             if value in first:
-                self.problem(where, f"duplicate {what}, first on line {first[value]}")
+                self.problem(where, f"duplicate {what}, first defined on line {first[value]}")
             first.setdefault(value, where.position.line)
 
     def beside(self, written: str) -> Path:
@@ -214,7 +214,7 @@ class FlowScope:
         if dot and kind == "auth":
             if rest in self._tokens:
                 return None
-            return f"no entry of auth named {rest} gives a token; {instead(rest, self._tokens)}"
+            return f"no entry of auth: named {rest} gives a token; {instead(rest, self._tokens)}"
         if name in ("target", "target.name"):
             return _NO_TARGETS if self.check.targets is None else None
         if name == ASKED_URL:
@@ -222,16 +222,16 @@ class FlowScope:
             return None if asked else "{target.url} is for modules of blackbox:; write {target}"
         if name in self.captures and self.started:
             step = self.captures[name]
-            return f"{{{name}}} is captured only in the later step {step}; move that step up"
+            return f"{{{name}}} is captured later, in the step {step}; move that step up"
         if name in self.captures:
             return (
                 f"{{{name}}} is captured by a step, and this text is sent before any step "
-                "has run; use it in the steps after that one"
+                "runs; use it in later steps"
             )
         if name in self._lacking:
             persona = self._lacking[name]
             return f"the persona {persona} has no {{{name}}}; add it to the check's vars"
-        return f"nothing gives {{{name}}} a value; {instead(name, self._known())}"
+        return f"unknown variable {{{name}}}; {instead(name, self._known())}"
 
     def used_by(self, document: Any, node: Node) -> frozenset[str]:
         """Check every template in a text, list or mapping; the names that they use."""

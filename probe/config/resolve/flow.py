@@ -117,7 +117,7 @@ def _steps(scope: FlowScope, auths: Auths) -> tuple[Step | CommandStep, ...]:
         entry = shapes[index]  # cleanup runs last, wherever it stands
         if entry.name in names:
             first = shapes[names[entry.name]].at("name").position.line
-            message = f"duplicate step {entry.name}, first on line {first}"
+            message = f"duplicate step {entry.name}, first defined on line {first}"
             scope.file.problem(entry.at("name"), message)
         if isinstance(auths.get(entry.name), LOGINS):
             scope.file.problem(
@@ -147,7 +147,7 @@ def _step(
     step = call(scope, entry)
     for name, captured in entry.capture.items():
         if name in scope.values:
-            message = f"{name} is one of the vars already; choose another name"
+            message = f"{name} is already defined in vars:; choose another name"
             file.problem(captured.node, message)
         scope.captured[name] = captured.secret
     return step
@@ -251,11 +251,11 @@ def _check_sense(file: ConfigFile, shape: CallShape, expect: ExpectShape, method
         if shape.deny and status.startswith("2"):
             file.problem(
                 expect.at("status", index),
-                f"a deny step must be refused, and {status} is success; write 4xx, 401 or 403",
+                f"a deny step expects a refusal, and {status} means success; write 4xx, 401 or 403",
             )
     for key in ("json", "contains", "matches", "max_size"):
         if method == "HEAD" and expect.written().get(key):
-            message = f"the answer to HEAD has no body, so {key} cannot hold; write get:"
+            message = f"the response to HEAD has no body, so {key} cannot match; write get:"
             file.problem(expect.key_position(key), message)
 
 

@@ -87,14 +87,14 @@ def _method_and_key(file: ConfigFile, shape: CallShape) -> tuple[str, str]:
         file.problem(shape.key_position([*short, "url"][1]), message)
     if short:
         if shape.method is not None:
-            message = f"{short[0]}: says the method already; leave method out, or write url:"
+            message = f"{short[0]}: already sets the method; remove method:, or write url: instead"
             file.problem(shape.key_position("method"), message)
         return short[0].upper(), short[0]
     if shape.url is None:
         message = "the step has no URL; write for example get: https://shop.example/"
         file.problem(shape.node, message)
     elif shape.method is None:
-        message = "url: needs method: beside it; or write get: and the URL"
+        message = "url: needs method: in the same step; or write get: and the URL"
         file.problem(shape.key_position("url"), message)
     return shape.method or "GET", "url"
 
@@ -123,7 +123,7 @@ def _check_host(scope: FlowScope, value: str, node: Node, cargo: Sequence[Cargo]
         if foreign and not one.hosts:
             scope.file.problem(
                 node,
-                f"{one.what}, so Host must not come from a captured value or a list of others; "
+                f"{one.what}, so Host must not come from a response or from a target list; "
                 f"or {_bind(one)}",
             )
             return
@@ -134,11 +134,9 @@ def _check_redirects(scope: FlowScope, shape: CallShape, cargo: Sequence[Cargo])
         return
     where = shape.at("redirect_to_http")
     if not shape.follow_redirects:
-        scope.file.problem(where, "redirect_to_http needs follow_redirects: beside it")
+        scope.file.problem(where, "redirect_to_http needs follow_redirects:")
     elif kept := [one for one in cargo if not one.shown]:
-        scope.file.problem(
-            where, f"{kept[0].what}, and secrets go over TLS only; leave redirect_to_http out"
-        )
+        scope.file.problem(where, f"{kept[0].what}, and secrets need TLS; remove redirect_to_http")
 
 
 def _bind(cargo: Cargo) -> str:
@@ -164,14 +162,14 @@ def headers(scope: FlowScope, written: Mapping[str, str], node: Node) -> frozens
     for name, value in written.items():
         folded = name.lower()
         if folded in seen:
-            message = f"duplicate header {name}, written as {seen[folded]} before"
+            message = f"duplicate header {name}, first written as {seen[folded]}"
             file.problem(key_position(node, name), message)
         seen[folded] = name
         if folded == "host" and "{" not in value:
             try:
                 parse_authority(value)
             except NameProblem as problem:
-                message = f"Host names a server, with a port if it has one: {problem}"
+                message = f"Host must be HOST or HOST:PORT: {problem}"
                 file.problem(at(node, name), message)
         if carries_credential(folded) and not _names_an_answer(scope, value):
             file.problem(
@@ -294,7 +292,7 @@ def url_problem(url: str, cargo: Cargo | None, login: str) -> str | None:
         login: where to write user and password instead.
     """
     if any(c.isspace() for c in url):
-        return "a URL has no spaces; write %20 for one, or use query:"
+        return "a URL must not contain spaces; write %20, or use query:"
     if url.startswith(_ANSWERED):
         if cargo is None or cargo.hosts:
             return None  # a link that an earlier answer gave
@@ -307,18 +305,18 @@ def url_problem(url: str, cargo: Cargo | None, login: str) -> str | None:
         shown = re.sub(f"[{_GIVEN}{_LISTED}]", "{target}", url).replace(_ANSWERED, "…")
         host = "shop.example" if shown.startswith("/") else ""
         safe = quoted(f"https://{host}{shown}")[1:-1]
-        return f"a URL starts with https://; write {'https://…' if '@' in shown else safe}"
+        return f"a URL must start with https://; write {'https://…' if '@' in shown else safe}"
     scheme, authority = match[1].lower(), match[2]
     if scheme not in ("http", "https"):
-        return f"a URL starts with https:// or http://, not {quoted(scheme)[1:-1]}://"
+        return f"a URL must start with https:// or http://, not {quoted(scheme)[1:-1]}://"
     if "@" in authority:
-        return f"a URL must hold no user or password; {login}"
+        return f"a URL must contain no user or password; {login}"
     if not authority or authority.startswith(":"):
-        return "the URL names no host; write for example https://shop.example/"
+        return "the URL has no host; write for example https://shop.example/"
     try:
         host, _ = parse_authority(_known(authority))
     except NameProblem as problem:
-        return f"the URL cannot be called: {problem}"
+        return f"not a valid URL: {problem}"
     if cargo is None or (cargo.shown and scheme == "http"):
         return None
     return _misdirected(cargo, scheme, authority, host)
@@ -327,14 +325,14 @@ def url_problem(url: str, cargo: Cargo | None, login: str) -> str | None:
 def _misdirected(cargo: Cargo, scheme: str, authority: str, host: str) -> str | None:
     """Why something secret must not go to this host; None when it may."""
     if scheme != "https":
-        return f"{cargo.what}, and secrets go over TLS only; write https://"
+        return f"{cargo.what}, and secrets need TLS; write https://"
     if not cargo.hosts and _ANSWERED in authority:
         return f"{cargo.what}, so the host must not come from a captured value; or {_bind(cargo)}"
     if not cargo.hosts and _LISTED in authority:
-        return f"{cargo.what}, and a target list that others write names the host; {_bind(cargo)}"
+        return f"{cargo.what}, and a target list outside this file sets the host; {_bind(cargo)}"
     known = not _UNKNOWN & set(authority)
     if known and cargo.hosts and cargo.only and not belongs_to(host, cargo.hosts):
-        return f"{cargo.what}, and {host} is not among the hosts: of {cargo.where}; add it there"
+        return f"{cargo.what}, and {host} is not in the hosts: of {cargo.where}; add it there"
     return None
 
 

@@ -98,7 +98,9 @@ class Sections:
         if shape.named == ASKED:
             return ASKED
         if shape.static or shape.files or shape.http:
-            message = "name a list, or write its sources here; write one of the two"
+            message = (
+                "the name of a list and its sources cannot be used together; write one of them"
+            )
             self.file.problem(shape.node, message)
         if shape.named not in self.lists:
             message = unknown("target list", shape.named, self.lists)

@@ -90,7 +90,7 @@ def _check_page(file: ConfigFile, shape: FileShape) -> None:
     if not isinstance(page, Listen) or page.port != listen.port or not page.port:
         return
     if page.host == listen.host or {page.host, listen.host} & _EVERYWHERE:
-        message = "listen: takes this address already; write page: same, or another port"
+        message = "address already used by listen:; write page: same, or another port"
         file.problem(shape.at("page"), message)
 
 
@@ -100,12 +100,12 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not lis
 def _checks(sections: Sections, shape: FileShape) -> tuple[Check, ...]:
     file = sections.file
     if not shape.checks and shape.blackbox is None:
-        message = "there is nothing to probe; write at least one entry of checks:"
+        message = "no checks; write at least one entry of checks:"
         file.problem(shape.at("checks"), message)
     checks: dict[str, Check] = {}
     for entry in shape.checks:
         if entry.name in checks:
-            message = f"two checks are named {entry.name}; names must differ"
+            message = f"duplicate check {entry.name}; give each check its own name"
             file.problem(entry.at("name"), message)
         checks.setdefault(entry.name, _check(sections, entry, entry.name))
     return tuple(checks.values())
@@ -222,7 +222,7 @@ def _expectations(file: ConfigFile, shape: ChainShape | None) -> ChainExpectatio
         return file.built(ChainExpectations, shape)
     path, where = file.absolute(shape.ct_log_list), shape.at("ct_log_list")
     if shape.ct == "ignore":
-        file.problem(where, "ct: ignore asks for no timestamps; leave one of the two out")
+        file.problem(where, "ct: ignore does not use a log list; remove ct_log_list or ct: ignore")
     elif not Path(path).is_file():
         message = f"there is no file {path}; paths are relative to the configuration file"
         file.problem(where, message)
@@ -241,10 +241,10 @@ def _written(*shapes: Shape | None) -> dict[str, Any]:
 
 def _check_records(file: ConfigFile, shape: TlsCheckShape) -> None:
     if "HTTPS" in shape.records and shape.starttls is not None:
-        message = f"HTTPS records are not for {shape.starttls}; leave HTTPS out"
+        message = f"HTTPS records do not apply to {shape.starttls}; remove HTTPS"
         file.problem(shape.at("records"), message)
     if shape.caa_issuers and "CAA" not in shape.records:
-        message = "no CAA record is looked up; write records: [CAA], or leave this out"
+        message = "CAA records are not looked up; write records: [CAA], or remove this key"
         file.problem(shape.at("caa_issuers"), message)
 
 
@@ -267,6 +267,6 @@ def _check_staple(file: ConfigFile, shape: TlsCheckShape, check: TlsCheck) -> No
         if profile.kind in NO_STAPLE:
             file.problem(
                 shape.expect.at("ocsp"),
-                f"the profile {quoted(profile.name)} asks for no stapled answer, as "
-                f"{profile.kind} does, so none can be required; write a check of its own for it",
+                f"the profile {quoted(profile.name)} requests no stapled OCSP response, as "
+                f"{profile.kind} does not, so none can be required; write a separate check for it",
             )

@@ -54,8 +54,7 @@ def provider(file: ConfigFile, name: str, shape: ProviderShape) -> Provider:
     if not (shape.addresses or shape.hostname or shape.dns):
         file.problem(
             shape.node,
-            "this provider does not say how edges are found; "
-            "write dns: {}, or hostname:, or addresses:",
+            "this provider has no source of edges; write dns: {}, or hostname:, or addresses:",
         )
     file.unique(shape, "addresses", "address")
     return file.built(Provider, shape, name=name, dns=_dns(file, shape.dns))
@@ -73,7 +72,7 @@ def _dns(file: ConfigFile, shape: DnsShape | None) -> DnsOptions:
         file.problem(
             shape.at("ttl_floor" if shape.ttl_floor is not None else "ttl_cap"),
             f"ttl_floor ({format_duration(options.ttl_floor)}) is longer than ttl_cap "
-            f"({format_duration(options.ttl_cap)}); write a floor up to the cap",
+            f"({format_duration(options.ttl_cap)}); write at most ttl_cap",
         )
     return options
 
@@ -82,7 +81,10 @@ def address_rules(file: ConfigFile, shape: AddressesShape | None) -> AddressRule
     """A section ``addresses``."""
     for index, network in enumerate(shape.allow if shape is not None else ()):
         if shape is not None and network in shape.deny:
-            file.problem(shape.at("allow", index), f"{network} is denied too; write one of the two")
+            file.problem(
+                shape.at("allow", index),
+                f"{network} is both allowed and denied; remove one of them",
+            )
     return file.built(AddressRules, shape)
 
 
@@ -117,7 +119,7 @@ def target_list(
     )
     number, most = len(static) + len(in_files), resolved.max_targets
     if file.strict and number > most:
-        message = f"the list {name} has {number} targets, and the first {most} of them are probed"
+        message = f"the list {name} has {number} targets; only the first {most} are probed"
         file.problem(shape.at("max_targets"), f"{message}; raise max_targets: or split the list")
     return resolved, labels if known else None
 
@@ -230,7 +232,7 @@ def client_profiles(
     for shape in shapes or ():
         profile = _profile(file, shape)
         if profile.name in profiles:
-            message = f"two profiles are named {quoted(profile.name)}; give one a name: of its own"
+            message = f"duplicate profile {quoted(profile.name)}; give one of them another name:"
             file.problem(shape.at("name"), message)
         profiles.setdefault(profile.name, profile)
     return tuple(profiles.values())

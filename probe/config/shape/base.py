@@ -187,7 +187,7 @@ def _by_kind(value: Mapping[str, Any], members: Sequence[type[Shape]]) -> type[S
             message = unknown("value", str(kind), known)
         case _:
             what = "a list" if isinstance(kind, list) else "a mapping"
-            message = f"expected a word, found {what}; write one of: {words}"
+            message = f"expected text, found {what}; write one of: {words}"
     raise ValidationError.from_exception_data(
         "kind", [InitErrorDetails(type=wrong(message), loc=("kind",), input=None)]
     )

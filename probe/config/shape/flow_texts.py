@@ -36,9 +36,7 @@ def _check_jmespath(written: str, standard: str) -> str:
     try:
         tree: Any = jmespath.compile(standard).parsed
     except IncompleteExpressionError:
-        raise wrong(
-            f"{quoted(written)} is not a whole JMESPath expression: it ends early"
-        ) from None
+        raise wrong(f"{quoted(written)} is an incomplete JMESPath expression") from None
     except RecursionError:
         raise wrong("this JMESPath expression is nested too deeply") from None
     except JMESPathError as error:
@@ -76,7 +74,7 @@ def _check_functions(tree: Any) -> None:
         count = len(children)
         if count < len(signature) or (count > len(signature) and not variadic):
             wanted = f"{len(signature)}{' or more' if variadic else ''}"
-            raise wrong(f"the function {name} has {count} arguments here, and takes {wanted}")
+            raise wrong(f"the function {name} takes {wanted} arguments, found {count}")
 
 
 ExpressionText = Annotated[str, AfterValidator(check_expression)]
@@ -96,15 +94,15 @@ def _compile(value: str) -> re.Pattern[str]:
     except PatternError as error:
         # Python reads it, so it is well-formed: it asks for what takes unbounded time.
         raise wrong(
-            f"{quoted(value)} is not a regular expression as RE2 reads them ({error}); "
-            "write it without look-around and back-references"
+            f"{quoted(value)} is not a valid RE2 expression ({error}); "
+            "leave out look-around and back-references"
         ) from None
     return pattern
 
 
 def _read(value: str) -> re.Pattern[str]:
     if len(value) > _MOST_PATTERN:
-        raise wrong(f"a regular expression has at most {_MOST_PATTERN} characters")
+        raise wrong(f"a regular expression must have at most {_MOST_PATTERN} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of syntax that a later Python may read otherwise
@@ -123,7 +121,7 @@ def _regex(value: str) -> str:
 
 def _capturing_regex(value: str) -> str:
     if _compile(value).groups < 1:
-        raise wrong("a capture takes the first group; put the part to keep in ( )")
+        raise wrong("the expression has no group; put the part to capture in ( )")
     return value
 
 
@@ -140,46 +138,46 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 def _header_name(value: str) -> str:
     if not _TOKEN.match(value):
-        raise wrong(f"{quoted(value)} cannot be a header's name; write one such as X-Request-Id")
+        raise wrong(f"{quoted(value)} is not a valid header name; write for example X-Request-Id")
     return value
 
 
 def _request_header(value: str) -> str:
     advice = _FRAMING.get(_header_name(value).lower())
     if advice is not None:
-        raise wrong(f"{value} belongs to the connection, and the agent writes it; {advice}")
+        raise wrong(f"{value} is set by the agent; {advice}")
     return value
 
 
 def _token_header(value: str) -> str:
     if value.lower() == "host":
-        raise wrong("Host names the server; write another header, such as X-Request-Id")
+        raise wrong("Host is set from the URL; write another header, for example X-Request-Id")
     return _request_header(value)
 
 
 def _header_value(value: str) -> str:
     if _CONTROL.search(value):
-        raise wrong("a header's value stays on one line; write it without line ends")
+        raise wrong("a header value must be on one line; remove the line breaks")
     return value
 
 
 def _cookie_name(value: str) -> str:
     if not _TOKEN.match(value):  # RFC 6265 section 4.1.1
-        raise wrong(f"{quoted(value)} cannot be a cookie's name; write one such as session")
+        raise wrong(f"{quoted(value)} is not a valid cookie name; write for example session")
     return value
 
 
 _LEAVE_OUT = "leave it out"
 _FRAMING = {
-    "connection": f"{_LEAVE_OUT}: with attempts: 2 or more each call has a connection of its own",
+    "connection": f"{_LEAVE_OUT}: with attempts: 2 or more, each call opens a new connection",
     "content-length": f"{_LEAVE_OUT}: it follows from json:, form: or body:",
     "expect": f"{_LEAVE_OUT}: the body is sent at once",
-    "http2-settings": f"{_LEAVE_OUT}: http2: says whether HTTP/2 is offered",
+    "http2-settings": f"{_LEAVE_OUT}: http2: controls whether HTTP/2 is offered",
     "keep-alive": f"{_LEAVE_OUT}: connections are kept within a run",
     "proxy-connection": f"{_LEAVE_OUT}: no proxies are used",
     "trailer": f"{_LEAVE_OUT}: a body is sent without trailers",
     "transfer-encoding": f"{_LEAVE_OUT}: a body is sent in one piece, with its length",
-    "upgrade": f"{_LEAVE_OUT}: http2: says whether HTTP/2 is offered",
+    "upgrade": f"{_LEAVE_OUT}: http2: controls whether HTTP/2 is offered",
 }
 """Headers of one connection and its framing (RFC 9110 section 7.6.1), and what to do instead."""
 

@@ -46,15 +46,15 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 def _value_name(value: str) -> str:
     if not LABEL.match(value):
-        raise wrong(f"{quoted(value)} cannot be a name; use letters, digits and underscores")
+        raise wrong(f"{quoted(value)} is not a valid name; use letters, digits and underscores")
     if value in ("target", "labels", "auth"):
-        raise wrong(f"{{{value}}} has a meaning of its own; choose another name")
+        raise wrong(f"{{{value}}} is reserved; choose another name")
     return value
 
 
 def _method(value: str) -> str:
     if not value.isascii() or not value.isalpha():
-        raise wrong(f"{quoted(value)} is not a valid method; write one such as GET")
+        raise wrong(f"{quoted(value)} is not a valid method; write for example GET")
     return value.upper()
 
 

@@ -43,7 +43,7 @@ def _subnet(value: str) -> str:
         raise wrong(
             f"{quoted(value)} is not an address prefix; write for example 198.51.100.0/24"
         ) from None
-    raise wrong(f"{quoted(value)} has bits set behind the prefix; write {meant}")
+    raise wrong(f"{quoted(value)} has bits set after the prefix; write {meant}")
 
 
 def _prefix(value: str) -> str:
@@ -66,7 +66,7 @@ def _nat64(value: str) -> str:
     network = ipaddress.ip_network(_prefix(value))
     if network.version != 6 or network.prefixlen not in NAT64_LENGTHS:
         lengths = ", ".join(f"/{bits}" for bits in NAT64_LENGTHS)
-        raise wrong(f"{quoted(value)} is not a prefix of NAT64; its length is one of {lengths}")
+        raise wrong(f"{quoted(value)} is not a NAT64 prefix; its length must be one of {lengths}")
     return str(network)
 
 
@@ -94,9 +94,11 @@ Address = Annotated[tuple[str, int | None], from_text(parse_address, "198.51.100
 
 def _label_name(value: str) -> str:
     if not LABEL.match(value):
-        raise wrong(f"{quoted(value)} cannot be a label; use letters, digits and underscores")
+        raise wrong(
+            f"{quoted(value)} is not a valid label name; use letters, digits and underscores"
+        )
     if value.startswith("__"):
-        raise wrong(f"{quoted(value)}: names that start with __ are Prometheus's own")
+        raise wrong(f"{quoted(value)}: names that start with __ are reserved for Prometheus")
     return value
 
 

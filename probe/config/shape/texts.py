@@ -60,7 +60,7 @@ def from_text(parse: Callable[[str], Any], example: str) -> PlainValidator:
 
 def _path(value: str) -> str:
     if not value.strip() or not value.isprintable():
-        raise wrong("not a valid path; write one such as targets/stores.yaml")
+        raise wrong("not a valid path; write for example targets/stores.yaml")
     return value
 
 
@@ -116,7 +116,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 def _name(value: str) -> str:
     if re.match(NAME_PATTERN.removesuffix("$") + r"\Z", value) is None:
         raise wrong(
-            f"{quoted(value)} cannot be a name; use letters, digits, dots, hyphens and "
+            f"{quoted(value)} is not a valid name; use letters, digits, dots, hyphens and "
             "underscores, 63 at most, starting with a letter or digit"
         )
     return value
@@ -131,10 +131,10 @@ def scalar_text(value: object) -> object:
     """A whole number as the text that it is written as; other values as they are."""
     if isinstance(value, bool):
         raise wrong(
-            f'this is a truth value; write "{str(value).lower()}" in quotes to make it text'
+            f'expected text, found {str(value).lower()}; write "{str(value).lower()}" in quotes'
         )
     if isinstance(value, float):
-        raise wrong("this is a number; put it in quotes so that it stays as it is written")
+        raise wrong("expected text, found a number; put it in quotes to make it text")
     return str(value) if isinstance(value, int) else value
 
 
@@ -174,9 +174,9 @@ def parse_reference(value: object) -> SecretRef:
         raise wrong(f"the reference to a secret is incomplete; write {REFERENCE_HINT}")
     kind, name = match.groups()
     if kind == "env" and not _VARIABLE.match(name):
-        raise wrong("after env: the name of an environment variable is expected, as in env:TOKEN")
+        raise wrong("env: must be followed by the name of an environment variable, as in env:TOKEN")
     if kind == "credential" and not _CREDENTIAL.match(name):
-        raise wrong("after credential: a plain file name is expected, as in credential:token")
+        raise wrong("credential: must be followed by a plain file name, as in credential:token")
     match kind:
         case "file":
             return SecretRef("file", name)

@@ -21,7 +21,7 @@ from probe.config.shape.texts import (
 from probe.config.units import parse_fingerprint, parse_moment
 from probe.model.spec import TlsCheck
 from probe.model.tls import DaysLeft, GroupName, ProfileName
-from probe.net.names import parse_host
+from probe.net.names import parse_host, quoted
 
 TLS: Final = TlsCheck("", "", ())
 """Holds the defaults of TLS checks."""
@@ -72,7 +72,7 @@ Life = Annotated[
 def _no_file(value: object) -> object:
     """Tell who writes a path here what to write instead."""
     if isinstance(value, str) and ("." in value or "/" in value):
-        raise wrong(f"roots are mozilla or system; for a file write {{file: {value}}}")
+        raise wrong(f"unknown value {quoted(value)}; write mozilla, system or {{file: {value}}}")
     return value
 
 

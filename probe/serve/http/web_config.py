@@ -244,7 +244,7 @@ class _Reader:
             self._problem(node, "not a valid path")
             return b""
         if inline is not None and named is not None:
-            self._problem(named, f"{key} and {key}_file exclude each other; write one of them")
+            self._problem(named, f"{key} and {key}_file cannot be used together; write one of them")
         data, name = text.encode(), key
         if inline is None:
             path = self._path.parent / text
