@@ -29,10 +29,10 @@ from probe.serve.http.guard import Guard
 from probe.serve.memory.agent import AgentFacts
 from probe.serve.page.region_report import MOST_BYTES
 from probe.serve.page.regions_view import HeardAgent
-from tests.agent.test_browser import Browser, chromium
 from tests.serve.test_regions import FINE
 from tests.serve.test_serving import ask
 from tests.serve.world import filled
+from tests.support.browser import Browser, chromium
 from tests.support.tls_server import write_pem
 
 
