@@ -19,7 +19,7 @@ from probe.agent.flows import FlowCoverage
 from probe.agent.investigator import Investigator
 from probe.agent.jobs import UNLISTED, JobKey, unlisted
 from probe.agent.leaf_book import LeafBook
-from probe.agent.log import EventLog
+from probe.agent.log import EventLog, planned_because
 from probe.agent.parts import build_parts, every_check, learn_secrets
 from probe.agent.process import AgentError, keep_still, supervised
 from probe.agent.references import ReferenceWatch
@@ -80,6 +80,7 @@ class Assembly:
             lambda: parts.finder.stats(),  # noqa: PLW0108 - made below
         )
         self.crashed = self._report.crashed
+        self.store.planned.tell = log.window
         self._lag = LagMeter(self._report.lagged)
         self._parts = parts = build_parts(spec, environ, lag=self._lag.current)
         self._runner: Runner[JobKey] = Runner(
@@ -260,7 +261,7 @@ class Assembly:
     def _fell_silent(self, change: Transition) -> None:
         """Tell page and log that the first target of a provider is unseen, or none any more."""
         self.store.note(change)
-        self._log.transition(change)
+        self._log.transition(change, planned=planned_because(self.store.planned.of(change.key)))
 
     # ------------------------------------------------------------ loops of its own
 

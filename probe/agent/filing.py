@@ -11,7 +11,7 @@ import trio
 from probe.agent.jobs import JobKey, checks_of
 from probe.agent.leaf_book import LeafBook
 from probe.agent.leaves import LeafEvents
-from probe.agent.log import EventLog
+from probe.agent.log import EventLog, planned_because
 from probe.model.failure import Failure, Reason
 from probe.model.result import (
     CertificateFacts,
@@ -239,4 +239,4 @@ class Filing:
         ):
             return
         self._store.note(change)
-        self._log.transition(change)
+        self._log.transition(change, planned=planned_because(self._store.planned.of(change.key)))

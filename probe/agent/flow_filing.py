@@ -10,7 +10,7 @@ import trio
 
 from probe.agent.filing import Excuse, RequestRun
 from probe.agent.jobs import checks_of, persona_of
-from probe.agent.log import EventLog, key_fields
+from probe.agent.log import EventLog, key_fields, planned_because
 from probe.model.failure import Failure, Reason
 from probe.model.flow import ApiCheck, Persona
 from probe.model.result import Failed, FlowResult, Inconclusive, Passed, Skipped, StepResult
@@ -208,7 +208,9 @@ class FlowFiling:
             note=diagnosis.why,
         )
         self._store.note(change)
-        self._log.transition(change, trace_id=step.evidence.trace_id if step else "")
+        planned = planned_because(self._store.planned.of(result.key))
+        trace_id = step.evidence.trace_id if step else ""
+        self._log.transition(change, planned=planned, trace_id=trace_id)
 
 
 def _with_denials(

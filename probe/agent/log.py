@@ -17,6 +17,7 @@ import trio
 
 from probe.agent.outlet import Outlet
 from probe.model.failure import Failure, Reason, printable
+from probe.model.maintenance import Window
 from probe.model.reasons import title_of
 from probe.model.state import Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey
@@ -73,6 +74,14 @@ class EventLog:
         further = {name: value for name, value in more.items() if value}
         self._write(level, "state", transition_fields(change) | further)
 
+    def window(self, window: Window, begins: bool) -> None:
+        """Log that a maintenance window begins or is over."""
+        names = ("checks", "providers", "targets", "regions")
+        covers = {name: ", ".join(getattr(window, name)) for name in names if getattr(window, name)}
+        event = "maintenance begins" if begins else "maintenance is over"
+        times = {"start": timestamp(window.start), "end": timestamp(window.end)}
+        self.info(event, reason=window.reason, **covers, **times)
+
     def defect(self, kind: str, trace: str, **fields: object) -> None:
         """Log what our own code did wrong: one place once a minute, with how often since.
 
@@ -111,6 +120,11 @@ def transition_fields(change: Transition) -> dict[str, object]:
     if change.failure is not None:
         fields["title"] = title_of(change.failure.reason)
     return fields
+
+
+def planned_because(window: Window | None) -> str:
+    """Write the field that says that a change is planned; empty when no window covers it."""
+    return "" if window is None else f"{window.reason} (until {timestamp(window.end)})"
 
 
 def timestamp(seconds: float) -> str:

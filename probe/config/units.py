@@ -145,6 +145,39 @@ def parse_moment(text: str) -> float:
     return seconds
 
 
+def parse_instant(text: str) -> float:
+    """Seconds since the epoch of a time with its offset from UTC (RFC 3339).
+
+    Raises:
+        UnitProblem: anything else: a date, a time without an offset or without a date.
+    """
+    written = _INSTANT.fullmatch(text)
+    if written is None:
+        hint = "write for example 2026-05-31T22:00:00Z or 2026-05-31T19:00:00-03:00"
+        raise UnitProblem(f"{quoted(text)} is not a date with a time; {hint}")
+    day, clock, offset = written.groups()
+    moment = f"{day}T{clock if clock.count(':') == 2 else clock + ':00'}"
+    if offset is None:
+        raise UnitProblem(
+            f"the time has no offset from UTC; write {moment}Z for UTC, "
+            f"or for example {moment}-03:00"
+        )
+    try:
+        return datetime.fromisoformat(f"{moment}{offset.upper()}").timestamp()
+    except (ValueError, OverflowError):
+        raise UnitProblem(f"there is no such time as {quoted(text)}") from None
+
+
+_INSTANT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
+
+
+def format_instant(seconds: float) -> str:
+    """Seconds since the epoch as one would write them in UTC: ``2026-05-31T22:00:00Z``."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def parse_fingerprint(text: str) -> str:
     """Lower-case hexadecimal digits of a SHA-256 fingerprint; colons and spaces are left out.
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from probe.model.flow import ApiCheck
+from probe.model.maintenance import Window
 from probe.model.records import RecordType
 from probe.model.secret import SecretRef
 from probe.model.state import Confirmation, ConsensusRule
@@ -329,6 +330,7 @@ class Spec:
         crl: whether the revocation lists that served chains name are fetched and judged.
         addresses: which may be connected to, for what belongs to no check.
         blackbox: probes that others may ask for; None for none.
+        maintenance: when failures of what are planned, for all regions, past windows among them.
         web_config: path of the file with TLS and logins of the port; None has neither.
         digest: SHA-256 of the configuration file's bytes, for the config-hash metric.
         source: path of the file.
@@ -359,3 +361,4 @@ class Spec:
     crl: bool = True
     addresses: AddressRules = field(default_factory=AddressRules)
     blackbox: Blackbox | None = None
+    maintenance: tuple[Window, ...] = ()

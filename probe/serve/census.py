@@ -64,6 +64,8 @@ class ProviderCensus:
         unseen: members that nobody has judged for too long, with the wall time since when;
             what failed before is also among ``troubles``.
         unnamed: members whose address DNS no longer names.
+        planned: targets that a maintenance window covers now, whatever is known of them.
+        version: counts the changes of who is a member.
         sessions: what became of other edges' session tickets; None where none is to be offered.
         alike: what ``groups`` said last; None once it holds no longer.
     """
@@ -77,6 +79,8 @@ class ProviderCensus:
     troubles: dict[ResultKey, Trouble] = field(default_factory=dict)
     unseen: dict[ResultKey, float] = field(default_factory=dict)
     unnamed: set[ResultKey] = field(default_factory=set)
+    planned: frozenset[str] = frozenset()
+    version: int = 0
     tally: OutcomeCounts = field(default_factory=OutcomeCounts)
     sessions: Counter[str] | None = None
     alike: list[TroubleGroup] | None = field(default=None, repr=False)
@@ -164,20 +168,21 @@ class TroubleGroup:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """What of a provider fails, confirmed, over all reasons."""
+    """What of a provider fails, confirmed, over all reasons; how many targets are planned."""
 
     edges: int
     targets: int
     since: float | None
+    planned: int = 0
 
 
-def failing(groups: Iterable[TroubleGroup]) -> Failing:
+def failing(groups: Iterable[TroubleGroup], planned: frozenset[str] = frozenset()) -> Failing:
     """The confirmed groups taken together: an edge that fails for two reasons counts once."""
     confirmed = [group for group in groups if group.confirmed]
     edges: set[str] = set().union(*(group.edges for group in confirmed))
     targets: set[str] = set().union(*(group.targets for group in confirmed))
     since = min((group.since for group in confirmed), default=None)
-    return Failing(len(edges), len(targets), since)
+    return Failing(len(edges), len(targets), since, len(targets & planned))
 
 
 class Census:
@@ -199,6 +204,7 @@ class Census:
         provider = self.of(key)
         if key not in provider.members:
             provider.members[key] = _NEW
+            provider.version += 1
             provider.states[type(key), _NEW] += 1
 
     def remove(self, key: ResultKey) -> None:
@@ -209,6 +215,7 @@ class Census:
             return
         self._believe(provider, key, _NEW)
         del provider.members[key]
+        provider.version += 1
         _count(provider.states, (type(key), _NEW), -1)
         provider.troubles.pop(key, None)
         provider.unseen.pop(key, None)

@@ -18,6 +18,8 @@ _TITLES = {
     SeriesGroup.EDGE: "Edges",
     SeriesGroup.CERTIFICATES: "Certificates across edges",
     SeriesGroup.PROVIDER: "Providers",
+    SeriesGroup.PLANNED: "Maintenance windows",
+    SeriesGroup.TARGET_PLANNED: "Maintenance windows that cover every provider of a target",
     SeriesGroup.RESOLVE: "DNS",
     SeriesGroup.FLOW: "Flows",
     SeriesGroup.PERSONAS: "Personas",

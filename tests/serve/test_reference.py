@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from probe.model.failure import Failure, Phase, Reason
+from probe.model.maintenance import Window
 from probe.model.records import HttpsSet, NameFindings, NameRecords
 from probe.model.result import (
     Inconclusive,
@@ -86,6 +87,7 @@ def everything() -> Store:
     store.agent.count(families.AGENT_LOOP_CRASHES, loop="references")
     store.agent.readings.append(_shared)
     Guard(Path("web.yaml"), store.agent)
+    store.planned.follow([Window(START, 2 * START, "all of it", targets=("*",))])
     return store
 
 

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from probe.config.resolve.file import ConfigFile
 from probe.config.resolve.flow import api_check
+from probe.config.resolve.maintenance import maintenance
 from probe.config.resolve.regions import regions
 from probe.config.resolve.sections import Sections, times
 from probe.config.resolve.targets import (
@@ -81,6 +82,12 @@ def resolve(file: ConfigFile, shape: FileShape, region: str | None, digest: str)
         region_from=_region_sources(file, shape.region),
         share=None if shape.share is None else file.built(Share, shape.share),
         blackbox=_blackbox(sections, shape.blackbox),
+        maintenance=maintenance(
+            file,
+            shape.maintenance,
+            {one.name: None for one in checks},
+            {**sections.providers, LIVE: None},
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from probe.config.shape.base import BY_KIND, AtLeastOne, Several, Shape, Short, optional
 from probe.config.shape.blackbox import BlackboxShape
 from probe.config.shape.checks import CheckShapes
+from probe.config.shape.maintenance import WindowShape
 from probe.config.shape.regions import RegionsShape
 from probe.config.shape.step import API
 from probe.config.shape.targets import AddressesShape, ProviderShape, TargetListField
@@ -191,3 +192,7 @@ class FileShape(Shape):
     """What to probe, how often, what is expected."""
     blackbox: BlackboxShape | None = None
     """Probes that others may ask for at /probe, as at a blackbox_exporter's (off)."""
+    maintenance: list[WindowShape] = []
+    """Times for which failures are planned. The agent goes on measuring, and nothing counts as
+    healthy for it; page, metrics and log say planned, and the shipped
+    alerts about it are sent to nobody."""

@@ -15,6 +15,7 @@ from probe.model.state import EdgeStatus, Transition
 from probe.model.target import EdgeKey, FlowKey, ProviderKey, Target
 from probe.serve.census import Census
 from probe.serve.memory.history import TargetHistory
+from probe.serve.memory.planned import PlannedBook
 from probe.serve.records import (
     TROUBLED,
     CertificatesKey,
@@ -51,6 +52,7 @@ class Memory:
         targets: everything that is probed.
         flows: every flow among it.
         census: counts per provider.
+        planned: what a maintenance window covers now.
         silence: what nobody has judged for too long, of all that is to be judged.
         blind: edges, flows and names whose latest result was inconclusive.
         unresolved: name resolutions whose latest question failed.
@@ -75,6 +77,7 @@ class Memory:
         self.targets: dict[TargetKey, TargetRecord] = {}
         self.flows: dict[FlowKey, FlowRecord] = {}
         self.census = Census()
+        self.planned = PlannedBook(region, self.census, self.series.tables)
         self.silence: Silence[ResultKey] = Silence()
         self.blind: dict[ResultKey, Failure] = {}
         self.unresolved: dict[ProviderKey, ResolveRecord] = {}
@@ -250,7 +253,7 @@ class Memory:
             self._tell(Transition(key, EdgeStatus.UNSEEN, status, at, self._wall()))
 
     def sweep(self) -> Iterator[None]:
-        """Take out of health what nobody has judged for too long, in short steps.
+        """Take out of health what nobody judged for too long, in short steps; see what is planned.
 
         Whoever reads the store does this first: so what is read holds even when everything that
         should look, or sweep, is dead.
@@ -259,6 +262,7 @@ class Memory:
             if key is not None:
                 self._unsee(key)
             yield
+        yield from self.planned.look(self._wall())
 
     def compare(self, target: TargetRecord) -> None:
         """Write anew how a target's certificates compare, after edges were lost or found."""

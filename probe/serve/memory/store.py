@@ -105,6 +105,7 @@ class Store(Memory):
                 yield
         self.checks = checks
         self._follow_checks(before, spec)
+        self.planned.follow(spec.maintenance)
         for place, record in enumerate(list(self.targets.values())):
             self.series.thin(record)
             if place % PART == PART - 1:

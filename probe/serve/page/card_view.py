@@ -23,6 +23,7 @@ class CardView:
         detail: what the latest attempt on it saw; ``browser`` and ``command`` likewise.
         unseen: members that failed when they were last seen, and are no longer looked at.
         unnamed: addresses that DNS no longer names.
+        planned: how many of the targets a maintenance window covers now.
         clients: for which clients it fails and for which it passes; empty where one looks.
     """
 
@@ -49,6 +50,7 @@ class CardView:
     unseen: int
     unseen_since: float | None
     unnamed: tuple[str, ...]
+    planned: int
     clients: str
     causes: tuple[CauseView, ...]
     investigating: bool

@@ -173,6 +173,9 @@ class _Card:
             command=command,
             unseen=sum(group.unseen for group in groups),
             unseen_since=min(unseen, default=None),
+            planned=len(
+                {one for _, census, group in self._said for one in group.targets & census.planned}
+            ),
             unnamed=tuple(nsmallest(LISTED, set().union(*(one.unnamed for one in groups)))),
             clients=self._clients(),
             causes=causes,

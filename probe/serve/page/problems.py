@@ -73,6 +73,7 @@ def _problem(
         passes_for=tuple(sorted(passing_clients(store, census, group))),
         causes=known.causes,
         investigating=known.investigating,
+        planned=len(group.targets & census.planned),
     )
 
 

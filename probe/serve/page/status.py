@@ -28,6 +28,7 @@ from probe.serve.page.views import (
     StatusView,
     Totals,
     UnseenView,
+    WindowView,
 )
 from probe.state.vantage import Health
 
@@ -85,6 +86,7 @@ def status_of(store: Store, now: float, *, edges: int = EDGES) -> StatusView:
         changes=changes_of(store.journal),
         sources=tuple(store.agent.sources()),
         agent=_agent_view(store),
+        maintenance=tuple(_window_views(store)),
     )
 
 
@@ -201,6 +203,20 @@ def _gravest(states: States) -> str:
         return EdgeStatus.FAILING.value
     grave = (EdgeStatus.FAILING, EdgeStatus.SUSPECT, EdgeStatus.UNSEEN, "inconclusive", "awaited")
     return next((str(name) for name in grave if name in known), EdgeStatus.PASSING.value)
+
+
+def _window_views(store: Store) -> Iterator[WindowView]:
+    """The maintenance windows that are open now; a configuration holds a few of them."""
+    for window in store.planned.open[:NAMES]:
+        yield WindowView(
+            start=window.start,
+            end=window.end,
+            reason=window.reason,
+            checks=window.checks,
+            providers=window.providers,
+            targets=window.targets,
+            covered=store.planned.count(window),
+        )
 
 
 def _agent_view(store: Store) -> AgentView:

@@ -60,6 +60,7 @@ class ProblemView:
         passes_for: those that were seen to pass at every edge and target of it.
         causes: what it depends on, as experiments told; those of most edges first.
         investigating: such experiments are under way.
+        planned: how many of its targets a maintenance window covers now.
     """
 
     check: str
@@ -85,6 +86,7 @@ class ProblemView:
     passes_for: tuple[str, ...] = ()
     causes: tuple[CauseView, ...] = ()
     investigating: bool = False
+    planned: int = 0
 
     @property
     def confirmed(self) -> bool:
@@ -206,6 +208,37 @@ class ProviderView:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowView:
+    """A maintenance window that is open now; what is empty restricts nothing.
+
+    Attributes:
+        covered: targets of this agent that it covers.
+    """
+
+    start: float
+    end: float
+    reason: str
+    checks: tuple[str, ...]
+    providers: tuple[str, ...]
+    targets: tuple[str, ...]
+    covered: int
+
+    @property
+    def scope(self) -> str:
+        """What it is for, in words."""
+        parts = (
+            ("check", self.checks),
+            ("provider", self.providers),
+            ("target", self.targets),
+        )
+        return "; ".join(
+            f"{word}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+            for word, names in parts
+            if names
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CheckView:
     """One check of the configuration."""
 
@@ -295,3 +328,4 @@ class StatusView:
     changes: tuple[ChangeView, ...]
     sources: tuple[SourceView, ...]
     agent: AgentView
+    maintenance: tuple[WindowView, ...] = ()

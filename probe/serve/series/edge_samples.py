@@ -219,7 +219,7 @@ def leaf_samples(leaf: LeafRecord) -> list[Sample]:
 def provider_samples(census: ProviderCensus) -> list[Sample]:
     """The series of one provider; none says "nothing fails" when nothing is known."""
     tally, groups = census.tally, census.groups()
-    edges, targets, now = len(census.edges), len(census.targets), failing(groups)
+    edges, targets, now = len(census.edges), len(census.targets), failing(groups, census.planned)
     samples = present(
         (families.PROVIDER_RESULTS_EXPECTED, len(census.members)),
         (families.PROVIDER_RESULTS_MISSING, len(census.unseen)),
@@ -228,6 +228,7 @@ def provider_samples(census: ProviderCensus) -> list[Sample]:
         (families.PROVIDER_FAILED_ATTEMPTS, tally.failed),
         (families.PROVIDER_TARGETS, targets or None),
         (families.PROVIDER_TARGETS_FAILING, now.targets if targets else None),
+        (families.PROVIDER_TARGETS_FAILING_PLANNED, now.planned if census.planned else None),
         (families.PROVIDER_TARGETS_FAILING_RATIO, now.targets / targets if targets else None),
         (families.PROVIDER_EDGES, edges or None),
         (families.PROVIDER_EDGES_FAILING, now.edges if edges else None),

@@ -112,6 +112,7 @@ PROVIDER_EDGES = _gauge(SeriesGroup.PROVIDER, "probe_provider_edges", "Distinct 
 PROVIDER_EDGES_FAILING = _gauge(SeriesGroup.PROVIDER, "probe_provider_edges_failing", "Distinct addresses of the provider that are failing or flapping for any target.", when="TLS checks, while any is seen")
 PROVIDER_TARGETS = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets", "Targets probed through the provider, of which anything is seen.", when="while any is seen")
 PROVIDER_TARGETS_FAILING = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_failing", "Targets with an edge or flow of the provider that is failing or flapping.", when="while any is seen")
+PROVIDER_TARGETS_FAILING_PLANNED = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_failing_planned", "How many of these a maintenance window covers now.", when="while a window covers any target of the provider")
 PROVIDER_TARGETS_FAILING_RATIO = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_failing_ratio", "The same as a share of the provider's targets, 0 to 1.", when="while any is seen")
 PROVIDER_TARGETS_FAILING_BY_REASON = _gauge(SeriesGroup.PROVIDER, "probe_provider_targets_failing_by_reason", "The same by the phase and reason of the latest failure.", *_WHY, when="while it is so")
 EDGE_CAUSE = _gauge(SeriesGroup.PROVIDER, "probe_edge_cause", "Distinct addresses of the provider whose failures depend on this cause, as experiments told; undetermined when they could not.", "cause", when="while what was investigated still fails")
@@ -124,6 +125,9 @@ PROVIDER_ATTEMPTS = _counter(SeriesGroup.PROVIDER, "probe_provider_attempts_tota
 PROVIDER_FAILED_ATTEMPTS = _counter(SeriesGroup.PROVIDER, "probe_provider_failed_attempts_total", "Failed attempts through the provider; starts at zero.")
 PROVIDER_FAILURES = _counter(SeriesGroup.PROVIDER, "probe_provider_failures_total", "Failed attempts through the provider by phase and reason.", *_WHY, when=_SEEN)
 PROVIDER_SESSION_TICKETS = _counter(SeriesGroup.PROVIDER, "probe_provider_session_tickets_total", "Attempts by what became of another edge's session ticket: `resumed`, `refused` (a full handshake instead), `broken` (the handshake failed), or `untried` without a ticket at hand.", "outcome", when="with resumption: across_edges")
+# -- maintenance windows
+PLANNED_UNTIL = _gauge(SeriesGroup.PLANNED, "probe_planned_until_timestamp_seconds", "End of the maintenance window that covers the target through the provider now, seconds since the epoch. It says nothing of health.", when="while a window is open")
+TARGET_PLANNED_UNTIL = _gauge(SeriesGroup.TARGET_PLANNED, "probe_target_planned_until_timestamp_seconds", "The same of a target that windows cover through every provider of the check, the first of their ends.", when="while they are open")
 # -- DNS
 RESOLVE_SUCCESS = _gauge(SeriesGroup.RESOLVE, "probe_resolve_success", "Whether the latest question for addresses that could be judged was answered.", when="unless the latest cannot be judged after one that was answered")
 RESOLVE = _gauge(SeriesGroup.RESOLVE, "probe_resolve_seconds", "Duration of the latest question.", when="when DNS was asked")

@@ -35,6 +35,8 @@ class SeriesGroup(StrEnum):
     EDGE = "edge"
     CERTIFICATES = "certificates across edges"
     PROVIDER = "provider"
+    PLANNED = "planned"
+    TARGET_PLANNED = "planned targets"
     RESOLVE = "DNS"
     FLOW = "flow"
     PERSONAS = "personas"
@@ -51,6 +53,8 @@ BASE_LABELS: Final[dict[SeriesGroup, tuple[str, ...]]] = {
     SeriesGroup.EDGE: ("check", "client", "edge", "provider", "target"),
     SeriesGroup.CERTIFICATES: ("check", "key_type", "provider", "target"),
     SeriesGroup.PROVIDER: ("check", "provider"),
+    SeriesGroup.PLANNED: ("check", "provider", "target"),
+    SeriesGroup.TARGET_PLANNED: ("check", "target"),
     SeriesGroup.RESOLVE: ("check", "provider", "target"),
     SeriesGroup.FLOW: ("check", "persona", "provider", "target"),
     SeriesGroup.PERSONAS: ("check", "provider", "target"),

@@ -83,6 +83,8 @@ class Tables:
         self.edge: FragmentTable[EdgeKey] = made(SeriesGroup.EDGE)
         self.certificates: FragmentTable[CertificatesKey] = made(SeriesGroup.CERTIFICATES)
         self.provider: FragmentTable[Through] = made(SeriesGroup.PROVIDER)
+        self.planned: FragmentTable[ProviderKey] = made(SeriesGroup.PLANNED)
+        self.target_planned: FragmentTable[TargetKey] = made(SeriesGroup.TARGET_PLANNED)
         self.resolve: FragmentTable[ProviderKey] = made(SeriesGroup.RESOLVE)
         self.flow: FragmentTable[FlowKey] = made(SeriesGroup.FLOW)
         self.personas: FragmentTable[ProviderKey] = made(SeriesGroup.PERSONAS)
