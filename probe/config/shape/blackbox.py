@@ -44,21 +44,21 @@ class TlsModuleShape(AskedShape, TlsCheckShape):
     """One TLS handshake with one address of the target."""
 
     targets: CheckTargetsField = Field(default_factory=_asked)
-    """Not for modules: whoever asks names the target."""
+    """Not for modules: the request names the target."""
 
 
 class TcpModuleShape(AskedShape, TcpCheckShape):
     """One TCP connection to one address of the target."""
 
     targets: CheckTargetsField = Field(default_factory=_asked)
-    """Not for modules: whoever asks names the target."""
+    """Not for modules: the request names the target."""
 
 
 class ApiModuleShape(AskedShape, ApiCheckShape):
     """A flow of calls; {target.url} is the URL that was asked for."""
 
     targets: CheckTargetsField | None = Field(default_factory=_asked)
-    """Not for modules: whoever asks names the target."""
+    """Not for modules: the request names the target."""
 
 
 ModuleShapes = TlsModuleShape | TcpModuleShape | ApiModuleShape
