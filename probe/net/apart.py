@@ -26,6 +26,9 @@ from probe.net.child import DONE, MEMORY, SIZE, Unanswered, made
 
 T = TypeVar("T")
 
+NICE = 10
+"""How far a child gives way to probes, which go first: nice(2)."""
+
 MOST_CPU, LONGEST = 2.0, 10.0
 """Seconds of CPU, and by the clock, for one piece of work of a child that is kept."""
 
@@ -39,11 +42,13 @@ _INHERITED = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
 class Child:
     """One process, which answers one question after the other. Its methods block."""
 
-    def __init__(self, module: str = "probe.net.child", cpu: float = MOST_CPU) -> None:
+    def __init__(
+        self, module: str = "probe.net.child", cpu: float = MOST_CPU, *, nice: int = NICE
+    ) -> None:
         """Start one whose module has an ``answer``, which takes at most so many seconds of CPU."""
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
-                (sys.executable, "-P", "-m", "probe.net.child", module, str(cpu)),
+                (sys.executable, "-P", "-m", "probe.net.child", module, str(cpu), str(nice)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -114,11 +119,12 @@ def ask_once(module: str, data: bytes, seconds: float) -> bytes:
     """Do as `once` where no event loop runs. Blocks.
 
     Without a loop, because a handler of SIGTERM may raise SystemExit here, which none survives.
-    Such a signal waits while the child is being started: else it would be left behind.
+    Such a signal waits while the child is being started: else it would be left behind. No probe
+    runs yet, so it gives way to nobody: on a busy host the start of an agent would take too long.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
-        child = Child(module, seconds)
+        child = Child(module, seconds, nice=0)
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return child.ask(data, seconds)

@@ -1,7 +1,8 @@
 """What runs in a process of its own: a function from bytes to bytes, asked again and again.
 
-``python -m probe.net.child MODULE CPU`` answers with ``MODULE.answer``. It imports neither trio nor
-OpenSSL itself, gives way to the agent, and ends when its input ends or an answer takes too long.
+``python -m probe.net.child MODULE CPU NICE`` answers with ``MODULE.answer``. It imports neither
+trio nor OpenSSL itself, gives way to the agent, and ends when its input ends or an answer takes too
+long.
 """
 
 from __future__ import annotations
@@ -50,13 +51,12 @@ class Unanswered(Exception):
         self.costly, self.reason = costly, reason
 
 
-def main(module: str, cpu: str) -> None:
+def main(module: str, cpu: str, nice: str) -> None:
     """Answer until the input ends, each time within so many seconds of CPU, else die of SIGPROF."""
-    os.nice(10)  # probes go first, …
-    with suppress(
-        OSError
-    ):  # … and who wakes up is not made to wait (sched(7)); a sandbox may refuse
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    os.nice(int(nice))
+    if int(nice):  # whoever wakes up does not wait for it (sched(7)); a sandbox may refuse
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     keep_to_itself()  # answers hold secrets, and programs of checks run beside us
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     work = import_module(module).answer

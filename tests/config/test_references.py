@@ -112,7 +112,7 @@ def test_a_host_comes_from_no_answer_where_a_secret_is_sent(problems: Problems) 
         step = first + "post: 'https://a.example/', headers: {Host: '{host}'}, " + sent
         found = problems(CHECK.format(check="vars: {}", auth=BASIC, step=step[len("name: s, ") :]))
         assert len(found) == 1
-        assert "so Host must not come from a captured value" in found[0]
+        assert "so Host must not come from a response" in found[0]
 
 
 def test_an_empty_password_is_written_as_such(loaded: Loader, problems: Problems) -> None:

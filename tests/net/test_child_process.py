@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from probe.net.apart import Child, kept
+from probe.net.child import made
 
 
 def test_an_interrupt_while_the_time_limit_starts_leaves_nothing_to_wait_for(
@@ -51,3 +53,15 @@ async def test_who_stops_waiting_leaves_the_child_to_the_next() -> None:
             async with trio.open_nursery() as both:
                 both.start_soon(ask)
                 both.start_soon(ask)
+
+
+@pytest.mark.parametrize("nice", [0, 10])
+def test_a_child_gives_way_to_probes_unless_the_agent_waits_for_it(nice: int) -> None:
+    """A start of the agent waited for a process that got no CPU on a busy host."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    child = Child(nice=nice)
+    try:
+        asked = pickle.dumps(partial(os.getpriority, os.PRIO_PROCESS, 0))
+        assert made(child.ask(asked, 60.0)) == min(19, own + nice)
+    finally:
+        child.end()
