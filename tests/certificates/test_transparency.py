@@ -310,7 +310,7 @@ async def test_garbage_in_their_place_is_a_warning_and_no_crash() -> None:
     [
         ("{", ":1:2: not valid JSON"),
         ("[]", ":1:1: expected a list operators; write a log list of version 3"),
-        ('{"operators": []}', "the list holds no log"),
+        ('{"operators": []}', "the list contains no log"),
         ('{"operators": [{"logs": []}]}', "operators[0] has no name"),
         ('{"operators": [{"name": "x", "logs": [\n{"log_id": "??"}]}]}', "logs[0].key is missing"),
         (
