@@ -21,7 +21,7 @@ from probe.model.records import (
 )
 from probe.model.result import CertificateFacts, Handshake, TlsResult
 from probe.model.spec import Provider, TlsCheck
-from probe.model.target import Edge, EdgeKey, Resolution, Target
+from probe.model.target import AddressRules, Edge, EdgeKey, Resolution, Target
 from probe.model.tls import ClientProfile
 from probe.serve.page.html import target_page
 from probe.serve.page.target_view import target_view
@@ -49,10 +49,12 @@ class Shown(Edges):
 
     deaf: bool = False
 
-    async def find(self, provider: Provider, target: Target, port: int) -> Resolution:
+    async def find(
+        self, provider: Provider, target: Target, port: int, rules: AddressRules
+    ) -> Resolution:
         if self.deaf:
             await trio.sleep_forever()
-        return await super().find(provider, target, port)
+        return await super().find(provider, target, port, rules)
 
     async def probe(
         self, key: EdgeKey, edge: Edge, target: Target, check: TlsCheck, profile: ClientProfile

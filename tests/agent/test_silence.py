@@ -21,7 +21,7 @@ from probe.model.failure import Failure, Phase, Reason
 from probe.model.result import Failed, Inconclusive, Outcome, Passed, Timings, TlsResult
 from probe.model.spec import Listen, Provider, Spec, TargetList, TlsCheck
 from probe.model.state import EdgeStatus
-from probe.model.target import Edge, EdgeKey, Resolution, Target
+from probe.model.target import AddressRules, Edge, EdgeKey, Resolution, Target
 from probe.model.tls import ChainExpectations, ClientProfile, DaysLeft, Trust
 from probe.probers.tls import TlsProber
 from probe.schedule import Runner
@@ -66,7 +66,9 @@ class Edges:
             outcome = OURS
         return TlsResult(key, edge, START + at, outcome, Timings(total=0.05))
 
-    async def find(self, provider: Provider, target: Target, port: int) -> Resolution:
+    async def find(
+        self, provider: Provider, target: Target, port: int, _: AddressRules
+    ) -> Resolution:
         await trio.sleep(0.2)
         edges = (Edge(f"192.0.2.{number}", port) for number in (1, 2))
         return Resolution(tuple(edges), ttl=30.0, seconds=0.2)

@@ -47,13 +47,13 @@ LOGIN = "basic_auth: {username: page, password: 'env:WORD'}"
     ("text", "problem"),
     [
         ("regions: {trust: system}", "no agent is named"),
-        ("regions: {pages: eu.example}", "a URL starts with https://"),
+        ("regions: {pages: eu.example}", "a URL must start with https://"),
         ("regions: {pages: 'https://u:word@eu.example'}", "write basic_auth:"),
         ("regions: {pages: 'https://eu.example/?a=b'}", "no query"),
         ("regions: {pages: 'https://eu.example/api/v1/regions'}", "the agent's address alone"),
         ("regions: {pages: ['https://a.example', 'https://a.example']}", "duplicate page"),
-        (f"regions: {{pages: 'http://eu.example', {LOGIN}}}", "secrets go over TLS only"),
-        (f"regions: {{agents: 'http://eu.example', {LOGIN}}}", "secrets go over TLS only"),
+        (f"regions: {{pages: 'http://eu.example', {LOGIN}}}", "secrets need TLS"),
+        (f"regions: {{agents: 'http://eu.example', {LOGIN}}}", "secrets need TLS"),
         ("regions: {pages: 'https://a.example', basic_auth: {username: 'a:b', "
          "password: 'env:W'}}", "no colon"),
         ("regions: {pages: 'https://a.example', client_certificate: {certificate: 'env:A', key: "

@@ -126,7 +126,7 @@ def test_an_empty_section_counts_as_left_out(problems: Problems, section: str) -
             [
                 '1:1: unknown key "kind"; write one of: region, listen, page, host_names, '
                 "web_config, share, regions, state_dir, crl, limits, vantage, defaults, addresses, "
-                "providers, targets, checks, blackbox",
+                "providers, targets, checks, blackbox, maintenance",
             ],
         ),
         ("checks: [{}]", ['1:10: "kind" is missing; write one of: tls, tcp, api, command']),

@@ -139,7 +139,7 @@ async def test_one_bad_entry_leaves_the_source_up_and_the_others_in_use() -> Non
         assert status.problems == (
             f'{server.url}:1:28: "b c" contains a space; write one name per entry',
             f"{server.url}:1:35: expected a name, found nothing",
-            f'{server.url}:1:53: "k8s.io/app" cannot be a label; '
+            f'{server.url}:1:53: "k8s.io/app" is not a valid label name; '
             "use letters, digits and underscores",
         )
         assert watched.targets == (Target("a.example", labels={"n": "5"}),)
