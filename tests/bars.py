@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.programs import ROOT
 
-MOST_LINES = 55_647
+MOST_LINES = 55_850
 MOST_FILES = 305
 """About as many as there are; who makes the product smaller makes these smaller too."""
 

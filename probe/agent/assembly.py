@@ -124,9 +124,7 @@ class Assembly:
         flow_saw = self._flow_investigator.saw
         flow_filing = FlowFiling(self.store, log, excuse, self._request, flow_saw)
         self._coverage = Coverage(parts, self._runner, self._filing, self.store)
-        self._flows = FlowCoverage(
-            parts, self._runner, self.store, flow_filing, self._references.hosts.forget
-        )
+        self._flows = FlowCoverage(parts, self._runner, self.store, flow_filing, self._forget_flow)
         self._sources = Sources(parts, self.store, log, self._set_targets, self.crashed)
         self._sharing = None if spec.share is None else self._shared(spec.share, me)
         self.store.agent.readings.append(ListReport(parts.crls, log).samples)
@@ -242,6 +240,11 @@ class Assembly:
                 return  # it went while our share of it was worked out
             await walked(self._coverage.set_targets(name, targets))
             await walked(self._flows.set_targets(name, targets))
+
+    def _forget_flow(self, key: FlowKey) -> None:
+        """Keep nothing of a flow that runs no more."""
+        self._references.hosts.forget(key)
+        self._flow_investigator.forget(key)
 
     def _request(self, key: JobKey, after: float, beside: bool = False) -> None:
         self._runner.request(key, after=after, beside=beside)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from probe.agent.jobs import persona_of
 from probe.auth.store import TokenStore
-from probe.auth.values import NoValue, Unsafe, Values, names_in
+from probe.auth.values import NoValue, Unsafe, Values, names_in, tokens_named
 from probe.flow.run import plan_of
 from probe.http.session import Resolve
 from probe.model.auth import BearerAuth, OAuth2
@@ -29,10 +29,12 @@ from probe.state.causes.calls import (
     LOGINS,
     NEW,
     NONE,
+    SAFE,
     Call,
     CallTrial,
     SeenCall,
     entries_of,
+    entry_of,
     observed,
     repeatable,
     seen_of,
@@ -110,27 +112,35 @@ class FlowScene:
     def login(self, persona: str, name: str) -> bool:
         """Whether a login may be made by itself. One that uses up its secret may not."""
         entry = entries_of(self.check, persona_of(self.check, persona)).get(name)
-        rotates = isinstance(entry, OAuth2) and entry.grant == "refresh_token"
-        return isinstance(entry, LOGINS) and not rotates
+        return isinstance(entry, LOGINS) and not _rotates(entry)
 
     def _token(self, key: FlowKey, step: Step) -> str | None:
         """Return what a call of a step shows by now; None where it cannot be made."""
-        entry = None
-        if step.auth is not None:
-            entry = entries_of(self.check, persona_of(self.check, key.persona)).get(step.auth)
+        entries = entries_of(self.check, persona_of(self.check, key.persona))
+        needed = {entry_of(step, self.check), *tokens_named(step.request, self.check.headers)}
+        if any(_rotates(entries.get(name)) for name in needed if name):
+            return None  # a login would use up its secret, and what came of it could be lost
+        name = entry_of(step, self.check)
+        entry = entries.get(name) if name else None
         if entry is None:
             return NONE
         if isinstance(entry, BearerAuth) and entry.capture is not None:
             return None
         if not isinstance(entry, LOGINS):
             return FIXED
-        held = any(call.token in (KEPT, NEW) for call in self._calls_of(key))
-        if held:
+        if any(self._carried(key, call) == name for call in self._calls_of(key)):
             return KEPT
-        return NEW if self.login(key.persona, step.auth or "") else None
+        return NEW if self.login(key.persona, name or "") else None
 
     def _calls_of(self, key: FlowKey) -> Iterator[Call]:
         return (call for (flow, _), call in self.known.items() if flow == key)
+
+    def _carried(self, key: FlowKey, call: Call) -> str | None:
+        """Name the login whose token a call of a run carried; None where it carried none."""
+        step = next((one for one in self.check.steps if one.name == call.step), None)
+        if call.token not in (KEPT, NEW) or not isinstance(step, Step):
+            return None
+        return entry_of(step, self.check)
 
     def _trials(self) -> Iterator[CallTrial]:
         own = self.failing.call
@@ -156,12 +166,11 @@ class FlowScene:
 
     def _changed(self, step: Step, call: Call) -> Iterator[CallTrial]:
         """Yield the failing call with one thing changed."""
-        if call.token != NONE and not names_in(step.request, self.check.headers).count(
-            f"auth.{step.auth}"
-        ):
+        name, written = entry_of(step, self.check), tokens_named(step.request, self.check.headers)
+        if call.token != NONE and name not in written:
             bare = call._replace(token=NONE, authorized=False)
             yield CallTrial(FlowChange.NO_TOKEN, bare, bare=True)
-        if call.token == KEPT and self.login(self.key.persona, step.auth or ""):
+        if call.token == KEPT and self.login(self.key.persona, name or ""):
             yield CallTrial(FlowChange.NEW_TOKEN, call._replace(token=NEW), logs_in=True)
         for address in self.addresses:
             yield CallTrial(FlowChange.ADDRESS, call._replace(address=address))
@@ -236,6 +245,8 @@ class FlowScene:
             step = self.step(name)
             if step is None or (self.key, name) in self.known:
                 continue
+            if step.request.method.upper() not in SAFE:
+                continue
             if must_be_refused(name, self.check, persona):
                 continue
             host, token = self._written(self.key, step), self._token(self.key, step)
@@ -251,6 +262,11 @@ class FlowScene:
         if (key, new) not in self._stores:
             self._stores[key, new] = prober.borrowed(tokens=not new)
         return self._stores[key, new]
+
+
+def _rotates(entry: object) -> bool:
+    """Whether each login uses up the secret that the next one would need."""
+    return isinstance(entry, OAuth2) and entry.grant == "refresh_token"
 
 
 def known_calls(seen: Iterable[tuple[FlowKey, SeenCall]]) -> dict[tuple[FlowKey, str], Call]:

@@ -54,6 +54,7 @@ CALLS, AT_HOST = 120, 40
 
 _PATIENCE = 8.0  # seconds for a fault that comes and goes
 _PAUSE = 0.5
+_JOINABLE = 60.0  # seconds that what was found speaks for a flow that fails later
 _AT_ONCE = 8
 _TIDY = 30.0
 _MOST_WAITING = 1000
@@ -73,10 +74,11 @@ class Flows(Protocol):
 
 
 class FlowGroup(NamedTuple):
-    """Failures that are investigated together."""
+    """Failures that are investigated together: of one call, in one way."""
 
     check: str
     provider: str
+    step: str
     phase: Phase
     reason: Reason
 
@@ -85,12 +87,14 @@ class _Failing(NamedTuple):
     """A flow that is confirmed to fail.
 
     Attributes:
+        step: the call to investigate; empty where none can be asked by itself.
         onset: wall time of its first failed run.
     """
 
     run: FlowResult
     diagnosis: Diagnosis
     failure: Failure
+    step: str
     onset: float
 
 
@@ -125,7 +129,7 @@ class FlowInvestigator:
         self._recent = RecentCalls()
         self._allowance = Allowance(CALLS, AT_HOST)
         self._failing: dict[FlowKey, _Failing] = {}
-        self._tried: dict[FlowKey, FlowGroup] = {}
+        self._tried: dict[FlowKey, set[FlowGroup]] = {}
         self._waiting: dict[FlowGroup, dict[FlowKey, None]] = {}
         self._running: set[FlowGroup] = set()
         self._wake = trio.Event()
@@ -133,6 +137,8 @@ class FlowInvestigator:
     def saw(self, run: FlowResult, history: History, diagnosis: Diagnosis) -> None:
         """Take in a run, and what is believed after it. Never raises."""
         if not self.on:
+            self._failing.clear()
+            self._tried.clear()
             return
         try:
             self._take(run, history, diagnosis)
@@ -155,15 +161,23 @@ class FlowInvestigator:
         if failure is None or diagnosis.fails_open or not isinstance(run.outcome, Failed):
             return
         onset = history.since if history.bad_at is None else min(history.since, history.bad_at)
-        self._failing[key] = _Failing(run, diagnosis, failure, onset)
-        group = _group(key, failure)
-        if self._tried.get(key) == group:
+        seen = calls_of(run, check, persona_of(check, key.persona))
+        chosen = failing_call(run, seen, diagnosis.steps)
+        step = "" if chosen is None else chosen[0].call.step
+        self._failing[key] = _Failing(run, diagnosis, failure, step, onset)
+        group = _group(key, failure, step)
+        if group in self._tried.get(key, ()):
             return
         waiting = self._waiting.setdefault(group, {})
         if len(waiting) < _MOST_WAITING:
-            self._tried[key] = group
+            self._tried.setdefault(key, set()).add(group)
             waiting[key] = None
             self._wake.set()
+
+    def forget(self, key: FlowKey) -> None:
+        """Keep nothing of a flow that is gone."""
+        self._failing.pop(key, None)
+        self._tried.pop(key, None)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Investigate whatever fails, until cancelled."""
@@ -200,8 +214,9 @@ class FlowInvestigator:
     def _joins(self, key: FlowKey, group: FlowGroup) -> FlowInvestigation | None:
         """Return an earlier investigation that explains a flow as well, and say so."""
         for found, _ in list(self._store.flow_causes.current()):
-            same = _group(found.subject, found.failure) == group
-            if same and found.subject != key and found.cause not in _OF_ONE:
+            same = _group(found.subject, found.failure, found.step) == group
+            fresh = self._wall() - found.ended < _JOINABLE
+            if same and fresh and found.subject != key and found.cause not in _OF_ONE:
                 self._store.flow_causes.join(key, found)
                 return found
         return None
@@ -294,8 +309,11 @@ class FlowInvestigator:
             late = not planner.random or trio.current_time() >= deadline
             if settled is not None and (settled.cause is not FlowCause.UNDETERMINED or late):
                 return settled
+            asked = planner.ask()
+            if late and not asked:  # what is left costs more than is left to spend
+                return planner.undetermined()
             async with trio.open_nursery() as nursery:
-                for trial in planner.ask():
+                for trial in asked:
                     nursery.start_soon(
                         _one, planner, self._made_by(scene), trial, made, nursery.cancel_scope
                     )
@@ -344,7 +362,7 @@ class FlowInvestigator:
         alike = {
             one
             for one, known in self._failing.items()
-            if one.check == key.check and _group(one, known.failure) == group
+            if one.check == key.check and _group(one, known.failure, known.step) == group
         }
         if settled.cause is FlowCause.ONE_TARGET:
             alike = {one for one in alike if one.target in settled.members}
@@ -380,5 +398,5 @@ async def _one(
         round_.cancel()
 
 
-def _group(key: FlowKey, failure: Failure) -> FlowGroup:
-    return FlowGroup(key.check, key.provider, failure.phase, failure.reason)
+def _group(key: FlowKey, failure: Failure, step: str) -> FlowGroup:
+    return FlowGroup(key.check, key.provider, step, failure.phase, failure.reason)

@@ -40,6 +40,8 @@ KEPT = 600.0
 
 _PATH = "/api/v1/region"
 _MOST_SKEW = 86_400.0
+_NOT_ASKED = "it was not asked yet"
+_OTHERS = "other agents"
 
 
 class NoAnswerError(Exception):
@@ -67,7 +69,8 @@ class Peers:
         """Follow a configuration. What was heard by another one is forgotten."""
         if regions != self._regions:
             self._regions = regions
-            self._heard = {}
+            named = () if regions is None else (*map(_origin, regions.pages), regions.agents)
+            self._heard = {one: HeardAgent(one, problem=_NOT_ASKED) for one in named if one}
             self._began = -PERIOD
 
     async def look(self) -> tuple[HeardAgent, ...] | None:
@@ -106,7 +109,10 @@ class Peers:
         problem = await self._named(regions, pages)
         self._drop(pages, problem)
         for page in list(pages)[:MOST_AGENTS]:
-            self._heard.setdefault(page, HeardAgent(page))
+            self._heard.setdefault(page, HeardAgent(page, problem=_NOT_ASKED))
+        if len(pages) > MOST_AGENTS:
+            why = f"{len(pages) - MOST_AGENTS} more than are asked (at most {MOST_AGENTS})"
+            self._heard[_OTHERS] = HeardAgent(_OTHERS, silent_since=self._wall(), problem=why)
         try:
             asking = await trio.to_thread.run_sync(_Asking, regions, self._read_secret)
         except NoAnswerError as error:
@@ -140,7 +146,8 @@ class Peers:
             pages.setdefault(f"{parts.scheme}://{endpoint(ip, port)}{parts.path.rstrip('/')}", host)
         if problem:
             # Those of before are asked on; without any, the name itself is silent.
-            before = [page for page in self._heard if page not in pages]
+            named = (regions.agents, _OTHERS)
+            before = [page for page in self._heard if page not in pages and page not in named]
             for page in before:
                 pages.setdefault(page, host)
             if not before:

@@ -103,9 +103,9 @@ async def _explained(
             for trial in first * _AGAIN if scene.step(scene.failing.call.step) else ():
                 planner.spent += 1
                 await make(trial)
-            while (settled := planner.settled()) is None:
+            while (settled := planner.settled()) is None and (asked := planner.ask()):
                 async with trio.open_nursery() as nursery:
-                    for trial in planner.ask():
+                    for trial in asked:
                         nursery.start_soon(make, trial)
     settled = settled or planner.undetermined()
     status, own = scene.result.evidence.status, scene.failing.call

@@ -90,7 +90,8 @@ def _flows(rows: Sequence[ReportRow], *, all_flows: bool) -> Iterator[Alike]:
         quiet = all(row.verdict is RowVerdict.PASS and not row.notes for row in run)
         if all_flows or not quiet:
             went = tuple((one.what, one.verdict, one.why_failed) for one in steps(run))
-            alike[check, provider, persona, run[0].blames, went].append(run)
+            because = tuple(row.because for row in run if row.because)
+            alike[check, provider, persona, run[0].blames, went, because].append(run)
     for group in alike.values():
         yield Alike(tuple(group[0]), tuple(run[0].target for run in group))
 
@@ -168,11 +169,15 @@ def details(finding: Alike, most: int | None = None) -> Iterator[tuple[Style, st
     if row.browser:
         yield "", f"a browser shows {row.browser}"
     yield from (("note", note) for note in row.notes)
+    yield from _cause(row)
+    if row.command:
+        yield "command", row.command
+
+
+def _cause(row: ReportRow) -> Iterator[tuple[Style, str]]:
     if row.because:
         yield "strong", f"Because: {row.because}"
         yield from (("dim", f"  {line}") for line in row.experiments)
-    if row.command:
-        yield "command", row.command
 
 
 def _of_flow(finding: Alike) -> Iterator[tuple[Style, str]]:
@@ -189,6 +194,8 @@ def _of_flow(finding: Alike) -> Iterator[tuple[Style, str]]:
         row = next(row for row in step.attempts if row.verdict is step.verdict)
         if row.detail:
             yield "dim", f"    {row.detail}"
+        explained = next((one for one in step.attempts if one.because), row)
+        yield from ((style, f"    {line}") for style, line in _cause(explained))
         if step.verdict is not RowVerdict.SKIPPED:
             yield from (("note", f"    {note}") for note in row.notes)
             if row.command:

@@ -72,7 +72,8 @@ def to_junit(rows: Sequence[ReportRow], *, region: str) -> str:
 
 def _add_verdict(case: ET.Element, row: ReportRow) -> None:
     message = _text(f"{row.phase}/{row.reason}: {row.detail}" if row.reason else "")
-    body = _text("\n".join([*([row.command] if row.command else []), *row.notes]))
+    because = [f"Because: {row.because}"] if row.because else []
+    body = _text("\n".join([*because, *([row.command] if row.command else []), *row.notes]))
     match row.verdict:
         case RowVerdict.FAIL:
             ET.SubElement(case, "failure", message=message, type=row.reason).text = body

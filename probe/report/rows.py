@@ -176,14 +176,14 @@ def in_short(result: Result) -> str:
 
 
 def exit_code(rows: Iterable[ReportRow]) -> int:
-    """Return 0 if all pass, 1 if something fails, 3 nothing fails but something is inconclusive.
+    """Return 0 if what was probed passes, 1 if something fails, 3 if something is inconclusive.
 
-    No rows at all is 3: nothing was learned.
+    Nothing but skipped rows is 3, as is no row at all: nothing was learned.
     """
     verdicts = {row.verdict for row in rows}
     if RowVerdict.FAIL in verdicts:
         return 1
-    return 3 if RowVerdict.INCONCLUSIVE in verdicts or not verdicts else 0
+    return 3 if RowVerdict.INCONCLUSIVE in verdicts or RowVerdict.PASS not in verdicts else 0
 
 
 def _rows(result: Result) -> Iterator[ReportRow]:

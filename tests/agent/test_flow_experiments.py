@@ -8,13 +8,14 @@ import pytest
 
 from probe.agent.flow_experiments import HANG, PATIENCE, FlowScene
 from probe.http.session import Resolve
-from probe.model.auth import JsonLoginAuth
+from probe.model.auth import JsonLoginAuth, OAuth2
 from probe.model.failure import Failure, Phase, Reason
 from probe.model.flow import ApiCheck, Expect, RequestTemplate, Step
 from probe.model.flow_cause import FlowChange
 from probe.model.result import Failed, StepResult
+from probe.model.secret import SecretRef
 from probe.model.target import FlowKey, Resolution, Target
-from probe.state.causes.calls import KEPT, NEW, NONE, Call, SeenCall
+from probe.state.causes.calls import KEPT, NEW, NONE, Call, SeenCall, entry_of, repeatable
 from probe.state.diagnosis.evidence import Mark
 
 
@@ -80,6 +81,45 @@ def test_a_login_is_made_for_a_call_where_no_token_was_seen() -> None:
     bare = replace(scene(WRONG), known={})
     trial = next(one for one in bare.setting().trials if one.call.step == "apps")
     assert (trial.call.token, trial.logs_in) == (NEW, True)
+
+
+def test_what_a_rotating_refresh_token_pays_for_is_never_tried() -> None:
+    """Each login uses the token up, and an experiment that is cut off would lose the next one."""
+    secret = SecretRef("env", "REFRESH_TOKEN")
+    rotating = OAuth2("refresh_token", "https://id.example/token", "id", refresh_token=secret)
+    user = step("user", "https://i.example/{target}", auth="user")
+    told = step("told", "https://c.example/", auth=None)
+    header = RequestTemplate("GET", "https://c.example/", headers={"X-Token": "{auth.user}"})
+    steps = (*CHECK.steps, user, replace(told, request=header))
+    rotates = replace(CHECK, steps=steps, auth={**CHECK.auth, "user": rotating})
+    names = {one.call.step for one in replace(scene(HUNG), check=rotates).setting().trials}
+    assert {"whoami", "apps", "control"} <= names
+    assert not names & {"user", "told"}
+
+
+@pytest.mark.parametrize(
+    ("method", "layer", "may"),
+    [
+        ("GET", "backend", True),
+        ("POST", "token", True),
+        ("POST", "backend", False),
+        ("DELETE", "token", False),
+        ("PUT", "token", False),
+    ],
+)
+def test_a_call_that_may_change_something_is_not_repeated(
+    method: str, layer: str, *, may: bool
+) -> None:
+    asked = replace(step("one", "https://p.example/", method=method), layer=layer)
+    assert repeatable(asked) is may
+
+
+def test_a_token_in_a_header_is_a_credential() -> None:
+    request = RequestTemplate("GET", "https://p.example/", headers={"X-Token": "{auth.cli}"})
+    asked = replace(step("one", "https://p.example/", auth=None), request=request)
+    assert entry_of(asked, CHECK) == "cli"
+    body = replace(request, headers={}, form={"token": "{auth.cli}"})
+    assert entry_of(replace(asked, request=body), CHECK) is None, "it asks about it"
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,25 @@ async def test_a_flow_that_recovered_has_no_cause(autojump_clock: MockClock) -> 
     assert not agent.causes()
 
 
+async def test_a_failure_that_moves_to_another_call_is_investigated_anew(
+    autojump_clock: MockClock,
+) -> None:
+    """What was said of one call alone does not speak for the next one."""
+    agent = Agent(lambda *_: False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(agent.investigator.run)
+        for failing in ("", "whoami", "apps"):
+            agent.broken = lambda name, *_, failing=failing: name == failing
+            for _ in range(4):
+                agent.run_all()
+                await trio.sleep(2)
+            await trio.sleep(20)
+            found = [found.step for found, _ in agent.store.flow_causes.current()]
+            assert found == ([failing] * 2 if failing else [])
+        nursery.cancel_scope.cancel()
+    assert not agent.crashes
+
+
 async def test_a_crash_costs_a_sentence_and_nothing_else(autojump_clock: MockClock) -> None:
     agent = Agent(signed)
 

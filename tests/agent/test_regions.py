@@ -171,6 +171,32 @@ async def test_nobody_is_asked_while_nobody_looks_and_only_for_their_own_region(
         assert [one.split(b" ")[1] for one in asked] == [b"/api/v1/region"]
 
 
+async def test_who_was_not_asked_yet_is_there_and_did_not_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regions_module, "WAIT", 0.0)
+    peers = Peers(never)
+    peers.configure(Regions(pages=("http://eu.example",), agents="http://all.example"))
+    found = await looked(peers)
+    assert [(one.page, one.report) for one in found] == [
+        ("http://eu.example", None),
+        ("http://all.example", None),
+    ]
+    assert {one.problem for one in found} == {"it was not asked yet"}
+
+
+async def test_agents_above_the_limit_are_said_to_be_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(regions_module, "MOST_AGENTS", 1)
+    async with agent("eu-west") as address:
+        pages = (f"http://{address}", "http://127.0.0.1:1")
+        async with asking(Regions(pages=pages)) as peers:
+            found = {one.page: one for one in await looked(peers)}
+    assert found["other agents"].report is None
+    assert found["other agents"].problem == "1 more than are asked (at most 1)"
+
+
 async def test_looks_within_a_period_share_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regions_module, "PERIOD", 1000.0)
     async with answering(whole(b"{}")) as (page, asked):

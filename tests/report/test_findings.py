@@ -24,7 +24,7 @@ from probe.report import ReportRow, rows_of
 from probe.report.console import table
 from probe.report.findings import findings
 from probe.report.lines import lines, wide
-from probe.report.machine import to_github
+from probe.report.machine import to_github, to_junit
 from tests.report.test_rows import NAME_MISMATCH, tls
 
 ANSWERED_500 = Failed(Failure(Phase.EXPECT, Reason.STATUS, "500 Internal Server Error"))
@@ -69,6 +69,17 @@ def test_a_flow_is_its_steps_with_their_attempts_and_the_layer_to_blame() -> Non
         "",
         "2 pass, 2 FAIL, 1 skipped",
     ]
+
+
+def test_what_a_flow_s_failure_depends_on_stands_under_the_step() -> None:
+    rows = blamed(run())
+    at = max(place for place, row in enumerate(rows) if row.what == "person:whoami")
+    rows[at] = replace(rows[at], because="only whoami fails", experiments=("control: passes",))
+    text = table(rows, all_rows=False).plain
+    assert "\n      Because: only whoami fails\n        control: passes\n" in text
+    assert "Because: only whoami fails" in to_junit(rows, region="here")
+    other = blamed(run("b"))
+    assert len(findings([*rows, *other])) == 2, "another cause, or none, is another finding"
 
 
 def test_a_flow_in_a_pipe_is_one_line() -> None:

@@ -171,7 +171,8 @@ def test_what_was_left_out_of_a_good_answer_is_said_and_fails_nothing() -> None:
     rows = rows_of([ResolveResult(key, 1.0, Resolution(edges, skipped_ipv6=2, notes=("odd",)))])
     assert [row.verdict for row in rows] == [RowVerdict.SKIPPED]
     assert rows[0].notes == ("2 IPv6 addresses skipped: no IPv6 route here", "odd")
-    assert exit_code(rows) == 0
+    assert exit_code([*rows, *rows_of([tls("192.0.2.1", Passed())])]) == 0
+    assert exit_code(rows) == 3, "of nothing but skipped rows nothing was learned"
 
 
 def test_records_beside_addresses_are_said_and_fail_nothing() -> None:
@@ -189,7 +190,7 @@ def test_records_beside_addresses_are_said_and_fail_nothing() -> None:
     (unseen,) = rows_of([ResolveResult(key, 1.0, found, NameFindings(lost))])
     assert unseen.verdict is RowVerdict.SKIPPED, "not looked at is not passed"
     assert unseen.notes == (r"CAA records not looked at: nobody\x1b answered",)
-    assert exit_code([unseen]) == 0
+    assert exit_code([unseen, warned]) == 0
     nowhere = Resolution((), Failure(Phase.RESOLVE, Reason.SERVFAIL))
     (failed,) = rows_of([ResolveResult(key, 1.0, nowhere, NameFindings(lost))])
     assert failed.verdict is RowVerdict.FAIL

@@ -186,6 +186,7 @@ def _set(*path: str | int, to: object) -> Callable[[Any], None]:
         _set("now", to=1e300),
         _set("now", to=float("nan")),
         _set("now", to=-1.0),
+        _set("now", to=10**400),
         _set("now", to=True),
         _set("edges", to=[]),
         _set("edges", "failing", to=-1),

@@ -213,7 +213,7 @@ def _wanted(query: Mapping[str, str]) -> TargetQuery:
 def _number(query: Mapping[str, str], name: str, otherwise: int, most: int) -> int:
     """A number of a URL. Raises Refused."""
     text = query.get(name) or str(otherwise)
-    if not (text.isascii() and text.isdecimal()) or int(text[:9]) > most:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9) or int(text) > most:
         raise Refused(400, f"{name}: a number from 0 to {most}")
     return int(text)
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from probe.model.failure import Failure
 from probe.model.flow_cause import FlowInvestigation
 from probe.model.target import FlowKey
 from probe.serve.census import Through
@@ -16,14 +15,14 @@ class FlowCauseBook:
     """Keeps investigations of flows. One that recovered, or is not looked at, has no cause.
 
     Args:
-        still_fails: whether a flow is confirmed to fail now, with this failure; asked at each
-            reading.
+        still_fails: whether a flow is confirmed to fail now as it did when it was investigated;
+            asked at each reading.
         on_record: told of each investigation that is kept.
     """
 
     def __init__(
         self,
-        still_fails: Callable[[FlowKey, Failure], bool],
+        still_fails: Callable[[FlowKey, FlowInvestigation], bool],
         on_record: Callable[[FlowInvestigation], object] = lambda _: None,
     ) -> None:
         self._still_fails = still_fails
@@ -70,7 +69,7 @@ class FlowCauseBook:
     def of(self, key: FlowKey) -> FlowInvestigation | None:
         """Return why a flow fails; None while it is not known, and when it fails no more."""
         found = self._found.get(key)
-        return found if found is not None and self._still_fails(key, found.failure) else None
+        return found if found is not None and self._still_fails(key, found) else None
 
     def under_way(self, key: FlowKey) -> bool:
         """Whether a flow's failure is under investigation now."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 
 from probe.model.cause import Investigation
 from probe.model.failure import Failure, Reason, trace
-from probe.model.flow_cause import FlowInvestigation
+from probe.model.flow_cause import FlowCause, FlowInvestigation
 from probe.model.records import NameFindings
 from probe.model.result import (
     Failed,
@@ -310,14 +310,22 @@ class Store(Memory):
             return False
         return record.status is EdgeStatus.FLAPPING or last.failure.reason is failure.reason
 
-    def _flow_still_fails(self, key: FlowKey, failure: Failure) -> bool:
-        """Whether a flow is confirmed to fail like this; one that flaps may vary the reason."""
+    def _flow_still_fails(self, key: FlowKey, found: FlowInvestigation) -> bool:
+        """Whether a flow is confirmed to fail like this; one that flaps may vary the reason.
+
+        What is said of one call alone is over once that call is not the one that fails.
+        """
         record = self.flows.get(key)
         if record is None or record.unseen is not None or record.status not in CONFIRMED:
             return False
-        last = None if record.evidence is None else record.evidence.outcome
-        if not isinstance(last, Failed):
+        run = record.evidence
+        last = None if run is None else run.outcome
+        if run is None or not isinstance(last, Failed):
             return False
+        failing = [one.step for one in run.steps if isinstance(one.outcome, Failed)]
+        if found.cause is FlowCause.ENDPOINT and found.step not in failing:
+            return False
+        failure = found.failure
         same = (last.failure.phase, last.failure.reason) == (failure.phase, failure.reason)
         return record.status is EdgeStatus.FLAPPING or same
 

@@ -7,7 +7,6 @@ a bound, or refused.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from itertools import islice
@@ -201,7 +200,7 @@ def _value(kind: Any, value: object, where: str) -> object:
         case int() if kind is int and type(value) is int and 0 <= value <= _MOST_COUNT:
             return value
         case int() | float() if kind is float and type(value) is not bool:
-            if math.isfinite(value) and 0 <= value <= _LAST_DAY:
+            if 0 <= value <= _LAST_DAY:  # neither is true of NaN
                 return float(value)
         case list() if get_origin(kind) is tuple and len(value) <= _MOST_ITEMS:
             return tuple(_value(get_args(kind)[0], one, where) for one in value)

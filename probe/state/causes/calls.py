@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from probe.auth.values import tokens_named
 from probe.model.auth import CookieAuth, JsonLoginAuth, OAuth2
 from probe.model.cause import Observed
 from probe.model.failure import Failure, Phase, Reason
@@ -96,10 +97,11 @@ def calls_of(run: FlowResult, check: ApiCheck, persona: Persona | None) -> Itera
             made.add(result.step)
         if ended is Mark.SKIPPED or result is cut or (step is None and result.layer != "login"):
             continue
-        entry = entries.get(step.auth) if step is not None and step.auth else None
+        name = None if step is None else entry_of(step, check)
+        entry = entries.get(name) if name else None
         token = NONE
-        if step is not None and step.auth and entry is not None:
-            token = (NEW if step.auth in made else KEPT) if isinstance(entry, LOGINS) else FIXED
+        if entry is not None:
+            token = (NEW if name in made else KEPT) if isinstance(entry, LOGINS) else FIXED
         yield seen_of(run.key, check, persona, result, token, ended)
 
 
@@ -176,9 +178,23 @@ def observed(found: Mark, failing: Mark) -> Observed | None:
 def repeatable(step: object) -> bool:
     """Tell whether a step may be called once more than the flow does.
 
-    One that only reads may. So may one that tells whether a token is good (layer ``token``): it is
-    asked with every run. Any other request may create something, and programs do as they like.
+    One that only reads may. So may a POST that tells whether a token is good (layer ``token``): it
+    is asked with every run. Any other request may create something, and programs do as they like.
     """
     if not isinstance(step, Step) or step.cleanup:
         return False
-    return step.request.method.upper() in SAFE or step.layer == "token"
+    method = step.request.method.upper()
+    return method in SAFE or (method == "POST" and step.layer == "token")
+
+
+def entry_of(step: Step, check: ApiCheck) -> str | None:
+    """Name the ``auth`` entry whose token a call carries as its credentials; None for none.
+
+    A token in the body, or in a call that tells whether one is good, is what the call asks about.
+    It proves nothing of who calls.
+    """
+    if step.auth is not None or step.layer == "token":
+        return step.auth
+    request = step.request
+    named = tokens_named(request.url, request.headers, request.query, check.headers)
+    return next(iter(named), None)
