@@ -7,6 +7,7 @@ target is not blamed.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ import trio
 
 from probe.agent.asked_log import log_of
 from probe.agent.parts import Parts
-from probe.http.url import BadUrl, clean_url, origin_at
+from probe.flow.run import plan_of
+from probe.http.url import BadUrl, clean_url, origin_at, refused
 from probe.model.failure import Failure, Phase, Reason, printable
 from probe.model.flow import ApiCheck
 from probe.model.result import FlowResult, Inconclusive, TlsResult
@@ -44,6 +46,7 @@ class AskedProbe:
         target: host and port that are resolved and connected to; its labels hold the URL.
         sni: name to ask for instead of the target's; None for the target's own.
         seconds: that the probe has.
+        allowed: what may be probed, as when it was asked for; a redirect leads nowhere else.
     """
 
     name: str
@@ -52,6 +55,7 @@ class AskedProbe:
     port: int
     sni: str | None
     seconds: float
+    allowed: tuple[tuple[str, int | None], ...]
     debug: bool = False
 
     @property
@@ -153,14 +157,19 @@ class AskedProbes:
         if seconds < check.flow_timeout or asked.module.timeout is None:
             check = replace(check, flow_timeout=seconds, timeout=seconds)
         host = asked.sni or asked.target.name
+        spelled = plan_of(check, None).spelled(asked.target)
 
         async def resolve(name: str, port: int) -> Resolution:
             if name == host and port == asked.port:
                 return resolution
-            return await self._resolved(asked.module, name.strip("[]"), port)
+            bare = name.strip("[]")
+            if not (may_be_probed(bare, port, asked.allowed) or spelled.calls(name, port)):
+                return Resolution((), refused(_not_allowed(bare, port)))
+            return await self._resolved(asked.module, bare, port)
 
         key = FlowKey(asked.name, asked.target.label, "", "")
-        return await self._parts.flow.run(key, check, asked.target, None, resolve=resolve)
+        flow = self._parts.flow
+        return await flow.run(key, check, asked.target, None, resolve=resolve, tells=False)
 
 
 def narrowed(found: Resolution, module: Module, turn: int) -> Resolution:
@@ -206,15 +215,15 @@ def read_asked(
         raise Refused(400, f"target= or hostname= cannot be probed: {problem}") from None
     for host in (target.name, *([] if sni is None else [sni])):
         if not may_be_probed(host, port, blackbox.targets):
-            shown = quoted(endpoint(host, port))
-            raise Refused(403, f"blackbox: targets: does not allow {shown}")
+            raise Refused(403, _not_allowed(host, port))
     if isinstance(module.check, ApiCheck):
         url = target.labels[ASKED_URL]
         if sni is not None:
             url = _renamed(url, sni)
         target = Target(target.name, target.port, {ASKED_URL: url})
     seconds = seconds_for(module, headers.get(_SCRAPE_TIMEOUT), blackbox.timeout_offset)
-    return AskedProbe(name, module, target, port, sni, seconds, query.get("debug") == "true")
+    debug = query.get("debug") == "true"
+    return AskedProbe(name, module, target, port, sni, seconds, blackbox.targets, debug)
 
 
 def seconds_for(module: Module, scrape: str | None, offset: float) -> float:
@@ -251,12 +260,17 @@ def _target(module: Module, written: str) -> tuple[Target, int]:
 
 
 def _renamed(url: str, host: str) -> str:
-    """Put another host into a URL, whose port stays."""
+    """Put another host into a URL, whose port, path and query stay."""
     origin = origin_at(url)
     scheme, _, rest = url.partition("://")
-    path = rest[len(rest.partition("/")[0]) :] or "/"
+    path = re.sub(r"^[^/?#]*", "", rest)
+    path = path if path.startswith("/") else f"/{path}"
     usual = {"http": 80, "https": 443}[origin.scheme] == origin.port
     return f"{scheme}://{bracketed(host)}{'' if usual else f':{origin.port}'}{path}"
+
+
+def _not_allowed(host: str, port: int) -> str:
+    return f"blackbox: targets: does not allow {quoted(endpoint(host, port))}"
 
 
 def _names(blackbox: Blackbox) -> str:

@@ -59,6 +59,12 @@ class Spelled:
         """Tell whether the configuration itself spells out a host."""
         return any(origin.host == host for origin in self._origins(self._places))
 
+    def calls(self, host: str, port: int) -> bool:
+        """Tell whether the configuration itself spells out a host with this port."""
+        return any(
+            (origin.host, origin.port) == (host, port) for origin in self._origins(self._places)
+        )
+
     def _origins(self, places: tuple[str, ...]) -> frozenset[Origin]:
         if places not in self._found:
             self._found[places] = frozenset(self._spelled(places))

@@ -121,6 +121,9 @@ NAMED = {"hostname": "a.shop.example"}
         ({"target": "https://A.shop.example/x?y=1"}, "a.shop.example", 443, "https://a.shop.example/x?y=1"),
         ({"target": "https://198.51.100.7:8443", **NAMED}, "198.51.100.7", 8443, "https://a.shop.example:8443"),
         ({"target": "198.51.100.7", **NAMED}, "198.51.100.7", 80, "http://a.shop.example/"),
+        ({"target": "198.51.100.7?x=1", **NAMED}, "198.51.100.7", 80, "http://a.shop.example/?x=1"),
+        ({"target": "198.51.100.7?u=/b", **NAMED}, "198.51.100.7", 80, "http://a.shop.example/?u=/b"),
+        ({"target": "198.51.100.7/p?u=/b", **NAMED}, "198.51.100.7", 80, "http://a.shop.example/p?u=/b"),
         ({"module": "tcp", "target": "db.example:5432"}, "db.example", 5432, ""),
         ({"module": "tls", "target": "a.shop.example"}, "a.shop.example", 443, ""),
     ],
@@ -263,8 +266,48 @@ async def test_a_redirect_leads_to_no_address_that_is_refused() -> None:
     away = Reply(302, headers=(("location", "http://169.254.169.254/latest/"),))
     async with serve(None, Http({"/": away})) as server:
         with pytest.raises(Refused, match="metadata") as refused:
-            await ask(prober(spec_of()), target=f"127.0.0.1:{server.port}")
+            await ask(prober(spec_of(targets='"*"')), target=f"127.0.0.1:{server.port}")
     assert refused.value.status == 503
+
+
+async def test_a_redirect_leads_to_nothing_that_may_not_be_probed() -> None:
+    inner = Http({"/in": Reply(body="x")})
+    async with serve(None, inner) as other:
+        away = Reply(302, headers=(("location", f"http://127.0.0.1:{other.port}/in"),))
+        async with serve(None, Http({"/": away})) as server:
+            place = f"127.0.0.1:{server.port}"
+            narrow = prober(spec_of(targets=f'"{place}"'))
+            answer = await ask(narrow, target=place)
+            log = await ask(narrow, target=place, debug="true")
+            assert not inner.seen
+            wide = prober(spec_of(targets=f'"{place}", "127.0.0.1:{other.port}"'))
+            followed = await ask(wide, target=place)
+    assert answer.status == 200  # the target failed, and no scrape
+    assert value(answer, "probe_success") == 0
+    assert f'blackbox: targets: does not allow "127.0.0.1:{other.port}"' in body(log)
+    assert value(followed, "probe_success") == 1
+
+
+async def test_the_hosts_that_a_module_writes_are_called_whatever_is_asked_for() -> None:
+    own = Http({"/first": Reply(body="x")})
+    async with serve(None, own) as fixed, serve(None, Http({"/": Reply(body="x")})) as server:
+        steps = f"[{{name: first, get: 'http://127.0.0.1:{fixed.port}/first'}}, {{name: get,"
+        place = f"127.0.0.1:{server.port}"
+        text = CONFIG.format(roots=Path(__file__), targets=f'"{place}"')
+        text = text.replace("steps: [{name: get,", f"steps: {steps}", 1)
+        answer = await ask(prober(load_text(text, "probe.yaml", environ={})), target=place)
+    assert value(answer, "probe_success") == 1
+    assert len(own.seen) == 1
+
+
+async def test_what_is_asked_for_is_no_witness_of_the_agents_own_health() -> None:
+    spec, told = spec_of(), list[object]()
+    parts = build_parts(spec, {})
+    parts.flow.heard = lambda *call: told.append(call)
+    async with serve(None, Http({"/": Reply(body="x")})) as server:
+        answer = await ask(AskedProbes(parts, spec), target=f"127.0.0.1:{server.port}")
+    assert value(answer, "probe_success") == 1
+    assert not told
 
 
 async def test_credentials_go_to_the_hosts_they_are_bound_to_alone(ca: Ca) -> None:
