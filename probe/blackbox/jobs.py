@@ -144,16 +144,16 @@ class JobReader:
         ]
         modules = {one.module for one in probed}
         as_they_stand = len(probed) == len(entries) and all(
-            one.target == target and "/" not in target
-            for one, (target, _) in zip(probed, entries, strict=True)
+            one.target == target and "/" not in target and one.labels == _kept(labels)
+            for one, (target, labels) in zip(probed, entries, strict=True)
         )
         if as_they_stand and len(modules) == 1:
             job.files.append((str(path), modules.pop(), tuple(one.target for one in probed)))
             return
         job.targets += probed
         why = (
-            f"{path.name} holds URLs, or entries that relabelling changes; its entries were copied "
-            "as they are now, and later changes of it are not followed"
+            f"{path.name} holds URLs, or entries or labels that relabelling changes; they were "
+            "copied as they are now, and later changes of it are not followed"
         )
         self._losses.add(section.file, section.position, "file_sd_configs", why)
 
@@ -205,8 +205,12 @@ class JobReader:
             why = "relabelling gives no target= for an entry, which is left out"
             self._losses.add(section.file, section.position, "relabel_configs", why)
             return None
-        kept = {k: v for k, v in found.items() if not k.startswith("__") and k != "instance"}
-        return Probed(found.get("__param_module", "http_2xx"), asked, kept)
+        return Probed(found.get("__param_module", "http_2xx"), asked, _kept(found))
+
+
+def _kept(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that series have; an empty one is none."""
+    return {k: v for k, v in labels.items() if v and not k.startswith("__") and k != "instance"}
 
 
 def _groups(node: Node | None) -> Iterator[tuple[str, Mapping[str, str]]]:

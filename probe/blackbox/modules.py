@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -47,9 +46,12 @@ _PROBERS: Mapping[str, str] = {
     "websocket": "WebSocket is not spoken",
 }
 _STARTTLS = (
-    ("smtp", re.compile(r"STARTTLS|EHLO", re.IGNORECASE)),
-    ("pop3", re.compile(r"STLS", re.IGNORECASE)),
+    ("pop3", re.compile(r"^STLS\s*$", re.IGNORECASE | re.MULTILINE)),
+    ("imap", re.compile(r"^[^\s<]+ STARTTLS\s*$", re.IGNORECASE | re.MULTILINE)),
+    ("smtp", re.compile(r"^(?:EHLO|HELO)\b", re.IGNORECASE | re.MULTILINE)),
 )
+"""What a client says in each protocol before TLS, and in none of the others."""
+_SMTP_SERVER = re.compile(r"\b(?:220|250|E?SMTP)\b")
 _REDIRECTS = 10
 _DURATION = re.compile(r"(?:[0-9.]+(?:ms|[smhd]))+")
 
@@ -104,10 +106,12 @@ class ModuleReader:
         whole = Section(root, str(self.file), self.losses)
         modules = whole.section("modules")
         found: dict[str, ForeignModule] = {}
-        for name in list(modules.node.entries):
-            module = self._module(_fit(name), modules.section(name))
+        for name, ours in _fitted(modules.node.entries).items():
+            module = self._module(ours, modules.section(name))
             if module is not None:
                 found[name] = module
+                if ours != name:
+                    modules.lose(name, f"its name is {ours} here; ask with module={ours}")
         whole.rest({})
         return found
 
@@ -146,6 +150,8 @@ class ModuleReader:
         followed = http.take("follow_redirects")
         unfollowed = http.take("no_follow_redirects")
         module.only_tls = http.take("fail_if_not_ssl") is True
+        if module.only_tls:
+            http.lose("fail_if_not_ssl", "/probe does not demand TLS; ask with https://")
         if followed is not False and unfollowed is not True:
             module.call["follow_redirects"] = _REDIRECTS
             if not module.secret and not module.only_tls:
@@ -264,6 +270,10 @@ class ModuleReader:
             self._tls_settings(module, config)
         if starttls is not None:
             module.settings["starttls"] = starttls
+            tcp.lose("query_response", "what is said besides STARTTLS is not compared")
+        elif _leads_to_tls(dialogue):
+            why = "STARTTLS of this protocol is not known; TLS after it is not probed"
+            tcp.lose("query_response", why)
         elif dialogue:
             tcp.lose("query_response", "what a server says is not compared; the connection is")
         tcp.rest({"source_ip_address": _HTTP["source_ip_address"]})
@@ -314,15 +324,25 @@ class ModuleReader:
         return str((self.file.parent / written).absolute())
 
 
+def _leads_to_tls(dialogue: Any) -> bool:
+    steps = dialogue if isinstance(dialogue, list) else []
+    return any(isinstance(step, dict) and step.get("starttls") for step in steps)
+
+
 def _starttls(dialogue: Any) -> str | None:
     """The protocol of a dialogue that leads to TLS; None when it is another one."""
-    steps = dialogue if isinstance(dialogue, list) else []
-    if not any(isinstance(step, dict) and step.get("starttls") for step in steps):
+    if not _leads_to_tls(dialogue):
         return None
-    said = json.dumps(steps)
-    if re.search(r"\bIMAP|CAPABILITY|OK", said) and not re.search("EHLO|STLS", said):
-        return "imap"
-    return next((name for name, pattern in _STARTTLS if pattern.search(said)), None)
+    steps = [step for step in dialogue if isinstance(step, dict)]
+    sent, expected = (
+        "\n".join(str(step[key]) for step in steps if step.get(key) is not None)
+        for key in ("send", "expect")
+    )
+    for name, pattern in _STARTTLS:
+        if pattern.search(sent):
+            return name
+    plain = re.search(r"^STARTTLS\s*$", sent, re.IGNORECASE | re.MULTILINE)
+    return "smtp" if plain and _SMTP_SERVER.search(expected) else None
 
 
 def _literal(text: str) -> str:
@@ -334,3 +354,16 @@ def _fit(name: str) -> str:
     """A name as one that ours takes."""
     fit = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:60]
     return fit if fit[:1].isalnum() else f"m{fit}"
+
+
+def _fitted(names: Iterable[str]) -> dict[str, str]:
+    """A name of ours for each, and no two alike; a name that fits stays as it is."""
+    fitted = {name: name for name in names if _fit(name) == name}
+    for name in names:
+        if name not in fitted:
+            ours, number = _fit(name), 1
+            while ours in fitted.values():
+                number += 1
+                ours = f"{_fit(name)[:55]}-{number}"
+            fitted[name] = ours
+    return {name: fitted[name] for name in names}

@@ -57,8 +57,11 @@ def imported(blackbox: Path, prometheus: Path | None) -> Imported:
     made = Imported()
 
     def keep(name: str, value: str) -> str:
-        path = f"secrets/{re.sub(r'[^A-Za-z0-9._-]', '-', name)}"
-        made.secrets[path] = value
+        plain = path = f"secrets/{re.sub(r'[^A-Za-z0-9._-]', '-', name)}"
+        number = 1
+        while made.secrets.setdefault(path, value) != value:
+            number += 1
+            path = f"{plain}-{number}"
         return f"file:{path}"
 
     modules = ModuleReader(blackbox, made.losses, keep).read(_root(blackbox))
@@ -193,8 +196,14 @@ class _Writer:
         if timeout is not None:
             settings["timeout"] = _written(min(timeout, longest))
         check |= settings
-        if provider := self._provider(job, module):
+        if provider := self._provider(module):
             check["providers"] = [provider]
+            if module.fallback:
+                why = (
+                    "the check asks for IPv4 alone, so a target with IPv6 alone fails; "
+                    f"remove providers: [{provider}] from it to probe every address"
+                )
+                self._lose(job.position, f"preferred_ip_protocol of {name}", why)
         if module.kind == "tcp":
             check["port"] = next((one.port for one, _ in group.targets if one.port), 80)
         if module.kind == "api":
@@ -208,7 +217,7 @@ class _Writer:
                 self._lose(job.position, f"fail_if_not_ssl of {module.name}", why)
         self._checks.append(check)
 
-    def _provider(self, job: ForeignJob, module: ForeignModule) -> str | None:
+    def _provider(self, module: ForeignModule) -> str | None:
         """The provider that asks for one IP version, where the module wants one."""
         if module.prefer == "ip4" or (module.prefer == "ip6" and not module.fallback):
             version = int(module.prefer[-1])

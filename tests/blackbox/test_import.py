@@ -274,3 +274,114 @@ def test_a_file_that_cannot_be_read_is_said_with_its_place(there: Path, text: st
     assert result.exit_code == 1
     assert "blackbox.yml:1:" in result.output
     assert not (there / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("dialogue", "kind", "starttls"),
+    [
+        ("{expect: '^220 '}, {send: STARTTLS}, {expect: '^220'}", "tls", "smtp"),
+        ('{expect: \'^220\'}, {send: "ehlo x\\r"}, {send: "STARTTLS\\r"}', "tls", "smtp"),
+        ("{expect: '^\\+OK'}, {send: STLS}, {expect: '^\\+OK'}", "tls", "pop3"),
+        ("{expect: 'OK.*STARTTLS'}, {send: '. STARTTLS'}, {expect: OK}", "tls", "imap"),
+        (
+            "{send: '<stream:stream>'}, {expect: ':xmpp-tls'},"
+            " {send: \"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\"}",
+            "tcp",
+            None,
+        ),
+        ("{expect: '^200'}, {send: STARTTLS}, {expect: '^382'}", "tcp", None),
+        ("{expect: '^220'}, {send: AUTH TLS}, {expect: '^234'}", "tcp", None),
+    ],
+)
+def test_a_dialogue_becomes_the_protocol_it_speaks_and_is_listed(
+    there: Path, dialogue: str, kind: str, starttls: str | None
+) -> None:
+    (there / "blackbox.yml").write_text(
+        "modules: {m: {prober: tcp, tcp: {query_response: "
+        f"[{dialogue}, {{starttls: true}}]}}}}}}"
+    )
+    result = run(there, prometheus=False)
+    assert result.exit_code == 0, result.output
+    said = "besides STARTTLS is not compared" if starttls else "TLS after it is not probed"
+    assert said in result.output
+    written = yaml.safe_load((there / "out" / "probe.yaml").read_text())["blackbox"]["modules"]["m"]
+    assert (written["kind"], written.get("starttls")) == (kind, starttls)
+
+
+def test_no_module_sends_the_password_of_another(there: Path) -> None:
+    login = "{prober: http, http: {basic_auth: {username: u, password: %s}}}"
+    header = "{prober: http, http: {headers: {x-api-key: header-key}}}"
+    other = "{prober: http, http: {headers: {api-key: other-key}}}"
+    (there / "blackbox.yml").write_text(
+        f"modules:\n  a b: {login % 'first'}\n  a-b: {login % 'second'}\n  a/b: {login % 'third'}\n"
+        f"  c: {header}\n  c-x: {other}\n"
+    )
+    result = run(there, prometheus=False)
+    assert result.exit_code == 0, result.output
+    assert "blackbox.yml:2:3: modules.a b: its name is a-b-2 here; ask with module=a-b-2" in (
+        result.output
+    )
+    assert "modules.a/b: its name is a-b-3 here" in result.output
+    assert "modules.a-b: its name" not in result.output
+    written = yaml.safe_load((there / "out" / "probe.yaml").read_text())["blackbox"]["modules"]
+
+    def sent(reference: str) -> str:
+        return (there / "out" / reference.removeprefix("file:")).read_text()
+
+    logins = {name: module["auth"]["login"] for name, module in written.items()}
+    assert {n: sent(one["password"]) for n, one in logins.items() if "password" in one} == {
+        "a-b": "second",
+        "a-b-2": "first",
+        "a-b-3": "third",
+    }
+    assert sent(logins["c"]["headers"]["x-api-key"]) == "header-key"
+    assert sent(logins["c-x"]["headers"]["api-key"]) == "other-key"
+
+
+def test_tls_that_probe_does_not_demand_is_listed(there: Path) -> None:
+    (there / "blackbox.yml").write_text(
+        "modules:\n  X: {prober: http, http: {fail_if_not_ssl: true}}\n"
+        "  Y: {prober: http, http: {fail_if_not_ssl: false}}\n"
+    )
+    output = run(there, prometheus=False).output
+    said = "http.fail_if_not_ssl: /probe does not demand TLS; ask with https://"
+    assert f"modules.X.{said}" in output
+    assert f"modules.Y.{said}" not in output
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_one_ip_version_is_listed_where_the_other_would_do(there: Path, fallback: bool) -> None:
+    (there / "blackbox.yml").write_text(
+        "modules: {tcp_connect: {prober: tcp, tcp: {preferred_ip_protocol: ip4, "
+        f"ip_protocol_fallback: {str(fallback).lower()}}}}}}}"
+    )
+    output = run(there).output
+    said = "preferred_ip_protocol of labelled: the check asks for IPv4 alone"
+    assert (said in output) is fallback
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_list_whose_labels_are_changed_is_copied_with_them(there: Path, changed: bool) -> None:
+    (there / "hosts.yml").write_text(
+        '[{"targets": ["a.example:443"], "labels": {"squad": "shop"}}]'
+    )
+    rename = """
+      - {source_labels: [squad], target_label: team}
+      - {regex: squad, action: labeldrop}
+"""
+    (there / "prometheus.yml").write_text(f"""\
+scrape_configs:
+  - job_name: lists
+    metrics_path: /probe
+    params: {{module: [tls_any]}}
+    file_sd_configs: [{{files: [hosts.yml]}}]
+{RULES.rstrip()}{rename if changed else ""}
+""")
+    result = run(there)
+    assert result.exit_code == 0, result.output
+    assert ("labels that relabelling changes" in result.output) is changed
+    copy = there / "out" / "targets" / "lists.yaml"
+    assert copy.exists() is changed
+    if changed:
+        listed = yaml.safe_load(copy.read_text())
+        assert listed == [{"targets": ["a.example:443"], "labels": {"team": "shop"}}]
