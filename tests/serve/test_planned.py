@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from probe.model.maintenance import Window
 from probe.model.target import ProviderKey, Target
 from probe.serve import Store
+from probe.serve.memory import planned as planned_module
 from probe.serve.page.status import status_of
 from probe.serve.series.family import Format
 
@@ -140,3 +143,61 @@ def test_two_looks_at_once_end_alike() -> None:
     for _ in second:
         pass
     assert names_of(series(store), UNTIL) == {(name, "cdn-b") for name in STORES}
+
+
+EVERYTHING = replace(MOVE, providers=(), targets=("*",))
+
+
+@pytest.mark.parametrize("steps", range(0, 30, 3))
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_look_that_is_left_halfway_leaves_nothing_planned_after_the_end(
+    monkeypatch: pytest.MonkeyPatch, steps: int, closed: bool
+) -> None:
+    monkeypatch.setattr(planned_module, "_PART", 1)
+    store, clock = planned(EVERYTHING)
+    assert names_of(series(store), WHOLE)
+    clock.now = MOVE.end
+    left = store.planned.look(clock.now)
+    for _ in range(steps):
+        next(left, None)
+    if closed:
+        left.close()  # type: ignore[attr-defined]  # a scrape that is cancelled
+    assert series(store) == set()
+    assert status_of(store, MOVE.end).maintenance == ()
+    assert all(one.planned == 0 for one in status_of(store, MOVE.end).problems)
+
+
+@pytest.mark.parametrize("steps", range(0, 30, 3))
+def test_a_look_of_before_the_end_that_goes_on_after_it_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(planned_module, "_PART", 1)
+    store, clock = planned(EVERYTHING)
+    early = store.planned.look(clock.now)
+    for _ in range(steps):
+        next(early, None)
+    clock.now = MOVE.end
+    late = store.planned.look(clock.now)
+    for _ in late:
+        next(early, None)
+    text = b"".join(store.series.tables.planned.blocks(Format.TEXT))
+    assert text == b"", "whoever looked after the end finds nothing planned"
+    for _ in early:
+        pass
+    assert series(store) == set()
+
+
+def test_a_look_that_breaks_off_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planned_module, "_PART", 1)
+    store, clock = planned(EVERYTHING)
+    assert names_of(series(store), WHOLE)
+    clock.now = MOVE.end
+
+    def broken(key: object) -> None:
+        raise RuntimeError(key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.series.tables.target_planned, "drop", broken)
+        with pytest.raises(RuntimeError):
+            series(store)
+    assert series(store) == set()

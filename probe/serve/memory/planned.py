@@ -54,6 +54,8 @@ class PlannedBook:
         self._census = census
         self._tables = tables
         self._looks: dict[Through, _Look] = {}
+        self._work: Iterator[None] | None = None
+        self._due = False
         self.tell: Callable[[Window, bool], object] = lambda *_: None
         self.open: tuple[Window, ...] = ()
 
@@ -76,31 +78,55 @@ class PlannedBook:
         return len(found)
 
     def look(self, now: float) -> Iterator[None]:
-        """Bring everything up to date with the wall time, in short steps."""
+        """Bring everything up to date with the wall time, in short steps.
+
+        Loop, scrapes and pages look at once: one update is at work at a time, and each look ends
+        with an update that began after it.
+        """
         turn = self._maintenance.turn(now)
         self.open = self._maintenance.open(now)
         for window in turn.began:
             self.tell(window, True)
         for window in turn.ended:
             self.tell(window, False)
-        if not self.open and not self._looks:
+        yield from self._finish()
+        self._work = self._update(self.open)
+        yield from self._finish()
+
+    def _finish(self) -> Iterator[None]:
+        """Take the steps of the update at work, whoever began it: several may take them in turn.
+
+        Whoever is cancelled leaves the rest to the next.
+        """
+        while (work := self._work) is not None:
+            for _ in work:
+                yield
+            if self._work is work:
+                self._work = None
+
+    def _update(self, windows: tuple[Window, ...]) -> Iterator[None]:
+        """Make looks and series follow the windows; what breaks off is due again."""
+        if not windows and not self._looks and not self._due:
             return
-        changed = False
         for through, census in list(self._census.providers.items()):
             look = self._looks.get(through, _Look())
-            if (look.windows, look.version) != (self.open, census.version):
-                changed = True
-                yield from self._look(through, census, look)
+            if (look.windows, look.version) != (windows, census.version):
+                self._due = True
+                yield from self._look(through, census, windows)
         for through in self._looks.keys() - self._census.providers.keys():
-            changed = True
-            yield from self._write(through, self._looks.pop(through).covered, {})
-        if changed:
+            self._due = True
+            del self._looks[through]
+        if self._due:
+            yield from self._drop()
             yield from self._whole_targets()
-        if not self.open:
+            self._due = False
+        if not windows:
             self._looks.clear()
 
-    def _look(self, through: Through, census: ProviderCensus, before: _Look) -> Iterator[None]:
-        windows, version = self.open, census.version
+    def _look(
+        self, through: Through, census: ProviderCensus, windows: tuple[Window, ...]
+    ) -> Iterator[None]:
+        version = census.version
         targets = frozenset(key.target for key in census.members)
         covered: dict[str, Window] = {}
         for place, target in enumerate(targets):
@@ -111,20 +137,20 @@ class PlannedBook:
             if place % _PART == _PART - 1:
                 yield
         census.planned = frozenset(covered)
-        self._looks[through] = _Look(windows, version, targets, covered)
-        yield from self._write(through, before.covered, covered)
-
-    def _write(
-        self, through: Through, before: Mapping[str, Window], now: Mapping[str, Window]
-    ) -> Iterator[None]:
-        table = self._tables.planned
-        for place, target in enumerate([*before.keys() - now.keys(), *now]):
-            window = now.get(target)
+        for place, (target, window) in enumerate(covered.items()):
             key = ProviderKey(through.check, target, through.provider)
-            if window is None:
+            self._tables.planned.set(key, [(families.PLANNED_UNTIL, window.end, ())])
+            if place % _PART == _PART - 1:
+                yield
+        self._looks[through] = _Look(windows, version, targets, covered)
+
+    def _drop(self) -> Iterator[None]:
+        """Drop the series of what no window covers, whoever wrote them."""
+        table = self._tables.planned
+        for place, key in enumerate(table):
+            look = self._looks.get(Through(key.check, key.provider))
+            if look is None or key.target not in look.covered:
                 table.drop(key)
-            elif window != before.get(target):
-                table.set(key, [(families.PLANNED_UNTIL, window.end, ())])
             if place % _PART == _PART - 1:
                 yield
 
