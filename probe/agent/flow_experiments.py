@@ -117,10 +117,10 @@ class FlowScene:
     def _token(self, key: FlowKey, step: Step) -> str | None:
         """Return what a call of a step shows by now; None where it cannot be made."""
         entries = entries_of(self.check, persona_of(self.check, key.persona))
-        needed = {entry_of(step, self.check), *tokens_named(step.request, self.check.headers)}
-        if any(_rotates(entries.get(name)) for name in needed if name):
-            return None  # a login would use up its secret, and what came of it could be lost
         name = entry_of(step, self.check)
+        needed = {name, *tokens_named(step.request, self.check.headers)}
+        if any(_rotates(entries.get(one)) for one in needed if one):
+            return None  # a login would use up its secret, and what came of it could be lost
         entry = entries.get(name) if name else None
         if entry is None:
             return NONE
@@ -130,7 +130,7 @@ class FlowScene:
             return FIXED
         if any(self._carried(key, call) == name for call in self._calls_of(key)):
             return KEPT
-        return NEW if self.login(key.persona, name or "") else None
+        return NEW
 
     def _calls_of(self, key: FlowKey) -> Iterator[Call]:
         return (call for (flow, _), call in self.known.items() if flow == key)

@@ -87,15 +87,18 @@ class _Failing(NamedTuple):
     """A flow that is confirmed to fail.
 
     Attributes:
-        step: the call to investigate; empty where none can be asked by itself.
+        chosen: the call to investigate; None where none can be asked by itself.
         onset: wall time of its first failed run.
     """
 
-    run: FlowResult
-    diagnosis: Diagnosis
     failure: Failure
-    step: str
+    chosen: tuple[SeenCall, StepResult] | None
     onset: float
+
+    @property
+    def step(self) -> str:
+        """Name of that call; empty where there is none."""
+        return "" if self.chosen is None else self.chosen[0].call.step
 
 
 class FlowInvestigator:
@@ -163,9 +166,8 @@ class FlowInvestigator:
         onset = history.since if history.bad_at is None else min(history.since, history.bad_at)
         seen = calls_of(run, check, persona_of(check, key.persona))
         chosen = failing_call(run, seen, diagnosis.steps)
-        step = "" if chosen is None else chosen[0].call.step
-        self._failing[key] = _Failing(run, diagnosis, failure, step, onset)
-        group = _group(key, failure, step)
+        known = self._failing[key] = _Failing(failure, chosen, onset)
+        group = _group(key, failure, known.step)
         if group in self._tried.get(key, ()):
             return
         waiting = self._waiting.setdefault(group, {})
@@ -226,11 +228,9 @@ class FlowInvestigator:
         known, check = self._failing.get(key), self._flows().check(key.check)
         if known is None or check is None or not self.on:
             return None
-        seen = list(calls_of(known.run, check, persona_of(check, key.persona)))
-        chosen = failing_call(known.run, seen, known.diagnosis.steps)
-        if chosen is None:
+        if known.chosen is None:
             return None  # a program, or time ran out: nothing that can be asked by itself
-        failing, result = chosen
+        failing, result = known.chosen
         began = self._wall()
         with self._store.flow_causes.investigating(key):
             scene = await self._scene(key, check, known, failing, result)

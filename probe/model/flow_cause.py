@@ -84,7 +84,7 @@ class FlowChange(StrEnum):
 
     NOTHING = "same_call"
     NO_TOKEN = "no_token"  # noqa: S105 - what is changed, not a password
-    NEW_TOKEN = "new_token"  # noqa: S105
+    NEW_TOKEN = "new_token"  # noqa: S105 - likewise
     PERSONA = "other_persona"
     ADDRESS = "other_address"
     CALL = "other_call"
